@@ -1,0 +1,13 @@
+"""The desk app as Django sees it."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class DeskConfig(AppConfig):
+    """The workspaces: pages that show more than one of the other apps, and the demonstration."""
+
+    name = "desk"
+    label = "desk"
+    verbose_name = _("工作台")
+    default_auto_field = "django.db.models.BigAutoField"
