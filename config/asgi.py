@@ -1,4 +1,4 @@
-"""The ASGI entry point, for hosts that offer nothing else; WSGI is measured faster for this work and is what we run."""
+"""The ASGI entry point, for hosts that offer nothing else; WSGI is faster for this work."""
 
 import os
 

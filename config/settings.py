@@ -27,7 +27,8 @@ DEBUG = env.bool("DEBUG", False)
 DEMO = env.bool("TRACE_DEMO", False)
 PRODUCTION = not (DEBUG or DEMO)
 
-# Everything the program writes (database, uploads, collected static files, mail in the demonstration) lies here.
+# Everything the program writes (database, uploads, collected static files, mail in the demonstration) lies
+# here.
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -45,9 +46,10 @@ def _required(name: str, otherwise: str) -> str:
     return otherwise
 
 
-# --- Who we are ---------------------------------------------------------------------------------------------------------
+# --- Who we are --------------------------------------------------------------------------------------------
 
-# A random stand-in ends every session at the next start, which is what an unset key should do outside production.
+# A random stand-in ends every session at the next start, which is what an unset key should do outside
+# production.
 SECRET_KEY = _required("SECRET_KEY", secrets.token_urlsafe(50))
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
 
@@ -58,20 +60,24 @@ OLD_PUBLIC_HOSTS: list[str] = env.list("OLD_PUBLIC_HOSTS", [])
 
 _public = urlsplit(PUBLIC_BASE_URL)
 if _public.scheme not in ("http", "https") or not _public.hostname or _public.path or _public.query:
-    raise ImproperlyConfigured(f"PUBLIC_BASE_URL must look like https://trace.example.cn, not {PUBLIC_BASE_URL!r}.")
+    raise ImproperlyConfigured(
+        f"PUBLIC_BASE_URL must look like https://trace.example.cn, not {PUBLIC_BASE_URL!r}."
+    )
 HTTPS = _public.scheme == "https"
 ALLOW_PLAIN_HTTP = env.bool("ALLOW_PLAIN_HTTP", False)
 if PRODUCTION and not HTTPS and not ALLOW_PLAIN_HTTP:
     raise ImproperlyConfigured(
-        "PUBLIC_BASE_URL must begin with https:// in production, else passwords travel in the clear. On a closed "
-        "network without certificates set ALLOW_PLAIN_HTTP=1."
+        "PUBLIC_BASE_URL must begin with https:// in production, else passwords travel in the clear. "
+        "On a closed network without certificates set ALLOW_PLAIN_HTTP=1."
     )
 
 _hosts = [part for part in _required("ALLOWED_HOSTS", "127.0.0.1,localhost").split(",") if part.strip()]
 ALLOWED_HOSTS = [part.strip() for part in _hosts]
-ALLOWED_HOSTS += [host for host in (_public.hostname, *(urlsplit(f"//{h}").hostname for h in OLD_PUBLIC_HOSTS)) if host]
+ALLOWED_HOSTS += [
+    host for host in (_public.hostname, *(urlsplit(f"//{h}").hostname for h in OLD_PUBLIC_HOSTS)) if host
+]
 
-# --- The program --------------------------------------------------------------------------------------------------------
+# --- The program -------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -123,15 +129,16 @@ TEMPLATES = [
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Databases ----------------------------------------------------------------------------------------------------------
+# --- Databases ---------------------------------------------------------------------------------------------
 
 
 def _sqlite(path: str | Path) -> dict[str, Any]:
-    """Django's entry for a SQLite file by the rules of trace/checks.py, which compares a live connection with them.
+    """Django's entry for a SQLite file by the rules that trace/checks.py compares a live connection with.
 
-    IMMEDIATE takes the write lock at BEGIN: a transaction that reads and then writes otherwise fails at once with
-    "database is locked", whatever the timeout. FULL: with NORMAL a power loss takes back acknowledged commits.
-    recursive_triggers: without it INSERT OR REPLACE deletes a row without waking its append-only trigger.
+    IMMEDIATE takes the write lock at BEGIN: a transaction that reads and then writes otherwise fails at once
+    with "database is locked", whatever the timeout. FULL: with NORMAL a power loss takes back acknowledged
+    commits. recursive_triggers: without it INSERT OR REPLACE deletes a row without waking its append-only
+    trigger.
     """
     return {
         "ENGINE": "django.db.backends.sqlite3",
@@ -180,7 +187,7 @@ DATABASES = {"default": _database(env.str("DATABASE_URL", ""))}
 # Errors that django-ninja turns into answers would not roll a request's transaction back: actions own theirs.
 ATOMIC_REQUESTS = False
 
-# --- People and sessions ------------------------------------------------------------------------------------------------
+# --- People and sessions -----------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "trace.User"
 AUTHENTICATION_BACKENDS = [
@@ -197,8 +204,8 @@ LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
 
-# By name and address together: by address alone one wrong typist locks out a whole office, by name alone a stranger locks
-# out anybody whose name is known.
+# By name and address together: by address alone one wrong typist locks out a whole office, by name alone a
+# stranger locks out anybody whose name is known.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 6
 AXES_COOLOFF_TIME = timedelta(minutes=15)
@@ -219,7 +226,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
 LANGUAGE_COOKIE_SECURE = HTTPS
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 
-# --- HTTP ---------------------------------------------------------------------------------------------------------------
+# --- HTTP --------------------------------------------------------------------------------------------------
 
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000) if HTTPS else 0
@@ -249,7 +256,8 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-# A body in memory (JSON, form fields); files are streamed to disk and limited by UPLOAD_MAX_BYTES in the actions.
+# A body in memory (JSON, form fields); files are streamed to disk and limited by UPLOAD_MAX_BYTES in the
+# actions.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 DATA_UPLOAD_MAX_NUMBER_FILES = 20
@@ -257,7 +265,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o640
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 10 * 1024 * 1024)
 
-# --- Language and time --------------------------------------------------------------------------------------------------
+# --- Language and time -------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", _("中文")), ("en", _("英文"))]
@@ -266,11 +274,12 @@ USE_I18N = True
 TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 
-# --- Files --------------------------------------------------------------------------------------------------------------
+# --- Files -------------------------------------------------------------------------------------------------
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-# Uploads are never served by URL: pages hand them out through `access`, so there is no MEDIA_URL to leak them.
+# Uploads are never served by URL: pages hand them out through `access`, so there is no MEDIA_URL to leak
+# them.
 MEDIA_ROOT = DATA_DIR / "files"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -284,11 +293,11 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
-# --- E-mail -------------------------------------------------------------------------------------------------------------
+# --- E-mail ------------------------------------------------------------------------------------------------
 
 
 def _email(url: str) -> dict[str, Any]:
-    """Settings for EMAIL_URL: smtp://user:password@host:587 (STARTTLS), smtps://…:465, or empty: files under data/mail."""
+    """Settings for EMAIL_URL: smtp://user:password@host:587 (STARTTLS), smtps://…, or empty: files in data/mail."""
     if not url:
         return {
             "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
@@ -314,7 +323,7 @@ globals().update(_email(env.str("EMAIL_URL", "")))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_public.hostname}")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
-# --- Logging ------------------------------------------------------------------------------------------------------------
+# --- Logging -----------------------------------------------------------------------------------------------
 
 LOGGING = {
     "version": 1,

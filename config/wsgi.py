@@ -1,4 +1,4 @@
-"""The WSGI entry point: `granian --interface wsgi config.wsgi:application`, started in the project's folder."""
+"""The WSGI entry point: `granian --interface wsgi config.wsgi:application`, in the project's folder."""
 
 import os
 

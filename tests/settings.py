@@ -1,7 +1,7 @@
-"""Settings of the test suite: the production ones with a key, a data directory that goes away, and faster passwords.
+"""Settings of the test suite: the production ones with a key, a data directory that goes away, faster passwords.
 
-The environment of the developer's shell and its .env must not change a test's answer, so what matters is set here
-before config.settings reads it. DATABASE_URL alone is taken from outside: the suite runs on both databases.
+The environment of the developer's shell and its .env must not change a test's answer, so what matters is set
+here before config.settings reads it. DATABASE_URL alone is taken from outside: the suite runs on both databases.
 """
 
 import atexit
@@ -10,7 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_outside = "TRACE_TEST_DATA_DIR"  # a child process of a test shares its parent's directory and must not remove it
+# A child process of a test shares its parent's directory and must not remove it.
+_outside = "TRACE_TEST_DATA_DIR"
 if _outside not in os.environ:
     _data = tempfile.mkdtemp(prefix="trace-tests-")
     atexit.register(shutil.rmtree, _data, ignore_errors=True)
