@@ -1,0 +1,268 @@
+"""The only doors to trace's objects for an actor, and the audience every route declares.
+
+Who sees what (architecture.md, rule 8): organisations see their own facts; regulators see lots whose producer, holder or
+event place lies in their territory; a stranger's object is 404 for everybody else.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal, TypeVar
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext as _
+
+from trace.actor import Actor
+from trace.errors import NotAllowed, NotFound, NotSignedIn
+from trace.models import (
+    Conflict,
+    Event,
+    EventItem,
+    HoldSet,
+    Lot,
+    Membership,
+    Organisation,
+    Place,
+    Product,
+    Shipment,
+    Stock,
+    TestReport,
+    Transfer,
+)
+
+Audience = Literal["public", "party", "regulator", "operator", "signed_in"]
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def audience(who: Audience, *roles: str) -> Callable[[View], View]:
+    """Declare and enforce who a view is for; a test walks every route and fails on one without a declaration.
+
+    ``public`` anybody; ``signed_in`` any user; ``party`` a member of a vetted organisation that is no regulator (or, with
+    roles, holding one of them); ``regulator`` a member of a regulator; ``operator`` the installation's operators.
+    ``party`` and ``regulator`` may be combined by ``audience("signed_in")`` and a door inside.
+    """
+
+    def declare(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            admit(request, who, *roles)
+            response: HttpResponseBase = view(request, *args, **kwargs)
+            return response
+
+        guarded.audience = who  # type: ignore[attr-defined]
+        return guarded  # type: ignore[return-value]
+
+    return declare
+
+
+def admit(request: HttpRequest, who: Audience, *roles: str) -> None:
+    """Let the request pass or raise NotSignedIn (401), NotFound (404, a page not for this kind), NotAllowed (403, role)."""
+    if who == "public":
+        return
+    if not request.user.is_authenticated:
+        raise NotSignedIn(_("请先登录。"))
+    if who == "signed_in":
+        return
+    if who == "operator":
+        if not request.user.is_staff:
+            raise NotFound(_("没有这个页面。"))
+        return
+    actor = actor_of(request)
+    if who == "party" and actor.is_regulator or who == "regulator" and not actor.is_regulator:
+        raise NotFound(_("没有这个页面。"))
+    if actor.organisation.status != Organisation.Status.ACTIVE:
+        raise NotAllowed(_("本单位还没有通过审核,通过后才能办理。"), code="organisation_not_active")
+    if roles:
+        actor.require(*roles)
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """The actor of a request; refuses (NotSignedIn, NotAllowed) where there is none."""
+    actor: Actor | None = getattr(request, "actor", None)
+    if actor is not None:
+        return actor
+    if not request.user.is_authenticated:
+        raise NotSignedIn(_("请先登录。"))
+    raise NotAllowed(_("您还没有加入任何单位。请申请入驻,或请本单位负责人邀请您。"), code="no_organisation")
+
+
+def actor_for_session(request: HttpRequest) -> Actor | None:
+    """The actor a signed-in session stands for: the membership chosen (``session['membership']``) or the oldest open one."""
+    if not request.user.is_authenticated:
+        return None
+    open_ones = Membership.objects.filter(user=request.user, ended_at=None).select_related(
+        "organisation", "organisation__division", "user"
+    )
+    chosen = request.session.get("membership")
+    membership = (open_ones.filter(uid=chosen).first() if chosen else None) or open_ones.order_by("id").first()
+    if membership is None:
+        return None
+    return Actor(
+        organisation=membership.organisation, user=membership.user, role=membership.role, membership=membership
+    )
+
+
+def parse_uid(value: str | uuid.UUID) -> uuid.UUID:
+    """A UUID from a path; what is none is simply not found."""
+    try:
+        return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+    except ValueError:
+        raise NotFound(_("没有找到,或者您无权查看。")) from None
+
+
+def _the(queryset: QuerySet[Any], value: str | uuid.UUID) -> Any:
+    """The one row with this uid in what the actor may see, or NotFound."""
+    row = queryset.filter(uid=parse_uid(value)).first()
+    if row is None:
+        raise NotFound(_("没有找到,或者您无权查看。"))
+    return row
+
+
+def entered_for(actor: Actor) -> list[int]:
+    """Row numbers of the organisations an actor may write for: its own and, for a cooperative, its growers (代录)."""
+    ids = [actor.owner.pk]
+    if actor.organisation.kind == Organisation.Kind.COOPERATIVE and actor.on_behalf_of is None:
+        ids += list(actor.organisation.growers.values_list("pk", flat=True))
+    return ids
+
+
+def organisations_visible_to(actor: Actor) -> QuerySet[Organisation]:
+    """Vetted organisations are public by name; outsiders only for who keeps them; applicants for their regulator."""
+    seen = Q(status=Organisation.Status.ACTIVE) | Q(pk=actor.organisation.pk) | Q(kept_by=actor.organisation)
+    if actor.is_regulator:
+        seen |= Q(division__code__startswith=actor.organisation.territory)
+        seen |= Q(kept_by__division__code__startswith=actor.organisation.territory)
+    return Organisation.objects.filter(seen)
+
+
+def organisation_for(actor: Actor, uid: str | uuid.UUID) -> Organisation:
+    """One organisation the actor may name."""
+    found: Organisation = _the(organisations_visible_to(actor), uid)
+    return found
+
+
+def own_places(actor: Actor) -> QuerySet[Place]:
+    """Places the actor may write events at."""
+    return Place.objects.filter(organisation__in=entered_for(actor), ended_at=None)
+
+
+def place_for(actor: Actor, uid: str | uuid.UUID) -> Place:
+    """One place of the actor's own."""
+    found: Place = _the(own_places(actor), uid)
+    return found
+
+
+def own_products(actor: Actor) -> QuerySet[Product]:
+    """Products the actor may make lots of."""
+    return Product.objects.filter(organisation__in=entered_for(actor), ended_at=None).select_related("current")
+
+
+def product_for(actor: Actor, uid: str | uuid.UUID, *, write: bool = False) -> Product:
+    """One product: the actor's own to write; a regulator reads those of its territory."""
+    rows = own_products(actor)
+    if not write and actor.is_regulator:
+        rows = Product.objects.filter(
+            organisation__division__code__startswith=actor.organisation.territory
+        ).select_related("current")
+    found: Product = _the(rows, uid)
+    return found
+
+
+def lots_visible_to(actor: Actor) -> QuerySet[Lot]:
+    """Lots an actor may open: its own, those it holds, held or was sent, those it tested; for regulators by territory."""
+    if actor.is_regulator:
+        code = actor.organisation.territory
+        return Lot.objects.filter(
+            Q(organisation__division__code__startswith=code)
+            | Q(origin_place__division__code__startswith=code)
+            | Exists(Stock.objects.filter(lot=OuterRef("pk"), organisation__division__code__startswith=code))
+            | Exists(EventItem.objects.filter(lot=OuterRef("pk"), event__place__division__code__startswith=code))
+        )
+    mine = entered_for(actor)
+    return Lot.objects.filter(
+        Q(organisation__in=mine)
+        | Exists(Stock.objects.filter(lot=OuterRef("pk"), organisation__in=mine))
+        | Exists(Transfer.objects.filter(lot=OuterRef("pk"), receiver__in=mine))
+        | Exists(TestReport.objects.filter(lot=OuterRef("pk"), laboratory__in=mine))
+    )
+
+
+def lot_for(actor: Actor, uid: str | uuid.UUID, *, write: bool = False) -> Lot:
+    """One lot the actor may open; ``write`` asks for one it issued or holds stock of."""
+    rows = lots_visible_to(actor).select_related("organisation", "product", "product_version", "released_by")
+    if write:
+        mine = entered_for(actor)
+        rows = rows.filter(
+            Q(organisation__in=mine) | Exists(Stock.objects.filter(lot=OuterRef("pk"), organisation__in=mine))
+        )
+    found: Lot = _the(rows, uid)
+    return found
+
+
+def events_visible_to(actor: Actor) -> QuerySet[Event]:
+    """Events of the actor's own (entered for or by it, or naming it as the other party); for regulators by territory."""
+    if actor.is_regulator:
+        code = actor.organisation.territory
+        return Event.objects.filter(
+            Q(organisation__division__code__startswith=code)
+            | Q(place__division__code__startswith=code)
+            | Exists(EventItem.objects.filter(event=OuterRef("pk"), lot__in=lots_visible_to(actor)))
+        )
+    mine = entered_for(actor)
+    return Event.objects.filter(
+        Q(organisation__in=mine) | Q(entered_by_organisation=actor.organisation) | Q(counterparty__in=mine)
+    )
+
+
+def event_for(actor: Actor, uid: str | uuid.UUID, *, write: bool = False) -> Event:
+    """One event the actor may read; ``write`` asks for one it may declare wrong (its own)."""
+    rows = events_visible_to(actor).select_related("organisation", "place", "entered_by", "entered_by_organisation")
+    if write:
+        rows = rows.filter(Q(organisation__in=entered_for(actor)) | Q(entered_by_organisation=actor.organisation))
+    found: Event = _the(rows, uid)
+    return found
+
+
+def shipments_visible_to(actor: Actor) -> QuerySet[Shipment]:
+    """Shipments sent or received by the actor; for regulators those with a side in their territory."""
+    if actor.is_regulator:
+        code = actor.organisation.territory
+        return Shipment.objects.filter(
+            Q(organisation__division__code__startswith=code) | Q(receiver__division__code__startswith=code)
+        )
+    mine = entered_for(actor)
+    return Shipment.objects.filter(Q(organisation__in=mine) | Q(receiver__in=mine))
+
+
+def shipment_for(actor: Actor, uid: str | uuid.UUID) -> Shipment:
+    """One shipment the actor is a side of (or supervises)."""
+    found: Shipment = _the(shipments_visible_to(actor).select_related("organisation", "receiver", "event"), uid)
+    return found
+
+
+def conflicts_visible_to(actor: Actor) -> QuerySet[Conflict]:
+    """Conflicts of the actor's own facts; for regulators those of their territory."""
+    if actor.is_regulator:
+        return Conflict.objects.filter(organisation__division__code__startswith=actor.organisation.territory)
+    return Conflict.objects.filter(organisation__in=entered_for(actor))
+
+
+def holds_visible_to(actor: Actor) -> QuerySet[HoldSet]:
+    """Holds set by the actor or on lots it may see."""
+    return HoldSet.objects.filter(
+        Q(organisation__in=entered_for(actor)) | Q(members__lot__in=lots_visible_to(actor))
+    ).distinct()
+
+
+def hold_for(actor: Actor, uid: str | uuid.UUID) -> HoldSet:
+    """One hold the actor may see."""
+    found: HoldSet = _the(holds_visible_to(actor), uid)
+    return found
+
+
+def supervises(actor: Actor, organisation: Organisation) -> bool:
+    """Whether a regulator's territory covers this organisation."""
+    return actor.is_regulator and organisation.division_id.startswith(actor.organisation.territory)

@@ -1,0 +1,382 @@
+"""The kernel every event goes through: guards, the event row, its items, the derived rows and the log entry, at once."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from trace import derive, ledger
+from trace.actor import Actor
+from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid
+from trace.event_templates import EventTemplate
+from trace.guards import broken_guards
+from trace.identifiers import new_serials, normalise_captured_lot_code, normalise_lot_code, uuid7
+from trace.models import (
+    Conflict,
+    Event,
+    EventItem,
+    Lot,
+    LotLink,
+    Organisation,
+    Place,
+    Product,
+    Stock,
+    StoredFile,
+    Transfer,
+    Unit,
+)
+from trace.personal import seal
+from trace.units import EnteredAmount
+
+SKEW = datetime.timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Use:
+    """One known lot in a draft. ``amount`` is what was entered; ``sign`` −1 takes it from ``holder`` at ``place``, +1 adds
+    it there, 0 only names the lot. ``transfer`` is set when the item answers a shipment."""
+
+    lot: Lot | None
+    role: str
+    holder: Organisation
+    amount: EnteredAmount | None = None
+    sign: int = 0
+    place: Place | None = None
+    transfer: Transfer | None = None
+    unit: Unit | None = None
+
+    @property
+    def micros(self) -> int:
+        """Signed millionths of the lot's base unit."""
+        return self.sign * self.amount.micros if self.amount else 0
+
+
+@dataclass(frozen=True)
+class NewLot:
+    """A lot that this event begins. Without ``lot_code`` one is made from the date and a running number."""
+
+    product: Product
+    amount: EnteredAmount
+    place: Place | None = None
+    lot_code: str = ""
+    display_code: str = ""
+    produced_on: datetime.date | None = None
+    expires_on: datetime.date | None = None
+    is_external: bool = False
+    issuer: Organisation | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def micros(self) -> int:
+        """Millionths of the product's base unit that come to be."""
+        return self.amount.micros
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An event before it is written: checked data, resolved rows. Made by the actions, looked at by the guards."""
+
+    template: EventTemplate
+    organisation: Organisation
+    occurred_at: datetime.datetime
+    uses: Sequence[Use] = ()
+    outputs: Sequence[NewLot] = ()
+    place: Place | None = None
+    precision: str = "minute"
+    tz_offset: int = 480
+    data: Mapping[str, Any] = field(default_factory=dict)
+    counterparty: Organisation | None = None
+    remark: str = ""
+    files: Sequence[StoredFile] = ()
+    corrects: Event | None = None
+    error_reason: str = ""
+    corrective: Event | None = None
+    disposition: str | None = None
+
+    def known_lots(self) -> Iterator[Lot]:
+        """Each existing lot once, in the order named."""
+        seen: set[int] = set()
+        for use in self.uses:
+            if use.lot is not None and use.lot.pk not in seen:
+                seen.add(use.lot.pk)
+                yield use.lot
+
+    @property
+    def added_to(self) -> list[Lot]:
+        """Existing lots that more goods would be added to."""
+        return [use.lot for use in self.uses if use.lot is not None and use.role == "output"]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What was written: the event, the lots it began (in the order of ``outputs``), conflicts it was flagged with."""
+
+    event: Event
+    lots: list[Lot]
+    conflicts: list[Conflict]
+
+
+@transaction.atomic
+def capture(
+    *, draft: Draft, by: Actor, insist: bool = False, guarded: bool = True, at: datetime.datetime | None = None
+) -> Captured:
+    """Write one event and all that follows from it, or nothing.
+
+    With ``insist`` the fact is a report: broken guards become conflicts. Without it they refuse (``GuardBroken``, 409; its
+    ``guards`` name the other records). ``guarded=False`` is for what rules must never stop (error declarations). Refuses
+    always: times in the future (``in_future``), data of the wrong form, lot codes already taken.
+    """
+    now = at or timezone.now()
+    if draft.occurred_at > now + SKEW:
+        raise Invalid(_("时间在将来,请核对日期和时间。"), code="in_future")
+    number = ledger.take_log_head()
+    draft = _fresh(draft)
+    broken = broken_guards(draft) if guarded else []
+    if broken and not insist:
+        raise GuardBroken(" ".join(guard.message for guard in broken), broken)
+    event = _write_event(draft, by, broken, insist, now)
+    lots = _begin_lots(draft, event)
+    items = _write_items(draft, event, lots)
+    _apply(draft, event, items, lots)
+    conflicts = _flag(draft, event, broken, now)
+    ledger.append(number, event, items)
+    return Captured(event, lots, conflicts)
+
+
+def _fresh(draft: Draft) -> Draft:
+    """The same draft with its lots read again under the log head, so that guards judge what is true now."""
+    known = [lot.pk for lot in draft.known_lots()]
+    if not known:
+        return draft
+    rows = {lot.pk: lot for lot in Lot.objects.filter(pk__in=known).select_related("product", "released_by")}
+    uses = [replace(use, lot=rows[use.lot.pk]) if use.lot is not None else use for use in draft.uses]
+    return replace(draft, uses=uses)
+
+
+def _write_event(
+    draft: Draft, by: Actor, broken: list[BrokenGuard], insist: bool, now: datetime.datetime
+) -> Event:
+    """Insert the event row itself."""
+    template = draft.template
+    remark = seal(draft.remark, organisation=draft.organisation, purpose="event_remark") if draft.remark else None
+    return Event.objects.create(
+        organisation=draft.organisation,
+        entered_by_organisation=by.organisation,
+        entered_by=by.user,
+        template=template.code,
+        event_type=template.event_type,
+        action=template.action or "",
+        biz_step=template.biz_step,
+        disposition=(template.disposition or "") if draft.disposition is None else draft.disposition,
+        local_step=template.local_step or "",
+        mode=Event.Mode.REPORT if insist else Event.Mode.COMMAND,
+        occurred_at=draft.occurred_at,
+        tz_offset=draft.tz_offset,
+        precision=draft.precision,
+        recorded_at=now,
+        place=draft.place,
+        counterparty=draft.counterparty,
+        data=dict(draft.data),
+        flags=[guard.as_dict() for guard in broken],
+        corrects=draft.corrects,
+        error_reason=draft.error_reason,
+        corrective=draft.corrective,
+        remark=remark,
+    )
+
+
+def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
+    """Insert the lots this event begins; refuses a code the issuer has already given to this product."""
+    lots: list[Lot] = []
+    taken: set[tuple[int, str]] = set()
+    for new, public_code in zip(draft.outputs, new_serials(len(draft.outputs)), strict=True):
+        issuer = new.issuer or draft.organisation
+        code = _lot_code(new, issuer, draft.occurred_at, taken)
+        taken.add((new.product.pk, code))
+        version = new.product.current
+        if version is None:
+            raise Invalid(_("产品还没有资料,请先填写产品资料。"), code="product_without_version")
+        lots.append(
+            Lot(
+                organisation=issuer,
+                product=new.product,
+                product_version=version,
+                lot_code=code,
+                display_code=new.display_code,
+                public_code=public_code,
+                origin_event=event,
+                origin_place=draft.place,
+                begun_at=event.occurred_at,
+                made_micros=new.micros,
+                produced_on=new.produced_on,
+                expires_on=new.expires_on,
+                needs_release=new.product.kind == Product.Kind.FINISHED and not new.is_external,
+                is_external=new.is_external,
+            )
+        )
+    if not lots:
+        return lots
+    return Lot.objects.bulk_create(lots)
+
+
+def _lot_code(new: NewLot, issuer: Organisation, when: datetime.datetime, taken: set[tuple[int, str]]) -> str:
+    """The code asked for, checked free; or the next of that day. Safe because the log head is held."""
+    rows = Lot.objects.filter(organisation=issuer, product=new.product, voided_by=None)
+    if new.lot_code:
+        code = (normalise_captured_lot_code if new.is_external else normalise_lot_code)(new.lot_code)
+        if (new.product.pk, code) in taken or rows.filter(lot_code=code).exists():
+            raise Clash(
+                _("批号 %(code)s 已经用在这个产品上,请换一个批号。") % {"code": code}, code="lot_code_taken", lot_code=code
+            )
+        return code
+    day = timezone.localtime(when).strftime("%Y%m%d")
+    used = set(rows.filter(lot_code__startswith=f"{day}-").values_list("lot_code", flat=True))
+    used |= {code for product, code in taken if product == new.product.pk}
+    counter = len(used) + 1
+    while f"{day}-{counter:03d}" in used:
+        counter += 1
+    return f"{day}-{counter:03d}"
+
+
+def _write_items(draft: Draft, event: Event, lots: list[Lot]) -> list[EventItem]:
+    """Insert the items: known lots first, then the lots begun."""
+    items: list[EventItem] = []
+    for use in draft.uses:
+        items.append(_item(event, len(items), use.role, use.lot, use.holder, use.place, use.micros, use.amount))
+        items[-1].transfer = use.transfer
+        items[-1].unit = use.unit
+    for new, lot in zip(draft.outputs, lots, strict=True):
+        place = new.place or draft.place
+        item = _item(event, len(items), "output", lot, draft.organisation, place, new.micros, new.amount)
+        item.ilmd = _ilmd(new, lot)
+        items.append(item)
+    return EventItem.objects.bulk_create(items)
+
+
+def _item(
+    event: Event,
+    number: int,
+    role: str,
+    lot: Lot | None,
+    holder: Organisation,
+    place: Place | None,
+    micros: int,
+    amount: EnteredAmount | None,
+) -> EventItem:
+    """One unsaved item row."""
+    return EventItem(
+        event=event,
+        number=number,
+        role=role,
+        lot=lot,
+        holder=holder,
+        place=place,
+        micros=micros,
+        entered=amount.text if amount else "",
+        entered_unit=amount.unit if amount else "",
+        factor=amount.factor if amount else "",
+    )
+
+
+def _ilmd(new: NewLot, lot: Lot) -> dict[str, Any]:
+    """The lot's own master data as the event carries it, so that the lot can be made again from the log."""
+    return {
+        "begins": True,
+        "issuer": str(lot.organisation.uid),
+        "product": str(new.product.uid),
+        "productVersion": str(lot.product_version.uid),
+        "lotCode": lot.lot_code,
+        "displayCode": lot.display_code,
+        "publicCode": lot.public_code,
+        "producedOn": lot.produced_on.isoformat() if lot.produced_on else None,
+        "expiresOn": lot.expires_on.isoformat() if lot.expires_on else None,
+        "needsRelease": lot.needs_release,
+        "external": lot.is_external,
+        **dict(new.facts),
+    }
+
+
+def facts_of(event: Event, items: Sequence[EventItem], moves: str) -> derive.EventFacts:
+    """The plain facts ``derive`` works on."""
+    return derive.EventFacts(
+        id=event.pk,
+        organisation=event.organisation_id,
+        event_type=event.event_type,
+        moves=moves,
+        corrects=event.corrects_id,
+        items=[
+            derive.ItemFacts(
+                role=item.role,
+                lot=item.lot_id,
+                holder=item.holder_id,
+                place=item.place_id,
+                micros=item.micros,
+                transfer=item.transfer_id,
+                begins=bool(item.ilmd.get("begins")),
+            )
+            for item in items
+        ],
+    )
+
+
+def _apply(draft: Draft, event: Event, items: list[EventItem], lots: list[Lot]) -> None:
+    """Write the derived rows of a fresh event."""
+    change = derive.effects(facts_of(event, items, draft.template.moves))
+    move_stock(change.stock)
+    LotLink.objects.bulk_create(
+        [
+            LotLink(
+                parent_id=link.parent,
+                child_id=link.child,
+                event=event,
+                organisation=draft.organisation,
+                input_micros=link.micros,
+            )
+            for link in change.links
+        ]
+    )
+    begun = {lot.pk for lot in lots}
+    for lot_id, micros in change.made.items():
+        if lot_id not in begun:
+            Lot.objects.filter(pk=lot_id).update(made_micros=F("made_micros") + micros)
+    if change.released:
+        Lot.objects.filter(pk__in=change.released, released_by=None).update(released_by=event)
+    for transfer_id, micros in change.received.items():
+        Transfer.objects.filter(pk=transfer_id).update(
+            received_micros=micros, received_by=event, received_at=event.occurred_at
+        )
+
+
+def move_stock(deltas: Mapping[derive.StockKey, int]) -> None:
+    """Add signed millionths to stock rows, making those that are not there. Needs the log head held."""
+    for (lot, holder, place), micros in deltas.items():
+        if not micros:
+            continue
+        rows = Stock.objects.filter(lot_id=lot, organisation_id=holder, place_id=place)
+        if not rows.update(micros=F("micros") + micros):
+            Stock.objects.create(lot_id=lot, organisation_id=holder, place_id=place, micros=micros)
+
+
+def _flag(draft: Draft, event: Event, broken: list[BrokenGuard], now: datetime.datetime) -> list[Conflict]:
+    """One conflict row for each guard a report broke."""
+    return Conflict.objects.bulk_create(
+        [
+            Conflict(
+                uid=uuid7(),
+                event=event,
+                organisation=draft.organisation,
+                lot=guard.lot,
+                code=guard.code,
+                details=guard.as_dict(),
+                at=now,
+            )
+            for guard in broken
+        ]
+    )

@@ -1,0 +1,56 @@
+"""The data of trace: what happened to goods, and who and what they belong to."""
+
+from trace.models.events import (
+    Conflict,
+    Event,
+    EventItem,
+    LogEntry,
+    LogHead,
+    PersonalRecord,
+    StoredFile,
+)
+from trace.models.evidence import Certificate, TestReport, TestResult
+from trace.models.holds import HoldMember, HoldSet, HoldStep
+from trace.models.lots import Lot, LotAlias, LotLink, Shipment, Stock, Transfer, Unit
+from trace.models.organisations import Division, EditLog, Licence, Organisation, OrganisationStep, Place
+from trace.models.people import ApiKey, Invitation, Membership, User
+from trace.models.products import Limit, Product, ProductVersion, Standard
+from trace.models.requests import IdempotencyRecord
+
+__all__ = [
+    "ApiKey",
+    "Certificate",
+    "Conflict",
+    "Division",
+    "EditLog",
+    "Event",
+    "EventItem",
+    "HoldMember",
+    "HoldSet",
+    "HoldStep",
+    "IdempotencyRecord",
+    "Invitation",
+    "Licence",
+    "Limit",
+    "LogEntry",
+    "LogHead",
+    "Lot",
+    "LotAlias",
+    "LotLink",
+    "Membership",
+    "Organisation",
+    "OrganisationStep",
+    "PersonalRecord",
+    "Place",
+    "Product",
+    "ProductVersion",
+    "Shipment",
+    "Standard",
+    "Stock",
+    "StoredFile",
+    "TestReport",
+    "TestResult",
+    "Transfer",
+    "Unit",
+    "User",
+]

@@ -1,0 +1,219 @@
+"""Lots, their names, what each holder has of them, single units, and the edges of the genealogy. All derived from events."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from trace.identifiers import uuid7
+
+
+class Lot(models.Model):
+    """One traceability unit: goods of one product made together by one issuer (GB/T 38155 追溯单元, one lot).
+
+    Identity: unique (issuer, product, lot code). Receiving keeps the lot; mixing, repacking and relabelling make new ones.
+    Everything here but the row's names is derived from events; ``voided_by`` names the error declaration that undid it.
+    """
+
+    uid = models.UUIDField(default=uuid7, unique=True, editable=False)
+    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="lots")
+    product = models.ForeignKey("trace.Product", on_delete=models.PROTECT, related_name="lots")
+    product_version = models.ForeignKey("trace.ProductVersion", on_delete=models.PROTECT, related_name="lots")
+    lot_code = models.CharField(_("批号"), max_length=20)
+    display_code = models.CharField(_("显示批号"), max_length=40, blank=True)
+    public_code = models.CharField(_("追溯码"), max_length=20, unique=True)
+    origin_event = models.ForeignKey("trace.Event", on_delete=models.PROTECT, related_name="lots_begun")
+    origin_place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="+")
+    begun_at = models.DateTimeField()
+    made_micros = models.BigIntegerField(default=0)
+    produced_on = models.DateField(_("生产日期"), null=True, blank=True)
+    expires_on = models.DateField(_("保质期至"), null=True, blank=True)
+    released_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="lots_released")
+    needs_release = models.BooleanField(default=False)
+    is_external = models.BooleanField(default=False)
+    voided_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="lots_voided")
+
+    class Meta:
+        verbose_name = _("批次")
+        verbose_name_plural = _("批次")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "product", "lot_code"],
+                condition=models.Q(voided_by__isnull=True),
+                name="one_lot_code",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "-id"]),
+            models.Index(fields=["lot_code"]),
+            models.Index(fields=["product", "lot_code"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+    @property
+    def code(self) -> str:
+        """The lot code a person reads: the display code where there is one."""
+        return self.display_code or self.lot_code
+
+
+class LotAlias(models.Model):
+    """A holder's own code for a lot that keeps its issuer's identity."""
+
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="aliases")
+    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="lot_aliases")
+    code = models.CharField(_("本单位批号"), max_length=20)
+    event = models.ForeignKey("trace.Event", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organisation", "lot", "code"], name="one_alias")]
+        indexes = [models.Index(fields=["organisation", "code"])]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Stock(models.Model):
+    """What one holder has of one lot at one place, in millionths of the product's base unit.
+
+    May go below zero only where reports say more went out than came in; that is then a conflict.
+    """
+
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="stocks")
+    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="stocks")
+    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="stocks")
+    micros = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("库存")
+        verbose_name_plural = _("库存")
+        constraints = [
+            models.UniqueConstraint(fields=["lot", "organisation", "place"], name="one_stock"),
+            models.UniqueConstraint(
+                fields=["lot", "organisation"], condition=models.Q(place__isnull=True), name="one_stock_without_place"
+            ),
+        ]
+        indexes = [models.Index(fields=["organisation", "lot"])]
+
+    def __str__(self) -> str:
+        return f"{self.lot_id}@{self.organisation_id}: {self.micros}"
+
+
+class Unit(models.Model):
+    """One unit or pack with a code of its own (bottle, piece, carton, pallet): one row each.
+
+    ``code`` is the serial; the URI is built from the product's GTIN where there is one. ``run`` is the opaque name of the
+    code run that issued it (labels keep the runs).
+    """
+
+    class State(models.TextChoices):
+        ISSUED = "issued", _("已发码")
+        APPLIED = "applied", _("已贴标")
+        SPOILED = "spoiled", _("损坏")
+        VOID = "void", _("已作废")
+
+    class Level(models.TextChoices):
+        ITEM = "item", _("件")
+        BOX = "box", _("盒")
+        CARTON = "carton", _("箱")
+        PALLET = "pallet", _("托盘")
+
+    code = models.CharField(_("唯一码"), max_length=20, unique=True)
+    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="units")
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="units")
+    level = models.CharField(max_length=8, choices=Level, default=Level.ITEM)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    state = models.CharField(max_length=8, choices=State, default=State.ISSUED)
+    run = models.UUIDField(null=True, db_index=True)
+    number = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("单件")
+        verbose_name_plural = _("单件")
+        indexes = [models.Index(fields=["lot", "id"])]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class LotLink(models.Model):
+    """One edge of the genealogy: ``parent`` went into ``child`` by ``event``. The table every walk uses."""
+
+    parent = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="links_down")
+    child = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="links_up")
+    event = models.ForeignKey("trace.Event", on_delete=models.PROTECT, related_name="links")
+    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    input_micros = models.BigIntegerField(default=0)
+    voided_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["event", "parent", "child"], name="one_link")]
+        indexes = [models.Index(fields=["parent", "child"]), models.Index(fields=["child", "parent"])]
+
+    def __str__(self) -> str:
+        return f"{self.parent_id} → {self.child_id}"
+
+
+class Shipment(models.Model):
+    """One slip: goods sent by one party to one other, by one shipping event. Its token lets the buyer answer without account."""
+
+    uid = models.UUIDField(default=uuid7, unique=True, editable=False)
+    number = models.CharField(_("发货单号"), max_length=24, unique=True)
+    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="shipments_out")
+    receiver = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="shipments_in")
+    event = models.OneToOneField("trace.Event", on_delete=models.PROTECT, related_name="shipment")
+    sent_at = models.DateTimeField()
+    voided_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        verbose_name = _("发货单")
+        verbose_name_plural = _("发货单")
+        indexes = [models.Index(fields=["receiver", "-id"]), models.Index(fields=["organisation", "-id"])]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class Transfer(models.Model):
+    """How much of one lot one party gave to another, and what the other said it received.
+
+    ``received_by`` is the receiving event; sent ≠ received is a difference both sides see. ``refused`` marks goods the
+    receiver says never arrived or sent back at the door.
+    """
+
+    uid = models.UUIDField(default=uuid7, unique=True, editable=False)
+    shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="transfers")
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="transfers")
+    sender = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    receiver = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    sent_micros = models.BigIntegerField()
+    received_micros = models.BigIntegerField(null=True)
+    received_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="transfers_in")
+    received_at = models.DateTimeField(null=True)
+    voided_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        verbose_name = _("交接")
+        verbose_name_plural = _("交接")
+        indexes = [
+            models.Index(fields=["lot", "receiver"]),
+            models.Index(fields=["lot", "sender"]),
+            models.Index(fields=["receiver", "received_by"]),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(received_by__isnull=True, received_micros__isnull=True)
+                | models.Q(received_by__isnull=False, received_micros__isnull=False),
+                name="received_facts_together",
+            ),
+            models.UniqueConstraint(fields=["shipment", "lot"], name="one_transfer_per_lot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sender_id} → {self.receiver_id}: {self.lot_id}"
+
+    @property
+    def difference_micros(self) -> int | None:
+        """Received minus sent; None while nobody confirmed."""
+        return None if self.received_micros is None else self.received_micros - self.sent_micros

@@ -1,0 +1,47 @@
+"""Words that may name a person, kept so that they can be forgotten (architecture.md, rule 10).
+
+Each record is encrypted with a key of its own; the key is kept wrapped by the installation's key. Destroying the record's
+key makes the words unreadable everywhere, also in backups made afterwards of append-only rows that refer to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.utils import timezone
+
+from trace.models import Organisation, PersonalRecord
+
+
+def _installation() -> Fernet:
+    """The cipher that wraps record keys, from ``PERSONAL_DATA_KEY`` (or the secret key where that is not set)."""
+    secret = getattr(settings, "PERSONAL_DATA_KEY", "") or settings.SECRET_KEY
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"personal:{secret}".encode()).digest()))
+
+
+def seal(text: str, *, organisation: Organisation | None, purpose: str) -> PersonalRecord:
+    """Store words encrypted; returns the record to refer to."""
+    key = Fernet.generate_key()
+    return PersonalRecord.objects.create(
+        organisation=organisation,
+        purpose=purpose,
+        key=_installation().encrypt(key),
+        secret=Fernet(key).encrypt(text.encode()),
+    )
+
+
+def reveal(record: PersonalRecord | None) -> str:
+    """The words of a record; empty where there is none or its key was destroyed."""
+    if record is None or record.key is None:
+        return ""
+    key = _installation().decrypt(bytes(record.key))
+    return Fernet(key).decrypt(bytes(record.secret)).decode()
+
+
+def forget(record: PersonalRecord, *, at: datetime.datetime | None = None) -> None:
+    """Destroy the key of a record. The row stays, since append-only rows refer to it."""
+    PersonalRecord.objects.filter(pk=record.pk, key__isnull=False).update(key=None, destroyed_at=at or timezone.now())
