@@ -1,7 +1,8 @@
-"""Administrative divisions the system knows by name: Fenyang and its fourteen townships (``data/places.csv``).
+"""Administrative divisions the system knows by name: Fenyang and its fourteen townships
+(``data/places.csv``).
 
-A place elsewhere has a division code of the right shape and no name from here. Coordinates are WGS-84 and only where a
-source was found; the rest are unknown and no pin is drawn.
+A place elsewhere has a division code of the right shape and no name from here. Coordinates are WGS-84 and
+only where a source was found; the rest are unknown and no pin is drawn.
 """
 
 import csv
@@ -20,7 +21,10 @@ from trace.units import is_english
 
 @dataclass(frozen=True)
 class Division:
-    """One division. ``gi_walnut`` and ``gi_millet`` say whether it lies in the protected area: yes, no or partial."""
+    """One division.
+
+    ``gi_walnut`` and ``gi_millet`` say whether it lies in the protected area: yes, no or partial.
+    """
 
     code: str
     zh: str
@@ -60,12 +64,16 @@ def divisions() -> Mapping[str, Division]:
 
 
 def require_town(value: object) -> str:
-    """The 9-digit code of a township of Fenyang. Raises Invalid ``division_shape`` or ``division_unknown``."""
+    """The 9-digit code of a township of Fenyang.
+
+    Raises Invalid ``division_shape`` or ``division_unknown``.
+    """
     code = normalise_division(value)
     known = divisions().get(code)
     if known is None or len(code) != 9:
         raise Invalid(
-            _("汾阳市没有编号为 %(code)s 的乡镇或街道,请从列表中选择。") % {"code": code}, code="division_unknown"
+            _("汾阳市没有编号为 %(code)s 的乡镇或街道,请从列表中选择。") % {"code": code},
+            code="division_unknown",
         )
     return code
 

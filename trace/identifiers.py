@@ -1,8 +1,10 @@
-"""Numbers that name organisations, licences, goods and places: normalise what was typed, refuse what cannot be right.
+"""Numbers that name organisations, licences, goods and places: normalise what was typed, refuse what cannot
+be right.
 
-Every function takes text as a person or machine wrote it (full-width digits, spaces, lower case) and returns the canonical
-form, or raises ``Invalid`` with a code of its own and a sentence saying what to do. A check digit proves that a number was
-copied rightly, never that it was issued: existence is for the registers. Pure: no database, no request.
+Every function takes text as a person or machine wrote it (full-width digits, spaces, lower case) and returns
+the canonical form, or raises ``Invalid`` with a code of its own and a sentence saying what to do. A check
+digit proves that a number was copied rightly, never that it was issued: existence is for the registers. Pure:
+no database, no request.
 """
 
 import re
@@ -37,11 +39,17 @@ _RAW_MAX = 100
 _ISSUED_LOT_CODE = re.compile(r"[0-9A-Z-]+")
 # 256 = 8 × 32, so taking a byte modulo 32 favours no character.
 _SERIAL_TABLE = bytes(SERIAL_ALPHABET[byte % 32].encode()[0] for byte in range(256))
-_SERIAL_FORGIVE = str.maketrans({"I": "1", "L": "1", "O": "0", "U": "V", "-": None, "_": None, ".": None, "·": None})
+_SERIAL_FORGIVE = str.maketrans(
+    {"I": "1", "L": "1", "O": "0", "U": "V", "-": None, "_": None, ".": None, "·": None}
+)
 
 
 def fold_code(value: object) -> str:
-    """The bare code: full-width to ASCII, all dashes to ``-``, no spaces, capitals. Raises ``text_not_text``, ``code_too_long``."""
+    """The bare code.
+
+    Full-width to ASCII, all dashes to ``-``, no spaces, capitals. Raises ``text_not_text``,
+    ``code_too_long``.
+    """
     if not isinstance(value, str):
         raise Invalid(_("这里应当是文字。"), code="text_not_text")
     if len(value) > _RAW_MAX:
@@ -56,7 +64,8 @@ def normalise_uscc(value: object) -> str:
     """统一社会信用代码, 18 characters, GB 32100-2015: length, alphabet, division digits and check character.
 
     The organisation code inside it and the existence of the division are not checked.
-    Raises: ``uscc_length``, ``uscc_letters`` (I O Z S V), ``uscc_characters``, ``uscc_check`` (details: ``expected``).
+    Raises: ``uscc_length``, ``uscc_letters`` (I O Z S V), ``uscc_characters``, ``uscc_check`` (details:
+    ``expected``).
     """
     code = fold_code(value).replace("-", "")
     if len(code) != 18:
@@ -69,15 +78,22 @@ def normalise_uscc(value: object) -> str:
     for position, char in enumerate(code, start=1):
         if char in USCC_LOOKALIKES:
             raise Invalid(
-                _("统一社会信用代码不使用字母 I、O、Z、S、V。第 %(position)d 位是 %(char)s,请核对是否应为 %(instead)s。")
+                _(
+                    "统一社会信用代码不使用字母 I、O、Z、S、V。第 %(position)d 位是 %(char)s,"
+                    "请核对是否应为 %(instead)s。"
+                )
                 % {"position": position, "char": char, "instead": USCC_LOOKALIKES[char]},
                 code="uscc_letters",
                 position=position,
             )
-        # Positions 3–8 are the division code; python-stdnum wants digits in 1–2 also, but N1, A1 … exist (agriculture, army).
+        # Positions 3–8 are the division code; python-stdnum wants digits in 1–2 also, but N1, A1 … exist
+        # (agriculture, army).
         if char not in USCC_ALPHABET or (3 <= position <= 8 and not char.isdigit()):
             raise Invalid(
-                _("统一社会信用代码第 %(position)d 位的“%(char)s”不对:只用数字和大写字母,第 3 至 8 位只用数字。")
+                _(
+                    "统一社会信用代码第 %(position)d 位的“%(char)s”不对:只用数字和大写字母,第 3 至 8 "
+                    "位只用数字。"
+                )
                 % {"position": position, "char": printable(char)},
                 code="uscc_characters",
                 position=position,
@@ -85,7 +101,10 @@ def normalise_uscc(value: object) -> str:
     expected = uscc.calc_check_digit(code[:17])
     if code[17] != expected:
         raise Invalid(
-            _("统一社会信用代码的校验码不对:按前 17 位计算末位应为 %(expected)s,现在是 %(given)s。请逐位核对营业执照。")
+            _(
+                "统一社会信用代码的校验码不对:按前 17 位计算末位应为 %(expected)s,现在是 %(given)s。"
+                "请逐位核对营业执照。"
+            )
             % {"expected": expected, "given": code[17]},
             code="uscc_check",
             expected=expected,
@@ -94,10 +113,12 @@ def normalise_uscc(value: object) -> str:
 
 
 def normalise_sc_licence(value: object) -> str:
-    """食品生产许可证编号: SC and 14 digits: category 3 (1 food or 2 additive, then 01–32), division 6, serial 4, check 1.
+    """食品生产许可证编号: SC and 14 digits: category 3 (1 food or 2 additive, then 01–32), division 6, serial
+    4, check 1.
 
     Check digit ISO 7064 MOD 11,10 (GB/T 17710).
-    Raises: ``sc_prefix``, ``sc_length``, ``sc_characters``, ``sc_category``, ``sc_check`` (details: ``expected``).
+    Raises: ``sc_prefix``, ``sc_length``, ``sc_characters``, ``sc_category``, ``sc_check`` (details:
+    ``expected``).
     """
     code = fold_code(value).replace("-", "")
     if not code.startswith("SC"):
@@ -123,7 +144,10 @@ def normalise_sc_licence(value: object) -> str:
     expected = mod_11_10.calc_check_digit(digits[:13])
     if digits[13] != expected:
         raise Invalid(
-            _("食品生产许可证编号的校验码不对:按前 13 位计算末位应为 %(expected)s,现在是 %(given)s。请逐位核对许可证。")
+            _(
+                "食品生产许可证编号的校验码不对:按前 13 位计算末位应为 %(expected)s,现在是 %(given)s。"
+                "请逐位核对许可证。"
+            )
             % {"expected": expected, "given": digits[13]},
             code="sc_check",
             expected=expected,
@@ -132,7 +156,8 @@ def normalise_sc_licence(value: object) -> str:
 
 
 def normalise_cma(value: object) -> str:
-    """检验检测机构资质认定 (CMA) certificate number: 12 digits = year 2, authority 2, field 2, department 2, serial 4.
+    """检验检测机构资质认定 (CMA) certificate number: 12 digits = year 2, authority 2, field 2, department 2,
+    serial 4.
 
     Only the shape can be checked. Raises: ``cma_shape``.
     """
@@ -143,7 +168,11 @@ def normalise_cma(value: object) -> str:
 
 
 def normalise_organic(value: object) -> str:
-    """有机码: 17 digits = certification body 3, year 2, random 12. Only the shape can be checked. Raises: ``organic_shape``."""
+    """有机码.
+
+    17 digits = certification body 3, year 2, random 12. Only the shape can be checked. Raises:
+    ``organic_shape``.
+    """
     code = fold_code(value).replace("-", "")
     if not _digits(code, 17):
         raise Invalid(_("有机码应为 17 位数字,请对照有机产品认证标志填写。"), code="organic_shape")
@@ -204,7 +233,10 @@ def display_gtin(gtin14: str) -> str:
 
 
 def normalise_gln(value: object) -> str:
-    """A Global Location Number, 13 digits with check digit. Raises: ``gln_shape``, ``gln_check`` (details: ``expected``)."""
+    """A Global Location Number, 13 digits with check digit.
+
+    Raises: ``gln_shape``, ``gln_check`` (details: ``expected``).
+    """
     return _gs1_key(value, 13, "gln", _("全球位置码(GLN)"))
 
 
@@ -242,7 +274,8 @@ def _gs1_key(value: object, length: int, kind: str, name: str) -> str:
 
 
 def normalise_lot_code(value: object) -> str:
-    """A lot code we issue: ``[0-9A-Z-]``, 1 to 20 characters (architecture rule 2; GB/T 33993 forbids ``% & / < > ?``).
+    """A lot code we issue: ``[0-9A-Z-]``, 1 to 20 characters (architecture rule 2; GB/T 33993 forbids ``% & /
+    < > ?``).
 
     Raises: ``lot_code_required``, ``lot_code_length``, ``lot_code_characters``.
     """
@@ -280,7 +313,8 @@ def _check_lot_code_length(code: str) -> None:
         raise Invalid(_("请填写批号。"), code="lot_code_required")
     if len(code) > LOT_CODE_MAX:
         raise Invalid(
-            _("批号最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。") % {"max": LOT_CODE_MAX, "length": len(code)},
+            _("批号最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。")
+            % {"max": LOT_CODE_MAX, "length": len(code)},
             code="lot_code_length",
             length=len(code),
         )
@@ -292,8 +326,9 @@ def _check_lot_code_length(code: str) -> None:
 def new_serials(count: int) -> list[str]:
     """``count`` different serials of 12 characters (60 random bits each) from the system's random source.
 
-    One call to the source and one table for all of them: a million take about a second. Uniqueness across calls is the
-    database's task. Raises ValueError for a negative count: a programmer's error, not a person's.
+    One call to the source and one table for all of them: a million take about a second. Uniqueness across
+    calls is the database's task. Raises ValueError for a negative count: a programmer's error, not a
+    person's.
     """
     if count < 0:
         raise ValueError("count must not be negative")
@@ -312,14 +347,16 @@ def display_serial(serial: str) -> str:
 
 
 def normalise_serial(value: object) -> str:
-    """A serial as typed from a label: I and L become 1, O becomes 0, U becomes V; spaces, hyphens and case do not matter.
+    """A serial as typed from a label: I and L become 1, O becomes 0, U becomes V; spaces, hyphens and case do
+    not matter.
 
     Raises: ``serial_length``, ``serial_characters``.
     """
     code = fold_code(value).translate(_SERIAL_FORGIVE)
     if len(code) != SERIAL_LENGTH:
         raise Invalid(
-            _("单件码应为 12 位,现在是 %(length)d 位,请对照标签上的三组四位字符输入。") % {"length": len(code)},
+            _("单件码应为 12 位,现在是 %(length)d 位,请对照标签上的三组四位字符输入。")
+            % {"length": len(code)},
             code="serial_length",
             length=len(code),
         )
@@ -336,10 +373,12 @@ _uuid7_last_at: dict[int, int] = {}
 
 
 def uuid7(at: datetime | None = None) -> uuid.UUID:
-    """A UUID version 7 (RFC 9562): 48 bits of milliseconds, then a 42-bit counter seeded at random, then 32 random bits.
+    """A UUID version 7 (RFC 9562): 48 bits of milliseconds, then a 42-bit counter seeded at random, then 32
+    random bits.
 
-    Without ``at`` each value is greater than the one before in this process, also when the clock steps back. With ``at``
-    (the demonstration writes the past) values of one millisecond are in order of calls and nothing else is promised.
+    Without ``at`` each value is greater than the one before in this process, also when the clock steps back.
+    With ``at`` (the demonstration writes the past) values of one millisecond are in order of calls and
+    nothing else is promised.
     """
     global _uuid7_last
     with _uuid7_lock:

@@ -1,7 +1,8 @@
 """Text and whole numbers from strangers, made safe before they reach a database.
 
-SQLite stores NUL, lone surrogates and over-long text that PostgreSQL refuses, and both fail on huge integers. Forms and the
-API pass every value through here, so that both databases answer alike and the answer is a sentence, not a crash.
+SQLite stores NUL, lone surrogates and over-long text that PostgreSQL refuses, and both fail on huge integers.
+Forms and the API pass every value through here, so that both databases answer alike and the answer is a
+sentence, not a crash.
 """
 
 import re
@@ -11,27 +12,42 @@ from django.utils.translation import gettext as _
 
 from trace.errors import Invalid
 
-# Characters that change the direction of what follows: with them a name on a label can read backwards (CVE-2021-42574).
+# Characters that change the direction of what follows: with them a name on a label can read backwards
+# (CVE-2021-42574).
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# Invisible characters that cling to the ends of pasted text; inside a word they may carry meaning (ZWJ in emoji).
+# Invisible characters that cling to the ends of pasted text; inside a word they may carry meaning (ZWJ in
+# emoji).
 _CLINGING = " \t\r\n\u00a0\u200b\u3000\ufeff"
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x00A0: 0x20}
-# NFC never makes more than three characters of one and rarely fewer than a quarter: a longer raw text cannot fit.
+# NFC never makes more than three characters of one and rarely fewer than a quarter: a longer raw text cannot
+# fit.
 _NFC_SLACK = 4
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 
 
 def fold_width(value: str) -> str:
-    """Full-width ASCII (０-９, Ａ-Ｚ, ．, ，) and wide spaces to their ordinary forms; everything else unchanged."""
+    """Full-width ASCII (０-９, Ａ-Ｚ, ．, ，) and wide spaces to their ordinary forms.
+
+    Everything else unchanged.
+    """
     return value.translate(_FULL_WIDTH)
 
 
 def printable(value: object, max_length: int = 60) -> str:
-    """A short form of any value that is safe to repeat in a message or a JSON body (no NUL, no surrogates)."""
-    text = value if isinstance(value, str) else repr(value) if isinstance(value, (int, float)) else type(value).__name__
+    """A short form of any value that is safe to repeat in a message or a JSON body.
+
+    No NUL, no surrogates, no control characters; never converts a huge integer.
+    """
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**18):
+        text = repr(value)
+    else:
+        text = type(value).__name__
     text = text[: max_length + 1]
     safe = "".join(
-        c if c.isprintable() and c not in _BIDI and not 0xD800 <= ord(c) <= 0xDFFF else f"\\u{ord(c):04x}" for c in text
+        c if c.isprintable() and c not in _BIDI and not 0xD800 <= ord(c) <= 0xDFFF else f"\\u{ord(c):04x}"
+        for c in text
     )
     return safe if len(text) <= max_length else safe[:max_length] + "…"
 
@@ -39,10 +55,12 @@ def printable(value: object, max_length: int = 60) -> str:
 def clean_text(value: object, max_length: int, multiline: bool = False, *, required: bool = False) -> str:
     """A stranger's text in NFC without spaces around it.
 
-    Line breaks become ``\\n`` and are allowed only where ``multiline``; a tab becomes a space (pasted from spreadsheets).
-    Raises Invalid: ``required`` (blank where ``required``), ``text_not_text``, ``text_nul``, ``text_surrogate``,
-    ``text_control`` (other control, direction-changing and non-characters), ``text_too_long`` (more than ``max_length``
-    characters after normalisation).
+    Line breaks become ``\\n`` and are allowed only where ``multiline``; a tab becomes a space (pasted from
+    spreadsheets).
+    Raises Invalid: ``required`` (blank where ``required``), ``text_not_text``, ``text_nul``,
+    ``text_surrogate``,
+    ``text_control`` (other control, direction-changing and non-characters), ``text_too_long`` (more than
+    ``max_length`` characters after normalisation).
     """
     if value is None:
         value = ""
@@ -73,9 +91,11 @@ def clean_text(value: object, max_length: int, multiline: bool = False, *, requi
 
 
 def clean_int(value: object, minimum: int, maximum: int) -> int:
-    """A whole number between two bounds, both included; full-width digits and surrounding spaces are accepted.
+    """A whole number between two bounds, both included; full-width digits and surrounding spaces are
+    accepted.
 
-    Raises Invalid: ``required`` (blank), ``not_an_integer``, ``out_of_range``. Never converts text of unbounded length.
+    Raises Invalid: ``required`` (blank), ``not_an_integer``, ``out_of_range``. Never converts text of
+    unbounded length.
     """
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         if value is None:
@@ -104,7 +124,8 @@ def _is_noncharacter(char: str) -> bool:
 
 def _too_long(length: int, max_length: int) -> Invalid:
     return Invalid(
-        _("文字太长:最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。") % {"max": max_length, "length": length},
+        _("文字太长:最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。")
+        % {"max": max_length, "length": length},
         code="text_too_long",
         max_length=max_length,
     )

@@ -1,8 +1,9 @@
 """Amounts: exact integers, millionths of a product's one base unit.
 
-SQLite keeps Decimal columns as floating point, where 3 × 0.1 is not 0.3 and ``used <= made`` lies; so the database only ever
-sees integers, and this module is the only way from what a person typed to such an integer and back. Every factor is an exact
-fraction. What cannot be said exactly in millionths is refused, never rounded: that is why 亩 (2000/3 m²) is no amount unit.
+SQLite keeps Decimal columns as floating point, where 3 × 0.1 is not 0.3 and ``used <= made`` lies; so the
+database only ever sees integers, and this module is the only way from what a person typed to such an integer
+and back. Every factor is an exact fraction. What cannot be said exactly in millionths is refused, never
+rounded: that is why 亩 (2000/3 m²) is no amount unit.
 
 Unit codes with capitals are UN/ECE Recommendation 20; the rest (``jin``, ``liang``) are ours.
 """
@@ -22,7 +23,10 @@ from trace.text import fold_width, printable
 
 MICROS = 1_000_000
 MAX_BASE_UNITS = 10**9
-"""Largest amount: a million tonnes in kilograms. Sums of nine thousand such amounts still fit the database's integer."""
+"""Largest amount.
+
+A million tonnes in kilograms. Sums of nine thousand such amounts still fit the database's integer.
+"""
 
 Factor = int | Fraction
 Packs = Mapping[str, Factor]
@@ -42,7 +46,10 @@ class BaseUnit(StrEnum):
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit amounts may be entered in: its factor to ``base`` and its names; ``aliases`` are accepted when typed."""
+    """One unit amounts may be entered in.
+
+    Its factor to ``base`` and its names; ``aliases`` are accepted when typed.
+    """
 
     code: str
     base: BaseUnit
@@ -60,7 +67,8 @@ class Unit:
 class EnteredAmount:
     """What was typed and what it means: ``micros`` = ``text`` × ``factor`` × 10⁶ exactly.
 
-    ``text`` is the plain decimal (no separators), ``unit`` the unit code or pack name, ``factor`` ``"num/den"`` base units.
+    ``text`` is the plain decimal (no separators), ``unit`` the unit code or pack name, ``factor``
+    ``"num/den"`` base units.
     """
 
     text: str
@@ -70,7 +78,9 @@ class EnteredAmount:
 
 
 def _units(base: BaseUnit, *rows: tuple[str, str, str, str, str]) -> list[Unit]:
-    return [Unit(code, base, Fraction(factor), zh, en, tuple(more.split())) for code, factor, zh, en, more in rows]
+    return [
+        Unit(code, base, Fraction(factor), zh, en, tuple(more.split())) for code, factor, zh, en, more in rows
+    ]
 
 
 UNITS: Mapping[str, Unit] = {
@@ -138,8 +148,13 @@ def is_english(lang: str | None) -> bool:
 
 
 def units_for(base_unit: str, packs: Packs | None = None) -> list[tuple[str, Factor]]:
-    """The unit codes and pack names allowed for a product, with base units in one: what a form offers, base unit first."""
-    known: list[tuple[str, Factor]] = [(u.code, u.factor) for u in UNITS.values() if u.base == BaseUnit(base_unit)]
+    """The unit codes and pack names allowed for a product, with base units in one.
+
+    What a form offers, base unit first.
+    """
+    known: list[tuple[str, Factor]] = [
+        (u.code, u.factor) for u in UNITS.values() if u.base == BaseUnit(base_unit)
+    ]
     return known + [(name, factor) for name, factor in (packs or {}).items()]
 
 
@@ -152,9 +167,11 @@ def unit_name(unit: str, lang: str | None = None) -> str:
 
 
 def find_unit(unit: str, base_unit: str, packs: Packs | None = None) -> tuple[str, Fraction]:
-    """The unit code (or pack name) and exact factor for what was typed: a code, a name in either language, or a pack.
+    """The unit code (or pack name) and exact factor for what was typed: a code, a name in either language, or
+    a pack.
 
-    A pack of the product wins over a general name, so that 件 may be a carton of six where the product says so.
+    A pack of the product wins over a general name, so that 件 may be a carton of six where the product says
+    so.
     Raises Invalid ``unit_unknown`` naming the permitted units.
     """
     base = BaseUnit(base_unit)
@@ -185,9 +202,10 @@ def parse_amount(
 ) -> EnteredAmount:
     """An amount as typed (``1,234.5``, full-width digits) in ``unit``, as exact millionths of ``base_unit``.
 
-    Raises Invalid: ``amount_required`` (blank), ``amount_not_a_number`` (also NaN, infinity, exponents, 1,5), ``amount_negative``,
-    ``amount_zero`` (unless ``allow_zero``), ``amount_too_precise`` (finer than a millionth), ``amount_not_whole`` (part of a
-    piece), ``amount_too_large`` (more than 10⁹ base units), ``unit_unknown``.
+    Raises Invalid: ``amount_required`` (blank), ``amount_not_a_number`` (also NaN, infinity, exponents, 1,5),
+    ``amount_negative``,
+    ``amount_zero`` (unless ``allow_zero``), ``amount_too_precise`` (finer than a millionth),
+    ``amount_not_whole`` (part of a piece), ``amount_too_large`` (more than 10⁹ base units), ``unit_unknown``.
     """
     code, factor = find_unit(unit, base_unit, packs)
     plain = _plain_decimal(text)
@@ -208,12 +226,18 @@ def parse_amount(
 
 
 def recompute_micros(entered: EnteredAmount) -> int:
-    """``text × factor × 10⁶`` again from the stored entry: what ``rebuild --check`` compares the stored number with."""
+    """``text × factor × 10⁶`` again from the stored entry.
+
+    What ``rebuild --check`` compares the stored number with.
+    """
     return int(Fraction(entered.text) * Fraction(entered.factor) * MICROS)
 
 
 def to_micros(base_units: int | str | Decimal | Fraction) -> int:
-    """An exact number of base units as millionths, for code (not people). Raises ValueError when it is not exact."""
+    """An exact number of base units as millionths, for code (not people).
+
+    Raises ValueError when it is not exact.
+    """
     micros = Fraction(base_units) * MICROS
     if micros.denominator != 1:
         raise ValueError(f"{base_units} is finer than a millionth")
@@ -221,14 +245,20 @@ def to_micros(base_units: int | str | Decimal | Fraction) -> int:
 
 
 def decimal_text(micros: int) -> str:
-    """Millionths as a plain decimal without trailing zeros: ``1234500000`` is ``"1234.5"``. The form for JSON and CSV."""
+    """Millionths as a plain decimal without trailing zeros.
+
+    ``1234500000`` is ``"1234.5"``. The form for JSON and CSV.
+    """
     whole, rest = divmod(abs(micros), MICROS)
     fraction = f"{rest:06d}".rstrip("0")
     return ("-" if micros < 0 else "") + str(whole) + ("." + fraction if fraction else "")
 
 
 def format_amount(micros: int, base_unit: str, lang: str | None = None, *, noun: str = "") -> str:
-    """An amount for people: ``1,234.5 千克``, ``1,234.5 kg``. ``noun`` replaces 个 for counted products (瓶, 件)."""
+    """An amount for people.
+
+    ``1,234.5 千克``, ``1,234.5 kg``. ``noun`` replaces 个 for counted products (瓶, 件).
+    """
     whole, _dot, fraction = decimal_text(micros).partition(".")
     number = f"{int(whole):,}" if whole != "-0" else "-0"
     number += f".{fraction}" if fraction else ""
@@ -262,15 +292,18 @@ def _plain_decimal(text: object) -> str:
     whole, _dot, fraction = typed.replace(",", "").partition(".")
     plain = (whole.lstrip("0") or "0") + ("." + fraction if fraction else "")
     if len(plain) > _TEXT_MAX:
-        raise _too_large_number() if len(whole) > 20 else Invalid(
-            _("数量的小数位太多,请少填几位小数。"), code="amount_too_precise"
+        raise (
+            _too_large_number()
+            if len(whole) > 20
+            else Invalid(_("数量的小数位太多,请少填几位小数。"), code="amount_too_precise")
         )
     return plain
 
 
 def _not_a_number(text: object) -> Invalid:
     return Invalid(
-        _("“%(text)s”不是数量。请填数字,例如 1234.5;千位可以用逗号,小数点用 “.”。") % {"text": printable(text, 20)},
+        _("“%(text)s”不是数量。请填数字,例如 1234.5;千位可以用逗号,小数点用 “.”。")
+        % {"text": printable(text, 20)},
         code="amount_not_a_number",
     )
 
