@@ -105,6 +105,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "trace.middleware.ActorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",  # must stay last: it turns a lock-out into the answer
 ]
@@ -297,7 +298,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 
 def _email(url: str) -> dict[str, Any]:
-    """Settings for EMAIL_URL: smtp://user:password@host:587 (STARTTLS), smtps://…, or empty: files in data/mail."""
+    """Settings for EMAIL_URL: smtp://user:password@host:587 (STARTTLS), smtps://…, or empty (files)."""
     if not url:
         return {
             "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",

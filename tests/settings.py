@@ -1,7 +1,7 @@
-"""Settings of the test suite: the production ones with a key, a data directory that goes away, faster passwords.
+"""Settings of the test suite: production, with a key, a data directory that goes away and faster passwords.
 
 The environment of the developer's shell and its .env must not change a test's answer, so what matters is set
-here before config.settings reads it. DATABASE_URL alone is taken from outside: the suite runs on both databases.
+here before config.settings reads it. Only DATABASE_URL comes from outside: the suite runs on both databases.
 """
 
 import atexit
@@ -25,7 +25,7 @@ os.environ.update(
     ALLOW_PLAIN_HTTP="1",
     SECRET_KEY="only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF",
     ALLOWED_HOSTS="testserver,127.0.0.1,localhost",
-    PUBLIC_BASE_URL="http://testserver",
+    PUBLIC_BASE_URL=os.environ.get("TRACE_TEST_PUBLIC_BASE_URL", "http://testserver"),
     OLD_PUBLIC_HOSTS="",
     NUM_PROXIES="0",
     EMAIL_URL="",

@@ -16,7 +16,7 @@ class TraceConfig(AppConfig):
 
     def ready(self) -> None:
         """Hook up the triggers that keep append-only rows, and the checks that look for them."""
-        from trace import append_only
+        from trace import append_only, checks  # noqa: F401  (importing registers the checks)
         from trace.reference import load_reference
 
         post_migrate.connect(append_only.install_triggers, dispatch_uid="append_only_triggers")

@@ -1,0 +1,303 @@
+"""What every test shares: both databases, no network, translations, and what a missing part means.
+
+* `db` (pytest-django): a transaction that is rolled back. Nearly every test.
+* `committed_db`: a database of its own, copied from a template, for tests that need real commits, threads or
+  processes. Nothing is flushed: append-only triggers refuse DELETE and TRUNCATE, so `transactional_db` and
+  `live_server` cannot work here and are refused.
+* `served`: `committed_db` with the real server in front, for browsers and for many clients at once.
+"""
+
+import copy
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
+
+from trace.management.commands.compile_translations import compile_all
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
+
+hypothesis_settings.register_profile("house", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("house")
+
+
+# --- The rules of the suite ---------------------------------------------------------------------------------
+
+
+def _no_network(event: str, args: tuple[Any, ...]) -> None:
+    """Refuse a connection that leaves the machine: a test that needs the network is not repeatable."""
+    if event == "socket.connect":
+        address = args[1]
+        if isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1", "localhost")):
+            raise RuntimeError(f"a test tried to reach {address}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile translations once, in the process that hands out the tests."""
+    if not hasattr(config, "workerinput"):
+        compile_all([ROOT / "locale"])
+    sys.addaudithook(_no_network)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse fixtures that flush; leave out tests about the other database (left out is not skipped)."""
+    postgresql = connection.vendor == "postgresql"
+    other = "sqlite" if postgresql else "postgresql"
+    kept, left_out = [], []
+    for item in items:
+        marker = item.get_closest_marker("django_db")
+        flushes = {"transactional_db", "live_server", "django_db_reset_sequences"} & set(
+            getattr(item, "fixturenames", [])
+        )
+        if flushes or (marker and marker.kwargs.get("transaction")):
+            raise pytest.UsageError(f"{item.nodeid}: use committed_db; append-only tables cannot be flushed")
+        (left_out if item.get_closest_marker(other) else kept).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """With REQUIRE_ALL=1 (CI) a skip is a failure: every part must be there."""
+    if REQUIRE_ALL and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL=1 and something is missing: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """See `_fail_if_skipped`."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """See `_fail_if_skipped`; this one sees whole modules."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+# --- A database of one's own --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CommittedDatabase:
+    """A copied database: its DATABASE_URL, and the environment for a child process that uses it."""
+
+    url: str
+
+    def env(self, **more: str) -> dict[str, str]:
+        """The environment for `subprocess`: this database, test settings, our folder first on the path."""
+        return {
+            **os.environ,
+            "DATABASE_URL": self.url,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "PYTHONPATH": str(ROOT),
+            "TRACE_TEST_DATA_DIR": str(settings.DATA_DIR),
+            **more,
+        }
+
+    def manage(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run `manage.py …` on this database in a process of its own and wait for it."""
+        return subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), *arguments],
+            env=self.env(**more),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
+def _postgresql_url(name: str) -> str:
+    """The DATABASE_URL of a database beside the test database."""
+    entry = connection.settings_dict
+    login = quote(entry["USER"], safe="")
+    if entry["PASSWORD"]:
+        login += ":" + quote(entry["PASSWORD"], safe="")
+    host, port = entry["HOST"], f":{entry['PORT']}" if entry["PORT"] else ""
+    if host.startswith("/"):
+        return f"postgresql://{login}@{port}/{name}?host={quote(host, safe='')}"
+    return f"postgresql://{login}@{host}{port}/{name}"
+
+
+def _sql_outside(statement: str) -> None:
+    """Run one statement on the maintenance database: no connection may be open to the one it names."""
+    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def committed_template(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The migrated, empty database that `committed_db` copies: a path, or a PostgreSQL name."""
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
+            source = connection.settings_dict["NAME"]
+            name = f"{source}_template"
+            connection.close()  # PostgreSQL copies no database that somebody is connected to
+            _sql_outside(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            _sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+            yield name
+            _sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
+            return
+        import sqlite3
+
+        path = settings.DATA_DIR / f"template-{uuid.uuid4().hex}.sqlite3"
+        connection.ensure_connection()
+        with closing(sqlite3.connect(path)) as copy_of:
+            connection.connection.backup(copy_of)
+            copy_of.execute("PRAGMA journal_mode=WAL")
+        yield str(path)
+        path.unlink()
+
+
+@contextmanager
+def _default_database(name: str) -> Iterator[None]:
+    """Let `default` mean the named database, in this thread and in those started meanwhile."""
+    old_connection = connections["default"]
+    old_entry = connections.settings["default"]
+    entry = copy.deepcopy(old_entry)
+    entry["NAME"] = name
+    connections.settings["default"] = entry
+    connections["default"] = connections.create_connection("default")
+    try:
+        yield
+    finally:
+        connections["default"].close()
+        connections.settings["default"] = old_entry
+        connections["default"] = old_connection
+
+
+@pytest.fixture
+def committed_db(
+    request: pytest.FixtureRequest, committed_template: str, django_db_blocker: DjangoDbBlocker
+) -> Iterator[CommittedDatabase]:
+    """A database of this test's own in which commits are real. Not together with `db`."""
+    if "db" in request.fixturenames or request.node.get_closest_marker("django_db"):
+        raise pytest.UsageError("committed_db stands instead of db: drop the django_db mark")
+    name = f"committed_{uuid.uuid4().hex}"
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
+            connection.close()
+            _sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{committed_template}"')
+            with _default_database(name):
+                yield CommittedDatabase(_postgresql_url(name))
+            _sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
+            return
+        path = settings.DATA_DIR / f"{name}.sqlite3"
+        shutil.copyfile(committed_template, path)
+        with _default_database(str(path)):
+            yield CommittedDatabase(f"sqlite:///{path}")
+        for leftover in settings.DATA_DIR.glob(f"{name}.sqlite3*"):
+            leftover.unlink()
+
+
+# --- The real server ----------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_answering(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Return when the server answers at all; fail with its log when it ends or takes half a minute."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()  # noqa: S310
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"the server did not start:\n{log.read_text()}")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server: its address, its database, and the file its log goes to."""
+
+    url: str
+    database: CommittedDatabase
+    log: Path
+
+
+@pytest.fixture
+def served(committed_db: CommittedDatabase, tmp_path: Path, settings: Any) -> Iterator[Served]:
+    """The program served by granian on a database of this test's own; PUBLIC_BASE_URL is its address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings.PUBLIC_BASE_URL = url
+    log = tmp_path / "server.log"
+    command = [
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "wsgi",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    output: IO[bytes]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [*command, "--no-ws", "--blocking-threads", "4", "config.wsgi:application"],
+            env=committed_db.env(TRACE_TEST_PUBLIC_BASE_URL=url),
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            _wait_until_answering(url, server, log)
+            yield Served(url, committed_db, log)
+        finally:
+            server.terminate()
+            try:
+                server.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of reference data beside the checkout (or at SHARED_DATA); skips where it is absent."""
+    folder = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no reference data at {folder}")
+    return folder
