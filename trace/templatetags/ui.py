@@ -129,6 +129,27 @@ def ago(value: Any, now: datetime | None = None) -> str | SafeString:
     return format_html('<time datetime="{}" title="{}">{}</time>', iso, full, words)
 
 
+def _span_words() -> dict[str, str]:
+    """Short forms for days, hours and minutes, without plural, because a browser fills the numbers in while the clock runs."""
+    return {
+        # Translators: short form without plural: "%(n)s d"
+        "d": pgettext("clock", "%(n)s 天"),
+        # Translators: short form without plural: "%(n)s h"
+        "h": pgettext("clock", "%(n)s 小时"),
+        # Translators: short form without plural: "%(n)s min"
+        "m": pgettext("clock", "%(n)s 分"),
+    }
+
+
+@register.simple_tag
+def clock_data(due: datetime) -> SafeString:
+    """What site.js needs to let a clock run on: the instant and the words, as data attributes."""
+    words = {**_span_words(), "left": gettext("还剩 %(span)s"), "late": gettext("已逾期 %(span)s")}
+    return format_html(
+        'data-due="{}"{}', due.isoformat(), format_html_join("", ' data-{}="{}"', words.items())
+    )
+
+
 @dataclass(frozen=True)
 class Remaining:
     """What a clock shows: ``tone`` (good, attention, danger, mute), icon and words; ``running`` when a browser may tick on."""
@@ -143,22 +164,21 @@ def _span(delta: timedelta) -> str:
     """Two largest parts of a length of time: 1 天 5 小时, 5 小时 20 分."""
     minutes = int(abs(delta).total_seconds()) // 60
     days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
-    # Translators: short forms without plural, a browser fills the number in: "%(n)s d", "%(n)s h", "%(n)s min"
-    parts = [
-        (days, pgettext("clock", "%(n)s 天")),
-        (hours, pgettext("clock", "%(n)s 小时")),
-        (minutes, pgettext("clock", "%(n)s 分")),
-    ]
-    kept = [words % {"n": n} for n, words in parts if n] or [parts[2][1] % {"n": 0}]
+    words = _span_words()
+    parts = [(days, words["d"]), (hours, words["h"]), (minutes, words["m"])]
+    kept = [pattern % {"n": n} for n, pattern in parts if n] or [words["m"] % {"n": 0}]
     return " ".join(kept[:2])
 
 
 @register.simple_tag
 def remaining(due: datetime | None, now: datetime | None = None, done: datetime | None = None) -> Remaining:
-    """A legal clock in words: done in time, done late, time left, overdue; less than a quarter day left asks for attention."""
-    if due is None:
+    """A legal clock in words: done in time, done late, time left, overdue; less than a quarter day left asks for attention.
+
+    A part's parameter that was not given arrives as an empty text, hence truth and not ``None`` is asked.
+    """
+    if not due:
         return Remaining("mute", "clock", gettext("未定期限"), False)
-    if done is not None:
+    if done:
         if done <= due:
             return Remaining("good", "check", gettext("按时完成"), False)
         return Remaining("attention", "warning", gettext("完成,迟了 %(span)s") % {"span": _span(done - due)}, False)
@@ -217,6 +237,12 @@ def unit_name(code: str) -> str:
 def number(value: int | float | None) -> str:
     """A whole number grouped in thousands. Nothing for ``None``."""
     return "" if value is None else f"{value:,}"
+
+
+@register.filter
+def number_or_text(value: Any) -> Any:
+    """A number grouped in thousands; a text as it is."""
+    return number(value) if isinstance(value, int | float) else value
 
 
 @register.filter
@@ -557,6 +583,18 @@ def lang_url(context: template.Context, code: str) -> str:
     query["lang"] = code
     request = context.get("request")
     return f"{request.path if request is not None else ''}?{query.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
+def page_url(context: template.Context, **changes: Any) -> str:
+    """The parameters of this page with some changed; ``None`` takes one away. For paging, sorting and filters."""
+    query = _query(context)
+    for key, value in changes.items():
+        if value is None or value == "":
+            query.pop(key, None)
+        else:
+            query[key] = str(value)
+    return f"?{query.urlencode()}"
 
 
 @register.simple_tag
