@@ -131,7 +131,8 @@ def _apply(world: World, event: EventFacts) -> None:
     for link in change.links:
         world.links[(event.id, link.parent, link.child)] = (link.micros, None)
     for lot in change.begun:
-        world.begun.setdefault(lot, event.id)
+        world.begun[lot] = event.id
+        world.voided.pop(lot, None)
     for lot, micros in change.made.items():
         world.made[lot] += micros
     for lot in change.released:
@@ -148,7 +149,8 @@ def _undo(world: World, event: EventFacts, by: int) -> None:
     for link in change.links:
         world.links[(event.id, link.parent, link.child)] = (link.micros, by)
     for lot in change.begun:
-        world.voided[lot] = by
+        if world.begun[lot] == event.id:
+            world.voided[lot] = by
     for lot, micros in change.made.items():
         world.made[lot] -= micros
     for lot in change.released:

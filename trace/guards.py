@@ -57,9 +57,36 @@ def blocking(lots: Iterable[Lot | int], *, holder: Organisation | None = None) -
 def broken_guards(draft: Draft) -> list[BrokenGuard]:
     """Every guard this draft breaks, in a fixed order."""
     found: list[BrokenGuard] = []
-    for guard in (_void_lots, _blocked_lots, _chronology, _unreleased, _expired, _closed_lots, _not_enough, _gain):
+    for guard in (_void_lots, _blocked_lots, _chronology, _unreleased, _expired, _closed_lots, _not_enough, _gain, _receipt):
         found.extend(guard(draft))
     return found
+
+
+def _receipt(draft: Draft) -> Iterator[BrokenGuard]:
+    """A receipt that differs from what was sent, or was earlier than the sending."""
+    latest = _latest(draft)
+    for use in draft.uses:
+        if use.transfer is None or use.lot is None:
+            continue
+        unit = use.lot.product.base_unit
+        if use.micros != use.transfer.sent_micros:
+            yield BrokenGuard(
+                "received_differs",
+                _("批次 %(lot)s 发出 %(sent)s,收到 %(got)s,数量不一致。")
+                % {
+                    "lot": use.lot.code,
+                    "sent": format_amount(use.transfer.sent_micros, unit),
+                    "got": format_amount(use.micros, unit),
+                },
+                lot=use.lot,
+                shipment=use.transfer.shipment.number,
+            )
+        if latest < use.transfer.shipment.sent_at:
+            yield BrokenGuard(
+                "before_shipping",
+                _("收货时间早于发货单 %(number)s 的发货时间,请核对。") % {"number": use.transfer.shipment.number},
+                lot=use.lot,
+            )
 
 
 def _void_lots(draft: Draft) -> Iterator[BrokenGuard]:

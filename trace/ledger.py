@@ -53,7 +53,7 @@ def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
         "flags": event.flags,
         "corrects": str(event.corrects.uid) if event.corrects else None,
         "errorReason": event.error_reason,
-        "corrective": str(event.corrective.uid) if event.corrective else None,
+        "replaces": str(event.replaces.uid) if event.replaces else None,
         "remark": str(event.remark.uid) if event.remark else None,
         "items": [
             {
@@ -110,7 +110,7 @@ def verify(*, chunk: int = 500) -> Iterator[Fault]:
                 "event__place",
                 "event__counterparty",
                 "event__corrects",
-                "event__corrective",
+                "event__replaces",
                 "event__remark",
             )[:chunk]
         )

@@ -60,7 +60,10 @@ class Use:
 
 @dataclass(frozen=True)
 class NewLot:
-    """A lot that this event begins. Without ``lot_code`` one is made from the date and a running number."""
+    """A lot that this event begins. Without ``lot_code`` one is made from the date and a running number.
+
+    ``restates`` names a lot whose beginning was declared wrong and is stated again: it keeps its identity and descendants.
+    """
 
     product: Product
     amount: EnteredAmount
@@ -71,6 +74,7 @@ class NewLot:
     expires_on: datetime.date | None = None
     is_external: bool = False
     issuer: Organisation | None = None
+    restates: Lot | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -81,7 +85,10 @@ class NewLot:
 
 @dataclass(frozen=True)
 class Draft:
-    """An event before it is written: checked data, resolved rows. Made by the actions, looked at by the guards."""
+    """An event before it is written: checked data, resolved rows. Made by the actions, looked at by the guards.
+
+    ``found`` are guards the action itself found broken and the user insisted on.
+    """
 
     template: EventTemplate
     organisation: Organisation
@@ -97,8 +104,9 @@ class Draft:
     files: Sequence[StoredFile] = ()
     corrects: Event | None = None
     error_reason: str = ""
-    corrective: Event | None = None
+    replaces: Event | None = None
     disposition: str | None = None
+    found: Sequence[BrokenGuard] = ()
 
     def known_lots(self) -> Iterator[Lot]:
         """Each existing lot once, in the order named."""
@@ -138,8 +146,8 @@ def capture(
         raise Invalid(_("时间在将来,请核对日期和时间。"), code="in_future")
     number = ledger.take_log_head()
     draft = _fresh(draft)
-    broken = broken_guards(draft) if guarded else []
-    if broken and not insist:
+    broken = [*draft.found, *(broken_guards(draft) if guarded else [])]
+    if len(broken) > len(draft.found) and not insist:
         raise GuardBroken(" ".join(guard.message for guard in broken), broken)
     event = _write_event(draft, by, broken, insist, now)
     lots = _begin_lots(draft, event)
@@ -187,7 +195,7 @@ def _write_event(
         flags=[guard.as_dict() for guard in broken],
         corrects=draft.corrects,
         error_reason=draft.error_reason,
-        corrective=draft.corrective,
+        replaces=draft.replaces,
         remark=remark,
     )
 
@@ -197,6 +205,9 @@ def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
     lots: list[Lot] = []
     taken: set[tuple[int, str]] = set()
     for new, public_code in zip(draft.outputs, new_serials(len(draft.outputs)), strict=True):
+        if new.restates is not None:
+            lots.append(_restate(new, new.restates, event))
+            continue
         issuer = new.issuer or draft.organisation
         code = _lot_code(new, issuer, draft.occurred_at, taken)
         taken.add((new.product.pk, code))
@@ -221,9 +232,25 @@ def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
                 is_external=new.is_external,
             )
         )
-    if not lots:
-        return lots
-    return Lot.objects.bulk_create(lots)
+    Lot.objects.bulk_create([lot for lot in lots if lot.pk is None])
+    return lots
+
+
+def _restate(new: NewLot, lot: Lot, event: Event) -> Lot:
+    """Give a voided lot its beginning again, by a corrected event; its code and public code stay as printed."""
+    lot.origin_event = event
+    lot.origin_place = event.place
+    lot.begun_at = event.occurred_at
+    lot.made_micros = new.micros
+    lot.produced_on = new.produced_on
+    lot.expires_on = new.expires_on
+    lot.voided_by = None
+    lot.save(
+        update_fields=[
+            "origin_event", "origin_place", "begun_at", "made_micros", "produced_on", "expires_on", "voided_by"
+        ]
+    )
+    return lot
 
 
 def _lot_code(new: NewLot, issuer: Organisation, when: datetime.datetime, taken: set[tuple[int, str]]) -> str:

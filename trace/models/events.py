@@ -14,7 +14,8 @@ class Event(models.Model):
 
     Vocabulary is CBV 2.0; ``local_step`` is ours. ``data`` are the template's fields (never personal data: remarks and
     photographs are ``PersonalRecord`` rows). ``flags`` are the guards a report broke, one conflict row each. Instants are UTC with the entered offset; ``precision`` says whether the
-    minute or only the day is known. ``mode`` says whether guards refused (command) or flagged (report).
+    minute or only the day is known. ``corrects`` makes this an error declaration about another event; ``replaces`` says it
+    is the corrected statement of an event declared wrong (EPCIS lists it as corrective event id). ``mode`` says whether guards refused (command) or flagged (report).
     """
 
     class Mode(models.TextChoices):
@@ -49,7 +50,7 @@ class Event(models.Model):
     data = models.JSONField(default=dict)
     corrects = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="corrections")
     error_reason = models.CharField(max_length=20, blank=True)
-    corrective = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="corrective_for")
+    replaces = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="replacements")
     remark = models.ForeignKey("trace.PersonalRecord", null=True, on_delete=models.PROTECT, related_name="+")
     flags = models.JSONField(default=list)
 

@@ -1,0 +1,134 @@
+"""Saying that a recorded event was wrong. The event stays readable; its effects are taken back; nothing is edited."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import transaction
+from django.db.models import F
+from django.utils.translation import gettext as _
+
+from trace import derive
+from trace.access import entered_for
+from trace.actions.capture import Captured, Draft, Use, capture, facts_of, move_stock
+from trace.actions.events import When, checked_data
+from trace.actor import Actor
+from trace.errors import Clash, Invalid, NotAllowed
+from trace.event_templates import template
+from trace.models import Conflict, Event, Lot, LotLink, Shipment, Stock, Transfer
+
+
+@transaction.atomic
+def declare_error(
+    *,
+    by: Actor,
+    event: Event,
+    reason: str,
+    when: When,
+    remark: str = "",
+    at: datetime.datetime | None = None,
+) -> Captured:
+    """Declare one event wrong (EPCIS errorDeclaration; CBV reasons ``did_not_occur``, ``incorrect_data``).
+
+    Stock moves back, links and lots begun are marked void, receipts and shipments are taken back, all in one transaction.
+    Where lots begun here were already used, or stock falls below zero, the declaration stands and conflicts are flagged.
+    The corrected statement, if any, is recorded afterwards with ``replaces``. Refuses others' events (``not_own``), a second
+    declaration (``already_declared``), a declaration about a declaration (``not_correctable``), a shipment already confirmed
+    by its receiver (``receipt_stands``: the receipt must be declared wrong first).
+    """
+    by.require("operator", "quality")
+    if event.organisation_id not in entered_for(by) and event.entered_by_organisation_id != by.organisation.pk:
+        raise NotAllowed(_("只能更正本单位登记的环节。"), code="not_own")
+    if event.corrects_id is not None:
+        raise Invalid(_("更正声明本身不能再更正。"), code="not_correctable")
+    if reason not in Event.ErrorReason.values:
+        raise Invalid(_("请选择更正原因:没有发生,或数据有误。"), code="unknown_choice")
+    if event.corrections.exists():
+        raise Clash(_("这个环节已经声明过有误。"), code="already_declared")
+    if Transfer.objects.filter(shipment__event=event, received_by__isnull=False).exists():
+        raise Clash(_("收货单位已经确认收货。请先请对方更正收货记录。"), code="receipt_stands")
+    items = list(event.items.select_related("lot").order_by("number"))
+    draft = Draft(
+        template=template("common.correct"),
+        organisation=event.organisation,
+        occurred_at=when.at,
+        precision=when.precision,
+        tz_offset=when.tz_offset,
+        place=event.place,
+        uses=[
+            Use(lot=item.lot, role="subject", holder=event.organisation)
+            for item in {item.lot_id: item for item in items if item.lot_id}.values()
+        ],
+        data=checked_data(
+            template("common.correct"), {"declared_wrong_event": str(event.uid), "reason": reason}
+        ),
+        corrects=event,
+        error_reason=reason,
+        remark=remark,
+    )
+    captured = capture(draft=draft, by=by, guarded=False, at=at)
+    change = derive.effects(facts_of(event, items, template(event.template).moves))
+    _undo(event, change, captured.event)
+    _flag_consequences(event, change, captured.event)
+    return captured
+
+
+def _undo(event: Event, change: derive.Effects, by: Event) -> None:
+    """Take the effects of an event back in the derived rows."""
+    move_stock({key: -micros for key, micros in change.stock.items()})
+    LotLink.objects.filter(event=event).update(voided_by=by)
+    Lot.objects.filter(pk__in=change.begun, origin_event=event).update(voided_by=by)
+    for lot, micros in change.made.items():
+        Lot.objects.filter(pk=lot).update(made_micros=F("made_micros") - micros)
+    for lot in Lot.objects.filter(pk__in=change.released, released_by=event):
+        lot.released_by = (
+            Event.objects.filter(
+                items__lot=lot, items__role="subject", template="common.release", corrections__isnull=True
+            )
+            .exclude(pk=event.pk)
+            .order_by("id")
+            .first()
+        )
+        lot.save(update_fields=["released_by"])
+    Transfer.objects.filter(received_by=event).update(received_by=None, received_micros=None, received_at=None)
+    Shipment.objects.filter(event=event).update(voided_by=by)
+    Transfer.objects.filter(shipment__event=event).update(voided_by=by)
+    Conflict.objects.filter(event=event).update(voided_by=by)
+
+
+def _flag_consequences(event: Event, change: derive.Effects, by: Event) -> None:
+    """Conflicts on the declaration: lots made of what is now void, and stock that fell below zero."""
+    found: list[Conflict] = []
+    children = LotLink.objects.filter(parent__in=change.begun, voided_by__isnull=True).select_related("child", "parent")
+    for link in children:
+        message = _("批次 %(child)s 用了批次 %(parent)s,而后者的登记已声明有误。")
+        found.append(
+            Conflict(
+                event=by,
+                organisation_id=link.child.organisation_id,
+                lot=link.child,
+                code="descends_from_void",
+                details={
+                    "code": "descends_from_void",
+                    "detail": message % {"child": link.child.code, "parent": link.parent.code},
+                    "lot": str(link.child.uid),
+                },
+            )
+        )
+    below = Stock.objects.filter(lot__in={key[0] for key in change.stock}, micros__lt=0).select_related("lot")
+    for stock in below:
+        message = _("更正之后,批次 %(lot)s 用掉或发出的比登记的多。")
+        found.append(
+            Conflict(
+                event=by,
+                organisation_id=stock.organisation_id,
+                lot=stock.lot,
+                code="below_zero",
+                details={
+                    "code": "below_zero",
+                    "detail": message % {"lot": stock.lot.code},
+                    "lot": str(stock.lot.uid),
+                },
+            )
+        )
+    Conflict.objects.bulk_create(found)

@@ -1,0 +1,214 @@
+"""Recording what happened to goods by template: the action behind every form, the API and the demonstration."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from trace.access import entered_for
+from trace.actions.capture import Captured, Draft, NewLot, Use, capture
+from trace.actor import Actor
+from trace.errors import Invalid, NotAllowed
+from trace.event_templates import EventTemplate, template, validate_data
+from trace.models import Event, Lot, Organisation, Place, Stock, StoredFile, Unit
+from trace.units import EnteredAmount, decimal_text
+
+# Templates with rows of their own beside the event; each has its action.
+OWN_ACTION = {
+    "ship": "ship_lots",
+    "receive": "receive_shipment / take_in",
+    "correct": "declare_error",
+    "hold": "place_hold",
+    "release": "release_lot",
+}
+
+
+@dataclass(frozen=True)
+class Portion:
+    """How much of which known lot; ``place`` where it is taken from (found by stock when left out)."""
+
+    lot: Lot
+    amount: EnteredAmount | None = None
+    place: Place | None = None
+    unit: Unit | None = None
+    holder: Organisation | None = None
+
+
+@dataclass(frozen=True)
+class When:
+    """When something happened: an aware instant, its entered offset in minutes, and whether only the day is known."""
+
+    at: datetime.datetime
+    tz_offset: int = 480
+    precision: str = "minute"
+
+
+@transaction.atomic
+def record_event(
+    *,
+    by: Actor,
+    code: str,
+    when: When,
+    place: Place | None = None,
+    data: Mapping[str, Any] | None = None,
+    inputs: Sequence[Portion] = (),
+    outputs: Sequence[NewLot] = (),
+    subjects: Sequence[Portion] = (),
+    counterparty: Organisation | None = None,
+    remark: str = "",
+    files: Sequence[StoredFile] = (),
+    insist: bool = False,
+    replaces: Event | None = None,
+    at: datetime.datetime | None = None,
+) -> Captured:
+    """Record one event by its template.
+
+    ``inputs`` are used up, ``outputs`` begin lots, ``subjects`` are looked at (or reduced: sampling, selling, destroying).
+    Refuses: an unknown template, fields that fail the template (``FieldErrors``), missing inputs or outputs
+    (``inputs_required``, ``outputs_required``, ``subjects_required``), places, products and lots of others
+    (``not_own``), and broken guards unless ``insist`` (then a report with conflicts).
+    """
+    by.require("operator", "quality", "officer", "approver")
+    found = template(code)
+    if found.moves in OWN_ACTION:
+        raise Invalid(_("“%(step)s”有专门的办理入口。") % {"step": found.label()}, code="use_own_action", action=OWN_ACTION[found.moves])
+    _check_shape(found, by, inputs, outputs, subjects, place)
+    draft = Draft(
+        template=found,
+        organisation=by.owner,
+        occurred_at=when.at,
+        precision=when.precision,
+        tz_offset=when.tz_offset,
+        place=place,
+        uses=[
+            *(portion_use(portion, "input", -1, by, place) for portion in inputs),
+            *(portion_use(portion, "subject", _subject_sign(found), by, place) for portion in subjects),
+        ],
+        outputs=outputs,
+        data=checked_data(found, complete(found, data or {}, inputs, outputs, subjects)),
+        counterparty=counterparty,
+        remark=remark,
+        files=files,
+        replaces=replaces,
+    )
+    captured = capture(draft=draft, by=by, insist=insist, at=at)
+    attach_files(captured.event, files)
+    return captured
+
+
+def attach_files(event: Event, files: Sequence[StoredFile]) -> None:
+    """Tie files stored before to the event they are evidence for."""
+    StoredFile.objects.filter(pk__in=[file.pk for file in files], event=None).update(event=event)
+
+
+def _subject_sign(found: EventTemplate) -> int:
+    """Whether the amount beside a subject leaves the holder's stock."""
+    return -1 if found.moves in ("sample", "destroy", "retail") else 0
+
+
+def _check_shape(
+    found: EventTemplate,
+    by: Actor,
+    inputs: Sequence[Portion],
+    outputs: Sequence[NewLot],
+    subjects: Sequence[Portion],
+    place: Place | None,
+) -> None:
+    """Refuse what the template cannot mean, and other people's things."""
+    if found.moves == "transform" and not inputs:
+        raise Invalid(_("请至少填一个投入批次。"), code="inputs_required")
+    if found.moves in ("transform", "create") and not outputs:
+        raise Invalid(_("请至少填一个产出批次。"), code="outputs_required")
+    if found.moves in ("observe", "sample", "destroy", "retail") and not subjects:
+        raise Invalid(_("请指明是哪个批次。"), code="subjects_required")
+    if found.moves == "transform" and subjects:
+        raise Invalid(_("加工环节只填投入和产出。"), code="subjects_not_here")
+    if found.moves not in ("transform",) and inputs:
+        raise Invalid(_("“%(step)s”没有投入批次。") % {"step": found.label()}, code="inputs_not_here")
+    if found.moves not in ("transform", "create") and outputs:
+        raise Invalid(_("“%(step)s”不产生新批次。") % {"step": found.label()}, code="outputs_not_here")
+    if found.moves == "place" and place is None:
+        raise Invalid(_("请选择地块。"), code="place_required")
+    mine = entered_for(by)
+    for new in outputs:
+        if new.product.organisation_id not in mine:
+            raise NotAllowed(_("只能登记本单位的产品。"), code="not_own")
+    if place is not None and place.organisation_id not in mine and not by.is_regulator:
+        raise NotAllowed(_("只能选择本单位的地点。"), code="not_own")
+    seen: set[tuple[int, int | None]] = set()
+    for portion in inputs:
+        key = (portion.lot.pk, portion.place.pk if portion.place else None)
+        if key in seen:
+            raise Invalid(_("批次 %(lot)s 填了两次,请合并成一行。") % {"lot": portion.lot.code}, code="input_twice")
+        seen.add(key)
+        if portion.amount is None:
+            raise Invalid(_("请填写批次 %(lot)s 的用量。") % {"lot": portion.lot.code}, code="amount_required")
+
+
+def portion_use(portion: Portion, role: str, sign: int, by: Actor, place: Place | None) -> Use:
+    """The use of a portion: whose stock it concerns and at which place it lies."""
+    holder = portion.holder or by.owner
+    where = portion.place or (stock_place(portion.lot, holder, place) if sign else place)
+    amount = portion.amount
+    return Use(
+        lot=portion.lot,
+        role=role,
+        holder=holder,
+        amount=amount,
+        sign=sign if amount is not None else 0,
+        place=where,
+        unit=portion.unit,
+    )
+
+
+def stock_place(lot: Lot, holder: Organisation, preferred: Place | None) -> Place | None:
+    """Where the holder has this lot: the preferred place if some is there, else where most of it is."""
+    rows = list(
+        Stock.objects.filter(lot=lot, organisation=holder, micros__gt=0).select_related("place").order_by("-micros", "id")
+    )
+    for row in rows:
+        if preferred is not None and row.place_id == preferred.pk:
+            return row.place
+    return rows[0].place if rows else preferred
+
+
+def complete(
+    found: EventTemplate,
+    data: Mapping[str, Any],
+    inputs: Sequence[Portion],
+    outputs: Sequence[NewLot],
+    subjects: Sequence[Portion],
+) -> dict[str, Any]:
+    """The data with those fields filled that repeat what the lots already say (weight, production date, lot code)."""
+    filled = dict(data)
+
+    def offer(key: str | None, value: Any) -> None:
+        if key and value not in (None, "") and filled.get(key) in (None, ""):
+            filled[key] = value
+
+    amounts = [new.amount for new in outputs] or [portion.amount for portion in subjects if portion.amount]
+    if amounts:
+        total = amounts[0].text if len(amounts) == 1 else decimal_text(sum(amount.micros for amount in amounts))
+        offer(found.amount_field, total)
+    for key, portion in zip(found.input_amount_fields, inputs, strict=False):
+        if portion.amount is not None:
+            offer(key, decimal_text(portion.amount.micros))
+    if outputs:
+        first = outputs[0]
+        offer(found.produced_on_field, first.produced_on.isoformat() if first.produced_on else None)
+        offer(found.expires_on_field, first.expires_on.isoformat() if first.expires_on else None)
+        offer(found.lot_code_field, first.lot_code)
+    return filled
+
+
+def checked_data(found: EventTemplate, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The template's own check; advisory warnings go with the data so that readers see them."""
+    cleaned, warnings = validate_data(found, data)
+    if warnings:
+        cleaned["advisory"] = [str(warning) for warning in warnings]
+    return cleaned

@@ -1,0 +1,140 @@
+"""Stopping goods: prepare a set of lots, make it active by one row, end it. What recalls build on."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from trace.access import entered_for, supervises
+from trace.actions.capture import Draft, Use, capture
+from trace.actions.events import When, checked_data
+from trace.actor import Actor
+from trace.errors import Clash, Invalid, NotAllowed, StaleState
+from trace.event_templates import template
+from trace.models import HoldMember, HoldSet, HoldStep, Lot
+
+
+@transaction.atomic
+def prepare_hold(
+    *,
+    by: Actor,
+    kind: str,
+    lots: Iterable[Lot | int],
+    reason: str,
+    legal_basis: str = "",
+    source: str = "",
+    at: datetime.datetime | None = None,
+) -> HoldSet:
+    """Write a hold with its members, not yet active. Cost: one insert per thousand lots."""
+    hold = HoldSet.objects.create(
+        organisation=by.organisation,
+        kind=kind,
+        reason=reason,
+        legal_basis=legal_basis,
+        source=source,
+        created_at=at or timezone.now(),
+    )
+    add_to_hold(hold=hold, lots=lots)
+    _step(hold, "prepared", by, reason, at)
+    return hold
+
+
+def add_to_hold(*, hold: HoldSet, lots: Iterable[Lot | int]) -> None:
+    """Add whole lots to a hold; lots already in it stay as they are."""
+    ids = [lot if isinstance(lot, int) else lot.pk for lot in lots]
+    HoldMember.objects.bulk_create([HoldMember(hold=hold, lot_id=pk) for pk in dict.fromkeys(ids)], ignore_conflicts=True)
+
+
+@transaction.atomic
+def activate_hold(*, by: Actor, hold: HoldSet, at: datetime.datetime | None = None) -> HoldSet:
+    """Block every member at one instant by flipping one row. Refuses a hold already active or ended (``stale_state``)."""
+    moved = HoldSet.objects.filter(pk=hold.pk, active_from=None).update(active_from=at or timezone.now())
+    if not moved:
+        raise StaleState(_("这项封存已经生效或已经结束,请刷新页面。"))
+    _step(hold, "activated", by, hold.reason, at)
+    hold.refresh_from_db()
+    return hold
+
+
+@transaction.atomic
+def place_hold(
+    *,
+    by: Actor,
+    lots: Sequence[Lot],
+    reason: str,
+    when: When | None = None,
+    kind: str = HoldSet.Kind.HOLD,
+    legal_basis: str = "",
+    source: str = "",
+    at: datetime.datetime | None = None,
+) -> HoldSet:
+    """Hold lots at once (one authorised person suffices) and record it as an event on their time line.
+
+    Who: a quality officer or owner for lots the organisation issued or holds; a regulator's officer for lots of its
+    territory. Refuses an empty list (``subjects_required``), a missing reason (``reason_required``), strangers' lots.
+    """
+    by.require("quality", "owner", "officer", "approver")
+    if not lots:
+        raise Invalid(_("请指明是哪个批次。"), code="subjects_required")
+    if not reason.strip():
+        raise Invalid(_("请填写原因。"), code="reason_required")
+    mine = set(entered_for(by))
+    for lot in lots:
+        held = lot.stocks.filter(organisation__in=mine).exists()
+        if not (lot.organisation_id in mine or held or supervises(by, lot.organisation) or by.is_regulator):
+            raise NotAllowed(_("只能封存本单位生产或持有的批次。"), code="not_own")
+    hold = prepare_hold(by=by, kind=kind, lots=lots, reason=reason, legal_basis=legal_basis, source=source, at=at)
+    moment = when or When(at or timezone.now())
+    found = template("common.hold")
+    draft = Draft(
+        template=found,
+        organisation=by.owner,
+        occurred_at=moment.at,
+        precision=moment.precision,
+        tz_offset=moment.tz_offset,
+        uses=[Use(lot=lot, role="subject", holder=by.owner) for lot in lots],
+        data=checked_data(
+            found, {"reason": reason, "ordered_by": str(by.organisation.uid), "legal_basis": legal_basis}
+        ),
+    )
+    capture(draft=draft, by=by, insist=True, at=at)
+    return activate_hold(by=by, hold=hold, at=at)
+
+
+@transaction.atomic
+def end_hold(*, by: Actor, hold: HoldSet, reason: str, at: datetime.datetime | None = None) -> HoldSet:
+    """Lift one hold; others on the same lots stay. Only who set it (or a regulator over it) may; a reason is required.
+
+    A hold with a ``source`` belongs to a campaign and is ended by it, not here (``hold_of_campaign``).
+    """
+    by.require("quality", "owner", "officer", "approver")
+    if not reason.strip():
+        raise Invalid(_("请填写解除原因。"), code="reason_required")
+    if hold.organisation_id != by.organisation.pk and not supervises(by, hold.organisation):
+        raise NotAllowed(_("只有作出封存决定的单位能解除。"), code="not_own")
+    if hold.source and not by.system:
+        raise Clash(_("这项封存属于一次召回,随召回一起结束。"), code="hold_of_campaign")
+    moved = HoldSet.objects.filter(pk=hold.pk, active_from__isnull=False, ended_at=None).update(
+        ended_at=at or timezone.now()
+    )
+    if not moved:
+        raise StaleState(_("这项封存已经结束,请刷新页面。"))
+    _step(hold, "ended", by, reason, at)
+    hold.refresh_from_db()
+    return hold
+
+
+def _step(hold: HoldSet, step: str, by: Actor, reason: str, at: datetime.datetime | None) -> None:
+    """One row of the hold's history."""
+    HoldStep.objects.create(
+        hold=hold,
+        step=step,
+        by=by.user,
+        by_organisation=by.organisation,
+        reason=reason,
+        at=at or timezone.now(),
+    )
