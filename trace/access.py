@@ -1,7 +1,7 @@
 """The only doors to trace's objects for an actor, and the audience every route declares.
 
-Who sees what (architecture.md, rule 8): organisations see their own facts; regulators see lots whose producer, holder or
-event place lies in their territory; a stranger's object is 404 for everybody else.
+Who sees what (architecture.md, rule 8): organisations see their own facts; regulators see lots whose producer, holder
+or event place lies in their territory; a stranger's object is 404 for everybody else.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 def audience(who: Audience, *roles: str) -> Callable[[View], View]:
     """Declare and enforce who a view is for; a test walks every route and fails on one without a declaration.
 
-    ``public`` anybody; ``signed_in`` any user; ``party`` a member of a vetted organisation that is no regulator (or, with
-    roles, holding one of them); ``regulator`` a member of a regulator; ``operator`` the installation's operators.
+    ``public`` anybody; ``signed_in`` any user; ``party`` a member of a vetted organisation that is no regulator (or,
+    with roles, holding one of them); ``regulator`` a member of a regulator; ``operator`` the installation's operators.
     ``party`` and ``regulator`` may be combined by ``audience("signed_in")`` and a door inside.
     """
 
@@ -59,7 +59,9 @@ def audience(who: Audience, *roles: str) -> Callable[[View], View]:
 
 
 def admit(request: HttpRequest, who: Audience, *roles: str) -> None:
-    """Let the request pass or raise NotSignedIn (401), NotFound (404, a page not for this kind), NotAllowed (403, role)."""
+    """Let the request pass or raise NotSignedIn (401), NotFound (404, a page not for this kind), NotAllowed (403,
+    role).
+    """
     if who == "public":
         return
     if not request.user.is_authenticated:
@@ -71,7 +73,7 @@ def admit(request: HttpRequest, who: Audience, *roles: str) -> None:
             raise NotFound(_("没有这个页面。"))
         return
     actor = actor_of(request)
-    if who == "party" and actor.is_regulator or who == "regulator" and not actor.is_regulator:
+    if (who == "party" and actor.is_regulator) or (who == "regulator" and not actor.is_regulator):
         raise NotFound(_("没有这个页面。"))
     if actor.organisation.status != Organisation.Status.ACTIVE:
         raise NotAllowed(_("本单位还没有通过审核,通过后才能办理。"), code="organisation_not_active")
@@ -90,7 +92,9 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def actor_for_session(request: HttpRequest) -> Actor | None:
-    """The actor a signed-in session stands for: the membership chosen (``session['membership']``) or the oldest open one."""
+    """The actor a signed-in session stands for: the membership chosen (``session['membership']``) or the oldest open
+    one.
+    """
     if not request.user.is_authenticated:
         return None
     open_ones = Membership.objects.filter(user=request.user, ended_at=None).select_related(
@@ -172,7 +176,9 @@ def product_for(actor: Actor, uid: str | uuid.UUID, *, write: bool = False) -> P
 
 
 def lots_visible_to(actor: Actor) -> QuerySet[Lot]:
-    """Lots an actor may open: its own, those it holds, held or was sent, those it tested; for regulators by territory."""
+    """Lots an actor may open: its own, those it holds, held or was sent, those it tested; for regulators by
+    territory.
+    """
     if actor.is_regulator:
         code = actor.organisation.territory
         return Lot.objects.filter(
@@ -203,7 +209,9 @@ def lot_for(actor: Actor, uid: str | uuid.UUID, *, write: bool = False) -> Lot:
 
 
 def events_visible_to(actor: Actor) -> QuerySet[Event]:
-    """Events of the actor's own (entered for or by it, or naming it as the other party); for regulators by territory."""
+    """Events of the actor's own (entered for or by it, or naming it as the other party); for regulators by
+    territory.
+    """
     if actor.is_regulator:
         code = actor.organisation.territory
         return Event.objects.filter(

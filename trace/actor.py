@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Actor:
     """One acting party, made per request or by the demonstration and handed to actions as ``by``.
 
-    ``organisation`` is the organisation acted for and ``role`` one of ``Membership.Role``. ``on_behalf_of`` is set when a
-    cooperative's clerk enters for a grower (代录): facts then belong to the grower and both names are shown.
+    ``organisation`` is the organisation acted for and ``role`` one of ``Membership.Role``. ``on_behalf_of`` is set
+    when a cooperative's clerk enters for a grower (代录): facts then belong to the grower and both names are shown.
     ``system`` marks the program itself (worker, slip of a person without account); it has no user.
     """
 
@@ -59,6 +59,4 @@ class Actor:
     def require(self, *roles: str) -> None:
         """Refuse (NotAllowed, ``role_required``) unless the actor holds one of the roles."""
         if not self.can(*roles):
-            raise NotAllowed(
-                _("您的岗位不能做这件事,请由有权限的同事办理。"), code="role_required", roles=list(roles)
-            )
+            raise NotAllowed(_("您的岗位不能做这件事,请由有权限的同事办理。"), code="role_required", roles=list(roles))

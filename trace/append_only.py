@@ -1,9 +1,10 @@
 """The database itself refuses to change or delete an append-only row.
 
-A model says so with ``append_only = True``. Triggers are installed in ``post_migrate``, because a column change on SQLite
-rebuilds the table and drops its triggers without a word, and a system check compares what is there with what must be.
-On SQLite a BEFORE INSERT trigger refuses an id that exists, since INSERT OR REPLACE would otherwise slip past (the delete
-trigger fires for it only while ``recursive_triggers`` is on); on PostgreSQL TRUNCATE has a trigger of its own.
+A model says so with ``append_only = True``. Triggers are installed in ``post_migrate``, because a column change on
+SQLite rebuilds the table and drops its triggers without a word, and a system check compares what is there with what
+must be. On SQLite a BEFORE INSERT trigger refuses an id that exists, since INSERT OR REPLACE would otherwise slip past
+(the delete trigger fires for it only while ``recursive_triggers`` is on); on PostgreSQL TRUNCATE has a trigger of its
+own.
 """
 
 from __future__ import annotations

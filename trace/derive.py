@@ -28,7 +28,9 @@ class ItemFacts:
 
 @dataclass(frozen=True)
 class EventFacts:
-    """One event: its row number, kind of movement (``EventTemplate.moves``), type, items and the event it declares wrong."""
+    """One event: its row number, kind of movement (``EventTemplate.moves``), type, items and the event it declares
+    wrong.
+    """
 
     id: int
     organisation: int
@@ -84,9 +86,7 @@ def effects(event: EventFacts) -> Effects:
             found.released.append(item.lot)
     if inputs and outputs:
         children = dict.fromkeys(outputs)
-        found.links = [
-            Link(parent, child, micros) for parent, micros in inputs.items() for child in children
-        ]
+        found.links = [Link(parent, child, micros) for parent, micros in inputs.items() for child in children]
     return found
 
 

@@ -1,8 +1,8 @@
 """The one family of errors that rules and actions raise.
 
-Each error has a stable machine-readable ``code`` (tests and API clients rely on it), an HTTP ``status`` and a translated
-message that says what to do. One handler in ``config`` turns them into RFC 9457 problem details for the API and into pages
-for people; nothing else catches them by base class.
+Each error has a stable machine-readable ``code`` (tests and API clients rely on it), an HTTP ``status`` and a
+translated message that says what to do. One handler in ``config`` turns them into RFC 9457 problem details for the API
+and into pages for people; nothing else catches them by base class.
 """
 
 from collections.abc import Mapping
@@ -46,9 +46,7 @@ class FieldErrors(Invalid):
     def __init__(self, message: Any, fields: Mapping[str, Invalid]) -> None:
         super().__init__(message)
         self.fields: dict[str, Invalid] = dict(fields)
-        self.details = {
-            "fields": {key: {"code": err.code, "detail": err.message} for key, err in self.fields.items()}
-        }
+        self.details = {"fields": {key: {"code": err.code, "detail": err.message} for key, err in self.fields.items()}}
 
 
 class NotFound(DomainError):
@@ -96,7 +94,8 @@ class TooMany(DomainError):
 
 
 class GuardBroken(Clash):
-    """One or more guards refuse a command. ``broken`` lists them; a report of the same fact would be recorded with conflicts.
+    """One or more guards refuse a command. ``broken`` lists them; a report of the same fact would be recorded with
+    conflicts.
 
     ``insistable`` is false where nothing may be recorded (for example issuing codes for a recalled lot).
     """
@@ -112,7 +111,9 @@ class GuardBroken(Clash):
 
 
 class BrokenGuard:
-    """One rule that a fact breaks: its code, the sentence naming the other record, and the lot concerned (uid) if any."""
+    """One rule that a fact breaks: its code, the sentence naming the other record, and the lot concerned (uid) if
+    any.
+    """
 
     def __init__(self, code: str, message: Any, *, lot: Any = None, **details: Any) -> None:
         self.code = code

@@ -100,7 +100,8 @@ def _reach(start: Sequence[int], direction: Direction, limit: int, with_voided: 
     """Row numbers reached, start included, by one recursive query; and whether the limit cut it."""
     near, far = ("parent_id", "child_id") if direction == "forward" else ("child_id", "parent_id")
     standing = "" if with_voided else "AND link.voided_by_id IS NULL"
-    seeds = ", ".join(["(%s)"] * len(start))
+    seeds = ", ".join(["(CAST(%s AS bigint))"] * len(start))
+    # Only the column names of this module go into the text; values are parameters.
     sql = f"""
         WITH RECURSIVE reached(lot) AS (
             VALUES {seeds}
@@ -109,7 +110,7 @@ def _reach(start: Sequence[int], direction: Direction, limit: int, with_voided: 
             WHERE true {standing}
         )
         SELECT lot FROM reached LIMIT %s
-    """
+    """  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(sql, [*start, limit + 1])
         rows = [row[0] for row in cursor.fetchall()]

@@ -57,7 +57,17 @@ def blocking(lots: Iterable[Lot | int], *, holder: Organisation | None = None) -
 def broken_guards(draft: Draft) -> list[BrokenGuard]:
     """Every guard this draft breaks, in a fixed order."""
     found: list[BrokenGuard] = []
-    for guard in (_void_lots, _blocked_lots, _chronology, _unreleased, _expired, _closed_lots, _not_enough, _gain, _receipt):
+    for guard in (
+        _void_lots,
+        _blocked_lots,
+        _chronology,
+        _unreleased,
+        _expired,
+        _closed_lots,
+        _not_enough,
+        _gain,
+        _receipt,
+    ):
         found.extend(guard(draft))
     return found
 

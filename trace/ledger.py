@@ -17,8 +17,9 @@ from trace.models import Event, EventItem, LogEntry, LogHead
 def take_log_head() -> int:
     """Lock the head of the log until the transaction ends and return the number of the next entry.
 
-    Every capture takes it first. So events are written one after another on both databases, guards need no further locks,
-    and a recall that starts sees every event before it and blocks every one after (DECISIONS, "One writer of events").
+    Every capture takes it first. So events are written one after another on both databases, guards need no further
+    locks, and a recall that starts sees every event before it and blocks every one after (DECISIONS, "One writer of
+    events").
     """
     updated = LogHead.objects.filter(id=1).update(last=F("last") + 1)
     if not updated:
@@ -79,9 +80,7 @@ def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
 def append(number: int, event: Event, items: Sequence[EventItem]) -> LogEntry:
     """Write the log entry of an event just inserted, under the number taken by ``take_log_head``."""
     data = canonical(event, items)
-    return LogEntry.objects.create(
-        number=number, event=event, canonical=data, sha256=hashlib.sha256(data).hexdigest()
-    )
+    return LogEntry.objects.create(number=number, event=event, canonical=data, sha256=hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Words that may name a person, kept so that they can be forgotten (architecture.md, rule 10).
 
-Each record is encrypted with a key of its own; the key is kept wrapped by the installation's key. Destroying the record's
-key makes the words unreadable everywhere, also in backups made afterwards of append-only rows that refer to it.
+Each record is encrypted with a key of its own; the key is kept wrapped by the installation's key. Destroying the
+record's key makes the words unreadable everywhere, also in backups made afterwards of append-only rows that refer to
+it.
 """
 
 from __future__ import annotations

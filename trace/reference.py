@@ -1,7 +1,7 @@
 """Reference data as rows: divisions, standards and limits, read from ``trace/data`` after each migration.
 
-Rows that a regulator has verified are never overwritten; everything else follows the files. Nothing here is law in code:
-each row carries its source and how it is known.
+Rows that a regulator has verified are never overwritten; everything else follows the files. Nothing here is law in
+code: each row carries its source and how it is known.
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ def _load_standards(using: str) -> None:
         unique_fields=["key"],
         update_fields=["number", "title", "kind", "effective_on", "ended_on", "evidence", "source", "note"],
     )
-    verified = set(
-        Limit.objects.using(using).filter(verified_at__isnull=False).values_list("standard_id", "parameter")
-    )
+    verified = set(Limit.objects.using(using).filter(verified_at__isnull=False).values_list("standard_id", "parameter"))
     limits = [
         _limit(entry["id"], parameter)
         for entry in document["standards"]

@@ -1,4 +1,6 @@
-"""The kernel every event goes through: guards, the event row, its items, the derived rows and the log entry, at once."""
+"""The kernel every event goes through: guards, the event row, its items, the derived rows and the log entry, at
+once.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ SKEW = datetime.timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Use:
-    """One known lot in a draft. ``amount`` is what was entered; ``sign`` −1 takes it from ``holder`` at ``place``, +1 adds
-    it there, 0 only names the lot. ``transfer`` is set when the item answers a shipment."""
+    """One known lot in a draft. ``amount`` is what was entered; ``sign`` −1 takes it from ``holder`` at ``place``, +1
+    adds it there, 0 only names the lot. ``transfer`` is set when the item answers a shipment."""
 
     lot: Lot | None
     role: str
@@ -62,7 +64,8 @@ class Use:
 class NewLot:
     """A lot that this event begins. Without ``lot_code`` one is made from the date and a running number.
 
-    ``restates`` names a lot whose beginning was declared wrong and is stated again: it keeps its identity and descendants.
+    ``restates`` names a lot whose beginning was declared wrong and is stated again: it keeps its identity and
+    descendants.
     """
 
     product: Product
@@ -137,9 +140,9 @@ def capture(
 ) -> Captured:
     """Write one event and all that follows from it, or nothing.
 
-    With ``insist`` the fact is a report: broken guards become conflicts. Without it they refuse (``GuardBroken``, 409; its
-    ``guards`` name the other records). ``guarded=False`` is for what rules must never stop (error declarations). Refuses
-    always: times in the future (``in_future``), data of the wrong form, lot codes already taken.
+    With ``insist`` the fact is a report: broken guards become conflicts. Without it they refuse (``GuardBroken``, 409;
+    its ``guards`` name the other records). ``guarded=False`` is for what rules must never stop (error declarations).
+    Refuses always: times in the future (``in_future``), data of the wrong form, lot codes already taken.
     """
     now = at or timezone.now()
     if draft.occurred_at > now + SKEW:
@@ -168,9 +171,7 @@ def _fresh(draft: Draft) -> Draft:
     return replace(draft, uses=uses)
 
 
-def _write_event(
-    draft: Draft, by: Actor, broken: list[BrokenGuard], insist: bool, now: datetime.datetime
-) -> Event:
+def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: bool, now: datetime.datetime) -> Event:
     """Insert the event row itself."""
     template = draft.template
     remark = seal(draft.remark, organisation=draft.organisation, purpose="event_remark") if draft.remark else None
@@ -247,7 +248,13 @@ def _restate(new: NewLot, lot: Lot, event: Event) -> Lot:
     lot.voided_by = None
     lot.save(
         update_fields=[
-            "origin_event", "origin_place", "begun_at", "made_micros", "produced_on", "expires_on", "voided_by"
+            "origin_event",
+            "origin_place",
+            "begun_at",
+            "made_micros",
+            "produced_on",
+            "expires_on",
+            "voided_by",
         ]
     )
     return lot
@@ -260,7 +267,9 @@ def _lot_code(new: NewLot, issuer: Organisation, when: datetime.datetime, taken:
         code = (normalise_captured_lot_code if new.is_external else normalise_lot_code)(new.lot_code)
         if (new.product.pk, code) in taken or rows.filter(lot_code=code).exists():
             raise Clash(
-                _("批号 %(code)s 已经用在这个产品上,请换一个批号。") % {"code": code}, code="lot_code_taken", lot_code=code
+                _("批号 %(code)s 已经用在这个产品上,请换一个批号。") % {"code": code},
+                code="lot_code_taken",
+                lot_code=code,
             )
         return code
     day = timezone.localtime(when).strftime("%Y%m%d")

@@ -30,11 +30,12 @@ def declare_error(
 ) -> Captured:
     """Declare one event wrong (EPCIS errorDeclaration; CBV reasons ``did_not_occur``, ``incorrect_data``).
 
-    Stock moves back, links and lots begun are marked void, receipts and shipments are taken back, all in one transaction.
-    Where lots begun here were already used, or stock falls below zero, the declaration stands and conflicts are flagged.
-    The corrected statement, if any, is recorded afterwards with ``replaces``. Refuses others' events (``not_own``), a second
-    declaration (``already_declared``), a declaration about a declaration (``not_correctable``), a shipment already confirmed
-    by its receiver (``receipt_stands``: the receipt must be declared wrong first).
+    Stock moves back, links and lots begun are marked void, receipts and shipments are taken back, all in one
+    transaction. Where lots begun here were already used, or stock falls below zero, the declaration stands and
+    conflicts are flagged. The corrected statement, if any, is recorded afterwards with ``replaces``. Refuses others'
+    events (``not_own``), a second declaration (``already_declared``), a declaration about a declaration
+    (``not_correctable``), a shipment already confirmed by its receiver (``receipt_stands``: the receipt must be
+    declared wrong first).
     """
     by.require("operator", "quality")
     if event.organisation_id not in entered_for(by) and event.entered_by_organisation_id != by.organisation.pk:
@@ -59,9 +60,7 @@ def declare_error(
             Use(lot=item.lot, role="subject", holder=event.organisation)
             for item in {item.lot_id: item for item in items if item.lot_id}.values()
         ],
-        data=checked_data(
-            template("common.correct"), {"declared_wrong_event": str(event.uid), "reason": reason}
-        ),
+        data=checked_data(template("common.correct"), {"declared_wrong_event": str(event.uid), "reason": reason}),
         corrects=event,
         error_reason=reason,
         remark=remark,

@@ -68,15 +68,19 @@ def record_event(
 ) -> Captured:
     """Record one event by its template.
 
-    ``inputs`` are used up, ``outputs`` begin lots, ``subjects`` are looked at (or reduced: sampling, selling, destroying).
-    Refuses: an unknown template, fields that fail the template (``FieldErrors``), missing inputs or outputs
-    (``inputs_required``, ``outputs_required``, ``subjects_required``), places, products and lots of others
+    ``inputs`` are used up, ``outputs`` begin lots, ``subjects`` are looked at (or reduced: sampling, selling,
+    destroying). Refuses: an unknown template, fields that fail the template (``FieldErrors``), missing inputs or
+    outputs (``inputs_required``, ``outputs_required``, ``subjects_required``), places, products and lots of others
     (``not_own``), and broken guards unless ``insist`` (then a report with conflicts).
     """
     by.require("operator", "quality", "officer", "approver")
     found = template(code)
     if found.moves in OWN_ACTION:
-        raise Invalid(_("“%(step)s”有专门的办理入口。") % {"step": found.label()}, code="use_own_action", action=OWN_ACTION[found.moves])
+        raise Invalid(
+            _("“%(step)s”有专门的办理入口。") % {"step": found.label()},
+            code="use_own_action",
+            action=OWN_ACTION[found.moves],
+        )
     _check_shape(found, by, inputs, outputs, subjects, place)
     draft = Draft(
         template=found,
@@ -169,7 +173,9 @@ def portion_use(portion: Portion, role: str, sign: int, by: Actor, place: Place 
 def stock_place(lot: Lot, holder: Organisation, preferred: Place | None) -> Place | None:
     """Where the holder has this lot: the preferred place if some is there, else where most of it is."""
     rows = list(
-        Stock.objects.filter(lot=lot, organisation=holder, micros__gt=0).select_related("place").order_by("-micros", "id")
+        Stock.objects.filter(lot=lot, organisation=holder, micros__gt=0)
+        .select_related("place")
+        .order_by("-micros", "id")
     )
     for row in rows:
         if preferred is not None and row.place_id == preferred.pk:

@@ -57,8 +57,8 @@ class ResultEntry:
 def judge(entry: ResultEntry) -> str:
     """Pass, fail or not judged for one result against the limit beside it.
 
-    未检出 (and "less than") passes an upper limit when its limit of quantification is not above it, and is not judged where
-    that is unknown; it is never taken as zero. No limit, no judgement.
+    未检出 (and "less than") passes an upper limit when its limit of quantification is not above it, and is not judged
+    where that is unknown; it is never taken as zero. No limit, no judgement.
     """
     if not entry.limit_value or entry.limit_operator not in _COMPARE:
         return TestReport.Verdict.NOT_JUDGED
@@ -91,7 +91,9 @@ def _decimal(text: str) -> Decimal:
 
 
 def entries_from_data(found: EventTemplate, data: Mapping[str, Any]) -> list[ResultEntry]:
-    """Results out of a test template's own fields (``walnut.test``: moisture, afb1 …), with the catalogue's limits beside."""
+    """Results out of a test template's own fields (``walnut.test``: moisture, afb1 …), with the catalogue's limits
+    beside.
+    """
     refs = [field.limit_ref for field in found.fields if field.limit_ref]
     limits = _limits(refs)
     entries: list[ResultEntry] = []
@@ -153,9 +155,9 @@ def record_report(
 ) -> TestReport:
     """Record a test of one lot: the sampling event, the report, its results, each judged against the limit beside it.
 
-    Who: the lot's issuer or holder, a laboratory, a regulator. Refuses no results (``results_required``), a report dated
-    before the sampling was possible is a guard's matter, a doubled report number of the same laboratory for this lot
-    (``report_exists``), wrong CMA shape, values that are no numbers.
+    Who: the lot's issuer or holder, a laboratory, a regulator. Refuses no results (``results_required``), a report
+    dated before the sampling was possible is a guard's matter, a doubled report number of the same laboratory for this
+    lot (``report_exists``), wrong CMA shape, values that are no numbers.
     """
     by.require("operator", "quality", "officer", "approver")
     if not results:
@@ -171,7 +173,8 @@ def record_report(
     verdicts = [judge(entry) for entry in results]
     found = template(code)
     event = _sampling_event(
-        found, by, lot, sample, when, place, _report_data(found, data, name, cma, report_number, purpose, file, laboratory, results, verdicts, sample), remark, insist, at
+        found, by, lot, sample, when, place, _report_data(found, data, name, cma, report_number, purpose, file,
+        laboratory, results, verdicts, sample), remark, insist, at
     ).event
     report = TestReport.objects.create(
         organisation=by.owner,
@@ -299,8 +302,8 @@ def release_lot(
     """The quality officer (质量负责人) lets a finished lot leave: shipping is refused before.
 
     Refuses who is not quality officer (``role_required``), a lot already released (``already_released``), a lot on hold
-    (``lot_blocked``), and a lot without a passing report, or with a failed one (``no_passing_report``) unless ``reason``
-    says why: that override is recorded as a conflict the regulator sees.
+    (``lot_blocked``), and a lot without a passing report, or with a failed one (``no_passing_report``) unless
+    ``reason`` says why: that override is recorded as a conflict the regulator sees.
     """
     by.require("quality")
     if lot.organisation_id not in entered_for(by):
@@ -315,8 +318,8 @@ def release_lot(
         }
         raise GuardBroken(message, [BrokenGuard("lot_blocked", message, lot=lot)], insistable=False)
     reports = TestReport.objects.filter(lot=lot, event__corrections__isnull=True)
-    passing = report if report is not None and report.lot_id == lot.pk else reports.order_by("-issued_on", "-id").first()
-    failed = reports.filter(verdict=TestReport.Verdict.FAIL).exists()
+    passing = report if report is not None and report.lot_id == lot.pk else reports.order_by("-issued_on",
+    "-id").first() failed = reports.filter(verdict=TestReport.Verdict.FAIL).exists()
     broken = passing is None or passing.verdict != TestReport.Verdict.PASS or failed
     message = _("批次 %(lot)s 没有合格的检验报告,或有不合格报告。仍要放行须写明理由,监管部门可见。") % {"lot": lot.code}
     if broken and not reason.strip():
@@ -331,7 +334,8 @@ def release_lot(
         uses=[Use(lot=lot, role="subject", holder=by.owner)],
         data=checked_data(
             found,
-            {"released_by": by.membership.get_role_display() if by.membership else by.role, "test_report": str(passing.uid) if passing else "-"},
+            {"released_by": by.membership.get_role_display() if by.membership else by.role, "test_report":
+            str(passing.uid) if passing else "-"},
         ),
         remark=remark,
         found=[BrokenGuard("no_passing_report", message, lot=lot, reason=reason)] if broken else [],

@@ -46,12 +46,16 @@ def prepare_hold(
 def add_to_hold(*, hold: HoldSet, lots: Iterable[Lot | int]) -> None:
     """Add whole lots to a hold; lots already in it stay as they are."""
     ids = [lot if isinstance(lot, int) else lot.pk for lot in lots]
-    HoldMember.objects.bulk_create([HoldMember(hold=hold, lot_id=pk) for pk in dict.fromkeys(ids)], ignore_conflicts=True)
+    HoldMember.objects.bulk_create(
+        [HoldMember(hold=hold, lot_id=pk) for pk in dict.fromkeys(ids)], ignore_conflicts=True
+    )
 
 
 @transaction.atomic
 def activate_hold(*, by: Actor, hold: HoldSet, at: datetime.datetime | None = None) -> HoldSet:
-    """Block every member at one instant by flipping one row. Refuses a hold already active or ended (``stale_state``)."""
+    """Block every member at one instant by flipping one row. Refuses a hold already active or ended
+    (``stale_state``).
+    """
     moved = HoldSet.objects.filter(pk=hold.pk, active_from=None).update(active_from=at or timezone.now())
     if not moved:
         raise StaleState(_("这项封存已经生效或已经结束,请刷新页面。"))

@@ -50,8 +50,8 @@ def _events(report: Report) -> Iterator[derive.EventFacts]:
 def rebuild(*, write: bool) -> Report:
     """Fold all events and compare with the derived rows; with ``write`` put right what differs (never the events).
 
-    Compares lots (begin, amount made, release, void), stock, links, receipts and flagged conflicts, and verifies the log's
-    hashes. Holds the log head, so nothing is captured meanwhile. Memory grows with lots and links.
+    Compares lots (begin, amount made, release, void), stock, links, receipts and flagged conflicts, and verifies the
+    log's hashes. Holds the log head, so nothing is captured meanwhile. Memory grows with lots and links.
     """
     report = Report()
     if write:

@@ -40,8 +40,9 @@ def ship_lots(
 ) -> Shipment:
     """Send portions of lots to one receiver: the goods leave the sender's stock and wait to be confirmed.
 
-    Refuses shipping to oneself (``ship_to_self``), nothing (``subjects_required``), a refused or suspended receiver; and by
-    guards: held, recalled, unreleased, expired lots, more than is there. With ``insist`` it is a report with conflicts.
+    Refuses shipping to oneself (``ship_to_self``), nothing (``subjects_required``), a refused or suspended receiver;
+    and by guards: held, recalled, unreleased, expired lots, more than is there. With ``insist`` it is a report with
+    conflicts.
     """
     by.require("operator", "quality")
     found = template(code)
@@ -150,7 +151,8 @@ def receive_shipment(
     """Say how much of each transfer arrived (zero is an answer). A receipt is a report: differences become conflicts.
 
     Refuses who is not the receiver, transfers of another slip or left out (``transfers_incomplete``), a second answer
-    (``already_received``), and a slip that was declared wrong (``shipment_void``). ``aliases`` are the receiver's own codes.
+    (``already_received``), and a slip that was declared wrong (``shipment_void``). ``aliases`` are the receiver's own
+    codes.
     """
     by.require("operator", "quality")
     if shipment.receiver_id not in entered_for(by):
@@ -281,7 +283,8 @@ def take_back(
     remark: str = "",
     at: datetime.datetime | None = None,
 ) -> Captured:
-    """Goods came back from a holder: they leave the holder's stock and enter ours. A report: more than was there is flagged.
+    """Goods came back from a holder: they leave the holder's stock and enter ours. A report: more than was there is
+    flagged.
 
     Recalls call for it, so no hold blocks it.
     """
@@ -292,12 +295,8 @@ def take_back(
     uses: list[Use] = []
     for portion in portions:
         there = stock_place(portion.lot, source, None)
-        uses.append(
-            Use(lot=portion.lot, role="subject", holder=source, amount=portion.amount, sign=-1, place=there)
-        )
-        uses.append(
-            Use(lot=portion.lot, role="subject", holder=by.owner, amount=portion.amount, sign=1, place=place)
-        )
+        uses.append(Use(lot=portion.lot, role="subject", holder=source, amount=portion.amount, sign=-1, place=there))
+        uses.append(Use(lot=portion.lot, role="subject", holder=by.owner, amount=portion.amount, sign=1, place=place))
     draft = Draft(
         template=found,
         organisation=by.owner,

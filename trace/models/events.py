@@ -13,9 +13,10 @@ class Event(models.Model):
     """One EPCIS 2.0 event (ISO/IEC 19987) as captured. Append-only: a correction is another event naming this one.
 
     Vocabulary is CBV 2.0; ``local_step`` is ours. ``data`` are the template's fields (never personal data: remarks and
-    photographs are ``PersonalRecord`` rows). ``flags`` are the guards a report broke, one conflict row each. Instants are UTC with the entered offset; ``precision`` says whether the
-    minute or only the day is known. ``corrects`` makes this an error declaration about another event; ``replaces`` says it
-    is the corrected statement of an event declared wrong (EPCIS lists it as corrective event id). ``mode`` says whether guards refused (command) or flagged (report).
+    photographs are ``PersonalRecord`` rows). ``flags`` are the guards a report broke, one conflict row each. Instants
+    are UTC with the entered offset; ``precision`` says whether the minute or only the day is known. ``corrects`` makes
+    this an error declaration about another event; ``replaces`` says it is the corrected statement of an event declared
+    wrong (EPCIS lists it as corrective event id). ``mode`` says whether guards refused (command) or flagged (report).
     """
 
     class Mode(models.TextChoices):
@@ -77,9 +78,9 @@ class Event(models.Model):
 class EventItem(models.Model):
     """One lot (or unit) in one event, with what happened to its amount. Append-only.
 
-    ``micros`` is signed: plus for goods that came to be or came in at (``holder``, ``place``), minus for goods used up, sent
-    or destroyed there, 0 where the lot was only the subject. Stock is the plain sum of these rows that are not undone.
-    The entered text, its unit and the factor of that day stand beside it.
+    ``micros`` is signed: plus for goods that came to be or came in at (``holder``, ``place``), minus for goods used
+    up, sent or destroyed there, 0 where the lot was only the subject. Stock is the plain sum of these rows that are
+    not undone. The entered text, its unit and the factor of that day stand beside it.
     """
 
     class Role(models.TextChoices):
@@ -125,10 +126,11 @@ class LogHead(models.Model):
 
 
 class LogEntry(models.Model):
-    """The place of one event in the log: its canonical bytes and their SHA-256, the leaf of the Merkle tree. Append-only.
+    """The place of one event in the log: its canonical bytes and their SHA-256, the leaf of the Merkle tree.
+    Append-only.
 
-    Numbers follow commit order because the head row stays locked until the transaction ends; they are the cursor of every
-    feed and page (a time stamp skips what commits late on PostgreSQL).
+    Numbers follow commit order because the head row stays locked until the transaction ends; they are the cursor of
+    every feed and page (a time stamp skips what commits late on PostgreSQL).
     """
 
     number = models.BigIntegerField(primary_key=True)
@@ -146,7 +148,9 @@ class LogEntry(models.Model):
 
 
 class Conflict(models.Model):
-    """A recorded fact that broke a guard: which rule, which event, which lots. Derived; answered by people, never deleted."""
+    """A recorded fact that broke a guard: which rule, which event, which lots. Derived; answered by people, never
+    deleted.
+    """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="conflicts")
@@ -194,7 +198,9 @@ class PersonalRecord(models.Model):
 
 
 class StoredFile(models.Model):
-    """One uploaded file by its SHA-256; images are re-encoded before they get here, so no place or name is left in them."""
+    """One uploaded file by its SHA-256; images are re-encoded before they get here, so no place or name is left in
+    them.
+    """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="files")

@@ -23,7 +23,9 @@ class TestReport(models.Model):
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="reports")
-    laboratory = models.ForeignKey("trace.Organisation", null=True, on_delete=models.PROTECT, related_name="reports_issued")
+    laboratory = models.ForeignKey(
+        "trace.Organisation", null=True, on_delete=models.PROTECT, related_name="reports_issued"
+    )
     laboratory_name = models.CharField(_("检验机构"), max_length=120)
     cma_number = models.CharField(_("CMA 编号"), max_length=12, blank=True)
     report_number = models.CharField(_("报告编号"), max_length=40)
@@ -42,7 +44,9 @@ class TestReport(models.Model):
         verbose_name = _("检验报告")
         verbose_name_plural = _("检验报告")
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "laboratory_name", "report_number", "event"], name="one_report")
+            models.UniqueConstraint(
+                fields=["organisation", "laboratory_name", "report_number", "event"], name="one_report"
+            )
         ]
 
     def __str__(self) -> str:
@@ -98,7 +102,9 @@ class Certificate(models.Model):
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="certificates")
-    product = models.ForeignKey("trace.Product", null=True, blank=True, on_delete=models.PROTECT, related_name="certificates")
+    product = models.ForeignKey(
+        "trace.Product", null=True, blank=True, on_delete=models.PROTECT, related_name="certificates"
+    )
     kind = models.CharField(max_length=10, choices=Kind)
     number = models.CharField(_("证书编号"), max_length=60)
     granted_by = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="certificates_granted")

@@ -12,9 +12,9 @@ from trace.identifiers import uuid7
 class HoldSet(models.Model):
     """A reason why goods may not be used, shipped, sold or labelled. Members lie in ``HoldMember``.
 
-    Activating is one row's change, so 100,000 lots are blocked at one instant. Blocked = any active set contains the lot.
-    Ending one set never lifts another. ``source`` is an opaque URI of what stands behind it (a campaign); trace does not
-    know campaigns.
+    Activating is one row's change, so 100,000 lots are blocked at one instant. Blocked = any active set contains the
+    lot. Ending one set never lifts another. ``source`` is an opaque URI of what stands behind it (a campaign); trace
+    does not know campaigns.
     """
 
     class Kind(models.TextChoices):

@@ -1,4 +1,6 @@
-"""Lots, their names, what each holder has of them, single units, and the edges of the genealogy. All derived from events."""
+"""Lots, their names, what each holder has of them, single units, and the edges of the genealogy. All derived from
+events.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ from trace.identifiers import uuid7
 class Lot(models.Model):
     """One traceability unit: goods of one product made together by one issuer (GB/T 38155 追溯单元, one lot).
 
-    Identity: unique (issuer, product, lot code). Receiving keeps the lot; mixing, repacking and relabelling make new ones.
-    Everything here but the row's names is derived from events; ``voided_by`` names the error declaration that undid it.
+    Identity: unique (issuer, product, lot code). Receiving keeps the lot; mixing, repacking and relabelling make new
+    ones. Everything here but the row's names is derived from events; ``voided_by`` names the error declaration that
+    undid it.
     """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -103,8 +106,8 @@ class Stock(models.Model):
 class Unit(models.Model):
     """One unit or pack with a code of its own (bottle, piece, carton, pallet): one row each.
 
-    ``code`` is the serial; the URI is built from the product's GTIN where there is one. ``run`` is the opaque name of the
-    code run that issued it (labels keep the runs).
+    ``code`` is the serial; the URI is built from the product's GTIN where there is one. ``run`` is the opaque name of
+    the code run that issued it (labels keep the runs).
     """
 
     class State(models.TextChoices):
@@ -156,7 +159,9 @@ class LotLink(models.Model):
 
 
 class Shipment(models.Model):
-    """One slip: goods sent by one party to one other, by one shipping event. Its token lets the buyer answer without account."""
+    """One slip: goods sent by one party to one other, by one shipping event. Its token lets the buyer answer without
+    account.
+    """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     number = models.CharField(_("发货单号"), max_length=24, unique=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import get_language, gettext_lazy as _
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 
 from trace.identifiers import uuid7
 
@@ -154,7 +155,9 @@ class OrganisationStep(models.Model):
 
 
 class Licence(models.Model):
-    """A licence an organisation says it holds, its number checked for form (SC: GB/T 17710 MOD 11,10; CMA: 12 digits)."""
+    """A licence an organisation says it holds, its number checked for form (SC: GB/T 17710 MOD 11,10; CMA: 12
+    digits).
+    """
 
     class Kind(models.TextChoices):
         SC = "sc", _("食品生产许可证")

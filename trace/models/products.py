@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import get_language, gettext_lazy as _
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 
 from trace.identifiers import uuid7
 
@@ -38,7 +39,8 @@ class Standard(models.Model):
 
 
 class Limit(models.Model):
-    """One limit of one parameter in one edition; ``value`` is the text of a decimal number, empty where nobody knows it.
+    """One limit of one parameter in one edition; ``value`` is the text of a decimal number, empty where nobody knows
+    it.
 
     ``grades`` maps a quality grade to its own value. A limit without verification is shown as unverified.
     """
