@@ -55,8 +55,8 @@ def _wanted(vendor: str, model: type[models.Model]) -> Iterator[tuple[str, str]]
         )
     yield (
         f"{table}_no_replace",
-        f'CREATE TRIGGER {table}_no_replace BEFORE INSERT ON "{table}" '
-        f'WHEN EXISTS (SELECT 1 FROM "{table}" WHERE "{key}" = NEW."{key}") '
+        f'CREATE TRIGGER {table}_no_replace BEFORE INSERT ON "{table}" WHEN NEW."{key}" IN '
+        f'(SELECT "{key}" FROM "{table}" WHERE "{key}" = NEW."{key}") '  # noqa: S608
         f"BEGIN SELECT RAISE(ABORT, 'append-only: REPLACE on {table} is refused'); END",
     )
 
