@@ -30,6 +30,7 @@ from django.db import connection, connections
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
+from tests.world import World, make_world
 from trace.management.commands.compile_translations import compile_all
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -301,3 +302,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}")
     return folder
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    """The cast of tests/world.py in this test's database."""
+    return make_world()
