@@ -53,12 +53,9 @@ def _wanted(vendor: str, model: type[models.Model]) -> Iterator[tuple[str, str]]
             f'CREATE TRIGGER {table}_no_{operation.lower()} BEFORE {operation} ON "{table}" '
             f"BEGIN SELECT RAISE(ABORT, 'append-only: {operation} on {table} is refused'); END",
         )
-    yield (
-        f"{table}_no_replace",
-        f'CREATE TRIGGER {table}_no_replace BEFORE INSERT ON "{table}" WHEN NEW."{key}" IN '
-        f'(SELECT "{key}" FROM "{table}" WHERE "{key}" = NEW."{key}") '  # noqa: S608
-        f"BEGIN SELECT RAISE(ABORT, 'append-only: REPLACE on {table} is refused'); END",
-    )
+    there = f'EXISTS (SELECT 1 FROM "{table}" WHERE "{key}" = NEW."{key}")'  # noqa: S608 (our own names)
+    refuse = f"BEGIN SELECT RAISE(ABORT, 'append-only: REPLACE on {table} is refused'); END"
+    yield f"{table}_no_replace", f'CREATE TRIGGER {table}_no_replace BEFORE INSERT ON "{table}" WHEN {there} {refuse}'
 
 
 def _present(alias: str) -> dict[str, str]:
