@@ -1,5 +1,12 @@
-"""The one NinjaAPI, mounted under /api/v1/."""
+"""The one API, mounted under /api/v1/: which areas it has."""
 
-from ninja import NinjaAPI
+from django.utils.translation import gettext_lazy as _
 
-api = NinjaAPI(title="汾阳追溯与召回 API", version="1", urls_namespace="api-v1")
+from trace.api.operations import HouseAPI
+
+api = HouseAPI(
+    title=_("汾阳产品追溯与召回 API"),
+    version="1",
+    urls_namespace="api-v1",
+    description=_("登记、查询与召回。说明见 docs/api.md。"),
+)

@@ -40,8 +40,8 @@ def claim_request(
     """Claim a key for one request, committed at once so that others see it while the work is under way.
 
     Refuses another request under the same key (``idempotency_key_reused``, 422) and one whose work is under way
-    (``idempotency_in_flight``, 409). A claim older than ``IN_FLIGHT`` without an answer was left by a crash and is taken
-    over by a conditional update, so that only one of several repeats goes on.
+    (``idempotency_in_flight``, 409). A claim older than ``IN_FLIGHT`` without an answer was left by a crash and is
+    taken over by a conditional update, so that only one of several repeats goes on.
     """
     now = at or timezone.now()
     record, created = IdempotencyRecord.objects.get_or_create(
@@ -72,7 +72,8 @@ def _take_over(record: IdempotencyRecord, now: datetime.datetime) -> bool:
 def finish_request(
     *, claim: Claim, status: int, body: str, content_type: str, at: datetime.datetime | None = None
 ) -> None:
-    """Keep the answer, in the same transaction as the effect. Refuses (``stale_state``) a claim that was taken over."""
+    """Keep the answer, in the same transaction as the effect. Refuses (``stale_state``) a claim that was taken over.
+    """
     ours = IdempotencyRecord.objects.filter(pk=claim.record.pk, started_at=claim.started_at, finished_at=None)
     kept = ours.update(status=status, body=body, content_type=content_type, finished_at=at or timezone.now())
     if not kept:
@@ -94,7 +95,9 @@ def forget_requests(*, at: datetime.datetime | None = None) -> int:
 
 
 def note_key_used(*, key: ApiKey, at: datetime.datetime | None = None) -> None:
-    """Remember that a key was used, at most once a minute: a write per request would queue all readers behind writers."""
+    """Remember that a key was used, at most once a minute: a write per request would queue all readers behind
+    writers.
+    """
     now = at or timezone.now()
     if key.last_used_at is not None and now - key.last_used_at < _USED_AGAIN:
         return
