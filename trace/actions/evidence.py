@@ -318,8 +318,9 @@ def release_lot(
         }
         raise GuardBroken(message, [BrokenGuard("lot_blocked", message, lot=lot)], insistable=False)
     reports = TestReport.objects.filter(lot=lot, event__corrections__isnull=True)
-    passing = report if report is not None and report.lot_id == lot.pk else reports.order_by("-issued_on",
-    "-id").first() failed = reports.filter(verdict=TestReport.Verdict.FAIL).exists()
+    latest = reports.order_by("-issued_on", "-id").first()
+    passing = report if report is not None and report.lot_id == lot.pk else latest
+    failed = reports.filter(verdict=TestReport.Verdict.FAIL).exists()
     broken = passing is None or passing.verdict != TestReport.Verdict.PASS or failed
     message = _("批次 %(lot)s 没有合格的检验报告,或有不合格报告。仍要放行须写明理由,监管部门可见。") % {"lot": lot.code}
     if broken and not reason.strip():
