@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 class Site:
     """Facts about this installation that the frame of a page shows.
 
-    ``demo`` puts the ribbon 演示数据 on every page; ``address`` is the official host, by which a person tells this site from an
-    imitation.
+    ``demo`` puts the ribbon 演示数据 on every page; ``address`` is the official host, by which a person tells
+    this site from an imitation.
     """
 
     name: str
@@ -26,7 +26,8 @@ class Site:
 def site(request: HttpRequest) -> dict[str, Any]:
     """Context processor: ``site``, ``actor``, ``organisation`` (whose facts are entered) and ``unread``.
 
-    It asks the database nothing: ``request.actor`` and ``request.unread`` are set, lazily if they like, by whoever knows.
+    It asks the database nothing: ``request.actor`` and ``request.unread`` are set, lazily if they like, by
+    whoever knows.
     """
     actor = getattr(request, "actor", None)
     return {

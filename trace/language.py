@@ -1,4 +1,4 @@
-"""A page in another language by its address: ``?lang=en``, without a cookie, so that a link can be passed on."""
+"""A page in another language by its address, ``?lang=en``: no cookie, and the link can be passed on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ View = Callable[[HttpRequest], HttpResponse]
 
 
 def chosen_language(request: HttpRequest) -> str | None:
-    """The language the address asks for, if it is one of ours; ``zh`` and ``zh-CN`` mean simplified Chinese."""
+    """The language the address asks for, if it is ours; ``zh`` and ``zh-CN`` mean simplified Chinese."""
     asked = request.GET.get(PARAMETER, "").lower()
     known = {code.lower(): code for code, _name in settings.LANGUAGES}
     if asked in ("zh", "zh-cn"):
@@ -23,7 +23,7 @@ def chosen_language(request: HttpRequest) -> str | None:
 
 
 def query_language(get_response: View) -> View:
-    """Middleware, right after LocaleMiddleware: the address wins over cookie and browser; an unknown language is ignored."""
+    """Middleware, right after LocaleMiddleware: the address wins over cookie and browser."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         code = chosen_language(request)

@@ -1,7 +1,7 @@
-"""What the page parts in ``templates/trace/parts`` are given: one small dataclass per part, filled by views and queries.
+"""What the page parts in ``templates/trace/parts`` are given: one small dataclass per part, filled by views.
 
-They carry words and numbers that are ready to be shown; a part only lays them out. Values may be plain text (escaped by the
-template) or safe HTML made by a template tag.
+They carry words and numbers that are ready to be shown; a part only lays them out. Values may be plain text
+(escaped by the template) or safe HTML made by a template tag.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a summary list: a fact's name and value, who said it, what it was before, and a link to change it.
+    """One line of a summary list: a fact's name and value, who said it, its old value, a link to change it.
 
-    ``source`` is one of the codes of ``sources`` in the tag library; an empty ``value`` is shown as 未提供.
+    ``source`` is one of the codes of ``SOURCES`` in the tag library; an empty ``value`` is shown as 未提供.
     """
 
     label: Any
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Task:
-    """One step of a task list: ``state`` is a badge state (todo, open, done, late …), ``words`` replaces the badge's words."""
+    """One step of a task list: ``state`` is a badge state (todo, open, done, late …), ``words`` its words."""
 
     label: Any
     state: str
@@ -40,7 +40,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a time line. ``offset`` is the entered offset in minutes, ``precision`` minute or day; ``old`` is struck through."""
+    """One entry of a time line.
+
+    ``offset`` is the entered offset in minutes, ``precision`` minute or day; ``old`` is struck through.
+    """
 
     at: datetime | date
     title: Any
@@ -58,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Number:
-    """One number tile. ``value`` is a ready text or an int (grouped in thousands); ``tone`` as for badges; ``None`` is shown as 不明."""
+    """One number tile. ``value`` is a ready text or a number (grouped in thousands); ``None`` reads 不明."""
 
     label: Any
     value: Any
@@ -92,7 +95,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Share:
-    """One share of a whole (returned, destroyed, unknown …). ``amount`` in any one unit; ``text`` is the amount for people."""
+    """One share of a whole (returned, destroyed, unknown …): ``amount`` in one unit, ``text`` for people."""
 
     label: Any
     amount: int

@@ -1,7 +1,7 @@
 """Tags and filters that every page uses: dates, amounts, icons, badges, verdicts, form fields, links.
 
-Dates are 2026年11月22日 / 22 Nov 2026, times carry their zone, amounts their unit. Nothing is told by colour alone: a badge and
-a verdict always have an icon and words.
+Dates are 2026年11月22日 / 22 Nov 2026, times carry their zone, amounts their unit. Nothing is told by colour
+alone: a badge and a verdict always have an icon and words.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from django import forms, template
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.forms.boundfield import BoundField
 from django.http import QueryDict
 from django.template.loader import render_to_string
@@ -91,7 +92,7 @@ def _moment(value: Any, offset_minutes: int | None) -> tuple[str, str]:
     zone = _zone_words(local.utcoffset() or timedelta())
     comma = ", " if _english() else " "
     words = f"{_day_words(local.date())}{comma}{local:%H:%M}"
-    return local.isoformat(timespec="seconds"), (f"{words} ({zone})" if _english() else f"{words}({zone})")
+    return local.isoformat(timespec="seconds"), (f"{words} ({zone})" if _english() else f"{words}（{zone}）")
 
 
 @register.filter
@@ -130,7 +131,7 @@ def ago(value: Any, now: datetime | None = None) -> str | SafeString:
 
 
 def _span_words() -> dict[str, str]:
-    """Short forms for days, hours and minutes, without plural, because a browser fills the numbers in while the clock runs."""
+    """Short forms of days, hours, minutes; no plural, because a browser fills the numbers in."""
     return {
         # Translators: short form without plural: "%(n)s d"
         "d": pgettext("clock", "%(n)s 天"),
@@ -145,14 +146,12 @@ def _span_words() -> dict[str, str]:
 def clock_data(due: datetime) -> SafeString:
     """What site.js needs to let a clock run on: the instant and the words, as data attributes."""
     words = {**_span_words(), "left": gettext("还剩 %(span)s"), "late": gettext("已逾期 %(span)s")}
-    return format_html(
-        'data-due="{}"{}', due.isoformat(), format_html_join("", ' data-{}="{}"', words.items())
-    )
+    return format_html('data-due="{}"{}', due.isoformat(), format_html_join("", ' data-{}="{}"', words.items()))
 
 
 @dataclass(frozen=True)
 class Remaining:
-    """What a clock shows: ``tone`` (good, attention, danger, mute), icon and words; ``running`` when a browser may tick on."""
+    """What a clock shows: tone, icon and words; ``running``: a browser may let it tick on."""
 
     tone: str
     icon: str
@@ -172,7 +171,7 @@ def _span(delta: timedelta) -> str:
 
 @register.simple_tag
 def remaining(due: datetime | None, now: datetime | None = None, done: datetime | None = None) -> Remaining:
-    """A legal clock in words: done in time, done late, time left, overdue; less than a quarter day left asks for attention.
+    """A legal clock in words: done in time, done late, time left (under six hours: attention), overdue.
 
     A part's parameter that was not given arrives as an empty text, hence truth and not ``None`` is asked.
     """
@@ -181,7 +180,7 @@ def remaining(due: datetime | None, now: datetime | None = None, done: datetime 
     if done:
         if done <= due:
             return Remaining("good", "check", gettext("按时完成"), False)
-        return Remaining("attention", "warning", gettext("完成,迟了 %(span)s") % {"span": _span(done - due)}, False)
+        return Remaining("attention", "warning", gettext("完成，迟了 %(span)s") % {"span": _span(done - due)}, False)
     left = due - (now or clock.now())
     if left <= timedelta():
         return Remaining("danger", "warning", gettext("已逾期 %(span)s") % {"span": _span(left)}, True)
@@ -264,7 +263,7 @@ def given(value: Any) -> Any:
 
 @register.filter
 def groups(code: str, size: int = 4) -> str:
-    """A code in groups for people to read and type; for the screen only, copied text should come from ``data-copy``."""
+    """A code in groups for people to read and type; what is copied comes from ``data-copy``."""
     return " ".join(code[i : i + size] for i in range(0, len(code), size))
 
 
@@ -281,17 +280,22 @@ def icon_names() -> Mapping[str, str]:
 def icon(name: str, label: str = "", size: str = "") -> SafeString:
     """A drawing from icons.svg set into the page (no second request, prints, takes the text's colour).
 
-    Without ``label`` it is decoration and hidden from readers. An unknown name is a programming error (KeyError).
+    Without ``label`` it is decoration, hidden from screen readers. An unknown name is a KeyError: our mistake.
     """
     # The sprite is a file of ours; nothing in it comes from outside.
     drawing = SafeString(icon_names()[name])
     extra = f" icon-{size}" if size else ""
     if label:
         return format_html(
-            '<svg class="icon{}" viewBox="0 0 24 24" role="img" aria-label="{}">{}</svg>', extra, label, drawing
+            '<svg class="icon{}" viewBox="0 0 24 24" role="img" aria-label="{}">{}</svg>',
+            extra,
+            label,
+            drawing,
         )
     return format_html(
-        '<svg class="icon{}" viewBox="0 0 24 24" aria-hidden="true" focusable="false">{}</svg>', extra, drawing
+        '<svg class="icon{}" viewBox="0 0 24 24" aria-hidden="true" focusable="false">{}</svg>',
+        extra,
+        drawing,
     )
 
 
@@ -354,7 +358,7 @@ STATES: Mapping[str, Look] = {
     "voided": Look("mute", "void", gettext_lazy("已更正")),
     "drill": Look("hold", "flag", gettext_lazy("演练")),
 }
-"""States that have a look of their own. Where a model's state is not here, use a tone with the model's own words."""
+"""States with a look of their own. For any other state of a model: a tone and the model's words."""
 
 SOURCES: Mapping[str, Look] = {
     "self_declared": Look("mute", "edit", gettext_lazy("企业自报")),
@@ -367,7 +371,7 @@ SOURCES: Mapping[str, Look] = {
 
 
 def look_of(state: str, words: Any = "") -> Look:
-    """The look of a known state, or of a tone with words of its own. Anything else is a programming error (KeyError)."""
+    """The look of a known state, or of a tone with words of its own. Anything else is a KeyError."""
     if state in STATES:
         known = STATES[state]
         return Look(known.tone, known.icon, words or known.words)
@@ -388,38 +392,48 @@ def source(code: str) -> SafeString:
     return format_html('<span class="source">{} {}</span>', icon(look.icon), look.words)
 
 
+def _inner(content: str) -> SafeString:
+    """What stands inside a block tag: the page's own template has escaped it already."""
+    return SafeString(content.strip())
+
+
 @register.simple_block_tag
 def verdict(content: str, state: str, title: Any = "", level: int = 1) -> SafeString:
-    """The verdict box: icon, the verdict in words as the page's heading (``level`` 1–3), then what the page writes into it."""
-    context = {"look": look_of(state, title), "state": state, "level": level, "body": content.strip()}
+    """The verdict box: icon, the verdict in words as a heading (``level`` 1-3), then the page's own content."""
+    context = {"look": look_of(state, title), "state": state, "level": level, "body": _inner(content)}
     return render_to_string("trace/parts/verdict.html", context)
 
 
 @register.simple_block_tag
 def notice(content: str, tone: str, title: Any = "") -> SafeString:
     """A message set into the page, by tone (or by a known state, whose words are its title)."""
-    context = {"look": look_of(tone, title), "body": content.strip()}
+    context = {"look": look_of(tone, title), "body": _inner(content)}
     return render_to_string("trace/parts/notice.html", context)
+
+
+def _fill(tone: str) -> SafeString:
+    return format_html('class="fill-{}"', tone)
 
 
 @register.simple_tag
 def share_bar(shares: Iterable[Share]) -> SafeString:
-    """Shares of a whole as one bar (SVG, 600 units wide). The words stand in the legend beside it, so the bar is hidden from readers."""
+    """Shares of a whole as one SVG bar; the words stand in the legend, so screen readers skip the bar."""
     kept = [share for share in shares if share.amount > 0]
     whole = sum(share.amount for share in kept)
     pieces, x = [], 0.0
     hatch = f"hatch{next(_serial)}"
     for share in kept:
         width = 600 * share.amount / whole
-        fill = format_html(' fill="url(#{})"', hatch) if share.tone == "mute" else ""
-        pieces.append((share.tone, f"{x:.2f}", f"{max(width - 2, 1):.2f}", fill))
+        look = format_html('fill="url(#{})"', hatch) if share.tone == "mute" else _fill(share.tone)
+        pieces.append((look, f"{x:.2f}", f"{max(width - 2, 1):.2f}"))
         x += width
     return format_html(
-        '<svg class="share-bar" viewBox="0 0 600 24" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
-        '<defs><pattern id="{}" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        '<rect width="6" height="6" class="hatch-ground"/><rect width="2" height="6" class="hatch-line"/></pattern></defs>{}</svg>',
+        '<svg class="share-bar" viewBox="0 0 600 24" preserveAspectRatio="none" aria-hidden="true">'
+        '<defs><pattern id="{}" width="6" height="6" patternUnits="userSpaceOnUse"'
+        ' patternTransform="rotate(45)"><rect width="6" height="6" class="hatch-ground"/>'
+        '<rect width="2" height="6" class="hatch-line"/></pattern></defs>{}</svg>',
         hatch,
-        format_html_join("", '<rect class="fill-{}" x="{}" y="0" width="{}" height="24"{}/>', pieces),
+        format_html_join("", '<rect {} x="{}" y="0" width="{}" height="24"/>', pieces),
     )
 
 
@@ -428,7 +442,7 @@ def share_bar(shares: Iterable[Share]) -> SafeString:
 
 @dataclass(frozen=True)
 class Problem:
-    """One line of the error summary: the message and the id of the control it leads to (empty for the whole form)."""
+    """One line of the error summary: the message, and the control it leads to (empty: the whole form)."""
 
     message: str
     target: str
@@ -445,37 +459,47 @@ def _is_group(widget: forms.Widget) -> bool:
     return isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple)
 
 
+def _named(bound: BoundField, text: str) -> str:
+    """The message with the field's name before it, unless it has it: away from its field 必填 says nothing."""
+    label = str(bound.label)
+    return text if label in text else gettext("%(field)s：%(problem)s") % {"field": label, "problem": text}
+
+
 def _problems(form: Any) -> list[Problem]:
     if hasattr(form, "management_form"):
         whole = [Problem(str(text), "") for text in form.non_form_errors()]
         return whole + [problem for one in form.forms for problem in _problems(one)]
     found: list[Problem] = []
     for name, errors in form.errors.items():
-        target = "" if name == forms.forms.NON_FIELD_ERRORS else _first_id(form[name])
-        found += [Problem(str(text), target) for text in errors]
+        if name == NON_FIELD_ERRORS:
+            found += [Problem(str(text), "") for text in errors]
+        else:
+            found += [Problem(_named(form[name], str(text)), _first_id(form[name])) for text in errors]
     return found
 
 
 @register.inclusion_tag("trace/parts/error_summary.html")
 def error_summary(*bound: Any) -> dict[str, Any]:
-    """What is wrong in these forms and formsets, each line leading to its field. Shows nothing when nothing is wrong."""
+    """What is wrong in these forms and formsets, each line leading to its field; nothing when all is well."""
     return {"problems": [problem for form in bound if form is not None for problem in _problems(form)]}
 
 
 def _control(bound: BoundField) -> forms.Widget:
-    """The field's widget as a page should show it: native date pickers; numbers as text with a number keyboard.
+    """The field's widget as a page should show it: native date pickers, numbers as text with number keyboard.
 
-    ``<input type=number>`` changes on a turn of the wheel and drops what it does not understand (full-width digits, 1,234) before
-    we can say what is wrong with it.
+    ``<input type=number>`` changes on a turn of the wheel and drops what it does not understand (full-width
+    digits, 1,234) before we can say what is wrong with it.
     """
-    widget = copy.copy(bound.field.widget)
+    widget: forms.Widget = copy.copy(bound.field.widget)
     widget.attrs = dict(bound.field.widget.attrs)
     if isinstance(widget, forms.DateTimeInput) and widget.input_type == "text":
         widget.input_type, widget.format = "datetime-local", "%Y-%m-%dT%H:%M"
     elif isinstance(widget, forms.DateInput) and widget.input_type == "text":
         widget.input_type, widget.format = "date", "%Y-%m-%d"
     elif isinstance(widget, forms.NumberInput):
-        whole = isinstance(bound.field, forms.IntegerField) and not isinstance(bound.field, forms.DecimalField | forms.FloatField)
+        whole = isinstance(bound.field, forms.IntegerField) and not isinstance(
+            bound.field, forms.DecimalField | forms.FloatField
+        )
         widget.input_type = "text"
         widget.attrs.setdefault("inputmode", "numeric" if whole else "decimal")
         for name in ("min", "max", "step"):
@@ -511,9 +535,9 @@ def field(
 ) -> dict[str, Any]:
     """One form field: label, hint, error, control and unit, tied together for screen readers.
 
-    ``unit`` is a unit code or words shown after the control (default: ``unit`` of the form field, if it has one); ``width`` xs, s, m
-    or l says how long the answer is; ``optional`` adds (选填), by default to what is not required; ``heading`` makes the label
-    the page's heading; ``inline`` sets choices beside each other.
+    ``unit`` is a unit code or words shown after the control (default: ``unit`` of the form field, if it has
+    one); ``width`` xs, s, m or l says how long the answer is; ``optional`` adds (选填), by default to what is
+    not required; ``heading`` makes the label the page's heading; ``inline`` sets choices beside each other.
     """
     widget = _control(bound)
     errors = [str(text) for text in bound.errors]
@@ -530,7 +554,7 @@ def field(
     group, single = _is_group(widget), isinstance(widget, forms.CheckboxInput)
     attrs: dict[str, Any] = {}
     if not group:
-        attrs = {"aria-describedby": described} if described else {"aria-describedby": None}
+        attrs = {"aria-describedby": described} if described else {}
         if not single:
             attrs["class"] = _css(widget, width, bool(errors))
         if errors:
@@ -558,7 +582,7 @@ def field(
 
 @register.inclusion_tag("trace/parts/fields.html")
 def fields(form: forms.BaseForm) -> dict[str, Any]:
-    """All fields of a form in their order, hidden ones included; errors of the whole form stand in the summary."""
+    """All fields of a form in order, hidden ones included; errors of the whole form stand in the summary."""
     return {"form": form}
 
 
@@ -587,7 +611,7 @@ def lang_url(context: template.Context, code: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def page_url(context: template.Context, **changes: Any) -> str:
-    """The parameters of this page with some changed; ``None`` takes one away. For paging, sorting and filters."""
+    """This page's parameters with some changed; ``None`` takes one away. For paging, sorting and filters."""
     query = _query(context)
     for key, value in changes.items():
         if value is None or value == "":
@@ -604,8 +628,10 @@ def html_lang() -> str:
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: template.Context, name: str, words: Any, icon_name: str = "", exact: bool = False, count: int = 0) -> str:
-    """One item of the navigation, marked when the page lies under it. Nothing where the address does not exist (yet)."""
+def nav_link(
+    context: template.Context, name: str, words: Any, icon_name: str = "", exact: bool = False, count: int = 0
+) -> str:
+    """One item of the navigation, marked when the page lies under it; nothing where no such address exists."""
     try:
         url = reverse(name)
     except NoReverseMatch:
