@@ -186,7 +186,7 @@ def find_unit(unit: str, base_unit: str, packs: Packs | None = None) -> tuple[st
     allowed = [unit_name(code) for code, _factor in units_for(base, packs)]
     raise Invalid(
         _("不认识单位“%(unit)s”。这个产品可用的单位:%(allowed)s。")
-        % {"unit": printable(unit, 20), "allowed": "、".join(allowed)},
+        % {"unit": printable(unit, 20), "allowed": _("、").join(allowed)},
         code="unit_unknown",
         allowed=[code for code, _factor in units_for(base, packs)],
     )
