@@ -39,9 +39,7 @@ _RAW_MAX = 100
 _ISSUED_LOT_CODE = re.compile(r"[0-9A-Z-]+")
 # 256 = 8 × 32, so taking a byte modulo 32 favours no character.
 _SERIAL_TABLE = bytes(SERIAL_ALPHABET[byte % 32].encode()[0] for byte in range(256))
-_SERIAL_FORGIVE = str.maketrans(
-    {"I": "1", "L": "1", "O": "0", "U": "V", "-": None, "_": None, ".": None, "·": None}
-)
+_SERIAL_FORGIVE = str.maketrans({"I": "1", "L": "1", "O": "0", "U": "V", "-": None, "_": None, ".": None, "·": None})
 
 
 def fold_code(value: object) -> str:
@@ -90,10 +88,7 @@ def normalise_uscc(value: object) -> str:
         # (agriculture, army).
         if char not in USCC_ALPHABET or (3 <= position <= 8 and not char.isdigit()):
             raise Invalid(
-                _(
-                    "统一社会信用代码第 %(position)d 位的“%(char)s”不对:只用数字和大写字母,第 3 至 8 "
-                    "位只用数字。"
-                )
+                _("统一社会信用代码第 %(position)d 位的“%(char)s”不对:只用数字和大写字母,第 3 至 8 位只用数字。")
                 % {"position": position, "char": printable(char)},
                 code="uscc_characters",
                 position=position,
@@ -101,10 +96,7 @@ def normalise_uscc(value: object) -> str:
     expected = uscc.calc_check_digit(code[:17])
     if code[17] != expected:
         raise Invalid(
-            _(
-                "统一社会信用代码的校验码不对:按前 17 位计算末位应为 %(expected)s,现在是 %(given)s。"
-                "请逐位核对营业执照。"
-            )
+            _("统一社会信用代码的校验码不对:按前 17 位计算末位应为 %(expected)s,现在是 %(given)s。请逐位核对营业执照。")
             % {"expected": expected, "given": code[17]},
             code="uscc_check",
             expected=expected,
@@ -122,9 +114,7 @@ def normalise_sc_licence(value: object) -> str:
     """
     code = fold_code(value).replace("-", "")
     if not code.startswith("SC"):
-        raise Invalid(
-            _("食品生产许可证编号以 SC 开头,后接 14 位数字。以 QS 开头的旧编号已停用。"), code="sc_prefix"
-        )
+        raise Invalid(_("食品生产许可证编号以 SC 开头,后接 14 位数字。以 QS 开头的旧编号已停用。"), code="sc_prefix")
     digits = code[2:]
     if not (digits.isascii() and digits.isdigit()) and digits:
         raise Invalid(_("食品生产许可证编号在 SC 之后只能是数字,请逐位核对。"), code="sc_characters")
@@ -144,10 +134,7 @@ def normalise_sc_licence(value: object) -> str:
     expected = mod_11_10.calc_check_digit(digits[:13])
     if digits[13] != expected:
         raise Invalid(
-            _(
-                "食品生产许可证编号的校验码不对:按前 13 位计算末位应为 %(expected)s,现在是 %(given)s。"
-                "请逐位核对许可证。"
-            )
+            _("食品生产许可证编号的校验码不对:按前 13 位计算末位应为 %(expected)s,现在是 %(given)s。请逐位核对许可证。")
             % {"expected": expected, "given": digits[13]},
             code="sc_check",
             expected=expected,
@@ -282,9 +269,7 @@ def normalise_lot_code(value: object) -> str:
     code = fold_code(value)
     _check_lot_code_length(code)
     if not _ISSUED_LOT_CODE.fullmatch(code):
-        raise Invalid(
-            _("批号只能用数字、大写字母和短横线。中文名称请填在“显示批号”里。"), code="lot_code_characters"
-        )
+        raise Invalid(_("批号只能用数字、大写字母和短横线。中文名称请填在“显示批号”里。"), code="lot_code_characters")
     return code
 
 
@@ -313,8 +298,7 @@ def _check_lot_code_length(code: str) -> None:
         raise Invalid(_("请填写批号。"), code="lot_code_required")
     if len(code) > LOT_CODE_MAX:
         raise Invalid(
-            _("批号最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。")
-            % {"max": LOT_CODE_MAX, "length": len(code)},
+            _("批号最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。") % {"max": LOT_CODE_MAX, "length": len(code)},
             code="lot_code_length",
             length=len(code),
         )
@@ -355,8 +339,7 @@ def normalise_serial(value: object) -> str:
     code = fold_code(value).translate(_SERIAL_FORGIVE)
     if len(code) != SERIAL_LENGTH:
         raise Invalid(
-            _("单件码应为 12 位,现在是 %(length)d 位,请对照标签上的三组四位字符输入。")
-            % {"length": len(code)},
+            _("单件码应为 12 位,现在是 %(length)d 位,请对照标签上的三组四位字符输入。") % {"length": len(code)},
             code="serial_length",
             length=len(code),
         )

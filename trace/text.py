@@ -46,8 +46,7 @@ def printable(value: object, max_length: int = 60) -> str:
         text = type(value).__name__
     text = text[: max_length + 1]
     safe = "".join(
-        c if c.isprintable() and c not in _BIDI and not 0xD800 <= ord(c) <= 0xDFFF else f"\\u{ord(c):04x}"
-        for c in text
+        c if c.isprintable() and c not in _BIDI and not 0xD800 <= ord(c) <= 0xDFFF else f"\\u{ord(c):04x}" for c in text
     )
     return safe if len(text) <= max_length else safe[:max_length] + "…"
 
@@ -124,8 +123,7 @@ def _is_noncharacter(char: str) -> bool:
 
 def _too_long(length: int, max_length: int) -> Invalid:
     return Invalid(
-        _("文字太长:最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。")
-        % {"max": max_length, "length": length},
+        _("文字太长:最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。") % {"max": max_length, "length": length},
         code="text_too_long",
         max_length=max_length,
     )

@@ -78,9 +78,7 @@ class EnteredAmount:
 
 
 def _units(base: BaseUnit, *rows: tuple[str, str, str, str, str]) -> list[Unit]:
-    return [
-        Unit(code, base, Fraction(factor), zh, en, tuple(more.split())) for code, factor, zh, en, more in rows
-    ]
+    return [Unit(code, base, Fraction(factor), zh, en, tuple(more.split())) for code, factor, zh, en, more in rows]
 
 
 UNITS: Mapping[str, Unit] = {
@@ -152,9 +150,7 @@ def units_for(base_unit: str, packs: Packs | None = None) -> list[tuple[str, Fac
 
     What a form offers, base unit first.
     """
-    known: list[tuple[str, Factor]] = [
-        (u.code, u.factor) for u in UNITS.values() if u.base == BaseUnit(base_unit)
-    ]
+    known: list[tuple[str, Factor]] = [(u.code, u.factor) for u in UNITS.values() if u.base == BaseUnit(base_unit)]
     return known + [(name, factor) for name, factor in (packs or {}).items()]
 
 
@@ -302,16 +298,14 @@ def _plain_decimal(text: object) -> str:
 
 def _not_a_number(text: object) -> Invalid:
     return Invalid(
-        _("“%(text)s”不是数量。请填数字,例如 1234.5;千位可以用逗号,小数点用 “.”。")
-        % {"text": printable(text, 20)},
+        _("“%(text)s”不是数量。请填数字,例如 1234.5;千位可以用逗号,小数点用 “.”。") % {"text": printable(text, 20)},
         code="amount_not_a_number",
     )
 
 
 def _too_large(base_unit: str) -> Invalid:
     return Invalid(
-        _("数量太大:最多 %(max)s,请核对数字和单位。")
-        % {"max": format_amount(MAX_BASE_UNITS * MICROS, base_unit)},
+        _("数量太大:最多 %(max)s,请核对数字和单位。") % {"max": format_amount(MAX_BASE_UNITS * MICROS, base_unit)},
         code="amount_too_large",
     )
 

@@ -15,9 +15,7 @@ from trace import divisions
 from trace import identifiers as ids
 from trace.errors import Invalid
 
-VECTORS = list(
-    csv.DictReader((Path(__file__).parents[1] / "data" / "id_vectors.csv").read_text("utf-8").splitlines())
-)
+VECTORS = list(csv.DictReader((Path(__file__).parents[1] / "data" / "id_vectors.csv").read_text("utf-8").splitlines()))
 CHECKS: dict[str, Callable[[object], str]] = {
     "uscc": ids.normalise_uscc,
     "sc": ids.normalise_sc_licence,

@@ -199,8 +199,8 @@ def complete(
 
     amounts = [new.amount for new in outputs] or [portion.amount for portion in subjects if portion.amount]
     if amounts:
-        total = amounts[0].text if len(amounts) == 1 else decimal_text(sum(amount.micros for amount in amounts))
-        offer(found.amount_field, total)
+        # In the base unit, as the field is: what was entered may be 斤 where the field says 千克.
+        offer(found.amount_field, decimal_text(sum(amount.micros for amount in amounts)))
     for key, portion in zip(found.input_amount_fields, inputs, strict=False):
         if portion.amount is not None:
             offer(key, decimal_text(portion.amount.micros))

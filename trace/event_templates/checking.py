@@ -61,6 +61,9 @@ class DataWarning:
     code: str
     message: str
 
+    def __str__(self) -> str:
+        return self.message
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -131,9 +134,7 @@ def validate_data(
         return cleaned, _warnings(wanted.values(), cleaned)
 
 
-def split_personal(
-    template: EventTemplate, data: Mapping[str, object]
-) -> tuple[dict[str, object], dict[str, object]]:
+def split_personal(template: EventTemplate, data: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
     """The data without the fields that may hold personal data, and those fields.
 
     An event is append-only, so personal data never stand in it (architecture rule 10): the caller writes what
@@ -200,11 +201,7 @@ def _clean_field(field: TemplateField, value: object, *, required: bool) -> Json
 
 
 def _blank(value: object) -> bool:
-    return (
-        value is None
-        or (isinstance(value, str) and len(value) < 200 and not value.strip())
-        or value in ([], ())
-    )
+    return value is None or (isinstance(value, str) and len(value) < 200 and not value.strip()) or value in ([], ())
 
 
 def _clean(field: TemplateField, value: object) -> JsonValue:
@@ -278,9 +275,7 @@ def _decimal(value: object) -> str:
 
 
 def _not_a_number(value: object) -> Invalid:
-    return Invalid(
-        _("“%(value)s”不是数字,请填数字,例如 12.5。") % {"value": printable(value, 20)}, code="not_a_number"
-    )
+    return Invalid(_("“%(value)s”不是数字,请填数字,例如 12.5。") % {"value": printable(value, 20)}, code="not_a_number")
 
 
 def _number_too_large() -> Invalid:
@@ -361,9 +356,7 @@ def _not_a_datetime(value: object) -> Invalid:
 def _bool(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    text = (
-        fold_width(value[:20]).strip().lower() if isinstance(value, str) else value if value in (0, 1) else ""
-    )
+    text = fold_width(value[:20]).strip().lower() if isinstance(value, str) else value if value in (0, 1) else ""
     if str(text) in _YES:
         return True
     if str(text) in _NO:
@@ -394,10 +387,7 @@ def _items(value: object, most: int, max_length: int) -> list[str]:
         raise Invalid(_("这里应当是一个列表,每行一项。"), code="not_a_list")
     if len(value) > most:
         raise _too_many(most)
-    return [
-        str(item) if isinstance(item, uuid.UUID) else clean_text(item, max_length, required=True)
-        for item in value
-    ]
+    return [str(item) if isinstance(item, uuid.UUID) else clean_text(item, max_length, required=True) for item in value]
 
 
 def _too_many(most: int) -> Invalid:
@@ -416,9 +406,7 @@ def _rows(value: object, columns: Sequence[Column]) -> list[JsonValue]:
     rows: list[JsonValue] = []
     for number, row in enumerate(value, start=1):
         if not isinstance(row, Mapping):
-            raise Invalid(
-                _("第 %(row)d 行应当是“名称: 值”的形式。") % {"row": number}, code="not_a_row", row=number
-            )
+            raise Invalid(_("第 %(row)d 行应当是“名称: 值”的形式。") % {"row": number}, code="not_a_row", row=number)
         if all(_blank(cell) for cell in row.values()):
             continue
         try:
@@ -500,10 +488,7 @@ def _warnings(fields: Collection[TemplateField], cleaned: Mapping[str, JsonValue
         low, high = field.advisory_range
         number = Decimal(value) if _DECIMAL.fullmatch(str(value)) else None
         if number is not None and not low <= number <= high:
-            message = _(
-                "“%(name)s”通常在 %(low)s 到 %(high)s %(unit)s 之间,现在是 %(value)s,请核对;"
-                "确实如此可以照填。"
-            )
+            message = _("“%(name)s”通常在 %(low)s 到 %(high)s %(unit)s 之间,现在是 %(value)s,请核对;确实如此可以照填。")
             names = {
                 "name": field.label(),
                 "low": low,

@@ -431,10 +431,7 @@ def _family(code: str, group: Mapping[str, Any]) -> Family:
         templates=tuple(row["code"] for row in group["templates"]),
         packaging=tuple(group.get("packaging", ())),
         mandatory_label=tuple(group.get("mandatory_label", ())),
-        **{
-            key: group.get(key, "")
-            for key in ("track", "base_unit", "sc_category", "shelf_life", "gi", "lot_graph")
-        },
+        **{key: group.get(key, "") for key in ("track", "base_unit", "sc_category", "shelf_life", "gi", "lot_graph")},
     )
 
 
@@ -450,9 +447,7 @@ def _contradictions(book: _Book) -> Iterator[str]:
         yield from (f"{step.code}: no field {key}" for key in named if key and key not in keys)
         yield from (f"{step.code}: no template {code}" for code in step.next if code not in book.templates)
         for field in step.fields:
-            yield from (
-                f"{step.code}.{field.key}: {problem}" for problem in _field_contradictions(field, keys, book)
-            )
+            yield from (f"{step.code}.{field.key}: {problem}" for problem in _field_contradictions(field, keys, book))
     for group in book.families.values():
         yield from (f"{group.code}: no template {code}" for code in group.flow if code not in book.templates)
 
