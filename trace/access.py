@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Literal, TypeVar
 
@@ -18,10 +19,14 @@ from django.utils.translation import gettext as _
 from trace.actor import Actor
 from trace.errors import NotAllowed, NotFound, NotSignedIn
 from trace.models import (
+    ApiKey,
+    Certificate,
     Conflict,
     Event,
     EventItem,
     HoldSet,
+    Invitation,
+    Licence,
     Lot,
     Membership,
     Organisation,
@@ -104,9 +109,21 @@ def actor_for_session(request: HttpRequest) -> Actor | None:
     membership = (open_ones.filter(uid=chosen).first() if chosen else None) or open_ones.order_by("id").first()
     if membership is None:
         return None
-    return Actor(
+    actor = Actor(
         organisation=membership.organisation, user=membership.user, role=membership.role, membership=membership
     )
+    grower_uid = request.session.get("on_behalf_of")
+    grower = growers_entered_for(actor).filter(uid=grower_uid).first() if grower_uid else None
+    return replace(actor, on_behalf_of=grower) if grower is not None else actor
+
+
+def growers_entered_for(actor: Actor) -> QuerySet[Organisation]:
+    """Growers an actor may enter for (代录): those of its cooperative, both being vetted, by a worker or the owner."""
+    organisation = actor.organisation
+    may = organisation.kind == Organisation.Kind.COOPERATIVE and organisation.status == Organisation.Status.ACTIVE
+    if not may or not actor.can("operator"):
+        return Organisation.objects.none()
+    return organisation.growers.filter(status=Organisation.Status.ACTIVE)
 
 
 def parse_uid(value: str | uuid.UUID) -> uuid.UUID:
@@ -274,3 +291,106 @@ def hold_for(actor: Actor, uid: str | uuid.UUID) -> HoldSet:
 def supervises(actor: Actor, organisation: Organisation) -> bool:
     """Whether a regulator's territory covers this organisation."""
     return actor.is_regulator and organisation.division_id.startswith(actor.organisation.territory)
+
+
+# --- Organisations, people, registry: what their pages and API open -------------------------------------------------
+
+
+def grower_for(actor: Actor, uid: str | uuid.UUID) -> Organisation:
+    """One grower of the actor's cooperative."""
+    rows = actor.organisation.growers.all() if actor.organisation.kind == "cooperative" else Organisation.objects.none()
+    found: Organisation = _the(rows.select_related("division"), uid)
+    return found
+
+
+def organisations_supervised_by(actor: Actor) -> QuerySet[Organisation]:
+    """Organisations of a regulator's territory in any state, outsiders and regulators left out."""
+    if not actor.is_regulator:
+        return Organisation.objects.none()
+    rows = Organisation.objects.in_territory(actor.organisation.territory).select_related("division", "cooperative")
+    return rows.exclude(kind=Organisation.Kind.REGULATOR).exclude(status=Organisation.Status.EXTERNAL)
+
+
+def supervised_for(actor: Actor, uid: str | uuid.UUID) -> Organisation:
+    """One organisation of the regulator's territory."""
+    found: Organisation = _the(organisations_supervised_by(actor), uid)
+    return found
+
+
+def members_of(actor: Actor) -> QuerySet[Membership]:
+    """The open memberships of the actor's organisation."""
+    return Membership.objects.filter(organisation=actor.organisation, ended_at=None).select_related(
+        "user", "organisation"
+    )
+
+
+def member_for(actor: Actor, uid: str | uuid.UUID) -> Membership:
+    """One member of the actor's organisation."""
+    found: Membership = _the(members_of(actor), uid)
+    return found
+
+
+def invitation_for(actor: Actor, uid: str | uuid.UUID) -> Invitation:
+    """One invitation of the actor's organisation."""
+    found: Invitation = _the(Invitation.objects.filter(organisation=actor.organisation), uid)
+    return found
+
+
+def keys_of(actor: Actor) -> QuerySet[ApiKey]:
+    """The API keys of the actor's organisation, revoked ones too."""
+    return ApiKey.objects.filter(organisation=actor.organisation).select_related("created_by")
+
+
+def key_for(actor: Actor, uid: str | uuid.UUID) -> ApiKey:
+    """One API key of the actor's organisation."""
+    found: ApiKey = _the(keys_of(actor), uid)
+    return found
+
+
+def licence_for(actor: Actor, uid: str | uuid.UUID) -> Licence:
+    """One licence of the organisation acted for."""
+    found: Licence = _the(Licence.objects.filter(organisation=actor.owner).select_related("organisation"), uid)
+    return found
+
+
+def places_readable_by(actor: Actor) -> QuerySet[Place]:
+    """Places of the actor's own, ended ones too; for regulators those in their territory."""
+    rows = Place.objects.select_related("organisation", "division")
+    if actor.is_regulator:
+        code = actor.organisation.territory
+        return rows.filter(Q(division__code__startswith=code) | Q(organisation__division__code__startswith=code))
+    return rows.filter(organisation__in=entered_for(actor))
+
+
+def place_readable_for(actor: Actor, uid: str | uuid.UUID) -> Place:
+    """One place the actor may read; what may be changed is for the action."""
+    found: Place = _the(places_readable_by(actor), uid)
+    return found
+
+
+def products_readable_by(actor: Actor) -> QuerySet[Product]:
+    """Products of the actor's own, ended ones too; for regulators those of organisations in their territory."""
+    rows = Product.objects.select_related("organisation", "organisation__division", "current", "current__standard")
+    if actor.is_regulator:
+        return rows.filter(organisation__division__code__startswith=actor.organisation.territory)
+    return rows.filter(organisation__in=entered_for(actor))
+
+
+def product_readable_for(actor: Actor, uid: str | uuid.UUID) -> Product:
+    """One product the actor may read; what may be changed is for the action."""
+    found: Product = _the(products_readable_by(actor), uid)
+    return found
+
+
+def certificates_visible_to(actor: Actor) -> QuerySet[Certificate]:
+    """Certificates the actor's organisation holds or granted; for regulators those of their territory."""
+    seen = Q(organisation__in=entered_for(actor)) | Q(granted_by=actor.organisation)
+    if actor.is_regulator:
+        seen |= Q(organisation__division__code__startswith=actor.organisation.territory)
+    return Certificate.objects.filter(seen).select_related("organisation", "product__current", "granted_by")
+
+
+def certificate_for(actor: Actor, uid: str | uuid.UUID) -> Certificate:
+    """One certificate the actor may see."""
+    found: Certificate = _the(certificates_visible_to(actor), uid)
+    return found
