@@ -239,8 +239,7 @@ def check_value(ai: str, value: str) -> str:
 def _bad_value(ai: str, value: str) -> Invalid:
     """The error for a value that is too long, too short, or has characters the AI does not allow."""
     return Invalid(
-        _("(%(ai)s)的内容“%(value)s”长度或字符不符合 GS1 规定,请核对。")
-        % {"ai": ai, "value": printable(value, 40)},
+        _("(%(ai)s)的内容“%(value)s”长度或字符不符合 GS1 规定,请核对。") % {"ai": ai, "value": printable(value, 40)},
         code="dl_bad_value",
         ai=ai,
     )
@@ -413,20 +412,15 @@ def parse_uri(uri: str, *, ignore_unknown: bool = False) -> DigitalLink:
     segments = path.split("/")[1:]
     start = _key_position(segments)
     key, *qualifiers = [
-        (segments[i], check_value(segments[i], unescape(segments[i + 1])))
-        for i in range(start, len(segments), 2)
+        (segments[i], check_value(segments[i], unescape(segments[i + 1]))) for i in range(start, len(segments), 2)
     ]
     _require_order(key[0], [ai for ai, _value in qualifiers])
     attributes = tuple(_attributes(query, ignore_unknown))
     _require_attributes(key[0], [ai for ai, _value in (key, *qualifiers)], [ai for ai, _value in attributes])
-    return DigitalLink(
-        "/".join([f"{scheme}://{host}", *segments[:start]]), key, tuple(qualifiers), attributes
-    )
+    return DigitalLink("/".join([f"{scheme}://{host}", *segments[:start]]), key, tuple(qualifiers), attributes)
 
 
-_URI = re.compile(
-    r"(?P<scheme>https?|HTTPS?)://(?P<host>[^/?#]+)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?(?:#.*)?"
-)
+_URI = re.compile(r"(?P<scheme>https?|HTTPS?)://(?P<host>[^/?#]+)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?(?:#.*)?")
 _URI_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9.])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
@@ -434,9 +428,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9.])?|\[[0-9A-Fa-f:
 def _split(uri: str) -> tuple[str, str, str, str]:
     """Scheme, host, path and query of a web address; the scheme is all small or all capital letters."""
     if len(uri) > MAX_URI:
-        raise Invalid(
-            _("网址太长,最多 %(most)d 个字符。") % {"most": MAX_URI}, code="dl_too_long", most=MAX_URI
-        )
+        raise Invalid(_("网址太长,最多 %(most)d 个字符。") % {"most": MAX_URI}, code="dl_too_long", most=MAX_URI)
     match = _URI.fullmatch(uri)
     if not match or not _URI_CHARACTERS.fullmatch(uri) or not _HOST.fullmatch(match["host"]):
         raise Invalid(_("这不是一个完整的网址:应以 https:// 开头,且不含空格和汉字。"), code="dl_not_uri")
@@ -561,9 +553,7 @@ def parse_element_string(text: str, *, ignore_unknown: bool = False) -> tuple[El
     ``check_value`` refuses, and ``dl_not_elements``.
     """
     if len(text) > MAX_URI:
-        raise Invalid(
-            _("内容太长,最多 %(most)d 个字符。") % {"most": MAX_URI}, code="dl_too_long", most=MAX_URI
-        )
+        raise Invalid(_("内容太长,最多 %(most)d 个字符。") % {"most": MAX_URI}, code="dl_too_long", most=MAX_URI)
     match = _SYMBOLOGY.match(text)
     if match:
         text = text[match.end() :]
@@ -578,15 +568,11 @@ def _not_elements() -> Invalid:
 
 def _bracketed(text: str) -> list[Element]:
     """``(01)…(10)…``."""
-    marks = [
-        mark for mark in _BRACKETED.finditer(text) if text[mark.start() - 1] != "\\" or mark.start() == 0
-    ]
+    marks = [mark for mark in _BRACKETED.finditer(text) if text[mark.start() - 1] != "\\" or mark.start() == 0]
     if not marks or marks[0].start() != 0:
         raise _not_elements()
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    return [
-        (mark[1], text[mark.end() : end].replace("\\(", "(")) for mark, end in zip(marks, ends, strict=True)
-    ]
+    return [(mark[1], text[mark.end() : end].replace("\\(", "(")) for mark, end in zip(marks, ends, strict=True)]
 
 
 def _separated(text: str) -> list[Element]:

@@ -119,9 +119,7 @@ def _checked(data: str) -> bytes:
             most=MAX_CHARACTERS,
         )
     if not all("!" <= char <= "~" for char in data):
-        raise Invalid(
-            _("二维码内容只能用英文字母、数字和网址符号:其他字符请先按网址规则编码。"), code="qr_not_ascii"
-        )
+        raise Invalid(_("二维码内容只能用英文字母、数字和网址符号:其他字符请先按网址规则编码。"), code="qr_not_ascii")
     return data.encode("ascii")
 
 
@@ -189,7 +187,7 @@ def svg(code: QrMatrix, *, side_mm: float | None = None, title: str = "") -> str
     ``title`` is read out by screen readers.
     """
     side = side_mm if side_mm is not None else code.full_size * AIM_MODULE_MM
-    label = f"<title>{_escape(title)}</title>" if title else ""
+    label = f"<title>{escape_xml(title)}</title>" if title else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{side:.3f}mm" height="{side:.3f}mm" '
         f'viewBox="0 0 {code.full_size} {code.full_size}" shape-rendering="crispEdges" role="img">{label}'
@@ -198,7 +196,7 @@ def svg(code: QrMatrix, *, side_mm: float | None = None, title: str = "") -> str
     )
 
 
-def _escape(text: str) -> str:
+def escape_xml(text: str) -> str:
     """Text for an XML element or attribute. Characters that XML 1.0 forbids become a replacement mark."""
     return (
         _NOT_XML.sub("\ufffd", text)
@@ -260,6 +258,18 @@ def require_module(dots: int, dpi: int) -> None:
             code="qr_bad_module",
             least=least,
             most=most,
+        )
+
+
+def require_side(code: QrMatrix, side_mm: float) -> None:
+    """Refuse a side (quiet zone included) whose modules are too small or too large to be read everywhere."""
+    least, most = code.full_size * MIN_MODULE_MM, code.full_size * MAX_MODULE_MM
+    if not least <= side_mm <= most:
+        raise Invalid(
+            _("这个二维码的边长应在 %(least).1f 到 %(most).1f 毫米之间(含四周空白)。") % {"least": least, "most": most},
+            code="qr_bad_side",
+            least_mm=math.ceil(least * 10) / 10,
+            most_mm=math.floor(most * 10) / 10,
         )
 
 

@@ -110,9 +110,7 @@ OUTSIDE_THE_SUBSET = {"8013"}
 
 
 def test_exactly_the_path_sequences_of_gs1_are_accepted() -> None:
-    listed = {
-        tuple(sequence) for sequence in vectors("syntax_engine_dl_misc.json")["valid_path_ai_sequences"]
-    }
+    listed = {tuple(sequence) for sequence in vectors("syntax_engine_dl_misc.json")["valid_path_ai_sequences"]}
     listed = {sequence for sequence in listed if not OUTSIDE_THE_SUBSET & set(sequence)}
     qualifiers = {ai for rule in dl.RULES.values() for ai in rule.all_qualifiers}
     keys = [ai for ai, rule in dl.RULES.items() if rule.qualifiers is not None]
@@ -164,9 +162,7 @@ def test_every_ai_of_the_subset_has_the_facts_of_gs1s_dictionary() -> None:
         assert rule.most == sum(lengths), ai
         if ai != "415":
             assert (rule.qualifiers is not None) == bool(keys), ai
-    missing = [
-        ai for ai, (_flags, _formats, keys) in listed.items() if keys and dl.RULES.get(ai, None) is None
-    ]
+    missing = [ai for ai, (_flags, _formats, keys) in listed.items() if keys and dl.RULES.get(ai, None) is None]
     assert missing == sorted(OUTSIDE_THE_SUBSET)
 
 
@@ -246,9 +242,7 @@ def test_a_wrong_check_digit_tells_the_right_one() -> None:
     assert error.details == {"ai": "01", "expected": "8"}
 
 
-@pytest.mark.parametrize(
-    "stem", ["", "trace.example.cn", "https://", "https://a?b", "https://a/#x", "https://a b"]
-)
+@pytest.mark.parametrize("stem", ["", "trace.example.cn", "https://", "https://a?b", "https://a/#x", "https://a b"])
 def test_a_base_address_that_is_none_is_refused(stem: str) -> None:
     refused("dl_not_uri", dl.build, [("01", GTIN)], stem)
     refused("dl_not_uri", dl.build_code_uri, stem, "0123456789AB")
@@ -256,10 +250,7 @@ def test_a_base_address_that_is_none_is_refused(stem: str) -> None:
 
 def test_lot_and_unit_labels_have_the_promised_addresses() -> None:
     code = "7K3M0QX9ZB2T"
-    assert (
-        dl.build_lot_uri(HOST, gtin=GTIN, lot_code="HT-2611", public_code=code)
-        == f"{HOST}/01/{GTIN}/10/HT-2611"
-    )
+    assert dl.build_lot_uri(HOST, gtin=GTIN, lot_code="HT-2611", public_code=code) == f"{HOST}/01/{GTIN}/10/HT-2611"
     assert dl.build_lot_uri(HOST + "/", gtin=None, lot_code="HT-2611", public_code=code) == f"{HOST}/c/{code}"
     assert dl.build_unit_uri(HOST, gtin="9520123456788", serial=code) == f"{HOST}/01/{GTIN}/21/{code}"
     assert dl.build_unit_uri(HOST, gtin="", serial=code) == f"{HOST}/c/{code}"
@@ -356,9 +347,7 @@ def test_anything_scanned_or_typed_is_sorted_out(text: str, kind: Kind, facts: d
 
 
 values = st.text(alphabet=sorted(CSET82), min_size=1, max_size=20)
-gtins = st.integers(min_value=1, max_value=10**13 - 1).map(
-    lambda n: f"{n:013d}" + gs1_check_digit(f"{n:013d}")
-)
+gtins = st.integers(min_value=1, max_value=10**13 - 1).map(lambda n: f"{n:013d}" + gs1_check_digit(f"{n:013d}"))
 hosts = st.sampled_from([HOST, "http://127.0.0.1:8000", "https://[2001:db8::1]", "https://a.example/x/y"])
 
 

@@ -58,9 +58,7 @@ def test_png_has_a_quiet_zone_of_four_modules_and_no_more() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.text(alphabet=[chr(c) for c in range(0x21, 0x7F)], min_size=1, max_size=120), st.sampled_from(Level)
-)
+@given(st.text(alphabet=[chr(c) for c in range(0x21, 0x7F)], min_size=1, max_size=120), st.sampled_from(Level))
 def test_any_uri_characters_are_read_back(data: str, level: Level) -> None:
     code = qr.matrix(data, level)
     assert code.data == data
@@ -94,9 +92,7 @@ def test_bit_rows_hold_the_same_modules_as_the_matrix() -> None:
             assert "1" not in bits[:quiet] + bits[quiet + code.size :]
 
 
-@pytest.mark.parametrize(
-    ("dpi", "least", "best", "most"), [(203, 4, 4, 7), (300, 5, 6, 11), (600, 10, 12, 23)]
-)
+@pytest.mark.parametrize(("dpi", "least", "best", "most"), [(203, 4, 4, 7), (300, 5, 6, 11), (600, 10, 12, 23)])
 def test_modules_are_whole_dots_within_the_rules(dpi: int, least: int, best: int, most: int) -> None:
     assert (qr.least_dots(dpi), qr.best_dots(dpi), qr.most_dots(dpi)) == (least, best, most)
     assert qr.module_mm(least, dpi) >= qr.MIN_MODULE_MM > qr.module_mm(least - 1, dpi)

@@ -1,0 +1,422 @@
+"""Where everything on one label goes: the same marks are then drawn as PDF for the printer and as SVG for the
+screen.
+
+Rules of fitting, in this order. Text that is too wide wraps: between Chinese characters or at a space, and
+inside a word only when the word alone is too wide. What does not fit the height then shrinks, never below 1.8
+mm characters, and its rows move closer. What still does not fit loses its end to "…", of the lines the last
+ones first and never the first two, so callers put first what must be read. A code or a host name is never
+cut, and no line is dropped: that is an error that says what to change. A short title leaves its room to the
+lines.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from django.utils.translation import gettext as _
+
+from labels import qr, typeface
+from labels.layouts import Layout, TextBox
+from labels.typeface import ELLIPSIS, MIN_SIZE_PT, width_em
+from trace.errors import Invalid
+
+MM_PER_POINT = 25.4 / 72
+LEADING = 1.22
+"""Distance of two base lines, as a share of the type size."""
+TIGHT_LEADING = 1.1
+"""The same where the smallest type alone does not help."""
+UNCUT_LINES = 2
+SHRINK_FIRST = 0.82
+"""Text rather shrinks to so much of its size than take another row."""
+BASELINE_EM = 0.88
+"""From the top of a row to its base line, as a share of the type size."""
+STEP_PT = 0.2
+TITLE_GAP_MM = 0.5
+NAME_GAP_EM = 0.6
+"""Between the name of a line and its value."""
+NAMES_AT_MOST = 0.4
+"""Names stand in a column of their own while that takes no more of the width; else values follow their names.
+"""
+BOLD_STROKE_EM = 0.035
+TEXT_MAX = 200
+
+# Characters that must not begin a row, and such that must not end one (GB/T 15834 on punctuation).
+_NOT_FIRST = frozenset("，。、；：！？）》」』】〕”’…—·％℃,.;:!?)]}%°")
+_NOT_LAST = frozenset("（《「『【〔“‘([{￥¥$")
+
+
+@dataclass(frozen=True)
+class LabelContent:
+    """What one label says, already in the reader's language.
+
+    ``uri`` goes into the code. ``lines`` are (name, value), most important first: 批号, 生产日期, 净含量 ….
+    ``code`` is what people type when the code is scraped, in groups of four; ``host`` names the official host
+    in words. ``watermark`` (演练, 作废) is written across the texts in outline; it never touches the code.
+    """
+
+    uri: str
+    title: str
+    lines: tuple[tuple[str, str], ...] = ()
+    code: str = ""
+    host: str = ""
+    watermark: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A row of text: base line's left end ``x``, ``y`` in millimetres from the label's upper left, size in
+    points.
+
+    ``outline`` draws only the edge of the letters.
+    """
+
+    x: float
+    y: float
+    size: float
+    text: str
+    bold: bool = False
+    outline: bool = False
+
+    @property
+    def width(self) -> float:
+        """Millimetres."""
+        return width_em(self.text) * self.size * MM_PER_POINT
+
+
+@dataclass(frozen=True)
+class Code:
+    """The QR code: upper left corner of its quiet zone and its full side in millimetres."""
+
+    x: float
+    y: float
+    side: float
+    matrix: qr.QrMatrix
+    fit: qr.QrFit
+
+    @property
+    def quiet(self) -> float:
+        """Width of the quiet zone, in millimetres."""
+        return qr.QUIET_ZONE * self.fit.module_mm
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One label, ready to draw: watermark first, the code on its white ground, then the texts."""
+
+    code: Code
+    texts: tuple[Text, ...]
+    watermark: tuple[Text, ...] = ()
+
+
+def compose(content: LabelContent, layout: Layout, material: qr.Material = qr.Material.SMOOTH) -> Composed:
+    """Fit one label's content to a layout.
+
+    Refuses characters the typeface lacks (``glyphs_missing``), an address too long for the code's place
+    (``qr_does_not_fit``), and texts that do not fit by the rules above (``label_text_too_long``,
+    ``label_too_many_lines``).
+    """
+    content = _tidied(content)
+    code = _place_code(content.uri, layout, material)
+    free = _free(layout, code)
+    title, end = _title(content.title, _widened(layout.title, free))
+    texts = [
+        *title,
+        *_lines(content.lines, _from(end, _widened(layout.lines, free))),
+        *_row(content.code, layout.code),
+        *_row(content.host, layout.host),
+    ]
+    mark = _watermark(content.watermark, layout)
+    return Composed(code, tuple(texts), tuple(mark))
+
+
+def _tidied(content: LabelContent) -> LabelContent:
+    """The content on single lines, all of it printable."""
+    tidy = typeface.tidy
+    lines = tuple((tidy(name), tidy(value)) for name, value in content.lines)
+    found = LabelContent(
+        content.uri, tidy(content.title), lines, tidy(content.code), tidy(content.host), tidy(content.watermark)
+    )
+    every = [found.title, found.code, found.host, found.watermark, *(part for line in lines for part in line)]
+    if any(len(text) > TEXT_MAX for text in every):
+        raise Invalid(
+            _("标签上的一项文字最多 %(most)d 个字,请缩短。") % {"most": TEXT_MAX},
+            code="label_text_too_long",
+            most=TEXT_MAX,
+        )
+    typeface.require_glyphs(*every)
+    return found
+
+
+def _place_code(uri: str, layout: Layout, material: qr.Material) -> Code:
+    """The code in the upper left of its place, as large as it may be."""
+    box = layout.qr
+    fit = qr.fit(uri, box.w, layout.dpi, material)
+    return Code(box.x, box.y, fit.side_mm, qr.matrix(uri, fit.level), fit)
+
+
+def _free(layout: Layout, code: Code) -> float:
+    """How far the texts beside the code may move to the left: what it leaves of its place, short of what is
+    below it.
+    """
+    return max(0.0, min(layout.qr.w - code.side, layout.lines.x - layout.code.x - layout.code.w))
+
+
+def _widened(box: TextBox, free: float) -> TextBox:
+    """The box with its left edge moved to the left."""
+    return replace(box, x=box.x - free, w=box.w + free)
+
+
+# ---------------------------------------------------------------- wrapping
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Text in pieces between which a row may end: words with the space after them, and single Chinese
+    characters.
+    """
+    piece = ""
+    for i, char in enumerate(text):
+        joins = bool(piece) and (
+            (char.isascii() and piece[-1].isascii() and (piece[-1] != " " or _is_unit(text, i)))
+            or char == " "
+            or char in _NOT_FIRST
+            or piece[-1] in _NOT_LAST
+        )
+        if piece and not joins:
+            yield piece
+            piece = ""
+        piece += char
+    if piece:
+        yield piece
+
+
+def _is_unit(text: str, i: int) -> bool:
+    """Whether a unit of measure begins at ``i``, behind a number and a space: "500 mL" is one word."""
+    return i >= 2 and text[i - 2].isdigit() and text[i].isascii() and text[i].isalpha()
+
+
+@functools.lru_cache(maxsize=4096)
+def wrap(text: str, width: float) -> tuple[str, ...]:
+    """Rows of at most ``width`` (as a share of the type size), no character lost. Empty text is one empty
+    row.
+    """
+    rows, row = [], ""
+    for piece in _pieces(text):
+        if row and width_em((row + piece).rstrip()) > width:
+            rows.append(row.rstrip())
+            row = ""
+        row += piece
+        while width_em(row.rstrip()) > width and len(row) > 1:
+            cut = _prefix(row, width)
+            rows.append(row[:cut])
+            row = row[cut:]
+    return (*rows, row.rstrip())
+
+
+def _prefix(text: str, width: float) -> int:
+    """How many characters of a word too long for a row go on it.
+
+    Up to a hyphen in the row's second half, else all that fit.
+    """
+    cut = 1
+    while cut < len(text) and width_em(text[: cut + 1]) <= width:
+        cut += 1
+    return text.rfind("-", cut // 2, cut) + 1 or cut
+
+
+def _cut(text: str, width: float) -> str:
+    """Text shortened to the width with an ellipsis at its end; unchanged where it fits."""
+    if width_em(text) <= width:
+        return text
+    while text and width_em(text + ELLIPSIS) > width:
+        text = text[:-1].rstrip()
+    return text + ELLIPSIS
+
+
+def _sizes(largest: float) -> Iterator[float]:
+    """Type sizes to try, from the largest down to the smallest allowed."""
+    size = largest
+    while size > MIN_SIZE_PT:
+        yield size
+        size = round(size - STEP_PT, 2)
+    yield MIN_SIZE_PT
+
+
+# ---------------------------------------------------------------- title, lines, single rows
+
+
+def _capacity(box: TextBox, size: float, leading: float = LEADING) -> int:
+    """Rows of a type size that fit a box."""
+    return min(int(box.h / (size * MM_PER_POINT * leading) + 1e-6), box.rows)
+
+
+def _best_size(box: TextBox, rows_at: Callable[[float], int]) -> float:
+    """The largest type size at which the rows fit the box, or a little smaller where that saves a row; at
+    worst the least.
+    """
+    largest = next((size for size in _sizes(box.size) if rows_at(size) <= _capacity(box, size)), MIN_SIZE_PT)
+    fewest = rows_at(max(largest * SHRINK_FIRST, MIN_SIZE_PT))
+    return next(size for size in _sizes(largest) if rows_at(size) <= fewest)
+
+
+def _title(title: str, box: TextBox) -> tuple[list[Text], float]:
+    """The title in bold, as large as fits its box, and where it ends (millimetres from the top of the label)."""
+    if not title:
+        return [], box.y
+    size = _best_size(box, lambda size: len(_title_rows(title, size, box)))
+    rows, most = _title_rows(title, size, box), _capacity(box, size)
+    em = size * MM_PER_POINT
+    if len(rows) > most:
+        rows = (*rows[: most - 1], _cut(rows[most - 1] + ELLIPSIS, box.w / em - BOLD_STROKE_EM))
+    texts = [_placed(row, i, size, box, box.y, bold=True) for i, row in enumerate(rows)]
+    return texts, box.y + len(rows) * LEADING * em
+
+
+def _title_rows(title: str, size: float, box: TextBox) -> tuple[str, ...]:
+    """The title wrapped at a type size; bold takes a little more width."""
+    return wrap(title, box.w / (size * MM_PER_POINT) - BOLD_STROKE_EM)
+
+
+def _from(top: float, box: TextBox) -> TextBox:
+    """The box enlarged to begin a little below ``top``."""
+    y = min(top + TITLE_GAP_MM, box.y)
+    return replace(box, y=y, h=box.y + box.h - y)
+
+
+def _row(text: str, box: TextBox) -> list[Text]:
+    """One row that shrinks but is never cut or wrapped: a cut code or host name is a wrong one."""
+    if not text:
+        return []
+    for size in _sizes(box.size):
+        em = size * MM_PER_POINT
+        if width_em(text) * em <= box.w and em * LEADING <= box.h + 1e-6:
+            return [_placed(text, 0, size, box, box.y)]
+    raise Invalid(
+        _("“%(text)s”在这种标签上一行放不下:请缩短或换更大的标签。") % {"text": text[:60]},
+        code="label_text_too_long",
+    )
+
+
+def _placed(text: str, row: int, size: float, box: TextBox, top: float, *, bold: bool = False) -> Text:
+    """Row number ``row`` of a box whose first row is at ``top``."""
+    em = size * MM_PER_POINT
+    return Text(box.x, top + (row * LEADING + BASELINE_EM) * em, size, text, bold)
+
+
+def _lines(lines: Sequence[tuple[str, str]], box: TextBox) -> list[Text]:
+    """Names and values in the largest type in which all of them fit; at the smallest, the last lines lose
+    their ends.
+    """
+    size = _best_size(box, lambda size: sum(map(len, _blocks(lines, box.w / (size * MM_PER_POINT)))))
+    blocks = _blocks(lines, box.w / (size * MM_PER_POINT))
+    if sum(map(len, blocks)) <= _capacity(box, size):
+        return _set_lines(blocks, size, LEADING, box)
+    capacity = _capacity(box, MIN_SIZE_PT, TIGHT_LEADING)
+    if sum(map(len, blocks[:UNCUT_LINES])) + len(blocks[UNCUT_LINES:]) > capacity:
+        raise Invalid(
+            _("这种标签放不下这些文字:最多 %(most)d 行。请减少或缩短项目,或换更大的标签。") % {"most": capacity},
+            code="label_too_many_lines",
+            most=capacity,
+        )
+    return _set_lines(_shortened(blocks, capacity, box), MIN_SIZE_PT, TIGHT_LEADING, box)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A piece of a row: its distance from the left of the box and its text; widths as a share of the type
+    size.
+    """
+
+    x: float
+    text: str
+
+
+_Block = list[list[_Run]]
+"""One line of the label: its rows, each of one or two runs."""
+
+
+def _blocks(lines: Sequence[tuple[str, str]], width: float) -> list[_Block]:
+    """Each line wrapped to the width: values in a column where the names are narrow, else after their names."""
+    column = max((width_em(name) for name, _value in lines), default=0.0)
+    column += NAME_GAP_EM if column else 0.0
+    if column <= width * NAMES_AT_MOST:
+        return [_in_columns(name, value, column, width) for name, value in lines]
+    return [_run_on(name, value, width) for name, value in lines]
+
+
+def _in_columns(name: str, value: str, column: float, width: float) -> _Block:
+    """The value beside its name, its further rows below its first."""
+    rows = [[_Run(column, row)] for row in wrap(value, width - column)]
+    if name:
+        rows[0].insert(0, _Run(0.0, name))
+    return rows
+
+
+def _run_on(name: str, value: str, width: float) -> _Block:
+    """The value behind its name and on from the left; on a row of its own when it fits one and not beside the
+    name.
+    """
+    if not name:
+        return [[_Run(0.0, row)] for row in wrap(value, width)]
+    start = width_em(name) + NAME_GAP_EM
+    if start + width_em(value) <= width:
+        return [[_Run(0.0, name), _Run(start, value)]]
+    whole = wrap(value, width)
+    beside = wrap(value, max(width - start, 1.0))
+    if len(whole) == 1 or start + 2 > width:
+        return [[_Run(0.0, name)], *([_Run(0.0, row)] for row in whole)]
+    rest = value[len(beside[0]) :].lstrip()
+    return [[_Run(0.0, name), _Run(start, beside[0])], *([_Run(0.0, row)] for row in wrap(rest, width))]
+
+
+def _shortened(blocks: list[_Block], rows: int, box: TextBox) -> list[_Block]:
+    """Blocks cut from the last up to the third, each to no fewer than one row, until all together are
+    ``rows``.
+    """
+    width = box.w / (MIN_SIZE_PT * MM_PER_POINT)
+    blocks = list(blocks)
+    excess = sum(map(len, blocks)) - rows
+    for i in range(len(blocks) - 1, UNCUT_LINES - 1, -1):
+        keep = max(1, len(blocks[i]) - max(excess, 0))
+        if keep < len(blocks[i]):
+            excess -= len(blocks[i]) - keep
+            blocks[i] = _cut_block(blocks[i], keep, width)
+    return blocks
+
+
+def _cut_block(block: _Block, keep: int, width: float) -> _Block:
+    """The first rows of a block, the last of them ending in an ellipsis."""
+    kept = [list(row) for row in block[:keep]]
+    last = kept[-1][-1]
+    if keep == 1 and len(kept[0]) == 1 and len(block[0]) == 1 and len(block) > 1:
+        # The name stood alone above its value: keep as much of the value as fits beside it.
+        start = width_em(last.text) + NAME_GAP_EM
+        value = "".join(run.text for row in block[1:] for run in row)
+        kept[0].append(_Run(start, _cut(value + ELLIPSIS, width - start)))
+        return kept
+    kept[-1][-1] = _Run(last.x, _cut(last.text + ELLIPSIS, width - last.x))
+    return kept
+
+
+def _set_lines(blocks: list[_Block], size: float, leading: float, box: TextBox) -> list[Text]:
+    """The rows of all blocks from the top of the box downwards."""
+    em = size * MM_PER_POINT
+    rows = [row for block in blocks for row in block]
+    return [
+        Text(box.x + run.x * em, box.y + (i * leading + BASELINE_EM) * em, size, run.text)
+        for i, row in enumerate(rows)
+        for run in row
+        if run.text
+    ]
+
+
+def _watermark(text: str, layout: Layout) -> list[Text]:
+    """A word in outline across the texts beside the code, as large as fits. Outline: a thermal printer has no
+    grey.
+    """
+    if not text:
+        return []
+    area = layout.lines
+    size = min(area.w / width_em(text) * 0.9, area.h * 0.62) / MM_PER_POINT
+    em = size * MM_PER_POINT
+    x = area.x + (area.w - width_em(text) * em) / 2
+    return [Text(x, area.y + area.h / 2 + em * 0.36, size, text, outline=True)]
