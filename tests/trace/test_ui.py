@@ -477,6 +477,7 @@ def test_a_navigation_item_is_marked_where_one_is_and_absent_where_it_leads_nowh
     assert 'aria-current="page"' in page('{% nav_link "set_language" "x" "language" %}', path="/i18n/setlang/")
     assert 'aria-current="page"' not in page('{% nav_link "set_language" "x" %}', path="/lots/")
     assert page('{% nav_link "no:such" "x" %}') == ""
+    assert page('{% url_or_none "trace:set_language" %}') == "/i18n/setlang/"
 
 
 def test_page_url_changes_and_removes_parameters() -> None:

@@ -632,9 +632,8 @@ def nav_link(
     context: template.Context, name: str, words: Any, icon_name: str = "", exact: bool = False, count: int = 0
 ) -> str:
     """One item of the navigation, marked when the page lies under it; nothing where no such address exists."""
-    try:
-        url = reverse(name)
-    except NoReverseMatch:
+    url = url_or_none(name)
+    if not url:
         return ""
     request = context.get("request")
     path = request.path if request is not None else ""
@@ -651,8 +650,14 @@ def nav_link(
 
 @register.simple_tag
 def url_or_none(name: str, *args: Any) -> str:
-    """The address of a named page, or nothing where it does not exist."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
+    """The address of a named page, or nothing where it does not exist.
+
+    ``app:page`` also finds a plain ``page``: the frame names the app a page belongs to, whether or not that app
+    has put its names into a namespace.
+    """
+    for candidate in (name, name.partition(":")[2]):
+        try:
+            return reverse(candidate, args=args)
+        except NoReverseMatch:
+            continue
+    return ""
