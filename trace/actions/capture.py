@@ -335,7 +335,7 @@ def _ilmd(new: NewLot, lot: Lot) -> dict[str, Any]:
         "expiresOn": lot.expires_on.isoformat() if lot.expires_on else None,
         "needsRelease": lot.needs_release,
         "external": lot.is_external,
-        **dict(new.facts),
+        "facts": dict(new.facts),
     }
 
 

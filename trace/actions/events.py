@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -14,7 +14,7 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actor import Actor
 from trace.errors import Invalid, NotAllowed
-from trace.event_templates import EventTemplate, template, validate_data
+from trace.event_templates import EventTemplate, TemplateField, split_personal, template, validate_data
 from trace.models import Event, Lot, Organisation, Place, Stock, StoredFile, Unit
 from trace.units import EnteredAmount, decimal_text
 
@@ -82,6 +82,9 @@ def record_event(
             action=OWN_ACTION[found.moves],
         )
     _check_shape(found, by, inputs, outputs, subjects, place)
+    ready = prepare(
+        found, data or {}, inputs=inputs, outputs=_dated(found, data or {}, outputs), subjects=subjects, remark=remark
+    )
     draft = Draft(
         template=found,
         organisation=by.owner,
@@ -93,16 +96,43 @@ def record_event(
             *(portion_use(portion, "input", -1, by, place) for portion in inputs),
             *(portion_use(portion, "subject", _subject_sign(found), by, place) for portion in subjects),
         ],
-        outputs=outputs,
-        data=checked_data(found, complete(found, data or {}, inputs, outputs, subjects)),
+        outputs=ready.outputs,
+        data=ready.data,
         counterparty=counterparty,
-        remark=remark,
+        remark=ready.remark,
         files=files,
         replaces=replaces,
     )
     captured = capture(draft=draft, by=by, insist=insist, at=at)
     attach_files(captured.event, files)
     return captured
+
+
+def _dated(found: EventTemplate, data: Mapping[str, Any], outputs: Sequence[NewLot]) -> list[NewLot]:
+    """New lots with production date, expiry and code taken from the template's fields where only those were filled."""
+    lots: list[NewLot] = []
+    for new in outputs:
+        values = {**data, **new.facts}
+        code = values.get(found.lot_code_field) if len(outputs) == 1 else new.facts.get(found.lot_code_field)
+        produced_on = new.produced_on or _day(values.get(found.produced_on_field))
+        expires_on = new.expires_on or _day(values.get(found.expires_on_field))
+        version = new.product.current
+        if expires_on is None and produced_on is not None and version is not None and version.shelf_life_days:
+            expires_on = produced_on + datetime.timedelta(days=version.shelf_life_days)
+        lots.append(
+            replace(new, produced_on=produced_on, expires_on=expires_on, lot_code=new.lot_code or str(code or ""))
+        )
+    return lots
+
+
+def _day(value: Any) -> datetime.date | None:
+    """A date as typed in a field; what is none is left to the template's check to refuse."""
+    if isinstance(value, datetime.date):
+        return value
+    try:
+        return datetime.date.fromisoformat(str(value)) if value else None
+    except ValueError:
+        return None
 
 
 def attach_files(event: Event, files: Sequence[StoredFile]) -> None:
@@ -183,38 +213,102 @@ def stock_place(lot: Lot, holder: Organisation, preferred: Place | None) -> Plac
     return rows[0].place if rows else preferred
 
 
-def complete(
+@dataclass(frozen=True)
+class Prepared:
+    """Checked data of an event: its own fields, the new lots with theirs, and the words that belong into the remark."""
+
+    data: dict[str, Any]
+    outputs: list[NewLot]
+    remark: str
+
+
+def prepare(
     found: EventTemplate,
     data: Mapping[str, Any],
-    inputs: Sequence[Portion],
-    outputs: Sequence[NewLot],
-    subjects: Sequence[Portion],
-) -> dict[str, Any]:
-    """The data with those fields filled that repeat what the lots already say (weight, production date, lot code)."""
-    filled = dict(data)
+    *,
+    inputs: Sequence[Portion] = (),
+    outputs: Sequence[NewLot] = (),
+    subjects: Sequence[Portion] = (),
+    remark: str = "",
+) -> Prepared:
+    """Check data by the template (``FieldErrors``), filling what the lots already say (weight, production date, lot code).
 
-    def offer(key: str | None, value: Any) -> None:
-        if key and value not in (None, "") and filled.get(key) in (None, ""):
-            filled[key] = value
-
+    Fields of one output lot may stand in that lot's ``facts`` or, for all lots alike, in ``data``. Fields that may name a
+    person move into the remark, which is sealed.
+    """
+    kept, personal = split_personal(found, data)
     amounts = [new.amount for new in outputs] or [portion.amount for portion in subjects if portion.amount]
-    if amounts:
-        # In the base unit, as the field is: what was entered may be 斤 where the field says 千克.
-        offer(found.amount_field, decimal_text(sum(amount.micros for amount in amounts)))
-    for key, portion in zip(found.input_amount_fields, inputs, strict=False):
-        if portion.amount is not None:
-            offer(key, decimal_text(portion.amount.micros))
+    known = _input_amounts(found, inputs) | _amount(found, amounts)
     if outputs:
-        first = outputs[0]
-        offer(found.produced_on_field, first.produced_on.isoformat() if first.produced_on else None)
-        offer(found.expires_on_field, first.expires_on.isoformat() if first.expires_on else None)
-        offer(found.lot_code_field, first.lot_code)
+        known |= _lot_fields(found, outputs[0])
+    per_output = {field.key for field in found.output_fields}
+    shared = {key: value for key, value in kept.items() if key in per_output}
+    event_data = {key: value for key, value in kept.items() if key not in per_output}
+    checked = checked_data(found, _offer(found.event_fields, event_data, known), part="event")
+    lots = [_with_facts(found, new, shared) for new in outputs]
+    words = [remark, *(f"{_label(found, key)}: {value}" for key, value in personal.items() if value)]
+    return Prepared(checked, lots, "\n".join(word for word in words if word))
+
+
+def _label(found: EventTemplate, key: str) -> str:
+    """The Chinese label of a field."""
+    field = found.field(key)
+    return field.zh if field else key
+
+
+def _offer(fields: Sequence[TemplateField], data: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The data with what is known put where nothing was typed."""
+    filled = dict(data)
+    for field in fields:
+        if filled.get(field.key) in (None, "") and known.get(field.key) not in (None, "") and not field.computed:
+            filled[field.key] = known[field.key]
     return filled
 
 
-def checked_data(found: EventTemplate, data: Mapping[str, Any]) -> dict[str, Any]:
+def _amount(found: EventTemplate, amounts: Sequence[EnteredAmount]) -> dict[str, Any]:
+    """The field that repeats the amount: as typed where there is one lot, else the sum in base units."""
+    if not found.amount_field or not amounts:
+        return {}
+    one = len(amounts) == 1
+    return {found.amount_field: amounts[0].text if one else decimal_text(sum(amount.micros for amount in amounts))}
+
+
+def _input_amounts(found: EventTemplate, inputs: Sequence[Portion]) -> dict[str, Any]:
+    """Fields that repeat the inputs' amounts, in the order of the inputs; the last field takes the rest together."""
+    fields = found.input_amount_fields
+    if not fields:
+        return {}
+    shares: list[int] = [0] * len(fields)
+    for number, portion in enumerate(inputs):
+        shares[min(number, len(fields) - 1)] += portion.amount.micros if portion.amount else 0
+    return {key: decimal_text(micros) for key, micros in zip(fields, shares, strict=True) if micros}
+
+
+def _lot_fields(found: EventTemplate, new: NewLot) -> dict[str, Any]:
+    """Fields that repeat a lot's own dates and code."""
+    return {
+        found.produced_on_field: new.produced_on.isoformat() if new.produced_on else None,
+        found.expires_on_field: new.expires_on.isoformat() if new.expires_on else None,
+        found.lot_code_field: new.lot_code,
+    }
+
+
+def _with_facts(found: EventTemplate, new: NewLot, shared: Mapping[str, Any]) -> NewLot:
+    """The new lot with its own fields checked; dates typed only in the fields become the lot's."""
+    facts = {**shared, **new.facts}
+    known = _amount(found, [new.amount]) | _lot_fields(found, new)
+    checked = (
+        checked_data(found, _offer(found.output_fields, facts, known), part="output") if found.output_fields else {}
+    )
+    return replace(new, facts=checked)
+
+
+def checked_data(
+    found: EventTemplate, data: Mapping[str, Any], *, part: Literal["all", "event", "output"] = "all"
+) -> dict[str, Any]:
     """The template's own check; advisory warnings go with the data so that readers see them."""
-    cleaned, warnings = validate_data(found, data)
+    cleaned, warnings = validate_data(found, data, part=part)
+    answer: dict[str, Any] = dict(cleaned)
     if warnings:
-        cleaned["advisory"] = [str(warning) for warning in warnings]
-    return cleaned
+        answer["advisory"] = [warning.message for warning in warnings]
+    return answer

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture
-from trace.actions.events import Portion, When, attach_files, checked_data, complete, portion_use
+from trace.actions.events import Portion, When, attach_files, checked_data, portion_use, prepare
 from trace.actor import Actor
 from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed
 from trace.event_templates import EventTemplate, TemplateField, template
@@ -173,8 +173,16 @@ def record_report(
     verdicts = [judge(entry) for entry in results]
     found = template(code)
     event = _sampling_event(
-        found, by, lot, sample, when, place, _report_data(found, data, name, cma, report_number, purpose, file,
-        laboratory, results, verdicts, sample), remark, insist, at
+        found,
+        by,
+        lot,
+        sample,
+        when,
+        place,
+        _report_data(found, data, name, cma, report_number, purpose, file, laboratory, results, verdicts, sample),
+        remark,
+        insist,
+        at,
     ).event
     report = TestReport.objects.create(
         organisation=by.owner,
@@ -240,12 +248,10 @@ def _report_data(
         "sample_qty": sample.amount.text if sample and sample.amount else "0",
         "items": [
             {
-                "parameter": entry.parameter,
-                "measured": entry.value or entry.loq,
+                "parameter": entry.name,
+                "measured": _measured(entry),
                 "unit": entry.unit,
-                "operator": "未检出" if entry.operator == "nd" else entry.operator,
-                "LOQ": entry.loq,
-                "limit": entry.limit_value,
+                "limit": f"{entry.limit_operator}{entry.limit_value}",
                 "method": entry.method,
                 "verdict": str(verdict),
             }
@@ -254,6 +260,13 @@ def _report_data(
     }
     known = {field.key for field in found.fields}
     return {**{key: value for key, value in offered.items() if key in known}, **(data or {})}
+
+
+def _measured(entry: ResultEntry) -> str:
+    """A result as a laboratory writes it."""
+    if entry.operator == "nd":
+        return f"未检出(<{entry.loq})" if entry.loq else "未检出"
+    return f"<{entry.value}" if entry.operator == "<" else entry.value
 
 
 def _sampling_event(
@@ -274,6 +287,7 @@ def _sampling_event(
         use = portion_use(taken, "subject", -1, by, place)
     else:
         use = Use(lot=lot, role="subject", holder=by.owner)
+    ready = prepare(found, data, subjects=[taken] if taken else (), remark=remark)
     draft = Draft(
         template=found,
         organisation=by.owner,
@@ -282,8 +296,8 @@ def _sampling_event(
         tz_offset=when.tz_offset,
         place=place,
         uses=[use],
-        data=checked_data(found, complete(found, data, (), (), [taken] if taken else ())),
-        remark=remark,
+        data=ready.data,
+        remark=ready.remark,
     )
     return capture(draft=draft, by=by, insist=insist, at=at)
 
@@ -314,7 +328,9 @@ def release_lot(
     if held:
         hold = held[lot.pk][0].hold
         message = _("批次 %(lot)s 处于“%(kind)s”,不能放行。原因:%(reason)s") % {
-            "lot": lot.code, "kind": hold.get_kind_display(), "reason": hold.reason
+            "lot": lot.code,
+            "kind": hold.get_kind_display(),
+            "reason": hold.reason,
         }
         raise GuardBroken(message, [BrokenGuard("lot_blocked", message, lot=lot)], insistable=False)
     reports = TestReport.objects.filter(lot=lot, event__corrections__isnull=True)
@@ -335,8 +351,10 @@ def release_lot(
         uses=[Use(lot=lot, role="subject", holder=by.owner)],
         data=checked_data(
             found,
-            {"released_by": by.membership.get_role_display() if by.membership else by.role, "test_report":
-            str(passing.uid) if passing else "-"},
+            {
+                "released_by": by.membership.get_role_display() if by.membership else by.role,
+                "test_report": str(passing.uid) if passing else "-",
+            },
         ),
         remark=remark,
         found=[BrokenGuard("no_passing_report", message, lot=lot, reason=reason)] if broken else [],

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
-from trace.actions.events import Portion, When, checked_data, complete, portion_use, stock_place
+from trace.actions.events import Portion, When, portion_use, prepare, stock_place
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed, NotFound
 from trace.event_templates import template
@@ -53,7 +53,11 @@ def ship_lots(
     if receiver.kept_by_id is not None and receiver.kept_by_id not in entered_for(by):
         raise NotFound(_("没有找到,或者您无权查看。"))
     merged = _merged(portions)
-    given = complete(found, {"consignee": str(receiver.uid), **(data or {})}, (), (), portions)
+    given = {"consignee": str(receiver.uid), **(data or {})}
+    known = {field.key for field in found.fields}
+    ready = prepare(
+        found, {key: value for key, value in given.items() if key in known}, subjects=portions, remark=remark
+    )
     draft = Draft(
         template=found,
         organisation=by.owner,
@@ -62,9 +66,9 @@ def ship_lots(
         tz_offset=when.tz_offset,
         place=place,
         uses=[portion_use(portion, "subject", -1, by, place) for portion in portions],
-        data=checked_data(found, given),
+        data=ready.data,
         counterparty=receiver,
-        remark=remark,
+        remark=ready.remark,
     )
     captured = capture(draft=draft, by=by, insist=insist, at=at)
     shipment = Shipment.objects.create(
@@ -173,6 +177,7 @@ def receive_shipment(
         **(data or {}),
     }
     total = [Portion(lot=transfer.lot, amount=amount) for transfer, amount in received.items()]
+    ready = prepare(found, given, subjects=total, remark=remark)
     draft = Draft(
         template=found,
         organisation=shipment.receiver,
@@ -192,9 +197,9 @@ def receive_shipment(
             )
             for transfer, amount in received.items()
         ],
-        data=checked_data(found, complete(found, given, (), (), total)),
+        data=ready.data,
         counterparty=shipment.organisation,
-        remark=remark,
+        remark=ready.remark,
     )
     captured = capture(draft=draft, by=by, insist=True, at=at)
     if Transfer.objects.filter(shipment=shipment).exclude(received_by=captured.event).exists():
@@ -256,6 +261,7 @@ def take_in(
     }
     known = {field.key for field in found.fields}
     given = {key: value for key, value in given.items() if key in known}
+    ready = prepare(found, given, outputs=[new], remark=remark)
     draft = Draft(
         template=found,
         organisation=by.owner,
@@ -263,10 +269,10 @@ def take_in(
         precision=when.precision,
         tz_offset=when.tz_offset,
         place=place,
-        outputs=[new],
-        data=checked_data(found, complete(found, given, (), [new], ())),
+        outputs=ready.outputs,
+        data=ready.data,
         counterparty=supplier,
-        remark=remark,
+        remark=ready.remark,
     )
     return capture(draft=draft, by=by, insist=insist, at=at)
 
@@ -291,7 +297,7 @@ def take_back(
     by.require("operator", "quality")
     _merged(portions)
     found = template("common.return")
-    given = complete(found, {"from_org": str(source.uid), **(data or {})}, (), (), portions)
+    ready = prepare(found, {"from_org": str(source.uid), **(data or {})}, subjects=portions, remark=remark)
     uses: list[Use] = []
     for portion in portions:
         there = stock_place(portion.lot, source, None)
@@ -305,8 +311,8 @@ def take_back(
         tz_offset=when.tz_offset,
         place=place,
         uses=uses,
-        data=checked_data(found, given),
+        data=ready.data,
         counterparty=source,
-        remark=remark,
+        remark=ready.remark,
     )
     return capture(draft=draft, by=by, insist=True, at=at)
