@@ -86,6 +86,7 @@ def test_there_are_seventy_seven_templates_and_a_few_of_our_own() -> None:
     assert len([template for template in ALL if not template.own]) == 77
     assert {template.code for template in ALL if template.own} == {
         "common.produce",
+        "common.process",
         "common.opening",
         "common.split",
         "common.merge",
