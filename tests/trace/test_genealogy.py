@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
@@ -44,8 +43,8 @@ def build(world: World, size: int, edges: set[tuple[int, int]]) -> tuple[list[Lo
                 organisation=first.organisation,
                 product=first.product,
                 product_version=first.product_version,
-                lot_code=f"G{number}",
-                public_code=f"G{random.getrandbits(48):X}",  # noqa: S311
+                lot_code=f"G{first.pk}-{number}",
+                public_code=f"G{first.pk}-{number}",
                 origin_event=event,
                 begun_at=first.begun_at,
             )

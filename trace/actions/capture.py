@@ -395,7 +395,8 @@ def move_stock(deltas: Mapping[derive.StockKey, int]) -> None:
     for (lot, holder, place), micros in deltas.items():
         if not micros:
             continue
-        rows = Stock.objects.filter(lot_id=lot, organisation_id=holder, place_id=place)
+        rows = Stock.objects.filter(lot_id=lot, organisation_id=holder)
+        rows = rows.filter(place_id=place) if place is not None else rows.filter(place=None)
         if not rows.update(micros=F("micros") + micros):
             Stock.objects.create(lot_id=lot, organisation_id=holder, place_id=place, micros=micros)
 

@@ -79,16 +79,16 @@ def _undo(event: Event, change: derive.Effects, by: Event) -> None:
     Lot.objects.filter(pk__in=change.begun, origin_event=event).update(voided_by=by)
     for lot, micros in change.made.items():
         Lot.objects.filter(pk=lot).update(made_micros=F("made_micros") - micros)
-    for lot in Lot.objects.filter(pk__in=change.released, released_by=event):
-        lot.released_by = (
+    for released in Lot.objects.filter(pk__in=change.released, released_by=event):
+        released.released_by = (
             Event.objects.filter(
-                items__lot=lot, items__role="subject", template="common.release", corrections__isnull=True
+                items__lot=released, items__role="subject", template="common.release", corrections__isnull=True
             )
             .exclude(pk=event.pk)
             .order_by("id")
             .first()
         )
-        lot.save(update_fields=["released_by"])
+        released.save(update_fields=["released_by"])
     Transfer.objects.filter(received_by=event).update(received_by=None, received_micros=None, received_at=None)
     Shipment.objects.filter(event=event).update(voided_by=by)
     Transfer.objects.filter(shipment__event=event).update(voided_by=by)

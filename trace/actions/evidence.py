@@ -17,7 +17,7 @@ from trace.actions.capture import Captured, Draft, Use, capture
 from trace.actions.events import Portion, When, attach_files, checked_data, portion_use, prepare
 from trace.actor import Actor
 from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed
-from trace.event_templates import EventTemplate, TemplateField, template
+from trace.event_templates import EventTemplate, TemplateField, compute_data, parse_measured, template
 from trace.guards import blocking
 from trace.identifiers import normalise_cma
 from trace.models import (
@@ -92,26 +92,35 @@ def _decimal(text: str) -> Decimal:
 
 def entries_from_data(found: EventTemplate, data: Mapping[str, Any]) -> list[ResultEntry]:
     """Results out of a test template's own fields (``walnut.test``: moisture, afb1 …), with the catalogue's limits
-    beside.
+    beside. The amount sampled is no result; 未检出 keeps its limit of quantification.
+
+    A limit that is stated at 100 %vol stands beside the converted value only (GB 2757-2012): the measured one is
+    shown unjudged, or half-strength spirit could hold twice the methanol.
     """
     refs = [field.limit_ref for field in found.fields if field.limit_ref]
     limits = _limits(refs)
+    data = {**data, **compute_data(found, data)}
+    converted = {key for field in found.fields if field.computed for key in field.computed_from}
     entries: list[ResultEntry] = []
     for field in found.fields:
         value = data.get(field.key)
-        if field.computed or field.type != "decimal" or value in (None, ""):
+        if field.type != "decimal" or field.key == found.amount_field or value in (None, ""):
             continue
-        entries.append(_entry(field, str(value), limits.get(field.limit_ref or "")))
+        judged_here = field.key not in converted or field.key == "abv"
+        entries.append(_entry(field, str(value), limits.get(field.limit_ref or "") if judged_here else None))
     return entries
 
 
 def _entry(field: TemplateField, value: str, limit: Limit | None) -> ResultEntry:
     """One result from one field."""
+    measured = parse_measured(value)
     return ResultEntry(
         parameter=field.key,
         name=field.zh,
         name_en=field.en,
-        value=value,
+        operator=measured.operator,
+        value=measured.value,
+        loq=measured.loq,
         unit=field.unit or "",
         limit_operator=limit.operator if limit else "",
         limit_value=limit.value if limit else "",

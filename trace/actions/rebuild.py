@@ -11,7 +11,7 @@ from django.db.models import Prefetch
 from trace import derive, ledger
 from trace.actions.capture import facts_of
 from trace.event_templates import template
-from trace.models import Conflict, Event, EventItem, Lot, LotLink, Stock, Transfer
+from trace.models import Conflict, Event, EventItem, LogHead, Lot, LotLink, Stock, Transfer
 from trace.units import EnteredAmount, recompute_micros
 
 
@@ -55,7 +55,7 @@ def rebuild(*, write: bool) -> Report:
     """
     report = Report()
     if write:
-        ledger.LogHead.objects.select_for_update().filter(id=1).first()
+        LogHead.objects.select_for_update().filter(id=1).first()
     world = derive.fold(_events(report))
     _stock(world, report, write)
     _links(world, report, write)
@@ -140,8 +140,8 @@ def _lots(world: derive.World, report: Report, write: bool) -> None:
             if ilmd.get(key) != value:
                 report.differ(f"lot {lot.uid}: {key} is {value}, its event says {ilmd.get(key)}")
         wrong = {name: value for name, value in says.items() if getattr(lot, name) != value}
-        for name, value in wrong.items():
-            report.differ(f"lot {lot.uid}: {name} is {getattr(lot, name)}, events say {value}")
+        for name, said in wrong.items():
+            report.differ(f"lot {lot.uid}: {name} is {getattr(lot, name)}, events say {said}")
         if wrong and write:
             Lot.objects.filter(pk=lot.pk).update(**wrong)
 
@@ -155,7 +155,8 @@ def _receipts(world: derive.World, report: Report, write: bool) -> None:
         if (row.received_micros, row.received_by_id, row.voided_by_id) != (micros, event, undone):
             report.differ(f"transfer {row.uid}: receipt is not what the events say")
             if write:
-                occurred = Event.objects.filter(pk=event).values_list("occurred_at", flat=True).first()
+                rows = Event.objects.filter(pk=event) if event is not None else Event.objects.none()
+                occurred = rows.values_list("occurred_at", flat=True).first()
                 Transfer.objects.filter(pk=row.pk).update(
                     received_micros=micros, received_by=event, received_at=occurred, voided_by=undone
                 )
