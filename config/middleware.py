@@ -19,9 +19,7 @@ def client_address(get_response: View) -> View:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         proxies: int = settings.NUM_PROXIES
-        forwarded = [
-            part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()
-        ]
+        forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
         if proxies and forwarded:
             request.META["REMOTE_ADDR"] = forwarded[-min(proxies, len(forwarded))]
         return get_response(request)

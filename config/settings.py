@@ -31,6 +31,7 @@ PRODUCTION = not (DEBUG or DEMO)
 # here.
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+BACKUP_DIR = Path(env.str("BACKUP_DIR", str(DATA_DIR / "backups"))).resolve()
 
 
 def _required(name: str, otherwise: str) -> str:
@@ -52,6 +53,9 @@ def _required(name: str, otherwise: str) -> str:
 # production.
 SECRET_KEY = _required("SECRET_KEY", secrets.token_urlsafe(50))
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+# Wraps the keys of personal records. Kept apart, because SECRET_KEY may be changed and this must not be: what was
+# sealed under it could never be read again.
+PERSONAL_DATA_KEY = env.str("PERSONAL_DATA_KEY", "")
 
 # Frozen into each code run when codes are issued; never ends with a slash.
 PUBLIC_BASE_URL = _required("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
@@ -60,9 +64,7 @@ OLD_PUBLIC_HOSTS: list[str] = env.list("OLD_PUBLIC_HOSTS", [])
 
 _public = urlsplit(PUBLIC_BASE_URL)
 if _public.scheme not in ("http", "https") or not _public.hostname or _public.path or _public.query:
-    raise ImproperlyConfigured(
-        f"PUBLIC_BASE_URL must look like https://trace.example.cn, not {PUBLIC_BASE_URL!r}."
-    )
+    raise ImproperlyConfigured(f"PUBLIC_BASE_URL must look like https://trace.example.cn, not {PUBLIC_BASE_URL!r}.")
 HTTPS = _public.scheme == "https"
 ALLOW_PLAIN_HTTP = env.bool("ALLOW_PLAIN_HTTP", False)
 if PRODUCTION and not HTTPS and not ALLOW_PLAIN_HTTP:
@@ -73,9 +75,7 @@ if PRODUCTION and not HTTPS and not ALLOW_PLAIN_HTTP:
 
 _hosts = [part for part in _required("ALLOWED_HOSTS", "127.0.0.1,localhost").split(",") if part.strip()]
 ALLOWED_HOSTS = [part.strip() for part in _hosts]
-ALLOWED_HOSTS += [
-    host for host in (_public.hostname, *(urlsplit(f"//{h}").hostname for h in OLD_PUBLIC_HOSTS)) if host
-]
+ALLOWED_HOSTS += [host for host in (_public.hostname, *(urlsplit(f"//{h}").hostname for h in OLD_PUBLIC_HOSTS)) if host]
 
 # --- The program -------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection, connections
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
@@ -155,30 +156,6 @@ def _sql_outside(statement: str) -> None:
         cursor.execute(statement)
 
 
-@pytest.fixture(scope="session")
-def committed_template(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """The migrated, empty database that `committed_db` copies: a path, or a PostgreSQL name."""
-    with django_db_blocker.unblock():
-        if connection.vendor == "postgresql":
-            source = connection.settings_dict["NAME"]
-            name = f"{source}_template"
-            connection.close()  # PostgreSQL copies no database that somebody is connected to
-            _sql_outside(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            _sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
-            yield name
-            _sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
-            return
-        import sqlite3
-
-        path = settings.DATA_DIR / f"template-{uuid.uuid4().hex}.sqlite3"
-        connection.ensure_connection()
-        with closing(sqlite3.connect(path)) as copy_of:
-            connection.connection.backup(copy_of)
-            copy_of.execute("PRAGMA journal_mode=WAL")
-        yield str(path)
-        path.unlink()
-
-
 @contextmanager
 def _default_database(name: str) -> Iterator[None]:
     """Let `default` mean the named database, in this thread and in those started meanwhile."""
@@ -194,6 +171,28 @@ def _default_database(name: str) -> Iterator[None]:
         connections["default"].close()
         connections.settings["default"] = old_entry
         connections["default"] = old_connection
+
+
+@pytest.fixture(scope="session")
+def committed_template(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The migrated, empty database that `committed_db` copies: a path, or a PostgreSQL name.
+
+    Not pytest-django's test database: that exists only when some test of the run asks for `db`.
+    """
+    name = f"template_{uuid.uuid4().hex}"
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
+            _sql_outside(f'CREATE DATABASE "{name}"')
+            with _default_database(name):
+                call_command("migrate", verbosity=0)
+            yield name
+            _sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
+            return
+        path = settings.DATA_DIR / f"{name}.sqlite3"
+        with _default_database(str(path)):
+            call_command("migrate", verbosity=0)
+        yield str(path)
+        path.unlink()
 
 
 @pytest.fixture

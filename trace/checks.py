@@ -96,9 +96,7 @@ def postgresql_messages(connection: BaseDatabaseWrapper) -> list[CheckMessage]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version_num')::int / 10000")
         version = cursor.fetchone()[0]
-        cursor.execute(
-            "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off'"
-        )
+        cursor.execute("SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off'")
         unsafe = sorted(row[0] for row in cursor.fetchall())
     if version < POSTGRESQL_MINIMUM:
         messages.append(
@@ -160,6 +158,15 @@ def check_installation(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
                 "No mail server is set: recall notices by e-mail would be written to files and reach nobody.",
                 hint="Set EMAIL_URL, for example smtps://user:password@mail.example.cn:465.",
                 id="trace.W010",
+            )
+        )
+    if not settings.PERSONAL_DATA_KEY:
+        messages.append(
+            Caution(
+                "PERSONAL_DATA_KEY is not set: personal records are sealed under SECRET_KEY and could not be read "
+                "after that is changed.",
+                hint="Set it once, before the first record, to a random string, and keep a copy off this machine.",
+                id="trace.W012",
             )
         )
     host = urlsplit(settings.PUBLIC_BASE_URL).hostname or ""

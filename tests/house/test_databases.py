@@ -66,9 +66,7 @@ def test_a_fresh_connection_obeys_every_rule(committed_db: CommittedDatabase) ->
         ("foreign_keys=OFF", "trace.E006"),
     ],
 )
-def test_a_connection_that_breaks_a_rule_is_an_error(
-    committed_db: CommittedDatabase, pragma: str, code: str
-) -> None:
+def test_a_connection_that_breaks_a_rule_is_an_error(committed_db: CommittedDatabase, pragma: str, code: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"PRAGMA {pragma}")
     found = [message for message in run_checks(databases=["default"]) if message.id == code]
