@@ -266,11 +266,15 @@ def _offer(fields: Sequence[TemplateField], data: Mapping[str, Any], known: Mapp
 
 
 def _amount(found: EventTemplate, amounts: Sequence[EnteredAmount]) -> dict[str, Any]:
-    """The field that repeats the amount: as typed where there is one lot, else the sum in base units."""
+    """The field that repeats the amount, in base units as the field is: 2,000 斤 are 1000 where it says 千克.
+
+    As typed where one lot was entered in the base unit, so that 8.50 keeps its zero.
+    """
     if not found.amount_field or not amounts:
         return {}
-    one = len(amounts) == 1
-    return {found.amount_field: amounts[0].text if one else decimal_text(sum(amount.micros for amount in amounts))}
+    as_typed = len(amounts) == 1 and amounts[0].factor == "1/1"
+    total = amounts[0].text if as_typed else decimal_text(sum(amount.micros for amount in amounts))
+    return {found.amount_field: total}
 
 
 def _input_amounts(found: EventTemplate, inputs: Sequence[Portion]) -> dict[str, Any]:
