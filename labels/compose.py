@@ -32,6 +32,7 @@ BASELINE_EM = 0.88
 """From the top of a row to its base line, as a share of the type size."""
 STEP_PT = 0.2
 TITLE_GAP_MM = 0.5
+GAP_MM = 0.8
 NAME_GAP_EM = 0.6
 """Between the name of a line and its value."""
 NAMES_AT_MOST = 0.4
@@ -108,15 +109,21 @@ class Composed:
     watermark: tuple[Text, ...] = ()
 
 
-def compose(content: LabelContent, layout: Layout, material: qr.Material = qr.Material.SMOOTH) -> Composed:
-    """Fit one label's content to a layout.
+def compose(
+    content: LabelContent,
+    layout: Layout,
+    material: qr.Material = qr.Material.SMOOTH,
+    *,
+    matrix: qr.QrMatrix | None = None,
+) -> Composed:
+    """Fit one label's content to a layout. ``matrix`` is the address's code where it has been made already.
 
     Refuses characters the typeface lacks (``glyphs_missing``), an address too long for the code's place
     (``qr_does_not_fit``), and texts that do not fit by the rules above (``label_text_too_long``,
     ``label_too_many_lines``).
     """
     content = _tidied(content)
-    code = _place_code(content.uri, layout, material)
+    code = _place_code(matrix or qr.matrix(content.uri, qr.LEVEL_FOR[material]), layout)
     free = _free(layout, code)
     title, end = _title(content.title, _widened(layout.title, free))
     texts = [
@@ -147,18 +154,18 @@ def _tidied(content: LabelContent) -> LabelContent:
     return found
 
 
-def _place_code(uri: str, layout: Layout, material: qr.Material) -> Code:
+def _place_code(matrix: qr.QrMatrix, layout: Layout) -> Code:
     """The code in the upper left of its place, as large as it may be."""
     box = layout.qr
-    fit = qr.fit(uri, box.w, layout.dpi, material)
-    return Code(box.x, box.y, fit.side_mm, qr.matrix(uri, fit.level), fit)
+    fit = qr.fit_matrix(matrix, box.w, layout.dpi)
+    return Code(box.x, box.y, fit.side_mm, matrix, fit)
 
 
 def _free(layout: Layout, code: Code) -> float:
     """How far the texts beside the code may move to the left: what it leaves of its place, short of what is
     below it.
     """
-    return max(0.0, min(layout.qr.w - code.side, layout.lines.x - layout.code.x - layout.code.w))
+    return max(0.0, min(layout.qr.w - code.side, layout.lines.x - layout.code.x - layout.code.w - GAP_MM))
 
 
 def _widened(box: TextBox, free: float) -> TextBox:

@@ -63,7 +63,7 @@ LEVEL_FOR = {
     Material.WALNUT: Level.Q,
     Material.CURVED_GLASS: Level.Q,
 }
-_CORRECTION = {
+CORRECTION = {
     Level.L: qrcode.constants.ERROR_CORRECT_L,
     Level.M: qrcode.constants.ERROR_CORRECT_M,
     Level.Q: qrcode.constants.ERROR_CORRECT_Q,
@@ -106,7 +106,7 @@ class QrFit:
     side_mm: float
 
 
-def _checked(data: str) -> bytes:
+def check_data(data: str) -> bytes:
     """The bytes to encode. Only printable ASCII: readers disagree on the meaning of anything else."""
     if not data:
         raise Invalid(_("二维码没有内容。"), code="qr_empty")
@@ -131,8 +131,8 @@ def matrix(data: str, level: Level = Level.M) -> QrMatrix:
     ``MAX_CHARACTERS`` and anything but printable ASCII without blanks (``qr_empty``, ``qr_too_long``,
     ``qr_not_ascii``).
     """
-    payload = _checked(data)
-    code = qrcode.QRCode(error_correction=_CORRECTION[Level(level)], border=0, box_size=1)
+    payload = check_data(data)
+    code = qrcode.QRCode(error_correction=CORRECTION[Level(level)], border=0, box_size=1)
     code.add_data(qrcode.util.QRData(payload, mode=qrcode.util.MODE_8BIT_BYTE))
     code.make(fit=True)
     rows = tuple(tuple(bool(dark) for dark in row) for row in code.modules)
@@ -292,28 +292,31 @@ def fit(data: str, width_mm: float, dpi: int, material: Material = Material.SMOO
     even the smallest fits, ``qr_does_not_fit`` says which width would do and how many characters this width
     has room for.
     """
-    level = LEVEL_FOR[Material(material)]
-    code = matrix(data, level)
+    return fit_matrix(matrix(data, LEVEL_FOR[Material(material)]), width_mm, dpi)
+
+
+def fit_matrix(code: QrMatrix, width_mm: float, dpi: int) -> QrFit:
+    """The largest printing of a code that is there already; see ``fit``."""
     least, most = least_dots(dpi), most_dots(dpi)
     dots = min(math.floor(width_mm * dpi / MM_PER_INCH / code.full_size + 1e-9), most)
     if dots < least:
         needed = math.ceil(code.full_size * module_mm(least, dpi) * 10) / 10
-        room = _room(math.floor(width_mm / module_mm(least, dpi) + 1e-9), level)
+        room = _room(math.floor(width_mm / module_mm(least, dpi) + 1e-9), code.level)
         raise Invalid(
             _(
                 "二维码印不下:在 %(dpi)d dpi 下它需要 %(needed).1f 毫米宽,这里只有 %(width).1f 毫米。"
                 "请换大一些的标签、分辨率更高的打印机,或把网址从 %(length)d 个字符缩短到 %(room)d 个以内。"
             )
-            % {"dpi": dpi, "needed": needed, "width": width_mm, "length": len(data), "room": room},
+            % {"dpi": dpi, "needed": needed, "width": width_mm, "length": len(code.data), "room": room},
             code="qr_does_not_fit",
             needed_mm=needed,
             width_mm=width_mm,
-            length=len(data),
+            length=len(code.data),
             room=room,
         )
     size = module_mm(dots, dpi)
     return QrFit(
-        level=level,
+        level=code.level,
         version=code.version,
         dpi=dpi,
         module_dots=dots,
@@ -329,5 +332,5 @@ def _room(full_size: int, level: Level) -> int:
     version = (full_size - 2 * QUIET_ZONE - 17) // 4
     if version < 1:
         return 0
-    bits = qrcode.util.BIT_LIMIT_TABLE[_CORRECTION[level]][min(version, 40)]
+    bits = qrcode.util.BIT_LIMIT_TABLE[CORRECTION[level]][min(version, 40)]
     return int((bits - 4 - (8 if version < 10 else 16)) // 8)
