@@ -1,1 +1,6 @@
-"""The tables of the app; each module holds one subject."""
+"""The data of labels: what was issued and printed, what went wrong with it, and what was scanned."""
+
+from labels.models.runs import CodeException, CodeRun, CodeStep
+from labels.models.scans import Scan, ScanReport, ScanTally
+
+__all__ = ["CodeException", "CodeRun", "CodeStep", "Scan", "ScanReport", "ScanTally"]

@@ -1,0 +1,48 @@
+"""The only doors to the objects of labels for an actor. A stranger's run is 404."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from labels.models import CodeRun
+from trace.access import entered_for, parse_uid
+from trace.actor import Actor
+from trace.errors import NotFound
+from trace.models import Unit
+
+_WITH = ("organisation", "lot__organisation", "lot__product", "lot__product_version__standard", "issued_by")
+
+
+def runs_visible_to(actor: Actor) -> QuerySet[CodeRun]:
+    """Runs of the actor's own; for a regulator those of issuers in its territory."""
+    rows = CodeRun.objects.select_related(*_WITH)
+    if actor.is_regulator:
+        return rows.filter(organisation__division__code__startswith=actor.organisation.territory)
+    return rows.filter(organisation__in=entered_for(actor))
+
+
+def run_for(actor: Actor, uid: str | uuid.UUID, *, write: bool = False) -> CodeRun:
+    """One run the actor may open; ``write`` asks for one it may print and void (its own)."""
+    rows = runs_visible_to(actor)
+    if write:
+        rows = rows.filter(organisation__in=entered_for(actor))
+    found = rows.filter(uid=parse_uid(uid)).first()
+    if found is None:
+        raise NotFound(_("没有找到,或者您无权查看。"))
+    return found
+
+
+def units_of(run: CodeRun) -> QuerySet[Unit]:
+    """The units of a run in the order of their numbers; the run came through ``run_for``."""
+    return Unit.objects.filter(run=run.uid).order_by("number")
+
+
+def unit_of(run: CodeRun, number: int) -> Unit:
+    """The unit at position ``number`` (from 1) of a run."""
+    found = units_of(run).filter(number=run.first_number + number - 1).first() if 1 <= number <= run.count else None
+    if found is None:
+        raise NotFound(_("这次签发里没有这个序号。"))
+    return found

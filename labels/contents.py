@@ -1,0 +1,91 @@
+"""What the labels of a run say. Always in Chinese, whatever language the person who prints reads: the law asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from labels.compose import LabelContent
+from labels.digital_link import build_lot_uri, build_unit_uri
+from labels.models import CodeRun
+from trace.identifiers import SERIAL_LENGTH, display_serial
+from trace.models import Lot, Unit
+from trace.templatetags.ui import day_text
+
+SAMPLE_CODE = "0" * SERIAL_LENGTH
+"""Stands in for a code in previews of what is not issued yet; it resolves to nothing."""
+
+
+def uri_of(run: CodeRun, unit: Unit | None) -> str:
+    """The address that the run's labels carry for a unit (or for the lot), under the host frozen when it was issued."""
+    gtin = run.gtin or None
+    if unit is not None:
+        return build_unit_uri(run.public_host, gtin=gtin, serial=unit.code)
+    return build_lot_uri(run.public_host, gtin=gtin, lot_code=run.lot.lot_code, public_code=run.lot.public_code)
+
+
+def contents(run: CodeRun, units: Iterable[Unit]) -> list[LabelContent]:
+    """One label for each unit, in order."""
+    with translation.override("zh-hans"):
+        title, lines, host = _title(run.lot), _lines(run.lot), _host(run.public_host)
+        return [
+            LabelContent(uri_of(run, unit), title, lines, code=display_serial(unit.code), host=host) for unit in units
+        ]
+
+
+def lot_content(run: CodeRun) -> LabelContent:
+    """The label of a lot-label run: all are the same."""
+    with translation.override("zh-hans"):
+        return LabelContent(
+            uri_of(run, None),
+            _title(run.lot),
+            _lines(run.lot),
+            code=display_serial(run.lot.public_code),
+            host=_host(run.public_host),
+        )
+
+
+def sample_content(lot: Lot, *, kind: str, public_host: str, gtin: str) -> LabelContent:
+    """One label before anything is issued, marked 样张 and with a code that resolves to nothing."""
+    with translation.override("zh-hans"):
+        if kind == CodeRun.Kind.LOT:
+            uri = build_lot_uri(public_host, gtin=gtin or None, lot_code=lot.lot_code, public_code=SAMPLE_CODE)
+        else:
+            uri = build_unit_uri(public_host, gtin=gtin or None, serial=SAMPLE_CODE)
+        return LabelContent(
+            uri,
+            _title(lot),
+            _lines(lot),
+            code=display_serial(SAMPLE_CODE),
+            host=_host(public_host),
+            watermark=_("样张"),
+        )
+
+
+def _title(lot: Lot) -> str:
+    """The product's name."""
+    return lot.product_version.label
+
+
+def _lines(lot: Lot) -> tuple[tuple[str, str], ...]:
+    """What a label must say beside its code, most important first; what is not given is left out, not invented."""
+    version = lot.product_version
+    standard = version.standard.number if version.standard is not None else version.standard_text
+    rows = [
+        (_("批号"), lot.code),
+        (_("生产日期"), day_text(lot.produced_on)),
+        (_("保质期至"), day_text(lot.expires_on)),
+        (_("净含量"), version.net_content),
+        (_("执行标准"), standard),
+        (_("许可证"), version.licence_number),
+        (_("生产者"), lot.organisation.name),
+    ]
+    return tuple((name, value) for name, value in rows if value)[:6]
+
+
+def _host(public_host: str) -> str:
+    """The official host in words, so that people can compare it with what their browser shows."""
+    return _("核对网址 %(host)s") % {"host": urlsplit(public_host).netloc}

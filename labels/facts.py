@@ -1,0 +1,162 @@
+"""The facts of a scanned page as rows: who and what, when, by which standard; each with who said it.
+
+Everything here is public by law or by the producer's own label; what is missing is shown as missing.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from trace.identifiers import display_gtin, display_serial
+from trace.models import Certificate, Licence, Lot, Organisation, Product, ProductVersion, Unit
+from trace.parts import Row
+from trace.templatetags.ui import day, day_text
+
+SAID = "self_declared"
+
+Changes = Sequence["Change"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value that differs today from what this lot was made under (or was first registered with)."""
+
+    label: str
+    old: str
+    new: str
+    at: datetime.datetime
+    note: str = ""
+
+
+def product_rows(version: ProductVersion, product: Product) -> list[Row]:
+    """What the goods are, as on the label."""
+    food = product.track == Product.Track.FOOD
+    rows = [
+        Row(_("品名"), version.label, SAID),
+        Row(_("净含量"), version.net_content, SAID),
+        Row(_("商标"), version.brand, SAID),
+    ]
+    if food or version.ingredients:
+        rows.append(Row(_("配料"), version.ingredients, SAID))
+    if version.grade:
+        rows.append(Row(_("质量等级"), version.grade, SAID))
+    if food or version.storage:
+        rows.append(Row(_("贮存条件"), version.storage, SAID))
+    if version.warning:
+        rows.append(Row(_("警示语"), version.warning, SAID))
+    if product.gtin and product.gtin_claim == Product.GtinClaim.CONFIRMED:
+        rows.append(Row(_("商品条码"), display_gtin(product.gtin), SAID))
+    return rows
+
+
+def lot_rows(lot: Lot, unit: Unit | None, amended: Mapping[str, str]) -> list[Row]:
+    """Which lot and unit, and its dates; ``amended`` holds values that were declared wrong, by the name of the lot's field."""
+    rows = [Row(_("批号"), lot.code, SAID)]
+    if unit is not None:
+        rows.append(Row(_("单件码"), display_serial(unit.code), "computed"))
+    rows.append(Row(_("生产日期"), day(lot.produced_on), SAID, old=amended.get("produced_on", "")))
+    rows.append(Row(_("保质期至"), day(lot.expires_on), SAID, old=amended.get("expires_on", "")))
+    if lot.needs_release:
+        rows.append(Row(_("出厂放行"), _release(lot), SAID))
+    return rows
+
+
+def _release(lot: Lot) -> str:
+    """When the quality officer let the lot leave, or that nobody has."""
+    if lot.released_by is None:
+        return _("登记中尚未放行")
+    return _("质量负责人已放行,%(day)s") % {"day": day_text(lot.released_by.occurred_at)}
+
+
+def standard_rows(version: ProductVersion) -> list[Row]:
+    """The standard the lot was made to, with its edition."""
+    standard = version.standard
+    if standard is None:
+        return [Row(_("执行标准"), version.standard_text, SAID)]
+    name = f"{standard.number}《{standard.title}》" if standard.title != standard.number else standard.number
+    edition = standard.number.rpartition("-")[2]
+    if edition.isdigit() and len(edition) == 4:
+        name = _("%(standard)s,%(year)s 年版") % {"standard": name, "year": edition}
+    return [Row(_("执行标准"), name, SAID)]
+
+
+def producer_rows(
+    organisation: Organisation, version: ProductVersion, product: Product, licences: Sequence[Licence], region: str
+) -> list[Row]:
+    """Who made it and under which licence. No person's name."""
+    rows = [Row(_("生产者"), organisation.label, SAID), Row(_("所在地"), organisation.address or region, SAID)]
+    if product.track == Product.Track.FOOD or version.licence_number or licences:
+        rows.append(Row(_("生产许可证"), _licence(version, licences), SAID))
+    return rows
+
+
+def _licence(version: ProductVersion, licences: Sequence[Licence]) -> str:
+    """The licence number the lot was made under (else the producer's), and whether it has run out."""
+    wanted = version.licence_number
+    match = next((row for row in licences if row.number == wanted), None)
+    if not wanted:
+        match = next((row for row in licences if row.kind == Licence.Kind.SC), None)
+    number = wanted or (match.number if match is not None else "")
+    if match is not None and match.valid_until is not None:
+        return _("%(number)s(有效期至 %(day)s)") % {"number": number, "day": day_text(match.valid_until)}
+    return number
+
+
+def certificate_rows(certificates: Sequence[Certificate]) -> list[Row]:
+    """Certificates that stand today, with who granted them."""
+    return [
+        Row(
+            certificate.get_kind_display(),
+            _("%(number)s,%(by)s 核发,有效期至 %(day)s")
+            % {
+                "number": certificate.number,
+                "by": certificate.granted_by.label,
+                "day": day_text(certificate.valid_until),
+            },
+            "regulator" if certificate.granted_by.kind == Organisation.Kind.REGULATOR else "",
+        )
+        for certificate in certificates
+    ]
+
+
+PUBLIC_VERSION_FIELDS = (
+    "name",
+    "brand",
+    "spec",
+    "net_content",
+    "ingredients",
+    "grade",
+    "standard_text",
+    "licence_number",
+    "gi_claim",
+    "storage",
+    "warning",
+    "pledge",
+)
+
+
+def version_changes(pinned: ProductVersion, later: Sequence[ProductVersion]) -> list[Change]:
+    """What the producer changed in the product's public data after the version this lot was made under, change by change."""
+    found: list[Change] = []
+    before = pinned
+    for version in later:
+        for name in PUBLIC_VERSION_FIELDS:
+            old, new = getattr(before, name), getattr(version, name)
+            if old != new:
+                found.append(_change(name, str(old), str(new), version))
+        if before.standard_id != version.standard_id:
+            old_number = before.standard.number if before.standard else ""
+            new_number = version.standard.number if version.standard else ""
+            found.append(_change("standard", old_number, new_number, version))
+        before = version
+    return found
+
+
+def _change(name: str, old: str, new: str, version: ProductVersion) -> Change:
+    """One changed field of the product."""
+    label = str(ProductVersion._meta.get_field(name).verbose_name) if name != "standard" else _("执行标准")
+    return Change(label, old, new, version.at, _("产品资料变更,适用于之后生产的批次"))

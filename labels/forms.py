@@ -1,0 +1,132 @@
+"""Forms of labels: their fields and words. The rules lie in the actions; a form only collects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from labels.actions.runs import KEY_MAX, MAX_CODES, REASON_MAX
+from labels.actions.scans import CODE_TEXT_MAX, CONTACT_MAX, WORDS_MAX
+from labels.layouts import DEFAULT_SHEET, Layout, layouts
+from labels.models import CodeException, CodeRun, ScanReport
+from labels.qr import Material
+
+MATERIALS = [
+    (Material.SMOOTH.value, _("光滑的不干胶或铜版纸")),
+    (Material.KRAFT.value, _("牛皮纸、布袋等粗糙材料")),
+    (Material.WALNUT.value, _("木材、核桃等深色材料")),
+    (Material.CURVED_GLASS.value, _("弧面玻璃瓶")),
+]
+
+
+class ReportForm(forms.Form):
+    """What a person holding the goods tells us. ``word`` is the page's signed word and stands in for the CSRF cookie."""
+
+    word = forms.CharField(widget=forms.HiddenInput, max_length=300)
+    what = forms.ChoiceField(label=_("哪里不符"), choices=ScanReport.What.choices, widget=forms.RadioSelect)
+    code_text = forms.CharField(
+        label=_("标签上的码"), required=False, max_length=CODE_TEXT_MAX, help_text=_("有多少写多少；没有可以不填。")
+    )
+    words = forms.CharField(
+        label=_("请说明情况"),
+        required=False,
+        max_length=WORDS_MAX,
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text=_("例如：包装上写的生产日期和页面上不一样；在哪里、什么时候买的。"),
+    )
+    contact = forms.CharField(
+        label=_("联系方式"),
+        required=False,
+        max_length=CONTACT_MAX,
+        help_text=_("电话或邮箱，只给核查人员看，加密保存，可以要求删除。"),
+    )
+
+
+class IssueForm(forms.Form):
+    """How many codes of which kind on which labels. ``key`` makes a doubled submit harmless."""
+
+    key = forms.CharField(widget=forms.HiddenInput, max_length=KEY_MAX, required=False)
+    kind = forms.ChoiceField(
+        label=_("标签类型"),
+        choices=[
+            (CodeRun.Kind.UNIT, _("一物一码：每件商品一个不同的码，可以查到是哪一件")),
+            (CodeRun.Kind.LOT, _("批次标签：同一批都印批次的码")),
+        ],
+        widget=forms.RadioSelect,
+        initial=CodeRun.Kind.UNIT,
+    )
+    count = forms.IntegerField(
+        label=_("数量"),
+        min_value=1,
+        max_value=MAX_CODES,
+        initial=24,
+        error_messages={
+            "min_value": _("至少 1 枚。"),
+            "max_value": _("一次最多 %(limit_value)s 枚，请分几次签发。"),
+        },
+    )
+    layout = forms.ChoiceField(label=_("标签版式"), widget=forms.RadioSelect, initial=DEFAULT_SHEET)
+    material = forms.ChoiceField(
+        label=_("标签材料"),
+        choices=MATERIALS,
+        initial=Material.SMOOTH.value,
+        help_text=_("粗糙、深色或弯曲的材料会用更耐污损的二维码。"),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["layout"] = forms.ChoiceField(
+            label=_("标签版式"),
+            choices=[(key, found.name) for key, found in layouts().items()],
+            widget=forms.RadioSelect,
+            initial=DEFAULT_SHEET,
+        )
+
+
+class PrintForm(forms.Form):
+    """Which labels of a run to print, and where on the sheet to begin."""
+
+    first = forms.IntegerField(label=_("从第几枚"), min_value=1, initial=1)
+    last = forms.IntegerField(label=_("到第几枚"), min_value=1)
+    start = forms.IntegerField(
+        label=_("从纸上第几格开始"),
+        min_value=1,
+        initial=1,
+        required=False,
+        help_text=_("用过一部分的纸，从第一个空格开始，按行数。"),
+    )
+    crop_marks = forms.BooleanField(label=_("加裁切线（普通纸打印后裁开时用）"), required=False)
+    reason = forms.CharField(
+        label=_("补打原因"), required=False, max_length=REASON_MAX, help_text=_("打印过的标签再打一次，须写明原因。")
+    )
+
+    def __init__(self, *args: Any, run: CodeRun, layout: Layout, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["last"].initial = run.count
+        if not layout.is_sheet:
+            del self.fields["start"]
+            del self.fields["crop_marks"]
+
+
+class ExceptionForm(forms.Form):
+    """Which codes of a run are ruined or must not be in use, and why."""
+
+    first = forms.IntegerField(label=_("从第几枚"), min_value=1)
+    last = forms.IntegerField(label=_("到第几枚"), min_value=1, required=False, help_text=_("只有一枚可以不填。"))
+    kind = forms.ChoiceField(
+        label=_("情况"),
+        choices=[
+            (CodeException.Kind.SPOILED, _("损坏：标签打坏、撕坏，没有用出去")),
+            (CodeException.Kind.VOID, _("作废：标签遗失，或贴错后已处理")),
+        ],
+        widget=forms.RadioSelect,
+    )
+    reason = forms.CharField(label=_("原因"), max_length=REASON_MAX)
+
+
+class VoidForm(forms.Form):
+    """Why a whole run is made void."""
+
+    reason = forms.CharField(label=_("作废原因"), max_length=REASON_MAX)

@@ -1,0 +1,98 @@
+"""What was scanned and what scanners told us. Nobody's address, position or device is kept."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from trace.identifiers import uuid7
+
+
+class Scan(models.Model):
+    """One counted view of one code's page. Append-only.
+
+    ``nonce`` is the random part of the signed word the page carried; it is unique, so a view is counted once however often
+    the browser sends it back. ``place`` is a coarse name from a table the operator installed, else empty (地点未知).
+    """
+
+    class Means(models.TextChoices):
+        BEACON = "beacon", _("页面自动登记")
+        BUTTON = "button", _("用户点按登记")
+
+    lot = models.ForeignKey("trace.Lot", on_delete=models.PROTECT, related_name="scans")
+    unit = models.ForeignKey("trace.Unit", null=True, on_delete=models.PROTECT, related_name="scans")
+    nonce = models.CharField(max_length=32, unique=True)
+    means = models.CharField(max_length=6, choices=Means)
+    place = models.CharField(max_length=60, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    append_only = True
+
+    class Meta:
+        verbose_name = _("查询记录")
+        verbose_name_plural = _("查询记录")
+        indexes = [models.Index(fields=["unit", "at"]), models.Index(fields=["lot", "at"])]
+
+    def __str__(self) -> str:
+        return f"{self.lot_id}/{self.unit_id} {self.at:%Y-%m-%d %H:%M}"
+
+
+class ScanTally(models.Model):
+    """How often one code was scanned and when first; derived from ``Scan`` rows and written with them.
+
+    It is there because a code that goes viral would otherwise be counted row by row on every view.
+    """
+
+    lot = models.ForeignKey("trace.Lot", on_delete=models.PROTECT, related_name="scan_tallies")
+    unit = models.OneToOneField("trace.Unit", null=True, on_delete=models.PROTECT, related_name="scan_tally")
+    count = models.PositiveBigIntegerField(default=0)
+    first_at = models.DateTimeField()
+    first_place = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["lot"], condition=models.Q(unit__isnull=True), name="one_tally_of_a_lot_code"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lot_id}/{self.unit_id}: {self.count}"
+
+
+class ScanReport(models.Model):
+    """What a person holding the goods reported: the information and the goods do not agree, or the goods did harm.
+
+    Words and contact are ``PersonalRecord`` rows. ``number`` is the receipt the reporter keeps. ``signal`` names the signal that
+    recalls made of it. ``code_text`` is what was typed where no code of ours is behind it.
+    """
+
+    class What(models.TextChoices):
+        PRODUCT = "product", _("产品、包装或规格不一样")
+        DATES = "dates", _("生产日期或批号不一样")
+        COPIED = "copied", _("怀疑标签是复制或伪造的")
+        QUALITY = "quality", _("质量有问题(异味、霉变、异物、破损等)")
+        HARM = "harm", _("食用或使用后身体不适")
+        RECALL = "recall", _("标明已召回,仍在销售")
+        OTHER = "other", _("其他")
+
+    uid = models.UUIDField(default=uuid7, unique=True, editable=False)
+    number = models.CharField(_("受理编号"), max_length=20, unique=True)
+    nonce = models.CharField(max_length=32, unique=True)
+    lot = models.ForeignKey("trace.Lot", null=True, on_delete=models.PROTECT, related_name="scan_reports")
+    unit = models.ForeignKey("trace.Unit", null=True, on_delete=models.PROTECT, related_name="scan_reports")
+    code_text = models.CharField(max_length=100, blank=True)
+    what = models.CharField(_("哪里不符"), max_length=10, choices=What)
+    words = models.ForeignKey("trace.PersonalRecord", null=True, on_delete=models.PROTECT, related_name="+")
+    contact = models.ForeignKey("trace.PersonalRecord", null=True, on_delete=models.PROTECT, related_name="+")
+    signal = models.UUIDField(null=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("消费者反映")
+        verbose_name_plural = _("消费者反映")
+        indexes = [models.Index(fields=["lot", "-id"])]
+
+    def __str__(self) -> str:
+        return self.number

@@ -1,0 +1,276 @@
+"""Everything a scanned page says, gathered in a fixed number of queries whatever the lot's history holds."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from labels import evidence, facts, journey
+from labels.facts import Change
+from labels.journey import Ancestry, Journey, Regions
+from labels.models import CodeException, CodeRun, ScanTally
+from labels.recall_state import PublicRecall, Standing, recalls_of_product, standing_of
+from labels.resolve import Target
+from labels.verdict import Facts, Verdict, verdict
+from trace.models import Conflict, Licence, Lot, Organisation, Product, ProductVersion, Unit
+from trace.parts import Row
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Who issued the code, for which lot, when; ``at`` None where no label of it was ever issued here."""
+
+    by: str
+    at: datetime.datetime | None
+
+
+@dataclass(frozen=True)
+class Scans:
+    """How often the code was looked up before this view, and when and where first ("" is 地点未知)."""
+
+    count: int = 0
+    first_at: datetime.datetime | None = None
+    first_place: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A scanned page of a lot or unit, in the reader's language. ``today`` is the day it was asked for."""
+
+    target: Target
+    lot: Lot
+    unit: Unit | None
+    version: ProductVersion
+    verdict: Verdict
+    standing: Standing
+    today: datetime.date
+    voided_at: datetime.datetime | None
+    copied_at: datetime.datetime | None
+    issue: Issue
+    scans: Scans
+    sections: Sequence[tuple[str, str, Sequence[Row]]]
+    reports: Sequence[evidence.ReportCard]
+    more_reports: int
+    journey: Journey
+    certificates: Sequence[Row]
+    changes: Sequence[Change]
+    conflicts: Sequence[str]
+    recall_phone: str
+    consumables: bool = field(default=True)
+
+    @property
+    def days_over(self) -> int:
+        """Days since the last good one; 0 where it has not passed."""
+        return max((self.today - self.lot.expires_on).days, 0) if self.lot.expires_on else 0
+
+
+@dataclass(frozen=True)
+class ProductPage:
+    """The page of a bare GTIN: what is known of every lot of the product, and recalls that are running."""
+
+    target: Target
+    product: Product
+    version: ProductVersion
+    sections: Sequence[tuple[str, str, Sequence[Row]]]
+    certificates: Sequence[Row]
+    recalls: Sequence[PublicRecall]
+
+
+def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
+    """The page of a lot or unit. Reads only; the number of queries does not depend on the lot's history."""
+    lot, unit = target.lot, target.unit
+    assert lot is not None, "a bare product has its own page"
+    today = timezone.localdate(now)
+    standing = standing_of(lot, unit)
+    exceptions = _exceptions(lot, unit)
+    ancestry = journey.ancestry_of(lot)
+    items = journey.own_items(ancestry)
+    corrections = journey.corrections_of(items)
+    reports = evidence.reports_on(list(ancestry.lots))
+    sent = journey.destinations(lot)
+    regions = Regions.of(_codes(ancestry, [code for code, _day in sent]))
+    amended = journey.amended_dates(lot, items, corrections)
+    entries, hidden = journey.timeline(ancestry, items, corrections)
+    cards, more = evidence.report_cards(reports, lot, _names(ancestry), ancestry.own)
+    void_at = _void_at(lot, unit, exceptions)
+    copied = _copied(exceptions)
+    return Page(
+        target=target,
+        lot=lot,
+        unit=unit,
+        version=lot.product_version,
+        verdict=verdict(
+            Facts(
+                issued=True,
+                today=today,
+                recalled=standing.recalled,
+                void=void_at is not None,
+                copied=copied is not None,
+                held=standing.held,
+                expires_on=lot.expires_on,
+            )
+        ),
+        standing=standing,
+        today=today,
+        voided_at=void_at,
+        copied_at=copied.at if copied is not None else None,
+        issue=_issue(lot, unit),
+        scans=_scans(lot, unit),
+        sections=_sections(target, evidence.open_licences(lot.organisation), regions, amended),
+        reports=cards,
+        more_reports=more,
+        journey=Journey(
+            entries=entries,
+            upstream=journey.upstream(ancestry, evidence.standing(reports), regions),
+            destinations=journey.to_cities(sent, regions),
+            origin=regions.county(journey.region_code(lot)),
+            hidden=hidden,
+            cut=ancestry.walk.cut,
+        ),
+        certificates=facts.certificate_rows(evidence.valid_certificates(lot.organisation, lot.product, today)),
+        changes=facts.version_changes(lot.product_version, _later_versions(lot)),
+        conflicts=_open_conflicts(ancestry),
+        recall_phone=lot.organisation.recall_contact_phone,
+        consumables=lot.product.track != Product.Track.CONSUMER,
+    )
+
+
+def product_page_of(target: Target, *, now: datetime.datetime | None = None) -> ProductPage:
+    """The page of a product by its GTIN alone."""
+    product = target.product
+    version = product.current
+    assert version is not None, "a confirmed GTIN belongs to a product with a version"
+    organisation = product.organisation
+    regions = Regions.of([organisation.division_id])
+    today = timezone.localdate(now)
+    return ProductPage(
+        target=target,
+        product=product,
+        version=version,
+        sections=[
+            ("product", _("产品"), [*facts.product_rows(version, product), *facts.standard_rows(version)]),
+            (
+                "producer",
+                _("生产者"),
+                _producer(organisation, version, product, evidence.open_licences(organisation), regions),
+            ),
+        ],
+        certificates=facts.certificate_rows(evidence.valid_certificates(organisation, product, today)),
+        recalls=recalls_of_product(product),
+    )
+
+
+def _sections(
+    target: Target, licences: Sequence[Licence], regions: Regions, amended: dict[str, str]
+) -> list[tuple[str, str, Sequence[Row]]]:
+    """The facts in the order people ask for them: what, which lot and when, by which standard, by whom."""
+    lot = target.lot
+    assert lot is not None
+    version = lot.product_version
+    return [
+        ("product", _("产品"), facts.product_rows(version, target.product)),
+        ("lot", _("批次与日期"), facts.lot_rows(lot, target.unit, amended)),
+        (
+            "producer",
+            _("标准与生产者"),
+            [*facts.standard_rows(version), *_producer(lot.organisation, version, target.product, licences, regions)],
+        ),
+    ]
+
+
+def _producer(
+    organisation: Organisation,
+    version: ProductVersion,
+    product: Product,
+    licences: Sequence[Licence],
+    regions: Regions,
+) -> list[Row]:
+    """Rows about the producer."""
+    return facts.producer_rows(organisation, version, product, licences, regions.county(organisation.division_id))
+
+
+def _codes(ancestry: Ancestry, cities: Sequence[str]) -> list[str]:
+    """Every division code the page will name."""
+    lots = ancestry.lots.values()
+    return [*cities, ancestry.lot.organisation.division_id, *(journey.region_code(lot) for lot in lots)]
+
+
+def _names(ancestry: Ancestry) -> dict[int, str]:
+    """What each of the issuer's own ancestors is, for "tested was …"."""
+    return {
+        pk: _("%(product)s 批次 %(lot)s")
+        % {"product": ancestry.lots[pk].product_version.label, "lot": ancestry.lots[pk].code}
+        for pk in ancestry.own
+    }
+
+
+def _exceptions(lot: Lot, unit: Unit | None) -> list[CodeException]:
+    """What was said of exactly this code, oldest first."""
+    return list(CodeException.objects.filter(lot=lot, unit=unit).order_by("id"))
+
+
+def _void_at(lot: Lot, unit: Unit | None, exceptions: Sequence[CodeException]) -> datetime.datetime | None:
+    """Since when the code is void or spoiled, or the lot's registration declared wrong."""
+    kinds = (CodeException.Kind.VOID, CodeException.Kind.SPOILED)
+    found = [each.at for each in exceptions if each.kind in kinds]
+    if lot.voided_by is not None:
+        found.append(lot.voided_by.recorded_at)
+    if not found and unit is not None and unit.state in (Unit.State.VOID, Unit.State.SPOILED):
+        found.append(lot.begun_at)
+    return min(found, default=None)
+
+
+def _copied(exceptions: Sequence[CodeException]) -> CodeException | None:
+    """The confirmation that stands, if the last word on copies is one."""
+    kinds = (CodeException.Kind.COPIED, CodeException.Kind.CLEARED)
+    last = next((each for each in reversed(exceptions) if each.kind in kinds), None)
+    return last if last is not None and last.kind == CodeException.Kind.COPIED else None
+
+
+def _issue(lot: Lot, unit: Unit | None) -> Issue:
+    """The run that issued the code (for a lot's own code, the first run of its labels)."""
+    runs = CodeRun.objects.filter(uid=unit.run) if unit is not None else CodeRun.objects.filter(lot=lot, kind="lot")
+    first = runs.order_by("id").first()
+    return Issue(lot.organisation.label, first.at if first is not None else None)
+
+
+def _scans(lot: Lot, unit: Unit | None) -> Scans:
+    """The code's tally."""
+    tally = ScanTally.objects.filter(lot=lot, unit=unit).first()
+    return Scans(tally.count, tally.first_at, tally.first_place) if tally is not None else Scans()
+
+
+def _later_versions(lot: Lot) -> list[ProductVersion]:
+    """Versions of the product after the one the lot was made under."""
+    rows = ProductVersion.objects.filter(product=lot.product, number__gt=lot.product_version.number)
+    return list(rows.select_related("standard").order_by("number"))
+
+
+_CONFLICT_WORDS = {
+    "time": ("before_parent", "before_release", "before_shipping", "report_before_lot"),
+    "amount": ("not_enough", "more_out_than_in", "received_differs", "below_zero"),
+    "hold": ("lot_blocked", "not_released", "lot_expired", "no_passing_report"),
+}
+
+
+def _open_conflicts(ancestry: Ancestry) -> list[str]:
+    """Registered facts that contradict each other and that nobody has answered yet, by kind; no amounts, no parties."""
+    codes = Conflict.objects.filter(lot__in=ancestry.own, voided_by=None, answered_at=None).values_list(
+        "code", flat=True
+    )
+    kinds = {code: kind for kind, group in _CONFLICT_WORDS.items() for code in group}
+    counted: dict[str, int] = {}
+    for code in codes:
+        kind = kinds.get(code, "other")
+        counted[kind] = counted.get(kind, 0) + 1
+    words = {
+        "time": _("时间先后对不上:%(n)d 处"),
+        "amount": _("数量对不上:%(n)d 处"),
+        "hold": _("未放行、封存或过期后仍有使用或发货:%(n)d 处"),
+        "other": _("其他登记矛盾:%(n)d 处"),
+    }
+    return [words[kind] % {"n": counted[kind]} for kind in words if kind in counted]

@@ -1,0 +1,103 @@
+"""What stands against a code now: active holds that cover it, and the public side of the recalls behind them.
+
+What blocks comes from trace (``HoldSet``); what a consumer must know of a recall comes from recalls, asked by the hold's source.
+A drill never reaches this page: it makes no hold in trace, and recalls never names one as public.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+try:
+    from recalls.queries import PublicRecall, public_recall_for
+except ImportError:
+    from typing import Any as PublicRecall
+
+    def public_recall_for(sources):
+        return []
+
+
+from trace.guards import Blocking, blocking
+from trace.models import HoldMember, HoldSet, Lot, Product, Unit
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands against a code. ``partly`` says that only some of the lot is meant and this code cannot be told apart."""
+
+    recalls: Sequence[PublicRecall] = ()
+    recalled_by: Sequence[HoldSet] = ()
+    held_by: Sequence[HoldSet] = ()
+    ranges: Sequence[tuple[int, int]] = field(default_factory=tuple)
+    partly: bool = False
+
+    @property
+    def recalled(self) -> bool:
+        """Whether an active recall covers the code."""
+        return bool(self.recalled_by)
+
+    @property
+    def held(self) -> bool:
+        """Whether an active hold or stop of sale covers the code."""
+        return bool(self.held_by)
+
+    @property
+    def since(self) -> datetime.datetime | None:
+        """Since when the strongest of them is active."""
+        holds = self.recalled_by or self.held_by
+        return min((hold.active_from for hold in holds if hold.active_from), default=None)
+
+
+def covers(block: Blocking, unit: Unit | None) -> bool:
+    """Whether a hold on (part of) the lot covers this code.
+
+    A range of unit numbers covers the units in it, and the lot's own code, which cannot say which unit it is on. A hold on what
+    one holder has covers every code: whose hands the goods passed through is not known from the code, and the safe answer
+    is to warn.
+    """
+    if unit is None or block.unit_from is None:
+        return True
+    return block.unit_from <= unit.number <= (block.unit_to or block.unit_from)
+
+
+def standing_of(lot: Lot, unit: Unit | None) -> Standing:
+    """What stands against one code now. One query for holds, and recalls' own where a recall stands behind one."""
+    blocks = [block for block in blocking([lot]).get(lot.pk, []) if covers(block, unit)]
+    recalling = _holds(blocks, recall=True)
+    holding = _holds(blocks, recall=False)
+    strongest = [block for block in blocks if (block.hold.kind == HoldSet.Kind.RECALL) == bool(recalling)]
+    ranges = [(block.unit_from, block.unit_to or block.unit_from) for block in strongest if block.unit_from is not None]
+    whole = any(block.unit_from is None and block.holder_id is None for block in strongest)
+    return Standing(
+        recalls=_public([*recalling, *holding]),
+        recalled_by=recalling,
+        held_by=holding,
+        ranges=sorted(set(ranges)),
+        partly=bool(strongest) and not whole and not (unit is not None and bool(ranges)),
+    )
+
+
+def _holds(blocks: Iterable[Blocking], *, recall: bool) -> list[HoldSet]:
+    """The different holds of these blocks that are (or are not) recalls, oldest first."""
+    found = {block.hold.pk: block.hold for block in blocks if (block.hold.kind == HoldSet.Kind.RECALL) == recall}
+    return [found[pk] for pk in sorted(found)]
+
+
+def _public(holds: Sequence[HoldSet]) -> list[PublicRecall]:
+    """The published recalls behind these holds."""
+    sources = [hold.source for hold in holds if hold.source]
+    return public_recall_for(sources) if sources else []
+
+
+def recalls_of_product(product: Product) -> list[PublicRecall]:
+    """Published recalls that are active on any lot of a product, for the page of a bare GTIN."""
+    members = HoldMember.objects.filter(
+        lot__product=product,
+        hold__kind=HoldSet.Kind.RECALL,
+        hold__active_from__isnull=False,
+        hold__ended_at=None,
+    )
+    sources = sorted(set(members.exclude(hold__source="").values_list("hold__source", flat=True)))
+    return public_recall_for(sources) if sources else []

@@ -1,0 +1,346 @@
+"""The producer's pages of codes: order them, look at one label, print, and write down what went wrong."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from labels import preview, qr
+from labels.access import run_for, runs_visible_to, unit_of, units_of
+from labels.actions.runs import except_units, gtin_for, issue_codes, record_print, require_unblocked, void_run
+from labels.compose import LabelContent
+from labels.contents import contents, lot_content, sample_content, uri_of
+from labels.forms import ExceptionForm, IssueForm, PrintForm, VoidForm
+from labels.layouts import Layout
+from labels.layouts import layout as layout_of
+from labels.models import CodeRun
+from labels.queries import blocks_of, labelled_products, lots_to_label, printable_units, printed_before, tally_of
+from labels.sheets import page_count, render_sheet
+from trace.access import actor_of, audience, lot_for, product_for
+from trace.errors import DomainError, GuardBroken, Invalid
+from trace.identifiers import uuid7
+from trace.models import Lot, Unit
+
+PER_PAGE = 50
+
+
+@audience("signed_in")
+@require_safe
+def run_list(request: HttpRequest) -> HttpResponse:
+    """Runs, newest first; ``lot`` (a lot code) narrows them."""
+    actor = actor_of(request)
+    runs = runs_visible_to(actor).order_by("-id")
+    wanted = request.GET.get("lot", "").strip()
+    if wanted:
+        runs = runs.filter(lot__lot_code__iexact=wanted[:40])
+    page = Paginator(runs, PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "labels/runs.html", {"page": page, "wanted": wanted, "may_issue": not actor.is_regulator})
+
+
+@audience("party")
+@require_safe
+def choose_product(request: HttpRequest) -> HttpResponse:
+    """First step: which product."""
+    products = Paginator(labelled_products(actor_of(request)), PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "labels/choose_product.html", {"page": products})
+
+
+@audience("party")
+@require_safe
+def choose_lot(request: HttpRequest, uid: str) -> HttpResponse:
+    """Second step: which lot. Blocked lots are shown with the reason and cannot be chosen."""
+    actor = actor_of(request)
+    product = product_for(actor, uid, write=True)
+    page = Paginator(lots_to_label(actor, product), PER_PAGE).get_page(request.GET.get("page"))
+    blocks = blocks_of(list(page))
+    rows = [(lot, blocks[lot.pk][0].hold if lot.pk in blocks else None) for lot in page]
+    return render(request, "labels/choose_lot.html", {"product": product, "page": page, "rows": rows})
+
+
+@audience("party", "operator", "quality")
+@require_http_methods(["GET", "HEAD", "POST"])
+def order(request: HttpRequest, uid: str) -> HttpResponse:
+    """Third step: how many on which labels, look at one at true size, then issue."""
+    actor = actor_of(request)
+    lot = lot_for(actor, uid, write=True)
+    asked = request.POST if request.method == "POST" else request.GET
+    form = IssueForm(asked) if "kind" in asked else IssueForm()
+    context: dict[str, Any] = {"lot": lot, "form": form, "key": str(uuid7()), **_blocked(lot)}
+    status = 200
+    if form.is_bound and form.is_valid():
+        try:
+            if request.method == "POST":
+                run = issue_codes(by=actor, lot=lot, **{**form.cleaned_data, "key": form.cleaned_data["key"]})
+                messages.success(request, _("已签发 %(n)d 枚。请先试打一枚，再打印。") % {"n": run.count})
+                return redirect("labels:run", uid=run.uid)
+            context.update(_sample(lot, form.cleaned_data))
+        except DomainError as error:
+            form.add_error(None, error.message)
+            status = error.status
+    elif form.is_bound:
+        status = 422
+    return render(request, "labels/order.html", context, status=status)
+
+
+def _blocked(lot: Lot) -> dict[str, Any]:
+    """The refusal to show in place of the form where the lot may not be labelled."""
+    try:
+        require_unblocked(lot)
+    except GuardBroken as error:
+        return {"refusal": error.message}
+    return {}
+
+
+def _sample(lot: Lot, wish: dict[str, Any]) -> dict[str, Any]:
+    """What one label of the wish looks like, and how much paper it takes."""
+    found = layout_of(wish["layout"])
+    content = sample_content(
+        lot, kind=wish["kind"], public_host=settings.PUBLIC_BASE_URL, gtin=gtin_for(lot, wish["kind"], None)
+    )
+    return {
+        "sample": SafeString(preview.label_svg(content, found, material=qr.Material(wish["material"]))),
+        "pages": page_count(wish["count"], found),
+        "layout": found,
+        "wish": wish,
+    }
+
+
+@audience("signed_in")
+@require_safe
+def run_detail(request: HttpRequest, uid: str) -> HttpResponse:
+    """One run: what it is, one label at true size, printing, exceptions, history."""
+    return _run_page(request, run_for(actor_of(request), uid))
+
+
+def _run_page(
+    request: HttpRequest, run: CodeRun, *, status: int = 200, error: DomainError | None = None, **forms: Any
+) -> HttpResponse:
+    """The page of a run, with a form that was wrong where there is one."""
+    actor = actor_of(request)
+    found = layout_of(run.layout)
+    printed = printed_before(run)
+    context = {
+        "run": run,
+        "layout": found,
+        "sample": SafeString(preview.label_svg(_first_content(run), found, material=qr.Material(run.material))),
+        "tally": tally_of(run) if run.kind == CodeRun.Kind.UNIT else None,
+        "steps": run.steps.select_related("by", "by_organisation"),
+        "exceptions": run.exceptions.select_related("unit", "by")[:PER_PAGE],
+        "printed": printed,
+        "uri": uri_of(run, units_of(run).first() if run.kind == CodeRun.Kind.UNIT else None),
+        "may_print": not actor.is_regulator and actor.can("operator", "quality") and run.status != CodeRun.Status.VOID,
+        "print_form": PrintForm(run=run, layout=found),
+        "exception_form": ExceptionForm(),
+        "void_form": VoidForm(),
+        "error": error,
+        **_blocked(run.lot),
+        **forms,
+    }
+    return render(request, "labels/run.html", context, status=status)
+
+
+def _first_content(run: CodeRun) -> LabelContent:
+    """The run's first label."""
+    return lot_content(run) if run.kind == CodeRun.Kind.LOT else contents(run, [unit_of(run, 1)])[0]
+
+
+@audience("party", "operator", "quality")
+@require_POST
+def print_run(request: HttpRequest, uid: str) -> HttpResponse:
+    """The labels as PDF; the print (or reprint, with its reason) is written down before the paper is handed out."""
+    actor = actor_of(request)
+    run = run_for(actor, uid, write=True)
+    found = layout_of(run.layout)
+    if request.POST.get("test"):
+        return _print(request, run, found, first=1, last=1, test=True)
+    form = PrintForm(request.POST, run=run, layout=found)
+    if not form.is_valid():
+        return _run_page(request, run, status=422, print_form=form)
+    try:
+        return _print(
+            request,
+            run,
+            found,
+            first=form.cleaned_data["first"],
+            last=form.cleaned_data["last"],
+            start=form.cleaned_data.get("start") or 1,
+            crop_marks=form.cleaned_data.get("crop_marks", False),
+            reason=form.cleaned_data["reason"],
+        )
+    except Invalid as error:
+        fields = {"reprint_reason_required": "reason", "bad_range": "last", "bad_start": "start"}
+        field = fields.get(error.code)
+        form.add_error(field if field in form.fields else None, error.message)
+        return _run_page(request, run, status=422, print_form=form)
+
+
+def _print(
+    request: HttpRequest,
+    run: CodeRun,
+    found: Layout,
+    *,
+    first: int,
+    last: int,
+    start: int = 1,
+    crop_marks: bool = False,
+    reason: str = "",
+    test: bool = False,
+) -> HttpResponse:
+    """Draw, write down, hand out: a drawing that fails leaves no record of a print that never was."""
+    require_unblocked(run.lot)
+    if run.kind == CodeRun.Kind.LOT:
+        wanted = [lot_content(run)] * max(last - first + 1, 0)
+    else:
+        wanted = contents(run, printable_units(run, first, last))
+    title = f"{run.lot.product_version.label} {run.lot.code}"
+    document = render_sheet(
+        wanted, found, start=start, crop_marks=crop_marks, material=qr.Material(run.material), title=title
+    )
+    record_print(by=actor_of(request), run=run, first=first, last=last, reason=reason, test=test)
+    answer = HttpResponse(document, content_type="application/pdf")
+    answer["Content-Disposition"] = f'inline; filename="labels-{str(run.uid)[-12:]}-{first}-{last}.pdf"'
+    answer["Cache-Control"] = "private, no-store"
+    return answer
+
+
+@audience("signed_in")
+@require_safe
+def label_svg(request: HttpRequest, uid: str) -> HttpResponse:
+    """One label of a run as SVG at true size (``number``, from 1)."""
+    run = run_for(actor_of(request), uid)
+    content = lot_content(run) if run.kind == CodeRun.Kind.LOT else contents(run, [_asked_unit(request, run)])[0]
+    drawn = preview.label_svg(content, layout_of(run.layout), material=qr.Material(run.material))
+    return HttpResponse(drawn, content_type="image/svg+xml")
+
+
+@audience("party")
+@require_safe
+def code_svg(request: HttpRequest, uid: str) -> HttpResponse:
+    """One code alone as SVG, for one's own artwork. Refused for a blocked lot, as printing is."""
+    uri, material = _code_of(request, uid)
+    answer = HttpResponse(preview.code_svg(uri, material=material), content_type="image/svg+xml")
+    answer["Content-Disposition"] = 'attachment; filename="code.svg"'
+    return answer
+
+
+@audience("party")
+@require_safe
+def code_png(request: HttpRequest, uid: str) -> HttpResponse:
+    """One code alone as PNG at 300 dpi. Refused for a blocked lot, as printing is."""
+    uri, material = _code_of(request, uid)
+    answer = HttpResponse(preview.code_png(uri, material=material), content_type="image/png")
+    answer["Content-Disposition"] = 'attachment; filename="code.png"'
+    return answer
+
+
+def _code_of(request: HttpRequest, uid: str) -> tuple[str, qr.Material]:
+    """The address of one label of a run, and what it is printed on."""
+    run = run_for(actor_of(request), uid, write=True)
+    require_unblocked(run.lot)
+    unit = None if run.kind == CodeRun.Kind.LOT else _asked_unit(request, run)
+    return uri_of(run, unit), qr.Material(run.material)
+
+
+def _asked_unit(request: HttpRequest, run: CodeRun) -> Unit:
+    """The unit at the position the address asks for (``number``, from 1; the first by default)."""
+    number = request.GET.get("number", "1")
+    return unit_of(run, int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 0)
+
+
+@audience("signed_in")
+@require_safe
+def run_codes(request: HttpRequest, uid: str) -> HttpResponse:
+    """The codes of a run, in pages."""
+    run = run_for(actor_of(request), uid)
+    page = Paginator(units_of(run), PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "labels/codes.html", {"run": run, "page": page})
+
+
+class _Echo:
+    """A file that hands back what is written to it, so that a CSV can be streamed row by row."""
+
+    def write(self, value: str) -> str:
+        """The row itself."""
+        return value
+
+
+@audience("party")
+@require_safe
+def codes_csv(request: HttpRequest, uid: str) -> StreamingHttpResponse:
+    """All usable codes of a run with their addresses, for a printer of one's own. Refused for a blocked lot."""
+    run = run_for(actor_of(request), uid, write=True)
+    require_unblocked(run.lot)
+    answer = StreamingHttpResponse(_csv_rows(run), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="codes-{str(run.uid)[-12:]}.csv"'
+    return answer
+
+
+def _csv_rows(run: CodeRun) -> Iterator[str]:
+    """The rows; a byte order mark first, by which spreadsheet programs know the encoding."""
+    writer = csv.writer(_Echo())
+    yield "\ufeff" + str(writer.writerow([_("序号"), _("码"), _("网址")]))
+    if run.kind == CodeRun.Kind.LOT:
+        yield str(writer.writerow([1, run.lot.public_code, uri_of(run, None)]))
+        return
+    units = units_of(run).exclude(state__in=[Unit.State.SPOILED, Unit.State.VOID])
+    for unit in units.iterator(chunk_size=2000):
+        yield str(writer.writerow([unit.number, unit.code, uri_of(run, unit)]))
+
+
+@audience("party", "operator", "quality")
+@require_POST
+def except_codes(request: HttpRequest, uid: str) -> HttpResponse:
+    """Write down that labels are spoiled or codes void."""
+    actor = actor_of(request)
+    run = run_for(actor, uid, write=True)
+    form = ExceptionForm(request.POST)
+    if not form.is_valid():
+        return _run_page(request, run, status=422, exception_form=form)
+    first = form.cleaned_data["first"]
+    last = form.cleaned_data["last"] or first
+    try:
+        if not first <= last <= run.count:
+            raise Invalid(
+                _("范围应在第 1 到第 %(most)d 枚之间，且起始不大于结束。") % {"most": run.count}, code="bad_range"
+            )
+        units = units_of(run).filter(number__gte=run.first_number + first - 1, number__lte=run.first_number + last - 1)
+        done = except_units(
+            by=actor, units=list(units), kind=form.cleaned_data["kind"], reason=form.cleaned_data["reason"]
+        )
+    except DomainError as error:
+        form.add_error("last" if error.code == "bad_range" else None, error.message)
+        return _run_page(request, run, status=error.status, exception_form=form)
+    messages.success(request, _("已登记 %(n)d 枚。") % {"n": len(done)})
+    return redirect("labels:run", uid=run.uid)
+
+
+@audience("party", "operator", "quality")
+@require_http_methods(["GET", "HEAD", "POST"])
+def void(request: HttpRequest, uid: str) -> HttpResponse:
+    """Make every code of a run void, after a page that says what that means."""
+    actor = actor_of(request)
+    run = run_for(actor, uid, write=True)
+    form = VoidForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                void_run(by=actor, run=run, reason=form.cleaned_data["reason"])
+            except DomainError as error:
+                form.add_error(None, error.message)
+                status = error.status
+            else:
+                messages.success(request, _("这次签发的码已全部作废。"))
+                return redirect("labels:run", uid=run.uid)
+    return render(request, "labels/void.html", {"run": run, "form": form, "tally": tally_of(run)}, status=status)
