@@ -13,9 +13,13 @@ def main() -> None:
     here = str(Path(__file__).resolve().parent)
     sys.path[:] = [here, *(entry for entry in sys.path if entry != here)]
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # a setting is missing: the sentence says it all
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

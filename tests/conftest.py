@@ -11,6 +11,7 @@ import copy
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -36,6 +37,8 @@ from trace.management.commands.compile_translations import compile_all
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
+# Read before pytest-django puts the name of its test database there.
+CONFIGURED_DATABASE = settings.DATABASES["default"]["NAME"]
 
 hypothesis_settings.register_profile("house", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("house")
@@ -173,26 +176,39 @@ def _default_database(name: str) -> Iterator[None]:
         connections["default"] = old_connection
 
 
-@pytest.fixture(scope="session")
-def committed_template(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """The migrated, empty database that `committed_db` copies: a path, or a PostgreSQL name.
+def _copy_of_the_test_database(name: str) -> None:
+    """Copy pytest-django's test database, which is migrated and, between tests, empty."""
+    if connection.vendor == "postgresql":
+        connection.close()  # PostgreSQL copies no database that somebody is connected to
+        _sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{connection.settings_dict["NAME"]}"')
+        return
+    connection.ensure_connection()
+    with closing(sqlite3.connect(name)) as target:
+        connection.connection.backup(target)
+        target.execute("PRAGMA journal_mode=WAL")
 
-    Not pytest-django's test database: that exists only when some test of the run asks for `db`.
-    """
+
+@pytest.fixture(scope="session")
+def committed_template(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The migrated, empty database that `committed_db` copies: a path, or a PostgreSQL name."""
+    postgresql = connection.vendor == "postgresql"
     name = f"template_{uuid.uuid4().hex}"
+    if not postgresql:
+        name = str(settings.DATA_DIR / f"{name}.sqlite3")
     with django_db_blocker.unblock():
-        if connection.vendor == "postgresql":
-            _sql_outside(f'CREATE DATABASE "{name}"')
+        # pytest-django makes its test database only when some test of the run asks for `db`.
+        if connection.settings_dict["NAME"] != CONFIGURED_DATABASE:
+            _copy_of_the_test_database(name)
+        else:
+            if postgresql:
+                _sql_outside(f'CREATE DATABASE "{name}"')
             with _default_database(name):
                 call_command("migrate", verbosity=0)
-            yield name
+        yield name
+        if postgresql:
             _sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
-            return
-        path = settings.DATA_DIR / f"{name}.sqlite3"
-        with _default_database(str(path)):
-            call_command("migrate", verbosity=0)
-        yield str(path)
-        path.unlink()
+        else:
+            Path(name).unlink()
 
 
 @pytest.fixture
