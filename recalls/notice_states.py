@@ -80,9 +80,7 @@ def _moves(
     """One row per source, in the order of the statuses."""
     wanted = set(sources)
     return tuple(
-        NoticeMove(source, target, action, label, frozenset(sides))
-        for source in NoticeStatus
-        if source in wanted
+        NoticeMove(source, target, action, label, frozenset(sides)) for source in NoticeStatus if source in wanted
     )
 
 

@@ -371,7 +371,5 @@ def transitions_from(
     return tuple(
         row
         for row in TRANSITIONS
-        if row.source == source
-        and row.is_for(is_drill=is_drill)
-        and (roles is None or not row.who.isdisjoint(roles))
+        if row.source == source and row.is_for(is_drill=is_drill) and (roles is None or not row.who.isdisjoint(roles))
     )

@@ -27,6 +27,13 @@ def take_log_head() -> int:
     return LogHead.objects.values_list("last", flat=True).get(id=1)
 
 
+def lock_log_head() -> None:
+    """Let no event be written until the transaction ends, without writing one: a recall that starts sees every event
+    before it, and guards refuse every one after.
+    """
+    LogHead.objects.filter(id=1).update(last=F("last"))
+
+
 def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
     """The bytes that are hashed: UTF-8 JSON with sorted keys and no spaces of the event with the server's fields.
 

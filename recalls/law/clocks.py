@@ -81,10 +81,7 @@ class Due:
                 % facts
             )
         if self.nominal != self.last_day:
-            return (
-                str(_("自%(start)s起%(amount)s个月,对应日%(nominal)s为休息日,顺延至%(last)s 24:00止。"))
-                % facts
-            )
+            return str(_("自%(start)s起%(amount)s个月,对应日%(nominal)s为休息日,顺延至%(last)s 24:00止。")) % facts
         return str(_("自%(start)s起%(amount)s个月,至%(last)s 24:00止。")) % facts
 
 
@@ -134,9 +131,7 @@ def end_of_day(day: date) -> datetime:
     return datetime.combine(day + ONE_DAY, time(), SHANGHAI).astimezone(UTC)
 
 
-def rules_started_by(
-    regime: Regime, event: LegalEvent, level: Level | None, form: Form
-) -> tuple[ClockRule, ...]:
+def rules_started_by(regime: Regime, event: LegalEvent, level: Level | None, form: Form) -> tuple[ClockRule, ...]:
     """The limits that begin when ``event`` happens in a campaign of this level and form.
 
     A rule with several start events begins at the first of them: the caller leaves a clock that already runs
@@ -145,9 +140,7 @@ def rules_started_by(
     return tuple(rule for rule in regime.rules(level, form) if event in rule.start_events)
 
 
-def rules_stopped_by(
-    regime: Regime, event: LegalEvent, level: Level | None, form: Form
-) -> tuple[ClockRule, ...]:
+def rules_stopped_by(regime: Regime, event: LegalEvent, level: Level | None, form: Form) -> tuple[ClockRule, ...]:
     """The limits that end when ``event`` happens; closing ends every one that still runs."""
     rules = regime.rules(level, form)
     if event is LegalEvent.CLOSED:

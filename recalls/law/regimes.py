@@ -248,9 +248,7 @@ def regime_for(track: Track | str, knew_at: datetime) -> RegimeChoice:
     for place, edition in enumerate(editions):
         if edition.in_force_on(known_on):
             neighbours = editions[place + 1 : place + 2] or editions[max(place - 1, 0) : place]
-            return RegimeChoice(
-                edition, neighbours[0] if neighbours else None, known_on, edition.tracks[wanted]
-            )
+            return RegimeChoice(edition, neighbours[0] if neighbours else None, known_on, edition.tracks[wanted])
     raise Invalid(
         _("知悉日没有可适用的召回规则,请核对知悉时间。"),
         code="no_regime",
@@ -382,7 +380,5 @@ def _known(row: dict[str, Any]) -> tuple[Evidence, bool]:
     """Evidence and verified flag; nobody can have verified what nobody has read in full."""
     evidence, verified = Evidence(row["evidence"]), row["verified"]
     if not isinstance(verified, bool) or (verified and evidence is not Evidence.SEEN_FULL):
-        raise ValueError(
-            f"verified must be a plain true or false, and true only for a text read in full: {row}"
-        )
+        raise ValueError(f"verified must be a plain true or false, and true only for a text read in full: {row}")
     return evidence, verified

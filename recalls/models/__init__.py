@@ -1,1 +1,45 @@
 """The tables of the app; each module holds one subject."""
+
+from recalls.models.campaigns import (
+    HOLD_SOURCE,
+    Assessment,
+    Campaign,
+    CampaignSeries,
+    CampaignStep,
+    RecallPlan,
+)
+from recalls.models.clocks import ClockChange, ClockInstance, LegalFact, WorkCalendarDay
+from recalls.models.goods import Disposal, Figures, ReturnReceipt
+from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
+from recalls.models.publication import Publication, PublicNotice
+from recalls.models.scopes import ScopeHolding, ScopeLot, ScopeVersion
+from recalls.models.signals import Signal, SignalStep
+
+__all__ = [
+    "HOLD_SOURCE",
+    "Acknowledgement",
+    "Assessment",
+    "Campaign",
+    "CampaignSeries",
+    "CampaignStep",
+    "ClockChange",
+    "ClockInstance",
+    "Disposal",
+    "Figures",
+    "LegalFact",
+    "Notice",
+    "NoticeLot",
+    "NoticeStep",
+    "OutboxMessage",
+    "PublicNotice",
+    "Publication",
+    "RecallPlan",
+    "ReturnReceipt",
+    "ScopeHolding",
+    "ScopeLot",
+    "ScopeVersion",
+    "Signal",
+    "SignalStep",
+    "StockAnswer",
+    "WorkCalendarDay",
+]

@@ -1,0 +1,1 @@
+"""Writes of recalls: each action checks the rules, changes rows and writes history in one transaction."""

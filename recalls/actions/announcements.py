@@ -1,0 +1,155 @@
+"""Drafting what the public will be told. Publishing takes another person (``campaigns.announce``)."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recalls.access import require_side
+from recalls.actions.moves import write_step
+from recalls.errors import DrillStaysInside
+from recalls.models import Campaign, PublicNotice, ScopeVersion
+from recalls.scope import latest_scope
+from trace.actor import Actor
+from trace.errors import Clash, Invalid
+from trace.models import Lot, Product
+from trace.personal import reveal, seal
+from trace.text import clean_text
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """The four groups of article 16 as a person fills them in; the goods come from the scope."""
+
+    producer: str
+    address: str
+    legal_representative: str
+    person_in_charge: str
+    phone: str
+    reason: str
+    risk: str
+    begins_on: datetime.date
+    area: str
+    duties: str
+    what_to_do: str
+    compensation: str
+    email: str = ""
+    ends_on: datetime.date | None = None
+    identify: str = ""
+
+
+_LENGTHS = {
+    "producer": 120,
+    "address": 200,
+    "phone": 40,
+    "reason": 500,
+    "risk": 500,
+    "area": 200,
+    "duties": 500,
+    "what_to_do": 500,
+    "compensation": 500,
+}
+
+
+@transaction.atomic
+def draft_notice(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    announcement: Announcement,
+    kind: str = PublicNotice.Kind.ANNOUNCEMENT,
+    at: datetime.datetime | None = None,
+) -> PublicNotice:
+    """Write the next version of the announcement, not yet published. Each change is a version of its own.
+
+    Refuses a drill (``drill_stays_inside``), a campaign without scope (``guard_scope``) or ended (``no_such_step``),
+    empty items (``required``), an end before the beginning (``ends_before_start``).
+    """
+    now = at or timezone.now()
+    require_side(by, campaign)
+    if campaign.is_drill:
+        raise DrillStaysInside()
+    if not campaign.is_open:
+        raise Clash(_("召回已经结束。"), code="no_such_step")
+    scope = latest_scope(campaign)
+    if scope is None:
+        raise Clash(_("请先划定召回范围,至少包含一个批次。"), code="guard_scope")
+    if kind not in PublicNotice.Kind.values:
+        raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    if announcement.ends_on is not None and announcement.ends_on < announcement.begins_on:
+        raise Invalid(_("截止日期早于开始日期,请核对。"), code="ends_before_start")
+    texts: dict[str, Any] = {
+        name: clean_text(getattr(announcement, name), length, multiline=length > 200, required=True)
+        for name, length in _LENGTHS.items()
+    }
+    people = {
+        "legal_representative": clean_text(announcement.legal_representative, 60, required=True),
+        "person_in_charge": clean_text(announcement.person_in_charge, 60, required=True),
+    }
+    last = campaign.public_notices.order_by("-number").first()
+    notice = PublicNotice.objects.create(
+        campaign=campaign,
+        number=last.number + 1 if last else 1,
+        kind=kind,
+        scope=scope,
+        people=seal(
+            json.dumps(people, ensure_ascii=False), organisation=campaign.organisation, purpose="recall_public"
+        ),
+        email=clean_text(announcement.email, 254),
+        goods=goods_of(scope),
+        identify=clean_text(announcement.identify, 300, multiline=True),
+        begins_on=announcement.begins_on,
+        ends_on=announcement.ends_on,
+        by=by.user,
+        by_organisation=by.organisation,
+        at=now,
+        **texts,
+    )
+    write_step(campaign, "draft_notice", by, now, data={"notice": notice.number})
+    return notice
+
+
+def goods_of(scope: ScopeVersion) -> list[dict[str, Any]]:
+    """The goods of a scope as the public can recognise them: per product name, trade mark, specification, its lots with
+    dates.
+
+    Finished goods only where there are any: what never left a factory as such is not for the public.
+    """
+    lots = Lot.objects.filter(scope_lots__scope=scope).select_related("product", "product_version", "organisation")
+    rows = list(lots.order_by("product_version", "lot_code", "id"))
+    finished = [lot for lot in rows if lot.product.kind == Product.Kind.FINISHED]
+    grouped: dict[int, dict[str, Any]] = {}
+    for lot in finished or rows:
+        version = lot.product_version
+        goods = grouped.setdefault(
+            version.pk,
+            {
+                "name": version.name,
+                "name_en": version.name_en,
+                "brand": version.brand,
+                "spec": version.spec,
+                "gtin": lot.product.gtin or "",
+                "maker": lot.organisation.name,
+                "lots": [],
+            },
+        )
+        goods["lots"].append(
+            {
+                "code": lot.code,
+                "produced_on": lot.produced_on.isoformat() if lot.produced_on else "",
+                "expires_on": lot.expires_on.isoformat() if lot.expires_on else "",
+            }
+        )
+    return list(grouped.values())
+
+
+def people_of(notice: PublicNotice) -> dict[str, str]:
+    """The names on an announcement; empty where they were forgotten."""
+    words = reveal(notice.people)
+    return dict(json.loads(words)) if words else {"legal_representative": "", "person_in_charge": ""}

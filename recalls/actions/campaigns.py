@@ -1,0 +1,345 @@
+"""The steps of a campaign by name: each takes one row of the transition table with what that row needs."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recalls.access import require_side
+from recalls.actions.clocks import extend_clocks, meet_recurring
+from recalls.actions.moves import move, require_row, system_for, write_step
+from recalls.actions.scopes import refresh_scope
+from recalls.figures import figures
+from recalls.guards import Given
+from recalls.law import Form
+from recalls.models import Campaign, CampaignSeries, CampaignStep, Figures, RecallPlan
+from recalls.transitions import Status, transition
+from trace.actions.holds import place_hold
+from trace.actor import Actor
+from trace.errors import Clash, Invalid, NotAllowed, StaleState
+from trace.ledger import lock_log_head
+from trace.models import HoldSet, Lot
+from trace.text import clean_text
+
+SERIES = "汾召"
+DRILL_SERIES = "演-"
+
+
+def _next_number(*, is_drill: bool, at: datetime.datetime) -> str:
+    """The next number of the year: 汾召[2026]1号, or 演-2026-1 for a drill. Taken under the row's lock."""
+    year = timezone.localtime(at).year
+    series = DRILL_SERIES if is_drill else SERIES
+    CampaignSeries.objects.get_or_create(series=series, year=year)
+    CampaignSeries.objects.filter(series=series, year=year).update(last=F("last") + 1)
+    last = CampaignSeries.objects.values_list("last", flat=True).get(series=series, year=year)
+    return f"{DRILL_SERIES}{year}-{last}" if is_drill else f"{SERIES}[{year}]{last}号"
+
+
+@transaction.atomic
+def refuse_recall(*, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None) -> Campaign:
+    """Decide that there is no recall (不予召回): another person than who assessed, with the reason."""
+    return move(campaign=campaign, action="refuse", by=by, given=Given(reason=reason), at=at)
+
+
+@transaction.atomic
+def decide(*, by: Actor, campaign: Campaign, at: datetime.datetime | None = None) -> Campaign:
+    """Decide to recall (决定召回): an owner who did not assess; level and scope must stand. Gives the number."""
+    now = at or timezone.now()
+    require_row(campaign, "decide", by)
+    number = _next_number(is_drill=campaign.is_drill, at=now)
+    return move(campaign=campaign, action="decide", by=by, at=now, number=number, decided_at=now, decided_by=by.user)
+
+
+@transaction.atomic
+def order(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    document: str,
+    served_at: datetime.datetime,
+    reason: str = "",
+    at: datetime.datetime | None = None,
+) -> Campaign:
+    """The authority orders the recall (责令召回): its approver, another than who assessed, by a served document."""
+    now = at or timezone.now()
+    if served_at > now:
+        raise Invalid(_("时间在将来,请核对日期和时间。"), code="in_future")
+    require_row(campaign, "order", by)
+    number = campaign.number or _next_number(is_drill=campaign.is_drill, at=now)
+    changes: dict[str, Any] = {"form": Form.ORDERED.value, "number": number}
+    if campaign.decided_at is None:
+        changes |= {"decided_at": now, "decided_by": by.user}
+    given = Given(document=document, served_at=served_at, reason=reason)
+    return move(campaign=campaign, action="order", by=by, given=given, at=now, **changes)
+
+
+@transaction.atomic
+def start_campaign(
+    *, by: Actor, campaign: Campaign, stop_order: bool, reason: str = "", at: datetime.datetime | None = None
+) -> Campaign:
+    """Start (启动召回): in one transaction the lots are blocked by flipping one row, every holder's notice lies in the
+    outbox, and the clocks stop and start.
+
+    The log is locked first and the scope asked again, so that goods shipped a second ago are in; events after it meet
+    the block. ``stop_order`` confirms that making and selling is stopped. Refuses a second start (``stale_state`` or
+    ``no_such_step``).
+    """
+    now = at or timezone.now()
+    require_row(campaign, "start", by)
+    if by.user is None:
+        raise NotAllowed(_("这一步须由本人登录办理,不能用 API 密钥。"), code="person_required")
+    lock_log_head()
+    version = refresh_scope(by=by, campaign=campaign, at=now)
+    given = Given(stop_order=stop_order, reason=reason, scope=version)
+    facts = {"scope": version.number, "lots": version.lot_count} if version else {}
+    return move(
+        campaign=campaign, action="start", by=by, given=given, at=now, data=facts, started_at=now, started_by=by.user
+    )
+
+
+@transaction.atomic
+def file_plan(
+    *, by: Actor, campaign: Campaign, items: Mapping[str, str], at: datetime.datetime | None = None
+) -> Campaign:
+    """File the recall plan (报送召回计划) with every item the regime asks for; a later one is another version."""
+    now = at or timezone.now()
+    cleaned = {key: clean_text(value, 2000, multiline=True) for key, value in items.items()}
+    require_row(campaign, "file_plan", by)
+    plan = RecallPlan.objects.create(
+        campaign=campaign,
+        number=campaign.plans.count() + 1,
+        items=cleaned,
+        by=by.user,
+        by_organisation=by.organisation,
+        at=now,
+    )
+    given = Given(plan=cleaned)
+    return move(campaign=campaign, action="file_plan", by=by, given=given, at=now, data={"plan": plan.number})
+
+
+@transaction.atomic
+def return_plan(*, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None) -> Campaign:
+    """The authority returns the plan with what must change (退回修改)."""
+    return move(campaign=campaign, action="return_plan", by=by, given=Given(reason=reason), at=at)
+
+
+@transaction.atomic
+def announce(*, by: Actor, campaign: Campaign, channel: str, at: datetime.datetime | None = None) -> Campaign:
+    """Publish the drafted announcement (发布召回公告): another person than who drafted it. Impossible for a drill."""
+    now = at or timezone.now()
+    return move(
+        campaign=campaign,
+        action="announce",
+        by=by,
+        given=Given(channel=channel),
+        at=now,
+        announced_at=now,
+        announced_by=by.user,
+    )
+
+
+@transaction.atomic
+def amend_notice(
+    *, by: Actor, campaign: Campaign, channel: str, reason: str, at: datetime.datetime | None = None
+) -> Campaign:
+    """Publish a correction or supplement: the drafted version follows the published one, which stays readable."""
+    given = Given(channel=channel, reason=reason)
+    return move(campaign=campaign, action="amend_notice", by=by, given=given, at=at)
+
+
+@transaction.atomic
+def rehearse(*, by: Actor, campaign: Campaign, at: datetime.datetime | None = None) -> Campaign:
+    """A drill goes on without being announced."""
+    return move(campaign=campaign, action="rehearse", by=by, at=at)
+
+
+@transaction.atomic
+def carry_out(*, by: Actor, campaign: Campaign, at: datetime.datetime | None = None) -> Campaign:
+    """Begin carrying out; the first answer or return does it by itself."""
+    return move(campaign=campaign, action="carry_out", by=by, at=at)
+
+
+def carry_out_by_itself(*, by: Actor, campaign: Campaign, at: datetime.datetime) -> None:
+    """After an answer or a return: move on if the campaign waits for that, else leave it. A race is somebody else's
+    move.
+    """
+    campaign.refresh_from_db()
+    if transition(campaign.status, "carry_out", is_drill=campaign.is_drill) is None:
+        return
+    try:
+        move(campaign=campaign, action="carry_out", by=system_for(by), at=at)
+    except StaleState:
+        campaign.refresh_from_db()
+
+
+@transaction.atomic
+def propose(
+    *, by: Actor, campaign: Campaign, action: str, reason: str, at: datetime.datetime | None = None
+) -> CampaignStep:
+    """Propose a step that frees goods or ends something (cancel, narrow the scope, extend a limit); another person
+    approves it.
+
+    Refuses steps that need no proposal in this stage (``no_such_step``) and a missing reason (``reason_required``).
+    """
+    from recalls.transitions import Doer
+
+    require_side(by, campaign)
+    row = transition(campaign.status, action, is_drill=campaign.is_drill)
+    if row is None or Doer.PROPOSED not in row.other_than:
+        raise Clash(_("召回现在的阶段不能提出这一步。"), code="no_such_step")
+    if not reason.strip():
+        raise Invalid(_("请写明理由。"), code="reason_required")
+    if by.user is None:
+        raise NotAllowed(_("这一步须由本人登录办理,不能用 API 密钥。"), code="person_required")
+    return write_step(campaign, "propose", by, at or timezone.now(), about=action, given=Given(reason=reason))
+
+
+@transaction.atomic
+def grant_extension(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    until: datetime.date,
+    document: str,
+    served_at: datetime.datetime,
+    reason: str,
+    at: datetime.datetime | None = None,
+) -> Campaign:
+    """The authority agrees to a later end (2015 Measures, article 18): the old limit stays on record."""
+    now = at or timezone.now()
+    given = Given(document=document, served_at=served_at, reason=reason)
+    moved = move(
+        campaign=campaign, action="grant_extension", by=by, given=given, at=now, data={"until": until.isoformat()}
+    )
+    extend_clocks(by=by, campaign=moved, until=until, document=document, reason=reason, at=now)
+    return moved
+
+
+@transaction.atomic
+def report_progress(*, by: Actor, campaign: Campaign, text: str, at: datetime.datetime | None = None) -> Figures:
+    """A periodic report with the numbers as they stand; meets the running limit of each recurring clock.
+
+    Refuses before the start and after the end (``no_such_step``).
+    """
+    now = at or timezone.now()
+    require_side(by, campaign)
+    if not campaign.has_started or not campaign.is_open:
+        raise Clash(_("召回启动之后、结束之前才有进展报告。"), code="no_such_step")
+    words = clean_text(text, 1000, multiline=True, required=True)
+    kept = Figures.objects.create(campaign=campaign, action="report_progress", data=figures(campaign).as_json(), at=now)
+    write_step(campaign, "report_progress", by, now, given=Given(reason=words), data={"figures": str(kept.uid)})
+    meet_recurring(campaign=campaign, at=now)
+    return kept
+
+
+@transaction.atomic
+def finish_collecting(
+    *, by: Actor, campaign: Campaign, reason: str = "", at: datetime.datetime | None = None
+) -> Campaign:
+    """Collecting is over: every notice is answered, or a reason says why it goes on without."""
+    return move(campaign=campaign, action="finish_collecting", by=by, given=Given(reason=reason), at=at)
+
+
+@transaction.atomic
+def finish_disposal(
+    *, by: Actor, campaign: Campaign, reason: str = "", at: datetime.datetime | None = None
+) -> Campaign:
+    """Everything that came back is destroyed or lies blocked; a difference needs its reason."""
+    return move(campaign=campaign, action="finish_disposal", by=by, given=Given(reason=reason), at=at)
+
+
+@transaction.atomic
+def summarise(
+    *, by: Actor, campaign: Campaign, summary: str, explanation: str = "", at: datetime.datetime | None = None
+) -> Campaign:
+    """File the summary (召回总结); the numbers are frozen with it. ``explanation`` answers for what does not add up."""
+    words = clean_text(summary, 4000, multiline=True)
+    why = clean_text(explanation, 2000, multiline=True)
+    return move(
+        campaign=campaign,
+        action="summarise",
+        by=by,
+        given=Given(summary=words, explanation=why),
+        at=at,
+        summary=words,
+        explanation=why or campaign.explanation,
+    )
+
+
+@transaction.atomic
+def evaluate(*, by: Actor, campaign: Campaign, at: datetime.datetime | None = None) -> Campaign:
+    """The authority begins to evaluate the summary."""
+    return move(campaign=campaign, action="evaluate", by=by, at=at)
+
+
+@transaction.atomic
+def strengthen(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    reason: str,
+    document: str,
+    served_at: datetime.datetime,
+    at: datetime.datetime | None = None,
+) -> Campaign:
+    """The authority finds it wanting and orders stronger measures: back to carrying out."""
+    given = Given(reason=reason, document=document, served_at=served_at)
+    return move(campaign=campaign, action="strengthen", by=by, given=given, at=at)
+
+
+@transaction.atomic
+def close(*, by: Actor, campaign: Campaign, reason: str = "", at: datetime.datetime | None = None) -> Campaign:
+    """Close (结案): the authority's approver (for a drill the owner), another than who summed up. Blocked while answers
+    and records contradict each other and nobody explained, or a red line is crossed. Lots stay blocked.
+    """
+    return move(campaign=campaign, action="close", by=by, given=Given(reason=reason), at=at)
+
+
+@transaction.atomic
+def cancel(*, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None) -> Campaign:
+    """Cancel (撤销) before the public was told: proposed by one, approved by another. Frees the lots, tells who was
+    told.
+    """
+    return move(campaign=campaign, action="cancel", by=by, given=Given(reason=reason), at=at)
+
+
+@transaction.atomic
+def stop_sale(
+    *,
+    by: Actor,
+    lots: Sequence[Lot],
+    reason: str,
+    campaign: Campaign | None = None,
+    at: datetime.datetime | None = None,
+) -> HoldSet:
+    """Stop the sale of lots at once (停止销售): one authorised person suffices, for it protects.
+
+    The hold is the organisation's own and is lifted like any hold. The rules of ``place_hold`` apply; a campaign it
+    belongs to gets a step. Refuses in a drill (``drill_stays_inside``).
+    """
+    from recalls.errors import DrillStaysInside
+
+    if campaign is not None and campaign.is_drill:
+        raise DrillStaysInside()
+    hold = place_hold(by=by, lots=lots, reason=reason, kind=HoldSet.Kind.STOP_SALE, at=at)
+    if campaign is not None:
+        require_side(by, campaign)
+        write_step(
+            campaign,
+            "stop_sale",
+            by,
+            at or timezone.now(),
+            given=Given(reason=reason),
+            data={"lots": [str(lot.uid) for lot in lots], "hold": str(hold.uid)},
+        )
+    return hold
+
+
+STOPPABLE = (Status.ASSESSING, Status.DECIDED, Status.ORDERED)
+"""Stages in which stopping sale at once makes sense: afterwards the campaign's own hold does it."""

@@ -1,0 +1,223 @@
+"""The facts the law counts from, and the clocks that follow from them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recalls.access import supervises_campaign
+from recalls.law import ClockRule, DayRow, Form, LegalEvent, WorkCalendar, due, regime
+from recalls.law.clocks import end_of_day
+from recalls.models import Campaign, ClockChange, ClockInstance, LegalFact, WorkCalendarDay
+from recalls.queries import work_calendar
+from trace.actor import Actor
+from trace.errors import Clash, Invalid, NotAllowed
+from trace.models import User
+
+ONCE = frozenset(
+    {LegalEvent.KNEW, LegalEvent.DECIDED, LegalEvent.STARTED, LegalEvent.ANNOUNCED, LegalEvent.INCIDENT_REPORTED}
+)
+"""Facts that happen once; a repeat (a second plan filed, a second order) does not move the first."""
+BY_HAND = frozenset({LegalEvent.INCIDENT_REPORTED, LegalEvent.NOTICE_SERVED, LegalEvent.OBJECTED})
+"""Facts no move of the campaign makes: a person writes them down."""
+
+
+@transaction.atomic
+def record_fact(
+    *,
+    campaign: Campaign,
+    event: LegalEvent,
+    by: Actor,
+    happened_at: datetime.datetime | None = None,
+    at: datetime.datetime | None = None,
+) -> LegalFact:
+    """Write down a legal fact and let the clocks follow. A fact that happens once is kept as first told."""
+    now = at or timezone.now()
+    told = campaign.facts.filter(event=event.value).first() if event in ONCE else None
+    fact = told or LegalFact.objects.create(
+        campaign=campaign, event=event.value, happened_at=happened_at or now, by=by.user, recorded_at=now
+    )
+    sync_clocks(campaign)
+    return fact
+
+
+def note_fact(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    event: LegalEvent,
+    happened_at: datetime.datetime,
+    at: datetime.datetime | None = None,
+) -> LegalFact:
+    """A person writes down what no step of the campaign shows: the two-day report of a defect, a notice served, an
+    objection.
+
+    Refuses other events (``made_by_steps``) and instants in the future (``in_future``).
+    """
+    by.require("quality", "owner", "officer", "approver")
+    if event not in BY_HAND:
+        raise Invalid(_("这个事实由召回的步骤产生,不单独登记。"), code="made_by_steps")
+    if happened_at > (at or timezone.now()):
+        raise Invalid(_("时间在将来,请核对日期和时间。"), code="in_future")
+    return record_fact(campaign=campaign, event=event, by=by, happened_at=happened_at, at=at)
+
+
+def sync_clocks(campaign: Campaign) -> None:
+    """Bring the clocks of a campaign in line with its facts, level and form. Safe to repeat; keeps due times that an
+    extension moved.
+    """
+    rule_book = regime(campaign.regime)
+    facts = list(campaign.facts.order_by("happened_at", "id"))
+    closed = next((fact.happened_at for fact in facts if fact.event == LegalEvent.CLOSED.value), None)
+    calendar = work_calendar()
+    running = {(clock.rule, clock.occurrence): clock for clock in campaign.clocks.all()}
+    wanted: set[str] = set()
+    for rule in rule_book.rules(campaign.legal_level, Form(campaign.form)):
+        begins = {event.value for event in rule.start_events}
+        start = next((fact.happened_at for fact in facts if fact.event in begins), None)
+        if start is None:
+            continue
+        wanted.add(rule.id)
+        stop = next(
+            (fact.happened_at for fact in facts if fact.event == rule.stop_event.value and fact.happened_at >= start),
+            closed,
+        )
+        _keep(campaign, rule, start, stop, calendar, running)
+    for clock in running.values():
+        if clock.rule not in wanted and clock.superseded_at is None:
+            clock.superseded_at = timezone.now()
+            clock.save(update_fields=["superseded_at"])
+
+
+def _keep(
+    campaign: Campaign,
+    rule: ClockRule,
+    start: datetime.datetime,
+    stop: datetime.datetime | None,
+    calendar: WorkCalendar,
+    running: dict[tuple[str, int], ClockInstance],
+) -> None:
+    """One rule's clock: made where missing, stopped where its end happened, brought back where it applies again."""
+    clock = running.get((rule.id, 1))
+    if clock is None:
+        counted = due(rule, start, calendar)
+        ClockInstance.objects.create(
+            campaign=campaign,
+            rule=rule.id,
+            key=rule.key,
+            snapshot=rule.snapshot(),
+            started_at=start,
+            due_at=counted.at,
+            unknown_from=counted.unknown_from,
+            provisional=counted.provisional,
+            met_at=stop,
+        )
+        return
+    for one in (clock for (rule_id, _n), clock in running.items() if rule_id == rule.id):
+        changed = [name for name, value in (("superseded_at", None),) if getattr(one, name) != value]
+        if one.met_at is None and stop is not None:
+            one.met_at = stop
+            changed.append("met_at")
+        if changed:
+            one.superseded_at = None
+            one.save(update_fields=changed)
+
+
+@transaction.atomic
+def meet_recurring(*, campaign: Campaign, at: datetime.datetime) -> list[ClockInstance]:
+    """A periodic report was filed: the running occurrence of each recurring clock is met, the next one begins."""
+    rule_book = regime(campaign.regime)
+    calendar = work_calendar()
+    begun: list[ClockInstance] = []
+    for clock in campaign.clocks.filter(met_at=None, superseded_at=None):
+        rule = next((r for r in rule_book.clocks if r.id == clock.rule and r.recurring), None)
+        if rule is None:
+            continue
+        clock.met_at = at
+        clock.save(update_fields=["met_at"])
+        counted = due(rule, clock.started_at, calendar, clock.occurrence + 1)
+        begun.append(
+            ClockInstance.objects.create(
+                campaign=campaign,
+                rule=rule.id,
+                key=rule.key,
+                snapshot=rule.snapshot(),
+                occurrence=clock.occurrence + 1,
+                started_at=clock.started_at,
+                due_at=counted.at,
+                unknown_from=counted.unknown_from,
+                provisional=counted.provisional,
+            )
+        )
+    return begun
+
+
+@transaction.atomic
+def extend_clocks(
+    *, by: Actor, campaign: Campaign, until: datetime.date, document: str, reason: str, at: datetime.datetime
+) -> list[ClockInstance]:
+    """Move the extendable limits that run to the end of a later day, keeping the old time.
+
+    Called by ``grant_extension`` only. Refuses a day that is not later (``not_later``) and where nothing can be
+    extended (``not_extendable``).
+    """
+    if not supervises_campaign(by, campaign):
+        raise NotAllowed(_("延期只能由主管部门同意。"), code="role_required")
+    extendable = {rule.id for rule in regime(campaign.regime).clocks if rule.extendable}
+    rows = list(campaign.clocks.filter(rule__in=extendable, met_at=None, superseded_at=None))
+    if not rows:
+        raise Clash(_("没有可以延长的时限。"), code="not_extendable")
+    new = end_of_day(until)
+    for clock in rows:
+        if new <= clock.due_at:
+            raise Invalid(_("延长后的日期须晚于现在的期限。"), code="not_later")
+        _move_due(clock, new, reason, by.user, at)
+        clock.extension = document
+        clock.save(update_fields=["extension"])
+    return rows
+
+
+def _move_due(
+    clock: ClockInstance, new: datetime.datetime, reason: str, by: User | None, at: datetime.datetime
+) -> None:
+    """Another due time, the old one kept."""
+    ClockChange.objects.create(clock=clock, old_due_at=clock.due_at, new_due_at=new, reason=reason[:300], by=by, at=at)
+    clock.due_at = new
+    clock.save(update_fields=["due_at"])
+
+
+@transaction.atomic
+def load_calendar(
+    *, rows: Iterable[DayRow], source: str, by: User | None = None, at: datetime.datetime | None = None
+) -> int:
+    """Load the days of a State Council notice and count every running limit again; returns how many limits moved.
+
+    A limit that was extended stays where the authority put it. The old time of each is kept in ``ClockChange``.
+    """
+    now = at or timezone.now()
+    WorkCalendarDay.objects.bulk_create(
+        [WorkCalendarDay(on=row.on, is_workday=row.is_workday, official=row.official, source=source) for row in rows],
+        update_conflicts=True,
+        unique_fields=["on"],
+        update_fields=["is_workday", "official", "source"],
+        batch_size=500,
+    )
+    calendar = work_calendar()
+    moved = 0
+    running = ClockInstance.objects.filter(met_at=None, superseded_at=None, extension="").select_related("campaign")
+    for clock in running:
+        rule = next((r for r in regime(clock.campaign.regime).clocks if r.id == clock.rule), None)
+        if rule is None:
+            continue
+        counted = due(rule, clock.started_at, calendar, clock.occurrence)
+        if counted.at != clock.due_at:
+            _move_due(clock, counted.at, _("放假安排已公布,重新计算(%(source)s)。") % {"source": source}, by, now)
+            moved += 1
+        if (counted.provisional, counted.unknown_from) != (clock.provisional, clock.unknown_from):
+            clock.provisional, clock.unknown_from = counted.provisional, counted.unknown_from
+            clock.save(update_fields=["provisional", "unknown_from"])
+    return moved

@@ -1,0 +1,216 @@
+"""Goods coming back and goods being destroyed: each a trace event, tied to the campaign."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recalls.access import supervises_campaign
+from recalls.actions.campaigns import carry_out_by_itself
+from recalls.actions.notices import move_notice
+from recalls.models import Campaign, Disposal, Notice, ReturnReceipt, ScopeHolding
+from recalls.notice_states import Side, notice_move
+from recalls.scope import latest_scope
+from trace.access import entered_for
+from trace.actions.events import Portion, When, record_event
+from trace.actions.transfers import take_back
+from trace.actor import Actor
+from trace.errors import Clash, Invalid, NotAllowed
+from trace.models import Lot, Organisation, Place
+from trace.personal import seal
+from trace.text import clean_text
+from trace.units import EnteredAmount
+
+
+@dataclass(frozen=True)
+class GoodsLine:
+    """How much of one lot; ``declared`` is what the sender said it sends back."""
+
+    lot: Lot
+    amount: EnteredAmount
+    declared: EnteredAmount | None = None
+
+
+@transaction.atomic
+def receive_return(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    organisation: Organisation,
+    lines: Sequence[GoodsLine],
+    when: When,
+    condition: str = ReturnReceipt.Condition.SEALED,
+    place: Place | None = None,
+    remark: str = "",
+    at: datetime.datetime | None = None,
+) -> list[ReturnReceipt]:
+    """Recalled goods came back from a holder (收回入库): the stock moves to the initiator, where it stays blocked.
+
+    A report: more than the holder had by record is taken and flagged as a conflict. Refuses lots outside the scope
+    (``not_in_scope``), organisations that hold none (``not_a_holder``), before the start and after the end
+    (``no_such_step``), a drill (``drill_stays_inside``), amounts of zero.
+    """
+    now = at or timezone.now()
+    by.require("operator", "quality")
+    if campaign.organisation_id not in entered_for(by):
+        raise NotAllowed(_("收回入库由召回单位登记。"), code="not_own")
+    _require_running(campaign)
+    _require_in_scope(campaign, lines)
+    if condition not in ReturnReceipt.Condition.values:
+        raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    notice = _notice_of(campaign, organisation)
+    data = {"recall_case": str(campaign.uid)}
+    portions = [Portion(lot=line.lot, amount=line.amount) for line in lines]
+    event = take_back(
+        by=by, source=organisation, portions=portions, when=when, place=place, data=data, remark=remark, at=at
+    ).event
+    receipts = [
+        ReturnReceipt.objects.create(
+            campaign=campaign,
+            notice=notice,
+            organisation=organisation,
+            received_by_organisation=by.owner,
+            lot=line.lot,
+            micros=line.amount.micros,
+            declared_micros=line.declared.micros if line.declared else None,
+            condition=condition,
+            event=event,
+            by=by.user,
+            at=now,
+        )
+        for line in lines
+    ]
+    if notice is not None and notice_move(notice.status, "return", Side.ISSUER) is not None:
+        move_notice(notice=notice, action="return", side=Side.ISSUER, by=by, at=now)
+    carry_out_by_itself(by=by, campaign=campaign, at=now)
+    return receipts
+
+
+@transaction.atomic
+def destroy(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    lines: Sequence[GoodsLine],
+    when: When,
+    method: str,
+    place: str,
+    witness: Organisation | None = None,
+    witness_name: str = "",
+    announced_at: datetime.datetime | None = None,
+    holder: Organisation | None = None,
+    remark: str = "",
+    at: datetime.datetime | None = None,
+) -> list[Disposal]:
+    """Destroy recalled goods or make them harmless (处理): by the initiator, or on the spot by (or at) a holder.
+
+    Each lot is an event that takes the goods out of stock; more than is there is refused. A witness is required, from
+    another organisation than the one that does it (``witness_required``, ``witness_same``). ``announced_at`` is when
+    time and place were reported to the county (food safety law, article 63); it cannot be after the fact
+    (``announced_late``).
+    """
+    now = at or timezone.now()
+    by.require("operator", "quality")
+    executing = holder or by.owner
+    _require_running(campaign)
+    _require_in_scope(campaign, lines)
+    notice = _notice_of(campaign, executing)
+    if campaign.organisation_id not in entered_for(by) and (notice is None or executing.pk not in entered_for(by)):
+        raise NotAllowed(_("只有召回单位和持有单位能登记处理。"), code="not_own")
+    if method not in Disposal.Method.values:
+        raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    where = clean_text(place, 120, required=True)
+    name = clean_text(witness_name, 60)
+    if witness is None and not name:
+        raise Invalid(_("请写明见证单位或见证人。"), code="witness_required")
+    if witness is not None and witness.pk == executing.pk:
+        raise Invalid(_("见证单位不能是处理单位自己。"), code="witness_same")
+    if announced_at is not None and announced_at > when.at:
+        raise Invalid(_("事先报告的时间晚于处理时间,请核对。"), code="announced_late")
+    data = {"method": str(Disposal.Method(method).label), "recall_case": str(campaign.uid)}
+    if witness is not None:
+        data["witness_org"] = str(witness.uid)
+    rows: list[Disposal] = []
+    for line in lines:
+        event = record_event(
+            by=by,
+            code="common.destroy",
+            when=when,
+            data=data,
+            subjects=[Portion(lot=line.lot, amount=line.amount, holder=executing)],
+            remark=remark,
+            at=at,
+        ).event
+        rows.append(
+            Disposal.objects.create(
+                campaign=campaign,
+                notice=notice,
+                organisation=executing,
+                lot=line.lot,
+                micros=line.amount.micros,
+                method=method,
+                place=where,
+                announced_at=announced_at,
+                witness=witness,
+                witness_name=seal(name, organisation=by.owner, purpose="recall_witness") if name else None,
+                event=event,
+                by=by.user,
+                at=now,
+            )
+        )
+    side = Side.RECIPIENT if executing.pk in entered_for(by) and notice is not None else Side.ISSUER
+    if notice is not None and notice_move(notice.status, "dispose_on_site", side) is not None:
+        move_notice(notice=notice, action="dispose_on_site", side=side, by=by, at=now)
+    carry_out_by_itself(by=by, campaign=campaign, at=now)
+    return rows
+
+
+def _require_running(campaign: Campaign) -> None:
+    """Goods are collected and destroyed between the start and the end, and never in a drill."""
+    from recalls.errors import DrillStaysInside
+
+    if campaign.is_drill:
+        raise DrillStaysInside()
+    if not campaign.has_started or not campaign.is_open:
+        raise Clash(_("召回启动之后、结束之前才能登记收回和处理。"), code="no_such_step")
+
+
+def _require_in_scope(campaign: Campaign, lines: Sequence[GoodsLine]) -> None:
+    """Lots of the scope in force only, each once, more than nothing."""
+    if not lines:
+        raise Invalid(_("请指明是哪个批次。"), code="subjects_required")
+    version = latest_scope(campaign)
+    ids = [line.lot.pk for line in lines]
+    inside = set(version.lots.filter(lot__in=ids).values_list("lot", flat=True)) if version else set()
+    for line in lines:
+        if line.lot.pk not in inside:
+            raise Invalid(
+                _("批次 %(lot)s 不在召回范围内。") % {"lot": line.lot.code}, code="not_in_scope", lot=str(line.lot.uid)
+            )
+        if line.amount.micros <= 0:
+            raise Invalid(_("数量必须大于 0。"), code="amount_zero")
+    if len(set(ids)) != len(ids):
+        raise Invalid(_("同一批次填了两次,请合并成一行。"), code="input_twice")
+
+
+def _notice_of(campaign: Campaign, organisation: Organisation) -> Notice | None:
+    """The newest open notice to this organisation. None for the initiator itself; refuses who holds nothing."""
+    if organisation.pk == campaign.organisation_id:
+        return None
+    notice = campaign.notices.filter(organisation=organisation).order_by("-id").first()
+    if notice is None:
+        version = latest_scope(campaign)
+        held = ScopeHolding.objects.filter(scope=version, organisation=organisation).exists() if version else False
+        if not held:
+            raise Invalid(_("这个单位不在召回通知名单内。请先扩大召回范围。"), code="not_a_holder")
+    return notice
+
+
+def may_witness(actor: Actor, campaign: Campaign) -> bool:
+    """Whether the actor's organisation can stand as witness: a regulator over the campaign."""
+    return supervises_campaign(actor, campaign)

@@ -1,0 +1,370 @@
+"""Making notices for holders, moving them by their table, and putting messages into the outbox."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recalls.access import roles_in, supervises_campaign
+from recalls.errors import DrillStaysInside
+from recalls.law import Level
+from recalls.models import (
+    Campaign,
+    Notice,
+    NoticeLot,
+    NoticeStep,
+    OutboxMessage,
+    ScopeHolding,
+    ScopeVersion,
+)
+from recalls.notice_states import (
+    ESCALATION,
+    NOTICE_TERMINAL,
+    EscalationStep,
+    NoticeStatus,
+    Side,
+    notice_move,
+)
+from recalls.scope import latest_scope
+from trace.access import entered_for
+from trace.actor import Actor
+from trace.errors import Clash, NotAllowed, StaleState
+from trace.models import Membership, Organisation
+
+Channel = OutboxMessage.Channel
+Kind = OutboxMessage.Kind
+
+
+# --- Making them ----------------------------------------------------------------------------------------------------
+
+
+def queue_notices(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: datetime.datetime) -> list[Notice]:
+    """One notice to every holder of the version about the lots it was not told of before; messages go to the outbox.
+
+    Part of a campaign's move, never called alone. In a drill the notices are made and nothing leaves the house. Cost:
+    a fixed number of statements and one per thousand rows.
+    """
+    told = set(
+        NoticeLot.objects.filter(notice__campaign=campaign)
+        .exclude(notice__status=NoticeStatus.WITHDRAWN)
+        .values_list("notice__organisation", "lot")
+    )
+    wanted: dict[int, list[ScopeHolding]] = defaultdict(list)
+    for holding in ScopeHolding.objects.filter(scope=version).exclude(organisation=campaign.organisation_id):
+        if (holding.organisation_id, holding.lot_id) not in told:
+            wanted[holding.organisation_id].append(holding)
+    holders = {row.pk: row for row in Organisation.objects.filter(pk__in=wanted)}
+    notices = Notice.objects.bulk_create(
+        [
+            Notice(
+                campaign=campaign,
+                scope=version,
+                organisation=holders[pk],
+                carrier_id=holders[pk].kept_by_id if holders[pk].is_external else None,
+                created_at=at,
+            )
+            for pk in sorted(wanted)
+        ]
+    )
+    NoticeLot.objects.bulk_create(
+        [
+            NoticeLot(
+                notice=notice,
+                lot_id=holding.lot_id,
+                on_hand_micros=holding.on_hand_micros,
+                unconfirmed_micros=holding.unconfirmed_micros,
+            )
+            for notice in notices
+            for holding in wanted[notice.organisation_id]
+        ],
+        batch_size=1000,
+    )
+    if not campaign.is_drill:
+        enqueue(notices, kind=Kind.NOTICE, by=by, at=at)
+    return notices
+
+
+def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: datetime.datetime) -> list[Notice]:
+    """After a scope shrank: tell everybody some of whose lots are out, and take back notices with no lot left."""
+    inside = set(version.lots.values_list("lot", flat=True))
+    concerned: list[Notice] = []
+    notices = campaign.notices.exclude(status__in=sorted(NOTICE_TERMINAL)).prefetch_related("lots")
+    for notice in notices.select_related("organisation", "campaign"):
+        lots = {row.lot_id for row in notice.lots.all()}
+        if lots <= inside:
+            continue
+        concerned.append(notice)
+        if not lots & inside:
+            move_notice(notice=notice, action="withdraw", side=Side.SYSTEM, by=by, at=at)
+    if not campaign.is_drill:
+        enqueue(concerned, kind=Kind.CHANGE, by=by, at=at)
+    return concerned
+
+
+def queue_end(*, campaign: Campaign, by: Actor, at: datetime.datetime, reason: str = "") -> None:
+    """Tell everybody who was told that it is over. Notices of a cancelled campaign are taken back."""
+    notices = list(campaign.notices.select_related("organisation", "campaign"))
+    if campaign.status == "cancelled":
+        for notice in notices:
+            if notice.is_open:
+                move_notice(notice=notice, action="withdraw", side=Side.SYSTEM, by=by, at=at, reason=reason)
+    if not campaign.is_drill:
+        enqueue([notice for notice in notices if notice.sent_at], kind=Kind.END, by=by, at=at)
+
+
+def enqueue(
+    notices: Sequence[Notice], *, kind: str, by: Actor, at: datetime.datetime, round_: int = 1
+) -> list[OutboxMessage]:
+    """Write the messages of these notices into the outbox, in the transaction of what they tell of.
+
+    To a member's inbox at once; by e-mail where there is an address; a letter to post where there is neither. Refuses
+    drills (``drill_stays_inside``): nothing of a drill leaves the house.
+    """
+    if any(notice.campaign.is_drill for notice in notices):
+        raise DrillStaysInside()
+    addresses = _addresses([notice.organisation for notice in notices])
+    inside = _with_members([notice.organisation_id for notice in notices])
+    messages: list[OutboxMessage] = []
+    for notice in notices:
+        address = addresses.get(notice.organisation_id, "")
+        member = notice.organisation_id in inside
+
+        def message(channel: str, **facts: Any) -> OutboxMessage:
+            return OutboxMessage(
+                notice=notice,
+                channel=channel,
+                kind=kind,
+                round=round_,
+                created_at=at,
+                next_at=at,
+                **facts,  # noqa: B023
+            )
+
+        if member:
+            messages.append(message(Channel.IN_APP, sent_at=at))
+        if address:
+            messages.append(message(Channel.EMAIL, address=address))
+        if not member and not address and kind in (Kind.NOTICE, Kind.CHANGE):
+            messages.append(message(Channel.LETTER))
+    OutboxMessage.objects.bulk_create(messages, batch_size=1000, ignore_conflicts=True)
+    if kind == Kind.NOTICE:
+        for notice in notices:
+            if notice.organisation_id in inside and notice.status == NoticeStatus.CREATED:
+                move_notice(notice=notice, action="send", side=Side.SYSTEM, by=by, at=at, sent_at=at)
+    return messages
+
+
+def _addresses(organisations: Iterable[Organisation]) -> dict[int, str]:
+    """The recall contact's e-mail of each organisation, else that of its owner."""
+    rows = list(organisations)
+    found = {row.pk: row.recall_contact_email for row in rows if row.recall_contact_email}
+    missing = [row.pk for row in rows if row.pk not in found]
+    members = Membership.objects.filter(organisation__in=missing, ended_at=None, user__is_active=True).exclude(
+        user__email=""
+    )
+    for organisation, role, email in members.order_by("-id").values_list("organisation", "role", "user__email"):
+        if role == Membership.Role.OWNER or organisation not in found:
+            found[organisation] = email
+    return found
+
+
+def _with_members(organisations: Iterable[int]) -> set[int]:
+    """Organisations somebody signs in for."""
+    rows = Membership.objects.filter(organisation__in=set(organisations), ended_at=None, user__is_active=True)
+    return set(rows.values_list("organisation", flat=True))
+
+
+# --- Moving them ----------------------------------------------------------------------------------------------------
+
+
+def sides_of(actor: Actor, notice: Notice) -> list[Side]:
+    """On which sides of a notice the actor stands, the recipient's first; empty for a stranger.
+
+    Who knows an outsider (its carrier) writes down answers for it like the issuer does.
+    """
+    if actor.system:
+        return [Side.SYSTEM]
+    mine = entered_for(actor)
+    sides: list[Side] = []
+    if notice.organisation_id in mine:
+        sides.append(Side.RECIPIENT)
+    issuing = roles_in(actor, notice.campaign)
+    operator = notice.campaign.organisation_id in mine and actor.can("operator", "quality")
+    if issuing or operator or notice.carrier_id in mine:
+        sides.append(Side.ISSUER)
+    if supervises_campaign(actor, notice.campaign):
+        sides.append(Side.REGULATOR)
+    return sides
+
+
+def side_for(actor: Actor, notice: Notice, action: str) -> Side:
+    """The side by which the actor may take this step; refuses ``notice_state`` (not now) and ``not_your_notice``."""
+    sides = sides_of(actor, notice)
+    if not sides:
+        raise NotAllowed(_("这份通知不是发给您的。"), code="not_your_notice")
+    for side in sides:
+        if notice_move(notice.status, action, side) is not None:
+            return side
+    raise Clash(
+        _("通知现在处于“%(status)s”,不能办理这一步。") % {"status": notice.get_status_display()},
+        code="notice_state",
+        status_now=notice.status,
+    )
+
+
+@transaction.atomic
+def move_notice(
+    *,
+    notice: Notice,
+    action: str,
+    side: Side,
+    by: Actor | None,
+    at: datetime.datetime | None = None,
+    reason: str = "",
+    **changes: Any,
+) -> Notice:
+    """Take one row of the notice table by compare-and-swap and write its step. Refuses ``notice_state`` and
+    ``stale_state``.
+    """
+    row = notice_move(notice.status, action, side)
+    if row is None:
+        raise Clash(
+            _("通知现在处于“%(status)s”,不能办理这一步。") % {"status": notice.get_status_display()},
+            code="notice_state",
+            status_now=notice.status,
+        )
+    old = notice.status
+    moved = Notice.objects.filter(pk=notice.pk, status=old).update(status=row.target, **changes)
+    if not moved:
+        raise StaleState(_("这份通知刚刚有了变化,请刷新页面。"))
+    notice.status = row.target
+    for name, value in changes.items():
+        setattr(notice, name, value)
+    note_attempt(notice=notice, action=action, side=side, by=by, at=at, reason=reason, old=old)
+    return notice
+
+
+def note_attempt(
+    *,
+    notice: Notice,
+    action: str,
+    side: Side,
+    by: Actor | None,
+    at: datetime.datetime | None = None,
+    reason: str = "",
+    old: str | None = None,
+) -> NoticeStep:
+    """One row of the notice's history; an attempt that changes no status has old and new alike."""
+    return NoticeStep.objects.create(
+        notice=notice,
+        old=notice.status if old is None else old,
+        new=notice.status,
+        action=action,
+        side=side.value,
+        by=by.user if by else None,
+        by_organisation=by.organisation if by else None,
+        reason=reason[:500],
+        at=at or timezone.now(),
+    )
+
+
+@transaction.atomic
+def mark_posted(*, by: Actor, notice: Notice, at: datetime.datetime | None = None) -> Notice:
+    """The letter was posted or handed over: by the issuer, or by who knows the outsider. Twice is harmless."""
+    now = at or timezone.now()
+    if Side.ISSUER not in sides_of(by, notice):
+        raise NotAllowed(_("这份通知不是由您发出的。"), code="not_your_notice")
+    if notice.campaign.is_drill:
+        raise DrillStaysInside()
+    letter, _made = OutboxMessage.objects.get_or_create(
+        notice=notice, channel=Channel.LETTER, kind=Kind.NOTICE, round=1, defaults={"created_at": now, "next_at": now}
+    )
+    if OutboxMessage.objects.filter(pk=letter.pk, sent_at=None).update(sent_at=now):
+        if notice.status == NoticeStatus.CREATED:
+            move_notice(notice=notice, action="send", side=Side.ISSUER, by=by, at=now, sent_at=now)
+        else:
+            note_attempt(notice=notice, action="post", side=Side.ISSUER, by=by, at=now)
+    return notice
+
+
+@transaction.atomic
+def note_trouble(*, by: Actor, notice: Notice, action: str, reason: str, at: datetime.datetime | None = None) -> Notice:
+    """The issuer writes down that a notice was refused (``refuse``), that nobody can be reached (``give_up``), hands it
+    up (``escalate``) or settles it (``settle``). Each needs a word why but settling.
+    """
+    if action != "settle" and not reason.strip():
+        raise Clash(_("请写明理由。"), code="reason_required")
+    side = side_for(by, notice, action)
+    changes: dict[str, Any] = {}
+    if action == "escalate":
+        changes = {"escalation": EscalationStep.REGULATOR, "escalated_at": at or timezone.now()}
+    return move_notice(notice=notice, action=action, side=side, by=by, at=at, reason=reason, **changes)
+
+
+# --- Waiting too long -----------------------------------------------------------------------------------------------
+
+_UNANSWERED = (NoticeStatus.SENT, NoticeStatus.DELIVERED, NoticeStatus.SEEN)
+_ORDER = list(EscalationStep)
+
+
+@transaction.atomic
+def age_notice(*, notice: Notice, now: datetime.datetime) -> EscalationStep | None:
+    """Take an unanswered notice one step further if its time has come: send again, list for the telephone, hand to the
+    regulator. Repeats and two workers at once do it once.
+    """
+    campaign = notice.campaign
+    if campaign.is_drill or not campaign.is_open or notice.sent_at is None or notice.status not in _UNANSWERED:
+        return None
+    steps = ESCALATION[campaign.legal_level or Level.TWO]
+    done = _ORDER.index(EscalationStep(notice.escalation)) + 1 if notice.escalation else 0
+    for waited, step in steps[done : done + 1]:
+        if now - notice.sent_at < waited:
+            return None
+        won = Notice.objects.filter(pk=notice.pk, escalation=notice.escalation, status=notice.status).update(
+            escalation=step, escalated_at=now
+        )
+        if not won:
+            return None
+        notice.escalation, notice.escalated_at = step, now
+        by = Actor(organisation=campaign.organisation, system=True)
+        if step is EscalationStep.REGULATOR:
+            move_notice(notice=notice, action="escalate", side=Side.SYSTEM, by=by, at=now)
+            return step
+        note_attempt(notice=notice, action=step.value, side=Side.SYSTEM, by=by, at=now)
+        if step is EscalationStep.RESEND:
+            enqueue([notice], kind=Kind.REMINDER, by=by, at=now)
+        return step
+    return None
+
+
+def age_notices(*, now: datetime.datetime | None = None, limit: int = 500) -> int:
+    """Age every unanswered notice of a running campaign; returns how many went a step further. Run by the worker."""
+    moment = now or timezone.now()
+    first = min(steps[0][0] for steps in ESCALATION.values())
+    waiting = (
+        Notice.objects.filter(
+            status__in=_UNANSWERED,
+            sent_at__lte=moment - first,
+            campaign__is_drill=False,
+            campaign__ended_at=None,
+        )
+        .exclude(escalation=EscalationStep.REGULATOR)
+        .select_related("campaign__organisation", "organisation")
+        .order_by("sent_at")
+    )
+    return sum(age_notice(notice=notice, now=moment) is not None for notice in waiting[:limit])
+
+
+def still_in_scope(notice: Notice) -> set[int]:
+    """Row numbers of the notice's lots that the scope in force still covers."""
+    version = latest_scope(notice.campaign)
+    if version is None:
+        return set()
+    mine = NoticeLot.objects.filter(notice=notice).values("lot")
+    return set(version.lots.filter(lot__in=mine).values_list("lot", flat=True))

@@ -1,0 +1,240 @@
+"""Freezing what a campaign covers, making it wider and narrower."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recalls.access import require_side
+from recalls.actions.moves import move, require_row, write_step
+from recalls.guards import Given
+from recalls.law import regime
+from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
+from recalls.scope import (
+    Answer,
+    Question,
+    drift,
+    latest_scope,
+    lot_ids_of,
+    preview_scope,
+    question_of,
+    require_whole,
+)
+from recalls.transitions import Status
+from trace.actions.holds import prepare_hold
+from trace.actor import Actor
+from trace.errors import Clash, NotFound
+from trace.ledger import lock_log_head
+from trace.models import HoldSet, Lot
+
+_BEFORE_START = (Status.ASSESSING, Status.DECIDED, Status.ORDERED)
+
+
+@transaction.atomic
+def freeze_scope(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    question: Question,
+    reason: str = "",
+    at: datetime.datetime | None = None,
+) -> ScopeVersion:
+    """Freeze the answer to a question as the next version, with its hold prepared but not active.
+
+    Before the start only; afterwards ``expand_scope`` and ``narrow_scope`` do it. Refuses a cut answer
+    (``scope_cut``), a campaign already started (``no_such_step``), lots the acting side may not name
+    (``not_found``).
+    """
+    require_side(by, campaign)
+    if campaign.status not in _BEFORE_START:
+        raise Clash(_("召回已经启动。请用“扩大召回范围”或“缩小召回范围”。"), code="no_such_step")
+    _check_named(by, campaign, question)
+    lock_log_head()
+    answer = preview_scope(question)
+    version = _freeze(campaign, answer, by, reason, "", at or timezone.now())
+    write_step(
+        campaign,
+        "scope",
+        by,
+        version.calculated_at,
+        given=Given(reason=reason),
+        data={"scope": version.number, "lots": version.lot_count, "sha256": version.sha256},
+    )
+    return version
+
+
+def _check_named(by: Actor, campaign: Campaign, question: Question) -> None:
+    """A firm names lots of its own or that it had; who it may not see it cannot name."""
+    from trace.access import lots_visible_to
+
+    allowed = set(lots_visible_to(by).filter(pk__in=question.named).values_list("pk", flat=True))
+    version = latest_scope(campaign)
+    if version is not None:
+        allowed |= lot_ids_of(version)
+    if not question.named <= allowed:
+        raise NotFound(_("没有找到,或者您无权查看。"))
+
+
+def _freeze(
+    campaign: Campaign, answer: Answer, by: Actor, reason: str, evidence: str, now: datetime.datetime
+) -> ScopeVersion:
+    """Write a version with lots, holdings and the prepared hold. Cost: one statement per thousand rows."""
+    require_whole(answer)
+    last = latest_scope(campaign)
+    hold = prepare_hold(
+        by=by,
+        kind=HoldSet.Kind.RECALL,
+        lots=sorted(answer.lot_ids),
+        reason=hold_reason(campaign),
+        legal_basis=str(regime(campaign.regime).label),
+        source=campaign.hold_source,
+        at=now,
+    )
+    version = ScopeVersion.objects.create(
+        campaign=campaign,
+        number=last.number + 1 if last else 1,
+        question=answer.question.as_json(answer.lots),
+        reason=reason.strip()[:500],
+        evidence=evidence.strip()[:500],
+        sha256=answer.sha256(),
+        lot_count=len(answer.lines),
+        holder_count=len(answer.holder_ids),
+        trace_ms=answer.took_ms,
+        hold=hold,
+        calculated_at=now,
+        by=by.user,
+        by_organisation=by.organisation,
+    )
+    ScopeLot.objects.bulk_create(
+        [
+            ScopeLot(
+                scope=version,
+                lot=line.lot,
+                shell=line.shell,
+                why=line.why,
+                path=[str(answer.lots[pk].uid) for pk in line.path],
+                made_micros=line.made,
+                used_micros=line.used,
+                shipped_micros=line.shipped,
+                conflicts=line.conflicts,
+            )
+            for line in answer.lines
+        ],
+        batch_size=1000,
+    )
+    ScopeHolding.objects.bulk_create(
+        [
+            ScopeHolding(
+                scope=version,
+                lot_id=one.lot_id,
+                organisation_id=one.organisation_id,
+                received_micros=one.received,
+                shipped_micros=one.shipped,
+                on_hand_micros=one.on_hand,
+                unconfirmed_micros=one.unconfirmed,
+            )
+            for one in answer.holdings
+        ],
+        batch_size=1000,
+    )
+    return version
+
+
+def hold_reason(campaign: Campaign) -> str:
+    """What a blocked lot says of itself until the announcement says more."""
+    return campaign.title[:300]
+
+
+def refresh_scope(*, by: Actor, campaign: Campaign, at: datetime.datetime) -> ScopeVersion | None:
+    """Within the start, under the log's lock: ask again, and freeze a new version if lots or holders have come to be.
+
+    So nobody who got goods between the freezing and the start is left out.
+    """
+    version = latest_scope(campaign)
+    if version is None:
+        return None
+    change = drift(version)
+    if not change:
+        return version
+    return _freeze(campaign, change.answer, by, _("启动时重新计算,有新的批次或持有单位。"), "", at)
+
+
+@transaction.atomic
+def expand_scope(
+    *, by: Actor, campaign: Campaign, question: Question | None, reason: str, at: datetime.datetime | None = None
+) -> Campaign:
+    """A wider scope: block its lots at once and tell who is newly concerned. One person suffices.
+
+    ``question`` None asks the frozen one again (events reported since). Refuses a scope that lost lots
+    (``guard_scope_grows``), one that brings nothing new (``scope_unchanged``), a missing reason.
+    """
+    now = at or timezone.now()
+    require_row(campaign, "expand_scope", by)
+    lock_log_head()
+    before = _require_scope(campaign)
+    if question is not None:
+        _check_named(by, campaign, question)
+    asked = question or question_of(before)
+    answer = preview_scope(asked)
+    change = drift(before) if question is None else None
+    grown = answer.lot_ids - lot_ids_of(before)
+    if not grown and not (change and change.new_pairs):
+        raise Clash(_("范围没有变化,不需要新版本。"), code="scope_unchanged")
+    version = _freeze(campaign, answer, by, reason, "", now)
+    return move(
+        campaign=campaign,
+        action="expand_scope",
+        by=by,
+        given=Given(reason=reason, scope=version),
+        at=now,
+        data={"scope": version.number, "lots": version.lot_count, "sha256": version.sha256},
+    )
+
+
+@transaction.atomic
+def narrow_scope(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    question: Question,
+    reason: str,
+    evidence: str,
+    at: datetime.datetime | None = None,
+) -> Campaign:
+    """A narrower scope frees goods: proposed by one, approved by another, with evidence; who was told is told again.
+
+    Refuses a scope with lots the version in force did not have (``scope_not_narrower``).
+    """
+    now = at or timezone.now()
+    require_row(campaign, "narrow_scope", by)
+    _check_named(by, campaign, question)
+    lock_log_head()
+    before = _require_scope(campaign)
+    answer = preview_scope(question)
+    if not answer.lot_ids < lot_ids_of(before):
+        raise Clash(_("新范围须少于现有范围,且不含新的批次。"), code="scope_not_narrower")
+    version = _freeze(campaign, answer, by, reason, evidence, now)
+    return move(
+        campaign=campaign,
+        action="narrow_scope",
+        by=by,
+        given=Given(reason=reason, evidence=evidence, scope=version),
+        at=now,
+        data={"scope": version.number, "lots": version.lot_count, "sha256": version.sha256, "evidence": evidence},
+    )
+
+
+def _require_scope(campaign: Campaign) -> ScopeVersion:
+    """The version in force, or a refusal."""
+    version = latest_scope(campaign)
+    if version is None:
+        raise Clash(_("请先划定召回范围,至少包含一个批次。"), code="guard_scope")
+    return version
+
+
+def lots_of(version: ScopeVersion) -> list[Lot]:
+    """The lots a version covers."""
+    return list(Lot.objects.filter(scope_lots__scope=version).select_related("product", "product_version"))

@@ -1,0 +1,224 @@
+"""The numbers of a campaign, computed from records and answers, never typed: what was made, where it is, what nobody
+knows.
+
+Per lot: made = used in other lots + destroyed + in transit + stock of every holder + gone (sold to consumers, sampled,
+or destroyed before). What holders have by record is known only as far as they answered: the rest is *unknown*, which is
+shown and never hidden in another number.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from django.db.models import F, QuerySet, Sum
+
+from recalls.models import Campaign, Disposal, ReturnReceipt, ScopeLot, ScopeVersion, StockAnswer
+from trace.models import EventItem, Lot, Stock, Transfer
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Millionths of one base unit.
+
+    ``made`` by the lot's event; ``used`` in other lots; ``shipped`` by the maker to others; ``recovered`` came back;
+    ``destroyed`` in this campaign; ``in_house`` lies with the initiator, blocked; ``held`` is what holders said they
+    have (sealed or about to be); ``sold`` went on to consumers or was sampled, and did not come back; ``unknown`` is by
+    record with somebody who has not said, or cannot say; ``excess`` was answered or recovered beyond what records
+    allow: it must be explained.
+    """
+
+    made: int = 0
+    used: int = 0
+    shipped: int = 0
+    recovered: int = 0
+    destroyed: int = 0
+    in_house: int = 0
+    held: int = 0
+    sold: int = 0
+    unknown: int = 0
+    excess: int = 0
+
+    def __add__(self, other: Amounts) -> Amounts:
+        return Amounts(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(Amounts)})
+
+    @property
+    def due(self) -> int:
+        """What the recall is after: made and not turned into other lots."""
+        return self.made - self.used
+
+    @property
+    def on_hand(self) -> int:
+        """Blocked and known where: with the initiator or with a holder that said so."""
+        return self.in_house + self.held
+
+    @property
+    def accounted(self) -> int:
+        """Destroyed, or blocked and known where."""
+        return self.destroyed + self.on_hand
+
+
+@dataclass(frozen=True)
+class LotAmounts:
+    """The numbers of one lot of the scope."""
+
+    lot: Lot
+    unit: str
+    amounts: Amounts
+
+
+@dataclass(frozen=True)
+class CampaignFigures:
+    """All lots of a scope version, and the sums per base unit (litres are not added to kilograms)."""
+
+    lots: list[LotAmounts]
+    totals: dict[str, Amounts]
+
+    @property
+    def inconsistent(self) -> list[LotAmounts]:
+        """Lots whose answers and records contradict each other."""
+        return [one for one in self.lots if one.amounts.excess]
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in which figures are frozen: integers in millionths, lots by uid."""
+        return {
+            "lots": [
+                {"lot": str(one.lot.uid), "code": one.lot.code, "unit": one.unit, **asdict(one.amounts)}
+                for one in self.lots
+            ],
+            "totals": {unit: asdict(amounts) for unit, amounts in self.totals.items()},
+        }
+
+
+LotOrganisation = tuple[int, int]
+
+
+def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFigures:
+    """The numbers as records and answers say now, over the lots of the latest scope version. Ten queries however many
+    lots.
+    """
+    version = scope or campaign.scopes.order_by("-number").first()
+    if version is None:
+        return CampaignFigures([], {})
+    inside = ScopeLot.objects.filter(scope=version).values("lot")
+    lots = list(Lot.objects.filter(pk__in=inside).select_related("product", "product_version").order_by("id"))
+    sums = _Sums(campaign, inside)
+    rows = [LotAmounts(lot, lot.product.base_unit, sums.of(lot)) for lot in lots]
+    totals: dict[str, Amounts] = defaultdict(Amounts)
+    for row in rows:
+        totals[row.unit] = totals[row.unit] + row.amounts
+    return CampaignFigures(rows, dict(totals))
+
+
+class _Sums:
+    """Everything summed once for all lots of a scope."""
+
+    def __init__(self, campaign: Campaign, inside: QuerySet[ScopeLot, dict[str, Any]]) -> None:
+        self.initiator = campaign.organisation_id
+        standing = {"event__corrections__isnull": True}
+        inputs = EventItem.objects.filter(lot__in=inside, role="input", **standing)
+        self.used = dict(inputs.values("lot").annotate(n=Sum("micros")).values_list("lot", "n"))
+        transfers = Transfer.objects.filter(lot__in=inside, voided_by=None)
+        outward = transfers.filter(sender=F("lot__organisation"))
+        self.shipped = dict(outward.values("lot").annotate(n=Sum("sent_micros")).values_list("lot", "n"))
+        self.transit: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        sent_to = transfers.values_list("lot", "receiver", "sent_micros", "received_micros")
+        for lot, receiver, sent, received in sent_to:
+            self.transit[lot][receiver] += sent - (received or 0)
+        self.stock: dict[int, dict[int, int]] = defaultdict(dict)
+        rows = Stock.objects.filter(lot__in=inside).values_list("lot", "organisation").annotate(n=Sum("micros"))
+        for lot, organisation, micros in rows:
+            self.stock[lot][organisation] = micros
+        self.answers = _latest_answers(campaign)
+        self.recovered: dict[int, int] = defaultdict(int)
+        self.destroyed: dict[int, int] = defaultdict(int)
+        self.left_since: dict[LotOrganisation, int] = defaultdict(int)
+        returns = ReturnReceipt.objects.filter(campaign=campaign, **standing)
+        for lot, organisation, micros, at in returns.values_list("lot", "organisation", "micros", "at"):
+            self.recovered[lot] += micros
+            self._left(lot, organisation, micros, at)
+        disposals = Disposal.objects.filter(campaign=campaign, **standing)
+        for lot, organisation, micros, at in disposals.values_list("lot", "organisation", "micros", "at"):
+            self.destroyed[lot] += micros
+            self._left(lot, organisation, micros, at)
+
+    def _left(self, lot: int, organisation: int, micros: int, at: datetime.datetime) -> None:
+        """Goods a holder gave back or destroyed after it had answered lower what it still has."""
+        answer = self.answers.get((lot, organisation))
+        if answer is not None and at >= answer.at:
+            self.left_since[(lot, organisation)] += micros
+
+    def of(self, lot: Lot) -> Amounts:
+        """The numbers of one lot."""
+        stock = self.stock[lot.pk]
+        used = -self.used.get(lot.pk, 0)
+        in_house = stock.get(self.initiator, 0)
+        transit = self.transit[lot.pk]
+        holders = ({*stock, *transit}) - {self.initiator}
+        moving = sum(transit.values())
+        gone = lot.made_micros - used - self.destroyed[lot.pk] - moving - sum(stock.values())
+        held = sold = unknown = 0
+        excess = max(-in_house, 0) + max(-gone, 0)
+        for organisation in sorted(holders):
+            key = (lot.pk, organisation)
+            there = stock.get(organisation, 0) + transit.get(organisation, 0)
+            answer = self.answers.get(key)
+            has = max(answer.on_hand_micros - self.left_since[key], 0) if answer else 0
+            rest = there - has
+            passed_on = min(answer.sold_micros, max(rest, 0)) if answer else 0
+            held += has
+            sold += passed_on
+            unknown += max(rest - passed_on, 0)
+            excess += max(-rest, 0)
+        return Amounts(
+            made=lot.made_micros,
+            used=used,
+            shipped=self.shipped.get(lot.pk, 0),
+            recovered=self.recovered[lot.pk],
+            destroyed=self.destroyed[lot.pk],
+            in_house=max(in_house, 0),
+            held=held,
+            sold=sold + max(gone, 0),
+            unknown=unknown + max(transit.get(self.initiator, 0), 0),
+            excess=excess,
+        )
+
+
+def _latest_answers(campaign: Campaign) -> dict[LotOrganisation, StockAnswer]:
+    """The last stock answer per lot and holder."""
+    rows = StockAnswer.objects.filter(notice__campaign=campaign).select_related("notice").order_by("at", "id")
+    return {(answer.lot_id, answer.notice.organisation_id): answer for answer in rows}
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What came back to the initiator against what became of it, in one unit."""
+
+    unit: str
+    recovered: int
+    destroyed: int
+    in_house: int
+
+    @property
+    def unaccounted(self) -> int:
+        """Came back and is neither destroyed nor there."""
+        return max(self.recovered - self.destroyed - self.in_house, 0)
+
+
+def recovered_against(campaign: Campaign) -> list[Recovered]:
+    """Per lot: recovered goods must be destroyed or still there (food safety law, article 63: they must not go back to
+    market).
+    """
+    own: dict[int, int] = defaultdict(int)
+    rows = Disposal.objects.filter(
+        campaign=campaign, organisation=campaign.organisation, event__corrections__isnull=True
+    ).values_list("lot", "micros")
+    for lot, micros in rows:
+        own[lot] += micros
+    return [
+        Recovered(one.unit, one.amounts.recovered, own[one.lot.pk], one.amounts.in_house)
+        for one in figures(campaign).lots
+        if one.amounts.recovered
+    ]

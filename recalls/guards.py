@@ -1,0 +1,197 @@
+"""The conditions of the transition table, asked of the database. They never write."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from recalls.figures import figures, recovered_against
+from recalls.law import regime
+from recalls.models import Campaign, PublicNotice, ScopeVersion
+from recalls.notice_states import ANSWERED, NOTICE_TERMINAL, NoticeStatus
+from recalls.scope import latest_scope, lot_ids_of
+from recalls.transitions import GUARDS, Guard
+from trace.errors import Clash, DomainError, Invalid
+from trace.models import Conflict, Product
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the acting person brings to a move: words, a served document, what was stopped, where it is published.
+
+    ``scope`` is the version a move goes to (already frozen), ``plan`` the items of a recall plan by their key.
+    """
+
+    reason: str = ""
+    document: str = ""
+    served_at: datetime.datetime | None = None
+    stop_order: bool = False
+    channel: str = ""
+    evidence: str = ""
+    summary: str = ""
+    explanation: str = ""
+    plan: Mapping[str, str] = field(default_factory=dict)
+    scope: ScopeVersion | None = None
+
+
+def _assessment(campaign: Campaign, given: Given) -> bool:
+    return campaign.assessments.exists()
+
+
+def _level(campaign: Campaign, given: Given) -> bool:
+    return campaign.level is not None or campaign.track == Product.Track.CONSUMER
+
+
+def _scope(campaign: Campaign, given: Given) -> bool:
+    version = given.scope or latest_scope(campaign)
+    return version is not None and version.lot_count > 0
+
+
+def _reason(campaign: Campaign, given: Given) -> bool:
+    return bool(given.reason.strip())
+
+
+def _served_document(campaign: Campaign, given: Given) -> bool:
+    return bool(given.document.strip()) and given.served_at is not None
+
+
+def _stop_order(campaign: Campaign, given: Given) -> bool:
+    return given.stop_order
+
+
+def _plan_complete(campaign: Campaign, given: Given) -> bool:
+    return not missing_plan_items(campaign, given.plan)
+
+
+def missing_plan_items(campaign: Campaign, plan: Mapping[str, str]) -> list[str]:
+    """Keys of the plan's items that are empty; where the rule's text was not seen, one item is enough to be words."""
+    items = regime(campaign.regime).plan_items
+    if not items:
+        return [] if any(value.strip() for value in plan.values()) else ["plan"]
+    return [item.key for item in items if not plan.get(item.key, "").strip()]
+
+
+def _notice_complete(campaign: Campaign, given: Given) -> bool:
+    draft = drafted_notice(campaign)
+    scope = latest_scope(campaign)
+    return draft is not None and scope is not None and draft.scope_id == scope.pk
+
+
+def drafted_notice(campaign: Campaign) -> PublicNotice | None:
+    """The last version of the announcement that is not published yet."""
+    last = campaign.public_notices.select_related("publication", "scope", "people").order_by("-number").first()
+    return last if last is not None and not hasattr(last, "publication") else None
+
+
+def _channel(campaign: Campaign, given: Given) -> bool:
+    return bool(given.channel.strip())
+
+
+def _scope_grows(campaign: Campaign, given: Given) -> bool:
+    if given.scope is None:
+        return False
+    before = campaign.scopes.filter(number__lt=given.scope.number).order_by("-number").first()
+    return before is None or lot_ids_of(before) <= lot_ids_of(given.scope)
+
+
+def _scope_evidence(campaign: Campaign, given: Given) -> bool:
+    return bool(given.evidence.strip())
+
+
+def _notices_answered(campaign: Campaign, given: Given) -> bool:
+    settled = ANSWERED | NOTICE_TERMINAL | {NoticeStatus.ESCALATED}
+    return bool(given.reason.strip()) or not campaign.notices.exclude(status__in=sorted(settled)).exists()
+
+
+def _recovered_accounted(campaign: Campaign, given: Given) -> bool:
+    return bool(given.reason.strip()) or not any(one.unaccounted for one in recovered_against(campaign))
+
+
+def _summary_complete(campaign: Campaign, given: Given) -> bool:
+    return bool(given.summary.strip())
+
+
+def _balanced(campaign: Campaign, given: Given) -> bool:
+    return bool(campaign.explanation.strip() or given.explanation.strip()) or not figures(campaign).inconsistent
+
+
+def _red_lines(campaign: Campaign, given: Given) -> bool:
+    return not red_lines(campaign)
+
+
+RED_LINES = ("resold", "not_handled")
+
+
+def red_lines(campaign: Campaign) -> list[str]:
+    """The red lines of the Shanxi effectiveness rule (2025-09-01 to 2030-08-31) that the records show crossed.
+
+    ``resold``: goods of the scope were sold, shipped or used after the start and nobody has answered the conflict;
+    ``not_handled``: goods came back and are neither destroyed nor there. Publication and records, the other two, are
+    held by the table itself.
+    """
+    found: list[str] = []
+    version = latest_scope(campaign)
+    if version is not None and campaign.started_at is not None and not campaign.is_drill:
+        resold = Conflict.objects.filter(
+            lot__in=version.lots.values("lot"),
+            code="lot_blocked",
+            at__gte=campaign.started_at,
+            answered_at=None,
+            voided_by=None,
+        )
+        if resold.exists():
+            found.append("resold")
+    if any(one.unaccounted for one in recovered_against(campaign)) and not campaign.explanation.strip():
+        found.append("not_handled")
+    return found
+
+
+CHECKS: Mapping[Guard, Callable[[Campaign, Given], bool]] = {
+    Guard.ASSESSMENT: _assessment,
+    Guard.LEVEL: _level,
+    Guard.SCOPE: _scope,
+    Guard.REASON: _reason,
+    Guard.SERVED_DOCUMENT: _served_document,
+    Guard.STOP_ORDER: _stop_order,
+    Guard.PLAN_COMPLETE: _plan_complete,
+    Guard.NOTICE_COMPLETE: _notice_complete,
+    Guard.CHANNEL: _channel,
+    Guard.SCOPE_GROWS: _scope_grows,
+    Guard.SCOPE_EVIDENCE: _scope_evidence,
+    Guard.NOTICES_ANSWERED: _notices_answered,
+    Guard.RECOVERED_ACCOUNTED: _recovered_accounted,
+    Guard.SUMMARY_COMPLETE: _summary_complete,
+    Guard.BALANCED: _balanced,
+    Guard.RED_LINES: _red_lines,
+}
+
+FROM_THE_PERSON = frozenset(
+    {
+        Guard.REASON,
+        Guard.SERVED_DOCUMENT,
+        Guard.STOP_ORDER,
+        Guard.PLAN_COMPLETE,
+        Guard.CHANNEL,
+        Guard.SCOPE_EVIDENCE,
+        Guard.SUMMARY_COMPLETE,
+    }
+)
+"""Guards about what the person gives with the move: a form asks for it; the rest is the campaign's own state."""
+
+
+def refusal(guard: Guard) -> DomainError:
+    """The error of a guard that does not hold: 422 where the person left something out, else 409. The code is the
+    guard's name.
+    """
+    words: StrOrPromise = GUARDS[guard]
+    return (Invalid if guard in FROM_THE_PERSON else Clash)(words, code=f"guard_{guard.value}")
+
+
+def open_guards(campaign: Campaign, guards: tuple[Guard, ...]) -> list[Guard]:
+    """Guards of a row that do not hold yet and are not asked of the person: why a button is not there yet."""
+    return [guard for guard in guards if guard not in FROM_THE_PERSON and not CHECKS[guard](campaign, Given(reason=""))]

@@ -1,0 +1,150 @@
+"""What a holder is written: the e-mail's words, the letter's link and its QR. One place, so that both say the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import qrcode
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.urls import reverse
+from django.utils import translation
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from qrcode.constants import ERROR_CORRECT_M
+
+from recalls.access import notice_link
+from recalls.errors import DrillStaysInside
+from recalls.models import Notice, OutboxMessage
+from trace.models import Lot
+
+Kind = OutboxMessage.Kind
+_LISTED = 60
+
+
+def link_url(notice: Notice) -> str:
+    """The full address of the page on which the holder answers without an account."""
+    return settings.PUBLIC_BASE_URL + reverse("recalls:letter", args=[notice_link(notice)])
+
+
+def message_id(message: OutboxMessage) -> str:
+    """The same for every attempt, so that a second delivery is recognised as the first."""
+    return f"<{message.uid}@{settings.PUBLIC_BASE_URL.partition('://')[2].partition(':')[0]}>"
+
+
+def qr_svg(text: str, *, module: int = 4) -> SafeString:
+    """A QR code (level M, quiet zone of four) as inline SVG in one path; its words stand beside it on the page."""
+    code = qrcode.QRCode(error_correction=ERROR_CORRECT_M, border=4)
+    code.add_data(text)
+    code.make(fit=True)
+    matrix = code.get_matrix()
+    path = "".join(f"M{x} {y}h1v1h-1z" for y, row in enumerate(matrix) for x, dark in enumerate(row) if dark)
+    size = len(matrix)
+    return format_html(
+        '<svg class="qr" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" width="{}" height="{}" role="img" '
+        'aria-label="{}" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h{}v{}H0z"/>'
+        '<path fill="#000" d="{}"/></svg>',
+        size,
+        size,
+        size * module,
+        size * module,
+        _("二维码:打开答复网页"),
+        size,
+        size,
+        path,
+    )
+
+
+@dataclass(frozen=True)
+class LetterLot:
+    """One lot as a letter names it."""
+
+    product: str
+    code: str
+    produced_on: str
+
+
+def letter_lots(notice: Notice) -> list[LetterLot]:
+    """The lots a notice asks about, product by product."""
+    lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product_version")
+    return [
+        LetterLot(lot.product_version.label, lot.code, lot.produced_on.isoformat() if lot.produced_on else "")
+        for lot in lots.order_by("product_version", "lot_code")
+    ]
+
+
+def compose(message: OutboxMessage) -> EmailMessage:
+    """The e-mail of one outbox message, in Chinese with the essentials in English. Refuses drills, whatever queued
+    them.
+    """
+    notice = message.notice
+    if notice.campaign.is_drill:
+        raise DrillStaysInside()
+    with translation.override("zh-hans"):
+        chinese = _body(notice, message.kind)
+        subject = _subject(notice, message.kind)
+    with translation.override("en"):
+        english = _body(notice, message.kind)
+    identity = message_id(message)
+    return EmailMessage(
+        subject=subject,
+        body=f"{chinese}\n\n{'-' * 40}\n\n{english}\n",
+        to=[message.address],
+        headers={"Message-ID": identity, "X-Recall-Notice": str(notice.uid), "Auto-Submitted": "auto-generated"},
+    )
+
+
+def _subject(notice: Notice, kind: str) -> str:
+    words = {
+        Kind.NOTICE: _("【紧急】召回通知 %(number)s:请立即停止销售并答复"),
+        Kind.REMINDER: _("【催办】召回通知 %(number)s:还没有收到您的答复"),
+        Kind.CHANGE: _("召回范围变更 %(number)s"),
+        Kind.END: _("召回结束 %(number)s"),
+    }[Kind(kind)]
+    return words % {"number": notice.campaign.number or notice.campaign.title}
+
+
+def _body(notice: Notice, kind: str) -> str:
+    """The words of a message in the language in force."""
+    campaign = notice.campaign
+    facts = {
+        "to": notice.organisation.label,
+        "from": campaign.organisation.label,
+        "title": campaign.title,
+        "number": campaign.number or "",
+        "level": campaign.level_label,
+        "link": link_url(notice),
+    }
+    if kind == Kind.END:
+        if campaign.status == "cancelled":
+            return _("%(to)s:\n\n召回 %(number)s“%(title)s”已撤销,此前的通知作废。谢谢配合。\n\n%(from)s") % facts
+        return (
+            _(
+                "%(to)s:\n\n召回 %(number)s“%(title)s”已结案。已封存的货物请按原通知处理,不得再售。"
+                "谢谢配合。\n\n%(from)s"
+            )
+            % facts
+        )
+    if kind == Kind.CHANGE:
+        opening = _(
+            "%(to)s:\n\n召回 %(number)s“%(title)s”的范围有变更。打开下面的链接,可以看到哪些批次仍在召回范围内。"
+        )
+        return "\n\n".join([opening % facts, link_url(notice), campaign.organisation.label])
+    opening = _(
+        "%(to)s:\n\n%(from)s 正在召回下列产品(%(number)s,%(level)s):%(title)s。记录显示您单位有或曾有这些批次。"
+    )
+    steps = _(
+        "请立即:\n1. 停止销售和使用,把货物单独封存;\n2. 在门店张贴召回公告,告知您的下游客户;\n"
+        "3. 打开下面的链接确认收到,并填写每个批次的库存(不需要账号)。"
+    )
+    return "\n\n".join([opening % facts, _lot_list(notice), steps, link_url(notice), campaign.organisation.label])
+
+
+def _lot_list(notice: Notice) -> str:
+    """Product and lot per line, as many as a message can bear."""
+    lots = letter_lots(notice)
+    lines = [f"- {lot.product} {lot.code} {lot.produced_on}".rstrip() for lot in lots[:_LISTED]]
+    if len(lots) > _LISTED:
+        lines.append(_("……共 %(count)s 个批次,其余见链接。") % {"count": len(lots)})
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""`manage.py worker`: sends what lies in the outbox and takes unanswered notices further."""
+
+import datetime
+import signal
+import threading
+from argparse import ArgumentParser
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+from django.utils import timezone
+
+from recalls.actions.notices import age_notices
+from recalls.actions.outbox import LEASE, claim, due_messages, send_one
+
+
+class Command(BaseCommand):
+    """Loops until SIGTERM or Ctrl-C; finishes the message in hand first. Safe to run several at once and to kill."""
+
+    help = "Sends recall messages from the outbox and escalates unanswered notices."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """`--once` for one round; the pause between rounds; how long a claimed message is ours."""
+        parser.add_argument("--once", action="store_true", help="one round, then end")
+        parser.add_argument("--interval", type=float, default=5.0, help="seconds between rounds")
+        parser.add_argument("--lease", type=float, default=LEASE.total_seconds(), help="seconds a claim holds")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """The loop. The pause is an event, so that a signal ends it at once."""
+        self.stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, self._asked_to_stop)
+        lease = datetime.timedelta(seconds=options["lease"])
+        while True:
+            close_old_connections()
+            sent = self._round(lease)
+            if options["once"]:
+                self.stdout.write(f"{sent} sent")
+                return
+            if self.stop.wait(0 if sent else options["interval"]):
+                return
+
+    def _round(self, lease: datetime.timedelta) -> int:
+        """Every message due now, one by one; then the notices that waited too long."""
+        sent = 0
+        for pk in due_messages(timezone.now()):
+            if self.stop.is_set():
+                return sent
+            message = claim(message_id=pk, now=timezone.now(), lease=lease)
+            if message is not None:
+                sent += send_one(message=message)
+        age_notices()
+        return sent
+
+    def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stop.set()

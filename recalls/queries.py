@@ -1,0 +1,273 @@
+"""Questions about recalls for other apps and for pages; nothing here writes."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Count, Max, Q, QuerySet
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from recalls.access import campaigns_visible_to, notices_received_by
+from recalls.law import WorkCalendar, due, regime
+from recalls.law.calendar import DayRow
+from recalls.models import (
+    HOLD_SOURCE,
+    Campaign,
+    ClockInstance,
+    Notice,
+    Publication,
+    ScopeLot,
+    ScopeVersion,
+    WorkCalendarDay,
+)
+from recalls.notice_states import ANSWERED, NoticeStatus
+from recalls.transitions import PUBLIC
+from trace.actor import Actor
+from trace.models import Lot
+
+
+@dataclass(frozen=True)
+class PublicRecall:
+    """What the scanned page says of an announced recall. ``url`` is the path of the public page."""
+
+    number: str
+    title: str
+    url: str
+    reason: str
+    risk: str
+    what_to_do: str
+    phone: str
+    announced_at: datetime.datetime
+    compensation: str = ""
+    level: str = ""
+    producer: str = ""
+
+
+def published() -> QuerySet[Publication]:
+    """Publications the public may read, newest first: of campaigns that were announced and are no drills."""
+    return (
+        Publication.objects.filter(
+            notice__campaign__is_drill=False,
+            notice__campaign__status__in=sorted(PUBLIC),
+            notice__campaign__announced_at__isnull=False,
+        )
+        .select_related("notice__campaign__organisation", "notice__campaign__authority", "notice__scope")
+        .order_by("-at", "-id")
+    )
+
+
+def latest_publication(campaigns: Iterable[Campaign] | QuerySet[Campaign]) -> dict[int, Publication]:
+    """The publication in force of each campaign (the last one), by campaign row number; one query."""
+    found: dict[int, Publication] = {}
+    for publication in published().filter(notice__campaign__in=campaigns).order_by("at", "id"):
+        found[publication.notice.campaign_id] = publication
+    return found
+
+
+def campaign_uids(hold_sources: Iterable[str]) -> list[uuid.UUID]:
+    """The campaigns named by the ``source`` of holds; other sources are left out."""
+    found: list[uuid.UUID] = []
+    for source in hold_sources:
+        if source.startswith(HOLD_SOURCE):
+            try:
+                found.append(uuid.UUID(source.removeprefix(HOLD_SOURCE)))
+            except ValueError:
+                continue
+    return found
+
+
+def public_recall_for(hold_sources: Sequence[str]) -> list[PublicRecall]:
+    """The announced recalls behind these holds, newest first; one query, none where no hold names a campaign.
+
+    Before the announcement (and for a stop of sale) the list is empty and the page shows the hold's own reason. Drills
+    never appear.
+    """
+    wanted = campaign_uids(hold_sources)
+    if not wanted:
+        return []
+    found: dict[int, PublicRecall] = {}
+    for publication in published().filter(notice__campaign__uid__in=wanted):
+        campaign = publication.notice.campaign
+        if campaign.pk not in found:
+            found[campaign.pk] = as_public(publication)
+    return list(found.values())
+
+
+def as_public(publication: Publication) -> PublicRecall:
+    """The short public form of one publication."""
+    notice = publication.notice
+    campaign = notice.campaign
+    return PublicRecall(
+        number=campaign.number or "",
+        title=campaign.title,
+        url=reverse("recalls:public_recall", args=[campaign.uid]),
+        reason=notice.reason,
+        risk=notice.risk,
+        what_to_do=notice.what_to_do,
+        phone=notice.phone,
+        announced_at=campaign.announced_at or publication.at,
+        compensation=notice.compensation,
+        level=campaign.level_label,
+        producer=notice.producer,
+    )
+
+
+# --- The workspaces -------------------------------------------------------------------------------------------------
+
+
+def work_calendar() -> WorkCalendar:
+    """The working days on record; one query."""
+    return WorkCalendar(
+        DayRow(on, is_workday, official)
+        for on, is_workday, official in WorkCalendarDay.objects.values_list("on", "is_workday", "official")
+    )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far the notices of a campaign have come, in numbers of holders."""
+
+    holders: int = 0
+    sent: int = 0
+    acknowledged: int = 0
+    answered: int = 0
+    escalated: int = 0
+
+    @property
+    def silent(self) -> int:
+        """Holders that have not said anything."""
+        return self.holders - self.acknowledged
+
+
+def coverage(campaigns: Iterable[Campaign] | QuerySet[Campaign]) -> dict[int, Coverage]:
+    """Coverage of each campaign by row number; one query. Withdrawn notices do not count."""
+    rows = (
+        Notice.objects.filter(campaign__in=campaigns)
+        .exclude(status=NoticeStatus.WITHDRAWN)
+        .values("campaign")
+        .annotate(
+            holders=Count("pk"),
+            sent=Count("pk", filter=Q(sent_at__isnull=False)),
+            acknowledged=Count("pk", filter=Q(acknowledged_at__isnull=False)),
+            answered=Count("pk", filter=Q(answered_at__isnull=False)),
+            escalated=Count("pk", filter=~Q(escalation="")),
+        )
+    )
+    return {
+        row["campaign"]: Coverage(row["holders"], row["sent"], row["acknowledged"], row["answered"], row["escalated"])
+        for row in rows
+    }
+
+
+@dataclass(frozen=True)
+class RunningClock:
+    """One time limit as a page shows it: what is due, by which law, whether that is certain."""
+
+    clock: ClockInstance
+    label: str
+    law: str
+    verified: bool
+    explanation: str
+
+    @property
+    def due_at(self) -> datetime.datetime:
+        """The last instant in time."""
+        return self.clock.due_at
+
+
+def clocks_of(campaigns: Iterable[Campaign] | QuerySet[Campaign]) -> dict[int, list[RunningClock]]:
+    """The clocks of each campaign, nearest first, without those another level replaced; two queries."""
+    found: dict[int, list[RunningClock]] = {}
+    rows = ClockInstance.objects.filter(campaign__in=campaigns, superseded_at=None).select_related("campaign")
+    calendar = work_calendar() if rows else None
+    for clock in rows.order_by("met_at", "due_at", "id"):
+        found.setdefault(clock.campaign_id, []).append(running_clock(clock, calendar))
+    for clocks in found.values():
+        clocks.sort(key=lambda one: (one.clock.met_at is not None, one.clock.due_at))
+    return found
+
+
+def running_clock(clock: ClockInstance, calendar: WorkCalendar | None = None) -> RunningClock:
+    """A clock in the words of its rule as it was when it began; the way it was counted where the rule still stands."""
+    snapshot = clock.snapshot
+    english = (get_language() or "").startswith("en")
+    label = snapshot["en"] if english and snapshot.get("en") else snapshot["zh"]
+    rule = next((one for one in regime(clock.campaign.regime).clocks if one.id == clock.rule), None)
+    words: list[str] = []
+    if rule is not None and rule.snapshot() == snapshot:
+        if rule.condition:
+            label = f"{label}({rule.condition})"
+        counted = due(rule, clock.started_at, calendar or work_calendar(), clock.occurrence)
+        words.append(counted.explanation if not clock.extension else "")
+        words.append(str(rule.note))
+    if clock.extension:
+        words.append(_("主管部门已同意延期,文书 %(document)s。") % {"document": clock.extension})
+    law = snapshot["legal_basis"]
+    if not snapshot["verified"]:
+        law = _("%(law)s(条文未经核实)") % {"law": law}
+    return RunningClock(clock, label, law, bool(snapshot["verified"]), " ".join(word for word in words if word))
+
+
+@dataclass(frozen=True)
+class CampaignRow:
+    """One campaign in a list: its next limit and how far its notices have come."""
+
+    campaign: Campaign
+    next_clock: RunningClock | None
+    coverage: Coverage
+
+
+def campaign_rows(campaigns: Sequence[Campaign]) -> list[CampaignRow]:
+    """List rows for these campaigns; three queries for any number."""
+    ids = [campaign.pk for campaign in campaigns]
+    rows = Campaign.objects.filter(pk__in=ids)
+    reached = coverage(rows)
+    clocks = clocks_of(rows)
+    found: list[CampaignRow] = []
+    for campaign in campaigns:
+        running = [one for one in clocks.get(campaign.pk, []) if one.clock.met_at is None]
+        found.append(CampaignRow(campaign, running[0] if running else None, reached.get(campaign.pk, Coverage())))
+    return found
+
+
+def unread_notices(actor: Actor) -> int:
+    """How many notices the actor has not answered: the number beside 召回通知. One query."""
+    return (
+        notices_received_by(actor)
+        .exclude(status__in=sorted(ANSWERED | {NoticeStatus.WITHDRAWN, NoticeStatus.ESCALATED}))
+        .count()
+    )
+
+
+@dataclass(frozen=True)
+class LotRecall:
+    """A campaign that covers a lot, for the lot's page."""
+
+    campaign: Campaign
+    shell: str
+    why: str
+
+
+def recalls_of_lot(actor: Actor, lot: Lot) -> list[LotRecall]:
+    """Campaigns visible to the actor whose scope in force covers this lot; two queries."""
+    campaigns = {one.pk: one for one in campaigns_visible_to(actor).filter(scopes__lots__lot=lot).distinct()}
+    found: list[LotRecall] = []
+    rows = ScopeLot.objects.filter(lot=lot, scope__campaign__in=campaigns).select_related("scope")
+    latest: dict[int, ScopeLot] = {}
+    for row in rows.order_by("scope__number"):
+        latest[row.scope.campaign_id] = row
+    newest = dict(
+        ScopeVersion.objects.filter(campaign__in=campaigns)
+        .values("campaign")
+        .annotate(n=Max("number"))
+        .values_list("campaign", "n")
+    )
+    for pk, row in latest.items():
+        if row.scope.number == newest[pk]:
+            found.append(LotRecall(campaigns[pk], row.get_shell_display(), row.get_why_display()))
+    return found

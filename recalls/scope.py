@@ -1,0 +1,429 @@
+"""What a recall must cover, from the genealogy: a question, and its answer. Nothing here writes.
+
+Two shells. *Proven*: the lots named and everything made of them. *Possible*: sources somebody suspects, what else was
+made of those, and what was made in the same run as a named lot. The answer does not depend on the order of lots and
+follows links that were declared wrong as well: a scope asks generously.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Count, Sum
+from django.utils.translation import gettext as _
+
+from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
+from trace.errors import Clash, Invalid
+from trace.genealogy import lots_by_pk, walk
+from trace.models import Conflict, EventItem, Lot, LotLink, Organisation, Stock, Transfer
+
+LIMIT = 200_000
+"""Largest scope; beyond it nothing is frozen, so that no scope is silently cut."""
+
+_CHUNK = 5_000
+
+Shell = ScopeLot.Shell
+Why = ScopeLot.Why
+_SHELL = {
+    Why.NAMED: Shell.PROVEN,
+    Why.DESCENDS: Shell.PROVEN,
+    Why.SOURCE: Shell.POSSIBLE,
+    Why.SAME_RUN: Shell.POSSIBLE,
+    Why.SHARES_SOURCE: Shell.POSSIBLE,
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, by row numbers of lots.
+
+    ``named`` are known to be bad. ``sources`` are ancestors of theirs that are suspected: everything made of them
+    comes in. ``same_run`` brings in lots that came out of the same event as a named lot. ``left_out`` are possible lots
+    a person excluded, ``left_out_reason`` says why.
+    """
+
+    named: frozenset[int]
+    sources: frozenset[int] = frozenset()
+    same_run: bool = True
+    left_out: frozenset[int] = frozenset()
+    left_out_reason: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        named: Iterable[Lot],
+        sources: Iterable[Lot] = (),
+        *,
+        same_run: bool = True,
+        left_out: Iterable[Lot] = (),
+        left_out_reason: str = "",
+    ) -> Question:
+        """The question in lots instead of row numbers."""
+        return cls(
+            frozenset(lot.pk for lot in named),
+            frozenset(lot.pk for lot in sources),
+            same_run,
+            frozenset(lot.pk for lot in left_out),
+            left_out_reason.strip(),
+        )
+
+    def as_json(self, lots: Mapping[int, Lot]) -> dict[str, Any]:
+        """By the lots' outside names, sorted, so that the same question is the same text."""
+
+        def names(ids: Iterable[int]) -> list[str]:
+            return sorted(str(lots[pk].uid) for pk in ids if pk in lots)
+
+        return {
+            "named": names(self.named),
+            "sources": names(self.sources),
+            "same_run": self.same_run,
+            "left_out": names(self.left_out),
+            "left_out_reason": self.left_out_reason,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Question:
+        """The question of a frozen version, to be asked again."""
+        uids = {*data["named"], *data["sources"], *data["left_out"]}
+        known = {str(uid): pk for pk, uid in Lot.objects.filter(uid__in=uids).values_list("pk", "uid")}
+
+        def ids(key: str) -> frozenset[int]:
+            return frozenset(known[uid] for uid in data[key] if uid in known)
+
+        return cls(
+            ids("named"), ids("sources"), bool(data["same_run"]), ids("left_out"), data.get("left_out_reason", "")
+        )
+
+
+@dataclass(frozen=True)
+class ScopeLine:
+    """One lot of the answer with its reason and the path to it, its amounts by record (millionths) and how many
+    conflicts lie on it.
+    """
+
+    lot: Lot
+    why: ScopeLot.Why
+    path: tuple[int, ...]
+    made: int = 0
+    used: int = 0
+    shipped: int = 0
+    conflicts: int = 0
+
+    @property
+    def shell(self) -> ScopeLot.Shell:
+        """Proven or possible."""
+        return _SHELL[self.why]
+
+
+@dataclass(frozen=True)
+class HoldingLine:
+    """What one organisation had to do with one lot, by record, in millionths."""
+
+    lot_id: int
+    organisation_id: int
+    received: int = 0
+    shipped: int = 0
+    on_hand: int = 0
+    unconfirmed: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The scope as calculated: lines in order of reason and lot, holdings, every lot named in a path.
+
+    ``cut`` is true when the limit stopped the walk; such an answer cannot be frozen. ``took_ms`` is how long it took.
+    """
+
+    question: Question
+    lines: list[ScopeLine]
+    holdings: list[HoldingLine]
+    lots: dict[int, Lot]
+    organisations: dict[int, Organisation]
+    cut: bool = False
+    took_ms: int = 0
+    left_out: list[Lot] = field(default_factory=list)
+
+    @property
+    def lot_ids(self) -> frozenset[int]:
+        """Row numbers of the lots covered."""
+        return frozenset(line.lot.pk for line in self.lines)
+
+    @property
+    def holder_ids(self) -> frozenset[int]:
+        """Row numbers of everybody who has or had some."""
+        return frozenset(one.organisation_id for one in self.holdings)
+
+    @property
+    def pairs(self) -> frozenset[tuple[int, int]]:
+        """(lot, organisation) of every holding."""
+        return frozenset((one.lot_id, one.organisation_id) for one in self.holdings)
+
+    def path(self, line: ScopeLine) -> list[Lot]:
+        """The lots from where the suspicion starts to this one."""
+        return [self.lots[pk] for pk in line.path]
+
+    def canonical(self) -> bytes:
+        """The answer as sorted JSON of outside names: what is hashed when it is frozen."""
+        organisation = {pk: str(one.uid) for pk, one in self.organisations.items()}
+        lot = {pk: str(one.uid) for pk, one in self.lots.items()}
+        document = {
+            "question": self.question.as_json(self.lots),
+            "lots": sorted(
+                [lot[line.lot.pk], line.why.value, [lot[pk] for pk in line.path], line.made, line.used, line.shipped]
+                for line in self.lines
+            ),
+            "holdings": sorted(
+                [
+                    lot[one.lot_id],
+                    organisation[one.organisation_id],
+                    one.received,
+                    one.shipped,
+                    one.on_hand,
+                    one.unconfirmed,
+                ]
+                for one in self.holdings
+            ),
+        }
+        return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def sha256(self) -> str:
+        """The hash of ``canonical``."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+
+def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
+    """Answer a question; writes nothing. About a dozen queries whatever the size of the scope.
+
+    Refuses no lots (``lots_required``), a source that is no ancestor of a named lot (``not_a_source``), and leaving out
+    lots that are proven (``proven_left_out``) or without a reason (``reason_required``).
+    """
+    began = time.monotonic()
+    if not question.named:
+        raise Invalid(_("请至少指明一个批次。"), code="lots_required")
+    found, cut = _reasons(question, limit)
+    _check_left_out(question, found)
+    kept = {pk: reason for pk, reason in found.items() if pk not in question.left_out}
+    lots = lots_by_pk({*kept, *question.left_out, *(pk for _why, path in kept.values() for pk in path)})
+    lines = _lines(kept, lots)
+    holdings = _holdings(list(kept))
+    everybody = {one.organisation_id for one in holdings}
+    organisations = {
+        row.pk: row
+        for chunk in _chunks(sorted(everybody))
+        for row in Organisation.objects.filter(pk__in=chunk).select_related("division", "kept_by")
+    }
+    return Answer(
+        question,
+        lines,
+        holdings,
+        lots,
+        organisations,
+        cut,
+        round((time.monotonic() - began) * 1000),
+        [lots[pk] for pk in sorted(question.left_out) if pk in lots],
+    )
+
+
+def sources_of(named: Sequence[Lot | int]) -> list[tuple[Lot, int]]:
+    """Every ancestor of these lots with its distance, farthest last: where a cause could lie."""
+    back = walk(named, "back", with_voided=True)
+    lots = lots_by_pk(back.reached)
+    return [(lots[pk], back.level[pk]) for pk in back.reached]
+
+
+Reasons = dict[int, tuple[ScopeLot.Why, tuple[int, ...]]]
+
+
+def _reasons(question: Question, limit: int) -> tuple[Reasons, bool]:
+    """Why and by which path each lot is in; the strongest reason wins, whatever the order of walks."""
+    forward = walk(sorted(question.named), "forward", limit=limit, with_voided=True)
+    found: Reasons = {}
+    for pk, path in forward.paths().items():
+        found[pk] = (Why.NAMED if pk in question.named else Why.DESCENDS, tuple(path))
+    cut = forward.cut
+    if question.sources:
+        back = walk(sorted(question.named), "back", limit=limit, with_voided=True)
+        if not question.sources <= set(back.level):
+            raise Invalid(_("所选来源不是指定批次的上游批次,请重新选择。"), code="not_a_source")
+        wider = walk(sorted(question.sources), "forward", limit=limit, with_voided=True)
+        cut = cut or back.cut or wider.cut
+        for pk, path in wider.paths().items():
+            found.setdefault(pk, (Why.SOURCE if pk in question.sources else Why.SHARES_SOURCE, tuple(path)))
+    if question.same_run:
+        siblings = _same_run(question.named)
+        beside = walk(sorted(siblings), "forward", limit=limit, with_voided=True)
+        cut = cut or beside.cut
+        for pk, path in beside.paths().items():
+            whole = (siblings[path[0]], *path)
+            if pk not in found or (found[pk][0] is Why.SHARES_SOURCE and pk in siblings):
+                found[pk] = (Why.SAME_RUN, whole)
+    return found, cut
+
+
+def _same_run(named: Iterable[int]) -> dict[int, int]:
+    """Lots that came out of the same event as a named lot, each with the named lot (the first by number)."""
+    ids = sorted(named)
+    runs: dict[int, int] = {}
+    for chunk in _chunks(ids):
+        outputs = EventItem.objects.filter(lot__in=chunk, role="output").order_by("-lot")
+        for event, lot in outputs.values_list("event", "lot"):
+            if lot is not None:
+                runs[event] = lot
+    found: dict[int, int] = {}
+    for chunk in _chunks(sorted(runs)):
+        beside = EventItem.objects.filter(event__in=chunk, role="output", lot__isnull=False)
+        for event, lot in beside.values_list("event", "lot").order_by("-event"):
+            if lot is not None and lot not in named:
+                found[lot] = min(runs[event], found.get(lot, runs[event]))
+    return found
+
+
+def _check_left_out(question: Question, found: Reasons) -> None:
+    """Only possible lots may be left out, and not without a word."""
+    if not question.left_out:
+        return
+    if not question.left_out_reason:
+        raise Invalid(_("请写明为什么排除这些批次。"), code="reason_required")
+    if any(_SHELL[found[pk][0]] is Shell.PROVEN for pk in question.left_out if pk in found):
+        raise Invalid(_("“确定”的批次不能排除,只能排除“可能”的批次。"), code="proven_left_out")
+
+
+def _lines(kept: Reasons, lots: Mapping[int, Lot]) -> list[ScopeLine]:
+    """The lines with amounts, proven first, then by reason and lot."""
+    ids = sorted(kept)
+    used: dict[int, int] = {}
+    shipped: dict[int, int] = {}
+    conflicts: dict[int, int] = {}
+    for chunk in _chunks(ids):
+        inputs = EventItem.objects.filter(lot__in=chunk, role="input", event__corrections__isnull=True)
+        used.update(inputs.values("lot").annotate(n=Sum("micros")).values_list("lot", "n"))
+        outward = Transfer.objects.filter(lot__in=chunk, voided_by=None)
+        for lot, sender, n in (
+            outward.values("lot", "sender").annotate(n=Sum("sent_micros")).values_list("lot", "sender", "n")
+        ):
+            if sender == lots[lot].organisation_id:
+                shipped[lot] = n
+        flagged = Conflict.objects.filter(lot__in=chunk, voided_by=None)
+        conflicts.update(flagged.values("lot").annotate(n=Count("pk")).values_list("lot", "n"))
+    order = list(Why)
+    lines = [
+        ScopeLine(
+            lots[pk],
+            why,
+            path,
+            lots[pk].made_micros,
+            -used.get(pk, 0),
+            shipped.get(pk, 0),
+            conflicts.get(pk, 0),
+        )
+        for pk, (why, path) in kept.items()
+    ]
+    return sorted(lines, key=lambda line: (order.index(line.why), line.lot.pk))
+
+
+def _holdings(ids: Sequence[int]) -> list[HoldingLine]:
+    """Everybody who has, had, was sent or made any of the lots, with the amounts on record.
+
+    Sent is enough: a slip that was declared wrong is left out, one nobody confirmed is not.
+    """
+    rows: dict[tuple[int, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for chunk in _chunks(sorted(ids)):
+        for lot, issuer in Lot.objects.filter(pk__in=chunk).values_list("pk", "organisation"):
+            rows[(lot, issuer)]["made"] = 1
+        for lot, organisation, micros in Stock.objects.filter(lot__in=chunk).values_list(
+            "lot", "organisation", "micros"
+        ):
+            rows[(lot, organisation)]["on_hand"] += micros
+        moves = Transfer.objects.filter(lot__in=chunk, voided_by=None)
+        for lot, sender, receiver, sent, received in moves.values_list(
+            "lot", "sender", "receiver", "sent_micros", "received_micros"
+        ):
+            rows[(lot, sender)]["shipped"] += sent
+            rows[(lot, receiver)]["received" if received is not None else "unconfirmed"] += (
+                sent if received is None else received
+            )
+    return [
+        HoldingLine(
+            lot,
+            organisation,
+            amounts["received"],
+            amounts["shipped"],
+            amounts["on_hand"],
+            amounts["unconfirmed"],
+        )
+        for (lot, organisation), amounts in sorted(rows.items())
+    ]
+
+
+def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    """Pieces small enough for one query's parameters."""
+    for begin in range(0, len(ids), _CHUNK):
+        yield ids[begin : begin + _CHUNK]
+
+
+# --- Frozen versions ------------------------------------------------------------------------------------------------
+
+
+def latest_scope(campaign: Campaign) -> ScopeVersion | None:
+    """The version in force."""
+    return campaign.scopes.select_related("hold").order_by("-number").first()
+
+
+def question_of(version: ScopeVersion) -> Question:
+    """What was asked when the version was frozen."""
+    return Question.from_json(version.question)
+
+
+def lot_ids_of(version: ScopeVersion) -> frozenset[int]:
+    """Row numbers of the lots of a frozen version."""
+    return frozenset(ScopeLot.objects.filter(scope=version).values_list("lot", flat=True))
+
+
+def pairs_of(version: ScopeVersion) -> frozenset[tuple[int, int]]:
+    """(lot, organisation) of a frozen version."""
+    return frozenset(ScopeHolding.objects.filter(scope=version).values_list("lot", "organisation"))
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What has come to be since a version was frozen: lots and holders that the same question brings in now."""
+
+    answer: Answer
+    new_lots: frozenset[int]
+    new_pairs: frozenset[tuple[int, int]]
+
+    def __bool__(self) -> bool:
+        return bool(self.new_lots or self.new_pairs)
+
+
+def drift(version: ScopeVersion) -> Drift:
+    """Ask the question of a frozen version again: events reported since may have brought lots and holders."""
+    answer = preview_scope(question_of(version))
+    return Drift(answer, answer.lot_ids - lot_ids_of(version), answer.pairs - pairs_of(version))
+
+
+def require_whole(answer: Answer) -> None:
+    """Refuse (``scope_cut``) an answer that the limit stopped."""
+    if answer.cut:
+        raise Clash(
+            _("范围超过 %(limit)s 个批次,没有算完。请分成几次召回,或与系统运维联系。") % {"limit": LIMIT},
+            code="scope_cut",
+            at=datetime.datetime.now(datetime.UTC).isoformat(),
+        )
+
+
+def links_of(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """(parent, child) links among these lots, for a drawing."""
+    inside = set(ids)
+    found: list[tuple[int, int]] = []
+    for chunk in _chunks(sorted(inside)):
+        rows = LotLink.objects.filter(parent__in=chunk).values_list("parent", "child").distinct()
+        found += [(parent, child) for parent, child in rows if child in inside]
+    return sorted(set(found))

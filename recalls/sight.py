@@ -1,0 +1,115 @@
+"""What an actor may know of the others in a campaign (architecture.md, rule 8).
+
+Who supervises the campaign sees everything. The initiator sees lots it may open and holders it dealt with itself, that
+it wrote down itself, or that answered its notice; of the rest only region, family and date, so that a recall is run
+without laying open a distributor's customers. Everybody is told all the same.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recalls.access import supervises_campaign
+from recalls.models import Campaign
+from recalls.notice_states import REACHED
+from trace.access import entered_for, lots_visible_to
+from trace.actor import Actor
+from trace.models import Lot, Organisation, Transfer
+
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class SeenHolder:
+    """One holder as an actor may see it; ``organisation`` is None where only its region may be told."""
+
+    organisation: Organisation | None
+    region: str
+    kind: str
+
+    @property
+    def label(self) -> str:
+        """Its name, or what it is and where."""
+        if self.organisation is not None:
+            return self.organisation.label
+        return _("下游单位(%(kind)s,%(region)s)") % {"kind": self.kind, "region": self.region}
+
+
+@dataclass(frozen=True)
+class SeenLot:
+    """One lot as an actor may see it; ``lot`` is None where only family, region and date may be told."""
+
+    lot: Lot | None
+    product: str
+    code: str
+    region: str
+    date: datetime.date | None
+
+    @property
+    def label(self) -> str:
+        """Product and lot code, or what kind of goods from where."""
+        return f"{self.product} {self.code}".strip()
+
+
+class Sight:
+    """What one actor may see of one campaign; asked once, used for every row."""
+
+    def __init__(self, actor: Actor, campaign: Campaign) -> None:
+        self.everything = supervises_campaign(actor, campaign)
+        self._actor = actor
+        self._campaign = campaign
+        self._organisations = set() if self.everything else self._known_organisations()
+
+    def _known_organisations(self) -> set[int]:
+        actor = self._actor
+        if actor.is_regulator:
+            rows = Organisation.objects.filter(division__code__startswith=actor.organisation.territory)
+            return set(rows.values_list("pk", flat=True)) | {self._campaign.organisation_id}
+        mine = entered_for(actor)
+        known = set(mine)
+        dealt = Transfer.objects.filter(Q(sender__in=mine) | Q(receiver__in=mine))
+        for sender, receiver in dealt.values_list("sender", "receiver").distinct():
+            known |= {sender, receiver}
+        known |= set(Organisation.objects.filter(kept_by__in=mine).values_list("pk", flat=True))
+        answered = self._campaign.notices.filter(status__in=sorted(REACHED))
+        return known | set(answered.values_list("organisation", flat=True))
+
+    def knows(self, organisation: int) -> bool:
+        """Whether the actor may know this organisation by name and amount."""
+        return self.everything or organisation in self._organisations
+
+    def holder(self, organisation: Organisation) -> SeenHolder:
+        """A holder, by name or veiled."""
+        return SeenHolder(
+            organisation if self.knows(organisation.pk) else None,
+            organisation.division.label,
+            str(organisation.get_kind_display()),
+        )
+
+    def open_lots(self, lots: Iterable[int]) -> set[int]:
+        """Those of these lots the actor may open."""
+        ids = list(lots)
+        if self.everything:
+            return set(ids)
+        found: set[int] = set()
+        for begin in range(0, len(ids), _CHUNK):
+            part: Sequence[int] = ids[begin : begin + _CHUNK]
+            found.update(lots_visible_to(self._actor).filter(pk__in=part).values_list("pk", flat=True))
+        return found
+
+    @staticmethod
+    def lot(lot: Lot, is_open: bool) -> SeenLot:
+        """A lot, open or veiled."""
+        division = lot.origin_place.division if lot.origin_place else lot.organisation.division
+        day = lot.produced_on or timezone.localtime(lot.begun_at).date()
+        if is_open:
+            return SeenLot(lot, lot.product_version.label, lot.code, division.label, day)
+        return SeenLot(
+            None, _("他方批次(%(family)s)") % {"family": lot.product.family or _("未分类")}, "", division.label, day
+        )
