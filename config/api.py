@@ -2,6 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from trace.api import events, evidence, genealogy, organisations, registry, shipments
 from trace.api.operations import HouseAPI
 
 api = HouseAPI(
@@ -10,3 +11,13 @@ api = HouseAPI(
     urls_namespace="api-v1",
     description=_("登记、查询与召回。说明见 docs/api.md。"),
 )
+for area in (
+    organisations.area,
+    registry.area,
+    genealogy.area,
+    events.area,
+    shipments.area,
+    evidence.evidence,
+    evidence.holds,
+):
+    api.add_router("", area.router)

@@ -394,3 +394,22 @@ def certificate_for(actor: Actor, uid: str | uuid.UUID) -> Certificate:
     """One certificate the actor may see."""
     found: Certificate = _the(certificates_visible_to(actor), uid)
     return found
+
+
+def reports_visible_to(actor: Actor) -> QuerySet[TestReport]:
+    """Test reports of lots the actor may open, and those it recorded or issued itself."""
+    mine = entered_for(actor)
+    return TestReport.objects.filter(
+        Q(lot__in=lots_visible_to(actor)) | Q(organisation__in=mine) | Q(laboratory__in=mine)
+    )
+
+
+def report_for(actor: Actor, uid: str | uuid.UUID) -> TestReport:
+    """One test report the actor may read."""
+    found: TestReport = _the(
+        reports_visible_to(actor).select_related(
+            "lot__product", "lot__product_version", "organisation", "laboratory", "event"
+        ),
+        uid,
+    )
+    return found

@@ -1,5 +1,4 @@
-"""How tests call the API: a machine's key or a person's session, JSON in and out, a fresh idempotency key each time.
-"""
+"""How tests call the API: a machine's key or a person's session, JSON in and out, a fresh idempotency key each time."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def test_details_of_a_refusal_are_for_machines(firm: Organisation) -> None:
     api = machine(firm)
     assert body(api.post("/notes", {"text": "invalid"}))["details"] == {"limit": 3}
     found = body(api.post("/notes", {"text": "fields"}))
-    assert found["errors"] == [{"in": "body", "field": "data.weight", "code": "too_heavy", "detail": "太重"}]
+    assert found["errors"] == [{"in": "body", "field": "weight", "code": "too_heavy", "detail": "太重"}]
     guards = body(api.post("/notes", {"text": "guard"}))["details"]
     assert guards == {"guards": [{"code": "lot_blocked", "detail": "封存", "lot": None}], "insistable": True}
 

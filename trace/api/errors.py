@@ -1,7 +1,8 @@
 """Every error of the API as RFC 9457 problem details, in the reader's language, with a stable ``code``."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -14,7 +15,7 @@ from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, Throttled, ValidationError
 
-from trace.errors import DomainError, NotSignedIn
+from trace.errors import DomainError, FieldErrors, NotSignedIn
 from trace.text import printable
 
 log = logging.getLogger("trace.api")
@@ -49,7 +50,10 @@ def problem(
     if details:
         body["details"] = dict(details)
     response = JsonResponse(
-        body, status=status, content_type=MEDIA_TYPE, encoder=DjangoJSONEncoder,
+        body,
+        status=status,
+        content_type=MEDIA_TYPE,
+        encoder=DjangoJSONEncoder,
         json_dumps_params={"ensure_ascii": False},
     )
     if status == 401:
@@ -79,8 +83,17 @@ def problem_of(error: DomainError) -> HttpResponse:
     """The problem document of a broken rule."""
     details = {key: value for key, value in error.details.items() if key != "fields"}
     fields: Mapping[str, Mapping[str, str]] = error.details.get("fields", {})
-    errors = [{"in": "body", "field": f"data.{key}", **found} for key, found in fields.items()]
+    errors = [{"in": "body", "field": key, **found} for key, found in fields.items()]
     return problem(error.status, error.code, error.message, errors=errors, details=details)
+
+
+@contextmanager
+def inside(name: str) -> Iterator[None]:
+    """Report wrong fields of a nested object under its name: ``data.weight``, as a client sent it."""
+    try:
+        yield
+    except FieldErrors as error:
+        raise FieldErrors(error.message, {f"{name}.{key}": wrong for key, wrong in error.fields.items()}) from error
 
 
 def install(api: NinjaAPI) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from trace.actions.requests import Claim, abandon_request, claim_request, finish_request
 from trace.actor import Actor
+from trace.api.auth import BEHALF_HEADER
 from trace.api.errors import problem_of
 from trace.errors import DomainError, Invalid
 
@@ -50,8 +51,7 @@ def once(request: HttpRequest, actor: Actor, work: Callable[[], HttpResponse]) -
 
 
 def _work(claim: Claim, work: Callable[[], HttpResponse]) -> HttpResponse:
-    """Effect and answer in one transaction; a refusal undoes the effect by the inner savepoint and keeps the answer.
-    """
+    """Effect and answer in one transaction; a refusal undoes the effect by the inner savepoint and keeps the answer."""
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -98,6 +98,6 @@ def _caller(actor: Actor) -> str:
 
 
 def _hash(request: HttpRequest) -> str:
-    """What is the same request: method, address, question and body, byte for byte."""
-    head = f"{request.method} {request.get_full_path()}\n".encode()
+    """What is the same request: method, address, question, who it is entered for, and body, byte for byte."""
+    head = f"{request.method} {request.get_full_path()} {request.headers.get(BEHALF_HEADER, '')}\n".encode()
     return hashlib.sha256(head + request.body).hexdigest()

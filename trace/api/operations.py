@@ -1,5 +1,4 @@
-"""How an operation is declared: audience, scope, example and idempotency in one place, so that none can be forgotten.
-"""
+"""How an operation is declared: audience, scope, example and idempotency in one place, so that none can be forgotten."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -13,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from trace.access import Audience
 from trace.api import errors
-from trace.api.auth import Entry, KeyAuth, PersonAuth, acting
+from trace.api.auth import BEHALF_HEADER, Entry, KeyAuth, PersonAuth, acting
 from trace.api.idempotency import HEADER, once
 from trace.api.paging import Page, next_link
 from trace.api.schemas import Problem, StrictParser
@@ -27,6 +26,14 @@ _KEY_PARAMETER: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[!-~]+$"},
     "description": "One new key (for example a UUID) for each thing to be done; send the same key when you repeat it.",
     "example": "7f6c1e0a-3a52-4b0e-9b0e-0a1f5f1f2c3d",
+}
+
+_BEHALF_PARAMETER: Final = {
+    "in": "header",
+    "name": BEHALF_HEADER,
+    "required": False,
+    "schema": {"type": "string", "format": "uuid"},
+    "description": "A cooperative entering for one of its growers names the grower's uid; both names are shown.",
 }
 
 
@@ -87,8 +94,18 @@ class Area:
 
             entry = Entry(who, self.name, write=True, roles=tuple(roles))
             self._register(
-                ["POST"], route, run, view, entry, answer, status, example, summary, description,
-                "application/json", body_example,
+                ["POST"],
+                route,
+                run,
+                view,
+                entry,
+                answer,
+                status,
+                example,
+                summary,
+                description,
+                "application/json",
+                body_example,
             )
             return view
 
@@ -139,8 +156,10 @@ def _extra(entry: Entry, status: int, example: Any, media_type: str, body_exampl
     extra: dict[str, Any] = {"x-audience": entry.who, "responses": answers}
     if entry.who != "public":
         extra["x-scope"] = f"{entry.area}:{'write' if entry.write else 'read'}"
+    if entry.roles:
+        extra["x-roles"] = list(entry.roles)
     if entry.write:
-        extra["parameters"] = [_KEY_PARAMETER]
+        extra["parameters"] = [_KEY_PARAMETER, _BEHALF_PARAMETER]
     if body_example is not None:
         extra["requestBody"] = {"content": {"application/json": {"example": body_example}}}
     return extra
@@ -162,8 +181,7 @@ def _dumped(answer: Any, result: Any) -> bytes:
 
 
 class HouseAPI(NinjaAPI):
-    """The API with our parser and error handlers, and problem details also where ninja answers by itself (404, 405).
-    """
+    """The API with our parser and error handlers, and problem details also where ninja answers by itself (404, 405)."""
 
     def __init__(self, **options: Any) -> None:
         entry = Entry("signed_in", "organisations")

@@ -33,8 +33,7 @@ class Feed(Paging):
 
 
 class Page(Out, Generic[Item]):
-    """One page. `next` is the cursor of the next page, null on the last; the `Link` header carries it as an address.
-    """
+    """One page. `next` is the cursor of the next page, null on the last; the `Link` header carries it as an address."""
 
     items: list[Item]
     next: str | None = None

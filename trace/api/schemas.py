@@ -34,8 +34,7 @@ _INTEGER_BOUND = 2**63
 
 
 class In(BaseModel):
-    """What a client sends. A name we do not know is refused: a misspelt optional field must not be lost in silence.
-    """
+    """What a client sends. A name we do not know is refused: a misspelt optional field must not be lost in silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -176,7 +175,7 @@ def _number(value: Any) -> str:
             return clean_text(value, 60, required=True)
         except Invalid as error:
             raise refused(error) from None
-    raise PydanticCustomError("amount_not_a_number", "{detail}", {"detail": _("数量要写成数字,例如 \"1234.5\"。")})
+    raise PydanticCustomError("amount_not_a_number", "{detail}", {"detail": _('数量要写成数字,例如 "1234.5"。')})
 
 
 Number = Annotated[str, BeforeValidator(_number), WithJsonSchema({"type": ["string", "number"]})]
@@ -217,8 +216,7 @@ class FieldProblem(Out):
 
 
 class Problem(Out):
-    """RFC 9457 problem details. Rely on `status` and `code`; `title` and `detail` are for people, in their language.
-    """
+    """RFC 9457 problem details. Rely on `status` and `code`; `title` and `detail` are for people, in their language."""
 
     type: str = "about:blank"
     title: str

@@ -1,0 +1,296 @@
+"""What was found: test reports; what may not move: holds; what does not fit: conflicts."""
+
+from typing import Annotated, Literal
+
+from django.db.models import Count
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
+from ninja import Query
+from pydantic import Field
+
+from trace.access import (
+    conflicts_visible_to,
+    hold_for,
+    holds_visible_to,
+    lot_for,
+    report_for,
+    reports_visible_to,
+)
+from trace.actions.evidence import ResultEntry, record_report
+from trace.actions.holds import end_hold, place_hold
+from trace.api import examples
+from trace.api.auth import acting
+from trace.api.errors import inside
+from trace.api.given import (
+    MOST_LINES,
+    Data,
+    Happening,
+    PortionIn,
+    Remark,
+    WrittenReason,
+    lots_of,
+    own_place,
+    party,
+    portions_of,
+)
+from trace.api.operations import Area
+from trace.api.paging import Feed, Page, turn
+from trace.api.schemas import AmountIn, Day, In, Named, Text, Uid
+from trace.api.shapes import (
+    REPORT_PARTS,
+    ConflictOut,
+    HoldOut,
+    ReportOut,
+    reports_out,
+)
+from trace.models import HoldSet, TestReport
+
+evidence = Area("evidence", gettext_lazy("检验报告"))
+holds = Area("holds", gettext_lazy("封存与矛盾"))
+
+
+# --- Reports --------------------------------------------------------------------------------------------------------
+
+
+class WantedReports(Feed):
+    """Which reports."""
+
+    lot: Uid | None = None
+    verdict: Literal["", "pass", "fail", "not_judged"] = ""
+
+
+@evidence.read(
+    "/reports",
+    who="signed_in",
+    answer=Page[ReportOut],
+    example=examples.page(examples.REPORT),
+    summary=gettext_lazy("列出检验报告"),
+)
+def list_reports(request: HttpRequest, wanted: Query[WantedReports]) -> Page[ReportOut]:
+    """Reports of lots the caller may open."""
+    rows = reports_visible_to(acting(request))
+    if wanted.lot:
+        rows = rows.filter(lot__uid=wanted.lot)
+    if wanted.verdict:
+        rows = rows.filter(verdict=wanted.verdict)
+    return turn(rows.select_related(*REPORT_PARTS), wanted, reports_out)
+
+
+@evidence.read(
+    "/reports/{uid}",
+    who="signed_in",
+    answer=ReportOut,
+    example=examples.REPORT,
+    summary=gettext_lazy("查看一份检验报告"),
+)
+def get_report(request: HttpRequest, uid: Named) -> ReportOut:
+    """One report."""
+    return reports_out([report_for(acting(request), uid)])[0]
+
+
+class ResultIn(In):
+    """One measured item: decimal text, or `nd` (not detected) with its limit of quantification; the limit if stated."""
+
+    parameter: Annotated[str, Text(60, required=True)]
+    name: Annotated[str, Text(120, required=True)]
+    name_en: Annotated[str, Text(120)] = ""
+    operator: Literal["=", "<", "nd"] = "="
+    value: Annotated[str, Text(40)] = ""
+    loq: Annotated[str, Text(40)] = ""
+    unit: Annotated[str, Text(20)] = ""
+    limit_operator: Literal["", "<=", ">="] = ""
+    limit_value: Annotated[str, Text(40)] = ""
+    limit_source: Annotated[str, Text(120)] = ""
+    method: Annotated[str, Text(80)] = ""
+
+
+class ReportIn(Happening):
+    """A laboratory's report on one lot. `occurred_at` is when the sample was taken."""
+
+    template: Annotated[str, Text(60)] = Field("common.sample", description="The step of taking the sample.")
+    report_number: Annotated[str, Text(40, required=True)]
+    issued_on: Day
+    laboratory: Uid | None = Field(None, description="A laboratory that uses the system; else give its name.")
+    laboratory_name: Annotated[str, Text(120)] = ""
+    cma_number: Annotated[str, Text(20)] = ""
+    purpose: Annotated[str, Text(20)] = "出厂检验"
+    results: list[ResultIn] = Field(min_length=1, max_length=MOST_LINES)
+    sample: AmountIn | None = Field(None, description="What was taken from stock for it.")
+    place: Uid | None = None
+    data: Data = Field(default_factory=dict)
+    remark: Remark = ""
+    insist: bool = False
+
+
+REPORT_IN = {
+    "occurred_at": "2026-11-05T09:00:00+08:00",
+    "report_number": "SL-2026-0412",
+    "issued_on": "2026-11-10",
+    "laboratory_name": "示例检测技术服务有限公司",
+    "results": [
+        {
+            "parameter": "methanol",
+            "name": "甲醇",
+            "value": "0.12",
+            "unit": "g/L",
+            "limit_operator": "<=",
+            "limit_value": "0.6",
+            "limit_source": "GB 2757-2012",
+        }
+    ],
+}
+
+
+@evidence.write(
+    "/lots/{uid}/reports",
+    who="signed_in",
+    answer=ReportOut,
+    example=examples.REPORT,
+    body_example=REPORT_IN,
+    summary=gettext_lazy("登记检验报告"),
+    description=gettext_lazy("每一项按旁边的限值判定;没有限值的不判定。未检出不是零。"),
+)
+def add_report(request: HttpRequest, uid: Named, body: ReportIn) -> ReportOut:
+    """Record a test of a lot."""
+    actor = acting(request)
+    lot = lot_for(actor, uid)
+    sample = None
+    if body.sample is not None:
+        sample = portions_of(actor, [PortionIn(lot=str(lot.uid), amount=body.sample, place=body.place)])[0]
+    with inside("data"):
+        report = record_report(
+            by=actor,
+            lot=lot,
+            report_number=body.report_number,
+            issued_on=body.issued_on,
+            results=[ResultEntry(**result.model_dump()) for result in body.results],
+            when=body.when(),
+            laboratory=party(request, body.laboratory),
+            laboratory_name=body.laboratory_name,
+            cma_number=body.cma_number,
+            purpose=body.purpose,
+            code=body.template,
+            data=body.data,
+            sample=sample,
+            place=own_place(request, body.place),
+            remark=body.remark,
+            insist=body.insist,
+        )
+    return reports_out([TestReport.objects.select_related(*REPORT_PARTS).get(pk=report.pk)])[0]
+
+
+# --- Holds ----------------------------------------------------------------------------------------------------------
+
+
+class WantedHolds(Feed):
+    """Which holds."""
+
+    active: bool | None = None
+
+
+def _holds_out(rows: list[HoldSet]) -> list[HoldOut]:
+    """Holds with how many lots each has: one query however many."""
+    found = HoldSet.objects.filter(pk__in=[row.pk for row in rows]).annotate(n=Count("members__lot", distinct=True))
+    counts = dict(found.values_list("pk", "n"))
+    return [HoldOut.of(row, counts.get(row.pk, 0)) for row in rows]
+
+
+@holds.read(
+    "/holds",
+    who="signed_in",
+    answer=Page[HoldOut],
+    example=examples.page(examples.HOLD),
+    summary=gettext_lazy("列出封存"),
+)
+def list_holds(request: HttpRequest, wanted: Query[WantedHolds]) -> Page[HoldOut]:
+    """Holds set by the caller or on lots it may open."""
+    rows = holds_visible_to(acting(request)).select_related("organisation")
+    if wanted.active is not None:
+        active = {"active_from__isnull": False, "ended_at__isnull": True}
+        rows = rows.filter(**active) if wanted.active else rows.exclude(**active)
+    return turn(rows, wanted, _holds_out)
+
+
+@holds.read(
+    "/holds/{uid}", who="signed_in", answer=HoldOut, example=examples.HOLD, summary=gettext_lazy("查看一项封存")
+)
+def get_hold(request: HttpRequest, uid: Named) -> HoldOut:
+    """One hold."""
+    return _holds_out([hold_for(acting(request), uid)])[0]
+
+
+class HoldIn(In):
+    """Lots to stop at once. One authorised person suffices."""
+
+    lots: list[Uid] = Field(min_length=1, max_length=MOST_LINES)
+    reason: WrittenReason
+    kind: Literal["hold", "stop_sale"] = "hold"
+    legal_basis: Annotated[str, Text(120)] = ""
+
+
+@holds.write(
+    "/holds",
+    who="signed_in",
+    answer=HoldOut,
+    example=examples.HOLD,
+    body_example={"lots": [examples.LOT_REF["uid"]], "reason": "复检中"},
+    summary=gettext_lazy("封存批次"),
+    description=gettext_lazy("封存后立即不能使用、发货、销售和赋码。召回随召回流程发起,不在这里。"),
+)
+def hold_lots(request: HttpRequest, body: HoldIn) -> HoldOut:
+    """Hold lots."""
+    actor = acting(request)
+    lots = list(lots_of(actor, body.lots).values())
+    row = place_hold(by=actor, lots=lots, reason=body.reason, kind=body.kind, legal_basis=body.legal_basis)
+    return _holds_out([row])[0]
+
+
+class EndIn(In):
+    """Why the hold ends."""
+
+    reason: WrittenReason
+
+
+@holds.write(
+    "/holds/{uid}/end",
+    who="signed_in",
+    answer=HoldOut,
+    example={**examples.HOLD, "active": False, "ended_at": "2026-11-22T02:00:00Z"},
+    body_example={"reason": "复检合格"},
+    status=200,
+    summary=gettext_lazy("解除封存"),
+    description=gettext_lazy("只解除这一项;同一批次的其他封存不变。"),
+)
+def lift_hold(request: HttpRequest, uid: Named, body: EndIn) -> HoldOut:
+    """Lift one hold."""
+    actor = acting(request)
+    return _holds_out([end_hold(by=actor, hold=hold_for(actor, uid), reason=body.reason)])[0]
+
+
+# --- Conflicts ------------------------------------------------------------------------------------------------------
+
+
+class WantedConflicts(Feed):
+    """Which conflicts."""
+
+    lot: Uid | None = None
+    open: bool = Field(False, description="Only those nobody answered.")
+
+
+@holds.read(
+    "/conflicts",
+    who="signed_in",
+    answer=Page[ConflictOut],
+    example=examples.page(examples.CONFLICT),
+    summary=gettext_lazy("列出矛盾"),
+    description=gettext_lazy("已经登记、但与其他记录对不上的事情。"),
+)
+def list_conflicts(request: HttpRequest, wanted: Query[WantedConflicts]) -> Page[ConflictOut]:
+    """Conflicts of the caller's facts; for regulators those of the territory."""
+    rows = conflicts_visible_to(acting(request))
+    if wanted.lot:
+        rows = rows.filter(lot__uid=wanted.lot)
+    if wanted.open:
+        rows = rows.filter(answered_at=None, voided_by=None)
+    rows = rows.select_related("event", "organisation", "lot__product", "lot__product_version")
+    return turn(rows, wanted, lambda found: [ConflictOut.of(row) for row in found])

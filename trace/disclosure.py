@@ -1,0 +1,129 @@
+"""What an actor may know of other parties' lots in a genealogy (architecture.md, rule 8).
+
+Of lots it may open it sees everything it would see there. Of all others only region, product family, verdict and
+date: no names, codes, amounts, recipes or customers.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from trace.access import entered_for, lots_visible_to
+from trace.actor import Actor
+from trace.genealogy import Walk, lots_by_pk
+from trace.models import Event, Lot, TestReport
+
+
+@dataclass(frozen=True)
+class SeenLot:
+    """One lot of a walk as an actor may see it. ``lot`` is None where it is another's: then only the rest may be
+    shown.
+
+    ``verdict`` sums up its standing reports: ``fail`` if any failed, ``pass`` if any passed, else empty. ``number``
+    counts the lots of the walk from 1, nearest first, and stands for the lot where its name may not be told.
+    """
+
+    number: int
+    level: int
+    lot: Lot | None
+    region: str
+    family: str
+    verdict: str
+    date: datetime.date | None
+
+
+@dataclass(frozen=True)
+class SeenEdge:
+    """One step between two lots (by ``SeenLot.number``). ``micros`` of the parent only where the actor may know
+    amounts.
+    """
+
+    parent: int
+    child: int
+    micros: int | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class SeenWalk:
+    """A walk as an actor may see it; ``cut`` says that it was too large and stops somewhere."""
+
+    lots: list[SeenLot]
+    edges: list[SeenEdge]
+    cut: bool
+
+
+def seen_walk(actor: Actor, walk: Walk) -> SeenWalk:
+    """A walk with what the actor may not know left out. A fixed number of queries per 20,000 lots."""
+    rows = lots_by_pk(walk.level)
+    order = [pk for pk in sorted(walk.level, key=lambda pk: (walk.level[pk], pk)) if pk in rows]
+    open_ones = _open(actor, order)
+    verdicts = _verdicts(order)
+    numbers = {pk: number for number, pk in enumerate(order, start=1)}
+    lots = [_seen(rows[pk], numbers[pk], walk.level[pk], pk in open_ones, verdicts.get(pk, "")) for pk in order]
+    known = _known_events(actor, {edge.event for edge in walk.edges})
+    edges = [
+        SeenEdge(
+            numbers[edge.parent],
+            numbers[edge.child],
+            edge.micros if edge.event in known else None,
+            rows[edge.parent].product.base_unit,
+        )
+        for edge in walk.edges
+        if edge.parent in numbers and edge.child in numbers
+    ]
+    return SeenWalk(lots, edges, walk.cut)
+
+
+def _seen(lot: Lot, number: int, level: int, is_open: bool, verdict: str) -> SeenLot:
+    """One lot, opened or veiled."""
+    division = lot.origin_place.division if lot.origin_place else lot.organisation.division
+    return SeenLot(
+        number=number,
+        level=level,
+        lot=lot if is_open else None,
+        region=division.label,
+        family=lot.product.family,
+        verdict=verdict,
+        date=lot.produced_on or timezone.localtime(lot.begun_at).date(),
+    )
+
+
+def _open(actor: Actor, lots: Iterable[int]) -> set[int]:
+    """Those of these lots the actor may open."""
+    ids = list(lots)
+    found: set[int] = set()
+    for begin in range(0, len(ids), 20_000):
+        part = ids[begin : begin + 20_000]
+        found.update(lots_visible_to(actor).filter(pk__in=part).values_list("pk", flat=True))
+    return found
+
+
+def _verdicts(lots: Iterable[int]) -> dict[int, str]:
+    """The summed-up verdict per lot that has standing reports."""
+    ids = list(lots)
+    found: dict[int, str] = {}
+    for begin in range(0, len(ids), 20_000):
+        rows = TestReport.objects.filter(lot__in=ids[begin : begin + 20_000], event__corrections__isnull=True)
+        for lot, verdict in rows.values_list("lot", "verdict").order_by("id"):
+            if verdict == TestReport.Verdict.FAIL or (verdict == TestReport.Verdict.PASS and not found.get(lot)):
+                found[lot] = verdict
+    return found
+
+
+def _known_events(actor: Actor, events: Iterable[int]) -> set[int]:
+    """Those of these events whose amounts the actor may know: its own, or for a regulator those of its territory."""
+    ids = list(events)
+    found: set[int] = set()
+    for begin in range(0, len(ids), 20_000):
+        rows = Event.objects.filter(pk__in=ids[begin : begin + 20_000])
+        if actor.is_regulator:
+            rows = rows.filter(organisation__division__code__startswith=actor.organisation.territory)
+        else:
+            rows = rows.filter(organisation__in=entered_for(actor))
+        found.update(rows.values_list("pk", flat=True))
+    return found
