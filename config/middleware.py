@@ -1,11 +1,9 @@
-"""What requests pass before the apps: the client's true address, the answer to a locked-out sign-in."""
+"""What every request passes before the apps: the client's true address."""
 
 from collections.abc import Callable
-from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -25,15 +23,3 @@ def client_address(get_response: View) -> View:
         return get_response(request)
 
     return middleware
-
-
-def locked_out(
-    request: HttpRequest, original_response: HttpResponse | None, credentials: dict[str, Any] | None
-) -> HttpResponse:
-    """429 in the user's language; the arguments are those django-axes passes."""
-    return HttpResponse(
-        _("登录失败次数过多,已暂停 15 分钟。请稍后再试,或请本单位管理员重设密码。"),
-        status=429,
-        content_type="text/plain; charset=utf-8",
-        headers={"Retry-After": "900"},
-    )

@@ -214,7 +214,7 @@ AXES_FAILURE_LIMIT = 6
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False
-AXES_LOCKOUT_CALLABLE = "config.middleware.locked_out"
+AXES_LOCKOUT_TEMPLATE = "429.html"
 
 # `__Host-` ties a cookie to this host over HTTPS; browsers refuse the prefix over plain HTTP.
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"

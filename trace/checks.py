@@ -169,6 +169,15 @@ def check_installation(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
                 id="trace.W012",
             )
         )
+    if settings.SECURE_SSL_REDIRECT and not settings.NUM_PROXIES:
+        messages.append(
+            Caution(
+                "PUBLIC_BASE_URL is https:// and no proxy is trusted: behind a proxy every request would be "
+                "redirected to itself for ever.",
+                hint="Set NUM_PROXIES to the number of proxies in front, usually 1.",
+                id="trace.W013",
+            )
+        )
     host = urlsplit(settings.PUBLIC_BASE_URL).hostname or ""
     if host == "localhost" or host.startswith("127."):
         messages.append(
