@@ -4,7 +4,6 @@ number.
 
 import csv
 import io
-import uuid
 from typing import Any
 
 import pytest
@@ -45,6 +44,7 @@ def queries(api: Api, path: str, **query: Any) -> int:
     return len(found)
 
 
+NOBODY = "0199b0c0-dead-7000-8000-000000000000"
 PRODUCED = {"occurred_at": "2026-09-20T08:00:00+08:00", "template": "common.produce"}
 
 
@@ -247,12 +247,12 @@ BAD_EVENTS: list[tuple[dict[str, Any], int, str]] = [
     ({"occurred_at": "2026-09-20"}, 422, "datetime_invalid"),
     ({"occurred_at": 1700000000}, 422, "date_invalid"),
     ({"outputs": []}, 422, "outputs_required"),
-    ({"place": str(uuid.uuid4())}, 404, "not_found"),
-    ({"counterparty": str(uuid.uuid4())}, 404, "not_found"),
-    ({"replaces": str(uuid.uuid4())}, 404, "not_found"),
-    ({"inputs": [{"lot": str(uuid.uuid4())}]}, 404, "not_found"),
+    ({"place": NOBODY}, 404, "not_found"),
+    ({"counterparty": NOBODY}, 404, "not_found"),
+    ({"replaces": NOBODY}, 404, "not_found"),
+    ({"inputs": [{"lot": NOBODY}]}, 404, "not_found"),
     ({"inputs": [{"lot": "x"}]}, 422, "uid_invalid"),
-    ({"inputs": [{"lot": str(uuid.uuid4())}] * 501}, 422, "too_many_items"),
+    ({"inputs": [{"lot": NOBODY}] * 501}, 422, "too_many_items"),
     ({"data": {"no_such_field": 1}}, 422, "invalid_fields"),
     ({"remark": "x" * 501}, 422, "text_too_long"),
     ({"precision": "hour"}, 422, "unknown_choice"),
@@ -281,7 +281,7 @@ BAD_OUTPUTS: list[tuple[dict[str, Any], int, str]] = [
     ({"amount": {"value": "1", "unit": "亩"}}, 422, "unit_unknown"),
     ({"lot_code": "批号一"}, 422, "lot_code_characters"),
     ({"expires_on": "2026-02-30"}, 422, "date_invalid"),
-    ({"product": str(uuid.uuid4())}, 404, "not_found"),
+    ({"product": NOBODY}, 404, "not_found"),
 ]
 
 
@@ -420,7 +420,7 @@ def test_goods_are_shipped_received_with_a_difference_and_returned(world: World)
     told = {"occurred_at": "2026-09-25T09:00:00+08:00", "lines": [line], "place": str(world.depot.uid)}
     assert_problem(api_of(world.shop).post(path, told), 404, "not_found")
     assert_problem(sender.post(path, {**told, "place": None}), 403, "not_receiver")
-    strange = {**told, "lines": [{**line, "transfer": str(uuid.uuid4())}]}
+    strange = {**told, "lines": [{**line, "transfer": NOBODY}]}
     assert_problem(receiver.post(path, strange), 404, "not_found")
     answer = receiver.post(path, told, key="k1")
     assert answer.status_code == 201, answer.content

@@ -1,4 +1,4 @@
-"""How an operation is declared: audience, scope, example and idempotency in one place, so that none can be forgotten."""
+"""How an operation is declared: audience, scope, example and idempotency in one place, so none is forgotten."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
