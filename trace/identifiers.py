@@ -7,11 +7,15 @@ digit proves that a number was copied rightly, never that it was issued: existen
 no database, no request.
 """
 
+import random
 import re
 import secrets
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 
 from django.utils.translation import gettext as _
@@ -307,6 +311,34 @@ def _check_lot_code_length(code: str) -> None:
 # ---------------------------------------------------------------- unit serials
 
 
+_told: ContextVar[random.Random | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def repeatable(seed: int, start: datetime) -> Iterator[None]:
+    """Inside, serials and UUIDs follow from the seed alone: for the demonstration, which must come out the same again.
+
+    Never around codes of a real installation: whoever knows the seed knows them all.
+    """
+    source = random.Random(seed)  # noqa: S311
+    token = _told.set(source)
+    clock = _told_clock.set([int(start.timestamp() * 1000)])
+    try:
+        yield
+    finally:
+        _told.reset(token)
+        _told_clock.reset(clock)
+
+
+_told_clock: ContextVar[list[int] | None] = ContextVar("told_clock", default=None)
+
+
+def _bytes(count: int) -> bytes:
+    """Random bytes from the system, or from the seed inside ``repeatable``."""
+    source = _told.get()
+    return secrets.token_bytes(count) if source is None else source.randbytes(count)
+
+
 def new_serials(count: int) -> list[str]:
     """``count`` different serials of 12 characters (60 random bits each) from the system's random source.
 
@@ -319,7 +351,7 @@ def new_serials(count: int) -> list[str]:
     found: dict[str, None] = {}
     while len(found) < count:
         missing = count - len(found)
-        letters = secrets.token_bytes(missing * SERIAL_LENGTH).translate(_SERIAL_TABLE).decode("ascii")
+        letters = _bytes(missing * SERIAL_LENGTH).translate(_SERIAL_TABLE).decode("ascii")
         for start in range(0, len(letters), SERIAL_LENGTH):
             found[letters[start : start + SERIAL_LENGTH]] = None
     return list(found)
@@ -364,6 +396,11 @@ def uuid7(at: datetime | None = None) -> uuid.UUID:
     nothing else is promised.
     """
     global _uuid7_last
+    clock = _told_clock.get()
+    if clock is not None:
+        clock[0] += 1
+        told = int.from_bytes(_bytes(10), "big")
+        return uuid.UUID(int=clock[0] << 80 | 0x7 << 76 | (told >> 62 & 0xFFF) << 64 | 0b10 << 62 | told & (2**62 - 1))
     with _uuid7_lock:
         if at is None:
             candidate = (time.time_ns() // 1_000_000) << 42 | secrets.randbits(41)

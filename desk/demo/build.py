@@ -1,0 +1,29 @@
+"""All stories in order, in one transaction: the demonstration is there whole or not at all."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import transaction
+from django.utils import translation
+
+from desk.demo.baijiu import build_baijiu
+from desk.demo.cast import build_cast
+from desk.demo.others import build_furniture, build_millet
+from desk.demo.stage import CHINA, Stage
+from desk.demo.walnuts import build_walnuts
+from trace.identifiers import repeatable
+from trace.models import Event, Lot, Organisation
+
+
+def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
+    """Build the demonstration as of ``today`` and return one line of numbers. The database must be empty."""
+    start = datetime.datetime.combine(today, datetime.time(0), CHINA) - datetime.timedelta(days=770)
+    with repeatable(seed, start), translation.override("zh-hans"), transaction.atomic():
+        stage = Stage(today)
+        build_cast(stage)
+        build_walnuts(stage)
+        build_baijiu(stage)
+        build_millet(stage)
+        build_furniture(stage)
+    return f"{Organisation.objects.count()} organisations, {Lot.objects.count()} lots, {Event.objects.count()} events"

@@ -1,0 +1,36 @@
+"""``manage.py demo``: the demonstration data, or a world of any size for measurements."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from desk.demo.build import build_demo
+from trace.models import Organisation
+
+
+class Command(BaseCommand):
+    """Build the demonstration through the same actions that users call; never into a database that holds anything."""
+
+    help = "Fill an empty database with the demonstration (all names 示例). Same seed and day, same data."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """``--if-empty`` leaves a filled database alone; ``--lots`` adds a generated world; ``--today`` fixes it."""
+        parser.add_argument("--if-empty", action="store_true", help="do nothing when the database holds data")
+        parser.add_argument("--lots", type=int, default=0, help="add generated supply chains with this many lots")
+        parser.add_argument("--seed", type=int, default=20261122)
+        parser.add_argument("--today", type=datetime.date.fromisoformat, default=None)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Build, and say what was built."""
+        if Organisation.objects.exists():
+            if options["if_empty"]:
+                self.stdout.write("The database holds data already; left as it is.")
+                return
+            raise CommandError("The database is not empty. The demonstration only fills an empty one.")
+        today = options["today"] or timezone.localdate()
+        summary = build_demo(today=today, seed=options["seed"], lots=options["lots"])
+        self.stdout.write(summary)
