@@ -21,6 +21,7 @@ from trace.event_templates import EventTemplate, TemplateField, compute_data, pa
 from trace.guards import blocking
 from trace.identifiers import normalise_cma
 from trace.models import (
+    Event,
     Limit,
     Lot,
     Organisation,
@@ -160,6 +161,7 @@ def record_report(
     file: StoredFile | None = None,
     remark: str = "",
     insist: bool = False,
+    replaces: Event | None = None,
     at: datetime.datetime | None = None,
 ) -> TestReport:
     """Record a test of one lot: the sampling event, the report, its results, each judged against the limit beside it.
@@ -177,7 +179,8 @@ def record_report(
     if issued_on > timezone.localdate(at):
         raise Invalid(_("报告日期在将来,请核对。"), code="in_future")
     cma = normalise_cma(cma_number) if cma_number else ""
-    if TestReport.objects.filter(lot=lot, laboratory_name=name, report_number=report_number).exists():
+    same = TestReport.objects.filter(lot=lot, laboratory_name=name, report_number=report_number)
+    if same.filter(event__corrections__isnull=True).exists():
         raise Clash(_("这份报告已经登记过。"), code="report_exists")
     verdicts = [judge(entry) for entry in results]
     found = template(code)
@@ -191,6 +194,7 @@ def record_report(
         _report_data(found, data, name, cma, report_number, purpose, file, laboratory, results, verdicts, sample),
         remark,
         insist,
+        replaces,
         at,
     ).event
     report = TestReport.objects.create(
@@ -288,6 +292,7 @@ def _sampling_event(
     data: Mapping[str, Any],
     remark: str,
     insist: bool,
+    replaces: Event | None,
     at: datetime.datetime | None,
 ) -> Captured:
     """The event of taking the sample; goods leave the holder's stock only where an amount was given."""
@@ -307,6 +312,7 @@ def _sampling_event(
         uses=[use],
         data=ready.data,
         remark=ready.remark,
+        replaces=replaces,
     )
     return capture(draft=draft, by=by, insist=insist, at=at)
 

@@ -18,7 +18,7 @@ from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed, NotFound
 from trace.event_templates import template
 from trace.identifiers import new_serials, normalise_captured_lot_code
-from trace.models import Lot, LotAlias, Organisation, Place, Product, Shipment, Transfer
+from trace.models import Event, Lot, LotAlias, Organisation, Place, Product, Shipment, Transfer
 from trace.units import EnteredAmount
 
 _SLIP = signing.Signer(salt="trace.slip")
@@ -36,13 +36,14 @@ def ship_lots(
     code: str = "common.ship",
     remark: str = "",
     insist: bool = False,
+    replaces: Event | None = None,
     at: datetime.datetime | None = None,
 ) -> Shipment:
     """Send portions of lots to one receiver: the goods leave the sender's stock and wait to be confirmed.
 
     Refuses shipping to oneself (``ship_to_self``), nothing (``subjects_required``), a refused or suspended receiver;
     and by guards: held, recalled, unreleased, expired lots, more than is there. With ``insist`` it is a report with
-    conflicts.
+    conflicts. ``replaces`` names the shipping event declared wrong that this one states again.
     """
     by.require("operator", "quality")
     found = template(code)
@@ -69,6 +70,7 @@ def ship_lots(
         data=ready.data,
         counterparty=receiver,
         remark=ready.remark,
+        replaces=replaces,
     )
     captured = capture(draft=draft, by=by, insist=insist, at=at)
     shipment = Shipment.objects.create(
@@ -231,12 +233,15 @@ def take_in(
     expires_on: datetime.date | None = None,
     remark: str = "",
     insist: bool = False,
+    replaces: Event | None = None,
+    restates: Lot | None = None,
     at: datetime.datetime | None = None,
 ) -> Captured:
     """Take in goods that did not come by a slip of this system: begins a named external lot of the supplier.
 
     ``product`` is the receiver's own entry for the material. Refuses an empty supplier lot code (every lot has a name;
     Food Safety Law article 50 asks for lot or date) and one already taken in from this supplier (``lot_code_taken``).
+    ``replaces`` and ``restates`` state a receipt again that was declared wrong: the lot keeps its identity.
     """
     by.require("operator", "quality")
     if product.organisation_id not in entered_for(by):
@@ -252,6 +257,7 @@ def take_in(
         expires_on=expires_on,
         is_external=True,
         issuer=supplier,
+        restates=restates,
     )
     given = {
         "supplier": str(supplier.uid),
@@ -273,6 +279,7 @@ def take_in(
         data=ready.data,
         counterparty=supplier,
         remark=ready.remark,
+        replaces=replaces,
     )
     return capture(draft=draft, by=by, insist=insist, at=at)
 
@@ -287,6 +294,7 @@ def take_back(
     place: Place | None = None,
     data: Mapping[str, Any] | None = None,
     remark: str = "",
+    replaces: Event | None = None,
     at: datetime.datetime | None = None,
 ) -> Captured:
     """Goods came back from a holder: they leave the holder's stock and enter ours. A report: more than was there is
@@ -314,5 +322,6 @@ def take_back(
         data=ready.data,
         counterparty=source,
         remark=ready.remark,
+        replaces=replaces,
     )
     return capture(draft=draft, by=by, insist=True, at=at)

@@ -300,6 +300,16 @@ def _date(value: object) -> str:
     return _day(found, value, "not_a_date").isoformat()
 
 
+def parse_day(value: object) -> datetime.date:
+    """A calendar day as people write it (see ``_date``). Raises Invalid ``not_a_date``, ``out_of_range``."""
+    return datetime.date.fromisoformat(_date(value))
+
+
+def parse_moment(value: object) -> datetime.datetime:
+    """An instant as people write it; without an offset it is Shanghai time. Raises Invalid ``not_a_datetime``."""
+    return datetime.datetime.fromisoformat(_datetime(value))
+
+
 def _day(found: re.Match[str], value: object, code: str) -> datetime.date:
     """The day a match names.
 
