@@ -8,7 +8,6 @@ HOST and PORT say where to listen (127.0.0.1 and 8000).
 
 import http.client
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from installation import DEMO_DIR, ROOT, base_environment, demo_environment, manage, must_manage
+from installation import DEMO_DIR, ROOT, base_environment, demo_environment, must_manage
 
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = os.environ.get("PORT") or "8000"
@@ -75,28 +74,14 @@ def refuse_a_taken_port(port: int) -> None:
         sys.exit(f"Cannot listen on {HOST}:{port} ({error.strerror}). Choose another port: make run PORT={port + 1}")
 
 
-def build_demo(port: int, folder: Path) -> dict[str, str]:
-    """The demonstration's environment, its database built if there is none.
+def demonstration(port: int, folder: Path) -> dict[str, str]:
+    """The demonstration's environment, its database migrated, and filled if it is empty.
 
-    It is built beside its place and moved there when complete: a build that was interrupted leaves no half world
-    that the next start would take for the whole one. A database named by DATABASE_URL is filled in place.
+    Filling it is one transaction: a start that is interrupted leaves an empty database, which the next one fills.
     """
-    if not (folder / "db.sqlite3").exists() and not os.environ.get("DATABASE_URL"):
-        building = folder.with_name(folder.name + ".building")
-        shutil.rmtree(building, ignore_errors=True)
-        environment = demo_environment(HOST, port, building)
-        print("Building the demonstration data; this happens once.", flush=True)
-        must_manage(environment, "prepare")
-        must_manage(environment, "demo", "--if-empty")
-        if folder.exists() and not any(folder.iterdir()):
-            folder.rmdir()
-        try:
-            building.rename(folder)
-        except OSError:
-            sys.exit(f"{folder} is not empty and holds no database; move it away or choose another DATA_DIR.")
     environment = demo_environment(HOST, port, folder)
     must_manage(environment, "prepare")
-    must_manage(environment, "demo", "--if-empty")
+    must_manage(environment, "demo", "--if-empty", "--logins")
     return environment
 
 
@@ -117,7 +102,8 @@ def production(port: int) -> dict[str, str]:
     environment["PUBLIC_BASE_URL"] = settings.PUBLIC_BASE_URL
     must_manage(environment, "prepare")
     must_manage(environment, "setup_operator")
-    manage(environment, "check", "--deploy")
+    # Warnings are shown; an error (among them: this is the demonstration's database) ends the start.
+    must_manage(environment, "check", "--deploy", "--database", "default")
     return environment
 
 
@@ -129,7 +115,7 @@ def wait_until_answering(port: int, processes: Processes) -> bool:
             return False
         probe = http.client.HTTPConnection(host, port, timeout=2)
         try:
-            probe.request("HEAD", "/robots.txt", headers={"Host": processes.public_host})
+            probe.request("HEAD", "/", headers={"Host": processes.public_host})
             probe.getresponse()
         except OSError:
             time.sleep(0.1)
@@ -167,7 +153,9 @@ def main() -> None:
         sys.exit(__doc__)
     port = port_number()
     refuse_a_taken_port(port)
-    environment = build_demo(port, Path(os.environ.get("DATA_DIR") or DEMO_DIR).resolve()) if demo else production(port)
+    environment = (
+        demonstration(port, Path(os.environ.get("DATA_DIR") or DEMO_DIR).resolve()) if demo else production(port)
+    )
 
     processes = Processes(environment)
 
@@ -177,25 +165,13 @@ def main() -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, told_to_stop)
     workers = os.environ.get("WEB_WORKERS") or ("1" if demo else "2")
-    options = [
-        "--interface",
-        "wsgi",
-        "--no-ws",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-        "--log-level",
-        "warning",
-    ]
+    options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--host", HOST, "--port", str(port)]
     options += ["--workers", workers, "--blocking-threads", "4", "--respawn-failed-workers"]
     processes.start("server", "-m", "granian", *options, "config.wsgi:application")
     processes.start("worker", "manage.py", "worker")
     status = 1
     try:
         if wait_until_answering(port, processes):
-            if demo:
-                manage(environment, "demo", "--logins")
             print(f"\n  {environment['PUBLIC_BASE_URL']}/\n\nStop with Ctrl-C.", flush=True)
         status = watch(processes)
     finally:

@@ -26,6 +26,8 @@ env.read_env(env.str("ENV_FILE", str(BASE_DIR / ".env")))
 DEBUG = env.bool("DEBUG", False)
 DEMO = env.bool("TRACE_DEMO", False)
 PRODUCTION = not (DEBUG or DEMO)
+# The module whose log-ins the sign-in page of the demonstration lists.
+DEMO_LOGINS = "desk.demo.cast" if DEMO else ""
 
 # Everything the program writes (database, uploads, collected static files, mail in the demonstration) lies
 # here.

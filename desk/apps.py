@@ -11,3 +11,7 @@ class DeskConfig(AppConfig):
     label = "desk"
     verbose_name = _("工作台")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Hook up the check."""
+        from desk import checks  # noqa: F401  (importing registers it)

@@ -21,7 +21,7 @@ else:
 os.environ.update(
     ENV_FILE=os.devnull,
     DEBUG="0",
-    TRACE_DEMO="0",
+    TRACE_DEMO=os.environ.get("TRACE_TEST_DEMO", "0"),
     ALLOW_PLAIN_HTTP="1",
     SECRET_KEY="only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF",
     ALLOWED_HOSTS="testserver,127.0.0.1,localhost",

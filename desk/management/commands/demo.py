@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from desk.demo.build import build_demo
+from desk.demo.cast import LOGINS, PASSWORD
 from trace.models import Organisation
 
 
@@ -20,17 +22,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """``--if-empty`` leaves a filled database alone; ``--lots`` adds a generated world; ``--today`` fixes it."""
         parser.add_argument("--if-empty", action="store_true", help="do nothing when the database holds data")
+        parser.add_argument("--logins", action="store_true", help="print the log-ins afterwards")
         parser.add_argument("--lots", type=int, default=0, help="add generated supply chains with this many lots")
         parser.add_argument("--seed", type=int, default=20261122)
         parser.add_argument("--today", type=datetime.date.fromisoformat, default=None)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Build, and say what was built."""
-        if Organisation.objects.exists():
-            if options["if_empty"]:
-                self.stdout.write("The database holds data already; left as it is.")
-                return
+        """Build, and say what was built; refused outside the demonstration, since everybody knows its log-ins."""
+        if not (settings.DEMO or settings.DEBUG):
+            raise CommandError("Everybody knows the demonstration's log-ins. `make run` builds it, nothing else.")
+        if not Organisation.objects.exists():
+            self._build(options)
+        elif not options["if_empty"]:
             raise CommandError("The database is not empty. The demonstration only fills an empty one.")
+        if options["logins"]:
+            for username, who in LOGINS:
+                self.stdout.write(f"  {username:20} {PASSWORD}   {who}")
+
+    def _build(self, options: dict[str, Any]) -> None:
         today = options["today"] or timezone.localdate()
         summary = build_demo(today=today, seed=options["seed"], lots=options["lots"])
         self.stdout.write(summary)
