@@ -127,15 +127,15 @@ def make_world() -> World:
             "示例清香白酒",
             gtin=GTIN,
             base_unit="LTR",
-            family="baijiu",
+            family="baijiu_light_aroma",
             packs={"瓶": "1/2", "箱": "3"},
             standard="gbt10781_2_2022",
             licence_number="SC11514999900019",
         ),
         kernels=make_product(
-            walnuts.organisation, "HTR-200", "示例核桃仁", family="walnut", packs={"袋": "1/5"}, shelf_life_days=240
+            walnuts.organisation, "HTR-200", "示例核桃仁", family="walnut_fenzhou", packs={"袋": "1/5"}, shelf_life_days=240
         ),
-        fresh_walnuts=make_product(grower, "QPH", "示例青皮核桃", family="walnut", track="farm_produce", kind="raw"),
+        fresh_walnuts=make_product(grower, "QPH", "示例青皮核桃", family="walnut_fenzhou", track="farm_produce", kind="raw"),
     )
 
 

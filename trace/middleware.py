@@ -33,6 +33,6 @@ class ActorMiddleware:
         if not isinstance(exception, DomainError) or request.path.startswith("/api/"):
             return None
         if isinstance(exception, NotSignedIn):
-            return HttpResponseRedirect(f"{reverse('sign_in')}?{urlencode({'next': request.get_full_path()})}")
+            return HttpResponseRedirect(f"{reverse('trace:sign_in')}?{urlencode({'next': request.get_full_path()})}")
         context = {"error": exception, "status": exception.status}
         return render(request, "trace/error.html", context, status=exception.status)

@@ -1,5 +1,90 @@
-"""Pages of the trace app."""
+"""Pages of the trace app: one list per subject, easy to append to."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from trace.views import account, organisations, people, registry, shipments, slips
+
+app_name = "trace"
+
+account_urls: list[URLPattern] = [
+    path("sign-in/", account.sign_in, name="sign_in"),
+    path("sign-out/", account.sign_out, name="sign_out"),
+    path("join/<str:token>/", account.invitation, name="invitation"),
+    path("account/", account.account, name="account"),
+    path("account/password/", account.password, name="password"),
+    path("account/switch/", account.switch, name="switch"),
+]
+
+organisation_urls: list[URLPattern] = [
+    path("apply/", organisations.application_new, name="application_new"),
+    path("organisation/", organisations.organisation, name="organisation"),
+    path("organisation/edit/", organisations.organisation_edit, name="organisation_edit"),
+    path("organisation/contact/", organisations.organisation_contact, name="organisation_contact"),
+    path("organisation/apply-again/", organisations.application_again, name="application_again"),
+    path("organisation/licences/new/", organisations.licence_new, name="licence_new"),
+    path("organisation/licences/<uuid:uid>/end/", organisations.licence_end, name="licence_end"),
+    path("growers/", organisations.grower_list, name="grower_list"),
+    path("growers/new/", organisations.grower_new, name="grower_new"),
+    path("growers/<uuid:uid>/card/", organisations.grower_card, name="grower_card"),
+    path("growers/<uuid:uid>/enter/", organisations.behalf_start, name="behalf_start"),
+    path("growers/leave/", organisations.behalf_end, name="behalf_end"),
+    path("applications/", organisations.application_list, name="application_list"),
+    path("organisations/", organisations.supervised_list, name="supervised_list"),
+    path("organisations/<uuid:uid>/", organisations.supervised, name="supervised"),
+    path("organisations/<uuid:uid>/decide/", organisations.decide, name="decide"),
+    path("operator/", organisations.operator_list, name="operator_list"),
+    path("operator/regulators/new/", organisations.regulator_new, name="regulator_new"),
+    path("operator/organisations/<uuid:uid>/", organisations.operator_organisation, name="operator_organisation"),
+    path("operator/members/<uuid:uid>/password/", organisations.operator_password, name="operator_password"),
+]
+
+people_urls: list[URLPattern] = [
+    path("members/", people.member_list, name="member_list"),
+    path("members/invite/", people.member_invite, name="member_invite"),
+    path("members/<uuid:uid>/", people.member, name="member"),
+    path("members/<uuid:uid>/end/", people.member_end, name="member_end"),
+    path("members/<uuid:uid>/password/", people.member_password, name="member_password"),
+    path("invitations/<uuid:uid>/revoke/", people.invitation_revoke, name="invitation_revoke"),
+    path("keys/", people.key_list, name="key_list"),
+    path("keys/new/", people.key_new, name="key_new"),
+    path("keys/<uuid:uid>/revoke/", people.key_revoke, name="key_revoke"),
+]
+
+registry_urls: list[URLPattern] = [
+    path("places/", registry.place_list, name="place_list"),
+    path("places/new/", registry.place_new, name="place_new"),
+    path("places/<uuid:uid>/", registry.place, name="place"),
+    path("places/<uuid:uid>/edit/", registry.place_edit, name="place_edit"),
+    path("places/<uuid:uid>/end/", registry.place_end, name="place_end"),
+    path("places/<uuid:uid>/reopen/", registry.place_reopen, name="place_reopen"),
+    path("products/", registry.product_list, name="product_list"),
+    path("products/new/", registry.product_new, name="product_new"),
+    path("products/<uuid:uid>/", registry.product, name="product"),
+    path("products/<uuid:uid>/edit/", registry.product_edit, name="product_edit"),
+    path("products/<uuid:uid>/gtin/", registry.product_gtin, name="product_gtin"),
+    path("products/<uuid:uid>/end/", registry.product_end, name="product_end"),
+    path("products/<uuid:uid>/reopen/", registry.product_reopen, name="product_reopen"),
+    path("gtin-claims/", registry.gtin_claim_list, name="gtin_claim_list"),
+    path("gtin-claims/<uuid:uid>/decide/", registry.gtin_claim_decide, name="gtin_claim_decide"),
+    path("certificates/", registry.certificate_list, name="certificate_list"),
+    path("certificates/new/", registry.certificate_new, name="certificate_new"),
+    path("certificates/<uuid:uid>/revoke/", registry.certificate_revoke, name="certificate_revoke"),
+]
+
+shipment_urls: list[URLPattern] = [
+    path("shipments/", shipments.transfer_list, name="transfer_list"),
+    path("shipments.csv", shipments.transfer_csv, name="transfer_csv"),
+    path("shipments/inbox/", shipments.inbox, name="inbox"),
+    path("shipments/new/", shipments.shipment_new, name="shipment_new"),
+    path("shipments/new/<uuid:uid>/", shipments.shipment_goods, name="shipment_goods"),
+    path("shipments/intake/", shipments.intake_new, name="intake_new"),
+    path("shipments/intake/<uuid:uid>/", shipments.intake, name="intake"),
+    path("shipments/returns/", shipments.return_new, name="return_new"),
+    path("shipments/returns/<uuid:uid>/", shipments.return_goods, name="return_goods"),
+    path("shipments/<uuid:uid>/", shipments.shipment, name="shipment"),
+    path("shipments/<uuid:uid>/slip/", shipments.slip_print, name="slip_print"),
+    path("shipments/<uuid:uid>/receive/", shipments.receive, name="receive"),
+    path("s/<str:token>", slips.slip, name="slip"),
+]
+
+urlpatterns: list[URLPattern] = [*account_urls, *organisation_urls, *people_urls, *registry_urls, *shipment_urls]

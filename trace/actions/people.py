@@ -396,9 +396,9 @@ def issue_sign_in_card(
     Cards made before and the sessions begun with them end: a lost card or phone is worth nothing. Refuses growers of
     others (404) and growers who sign in with a password (``has_password``).
     """
-    by.require(Role.OWNER, Role.OPERATOR)
     if grower.cooperative_id != by.organisation.pk or by.on_behalf_of is not None:
         raise NotFound(_("没有找到,或者您无权查看。"))
+    by.require(Role.OWNER, Role.OPERATOR)
     membership = (
         Membership.objects.filter(organisation=grower, role=Role.OWNER, ended_at=None)
         .select_related("user")

@@ -1,0 +1,1 @@
+"""What people type, cleaned before an action sees it."""

@@ -1,0 +1,1 @@
+"""Pages: parse, get through access, call an action, show."""
