@@ -54,7 +54,7 @@ def _required(name: str, otherwise: str) -> str:
 # A random stand-in ends every session at the next start, which is what an unset key should do outside
 # production.
 SECRET_KEY = _required("SECRET_KEY", secrets.token_urlsafe(50))
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 # Wraps the keys of personal records. Kept apart, because SECRET_KEY may be changed and this must not be: what was
 # sealed under it could never be read again.
 PERSONAL_DATA_KEY = env.str("PERSONAL_DATA_KEY", "")

@@ -66,7 +66,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Refuse fixtures that flush; leave out tests about the other database (left out is not skipped)."""
     postgresql = connection.vendor == "postgresql"
     other = "sqlite" if postgresql else "postgresql"
-    kept, left_out = [], []
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         marker = item.get_closest_marker("django_db")
         flushes = {"transactional_db", "live_server", "django_db_reset_sequences"} & set(
@@ -155,7 +156,7 @@ def _postgresql_url(name: str) -> str:
 
 def _sql_outside(statement: str) -> None:
     """Run one statement on the maintenance database: no connection may be open to the one it names."""
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+    with connection._nodb_cursor() as cursor:
         cursor.execute(statement)
 
 

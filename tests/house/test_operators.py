@@ -7,7 +7,6 @@ from django.core.management import CommandError, call_command
 
 from trace.actions.operators import create_first_operator
 from trace.errors import DomainError
-from trace.management.commands import setup_operator
 from trace.models import User
 
 GOOD = "walnut-orchard-lamp"
@@ -70,7 +69,7 @@ def test_at_a_terminal_one_is_asked_until_it_is_right(monkeypatch: Any) -> None:
     passwords = iter([GOOD, "a slip of the finger", "short", "short", GOOD, GOOD])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda prompt: "ops")
-    monkeypatch.setattr(setup_operator.getpass, "getpass", lambda prompt: next(passwords))
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(passwords))
     call_command("setup_operator")
     assert User.objects.get().check_password(GOOD)
     assert next(passwords, None) is None
