@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import translation
 
 from desk.demo.baijiu import build_baijiu
+from desk.demo.bulk import build_bulk
 from desk.demo.cast import build_cast
 from desk.demo.others import build_furniture, build_millet
 from desk.demo.stage import CHINA, Stage
@@ -17,7 +18,10 @@ from trace.models import Event, Lot, Organisation
 
 
 def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
-    """Build the demonstration as of ``today`` and return one line of numbers. The database must be empty."""
+    """Build the demonstration as of ``today`` and return one line of numbers. The database must be empty.
+
+    ``lots`` adds that many generated lots, in transactions of their own, for measurements.
+    """
     start = datetime.datetime.combine(today, datetime.time(0), CHINA) - datetime.timedelta(days=770)
     with repeatable(seed, start), translation.override("zh-hans"), transaction.atomic():
         stage = Stage(today)
@@ -26,4 +30,7 @@ def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
         build_baijiu(stage)
         build_millet(stage)
         build_furniture(stage)
+    if lots:
+        with translation.override("zh-hans"):
+            build_bulk(stage, lots)
     return f"{Organisation.objects.count()} organisations, {Lot.objects.count()} lots, {Event.objects.count()} events"

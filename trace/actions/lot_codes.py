@@ -1,0 +1,74 @@
+"""Codes for the lots one event begins: those asked for are checked free, the others are made from day and number."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from trace.errors import Clash
+from trace.identifiers import normalise_captured_lot_code, normalise_lot_code
+from trace.models import Lot, Organisation
+
+if TYPE_CHECKING:
+    from trace.actions.capture import NewLot
+
+
+def lot_codes(outputs: Sequence[NewLot], organisation: Organisation, when: datetime.datetime) -> list[str]:
+    """One code per new lot, in order. Refuses a code the issuer has given to this product already (``lot_code_taken``).
+
+    Codes we make are ``20261122-001``; outsiders' codes keep the characters GS1 allows. At most three queries per
+    issuer
+    and product, however many lots. Safe only while the log head is held.
+    """
+    codes = [""] * len(outputs)
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for position, new in enumerate(outputs):
+        groups[((new.issuer or organisation).pk, new.product.pk)].append(position)
+    for (issuer, product), positions in groups.items():
+        rows = Lot.objects.filter(organisation=issuer, product=product, voided_by=None)
+        asked = [position for position in positions if outputs[position].lot_code]
+        for position in asked:
+            normalise = normalise_captured_lot_code if outputs[position].is_external else normalise_lot_code
+            codes[position] = normalise(outputs[position].lot_code)
+        given = [codes[position] for position in asked]
+        _refuse_taken(rows, given)
+        made = _next_codes(rows, when, len(positions) - len(asked), set(given))
+        for position in positions:
+            codes[position] = codes[position] or made.pop(0)
+    return codes
+
+
+def _refuse_taken(rows: QuerySet[Lot], codes: Sequence[str]) -> None:
+    """Refuse a code named twice or already given."""
+    if not codes:
+        return
+    twice = next((code for code in codes if codes.count(code) > 1), None) if len(set(codes)) < len(codes) else None
+    taken = twice or rows.filter(lot_code__in=codes).values_list("lot_code", flat=True).first()
+    if taken is not None:
+        raise Clash(
+            _("批号 %(code)s 已经用在这个产品上,请换一个批号。") % {"code": taken},
+            code="lot_code_taken",
+            lot_code=taken,
+        )
+
+
+def _next_codes(rows: QuerySet[Lot], when: datetime.datetime, count: int, but: set[str]) -> list[str]:
+    """So many free codes of that day, going on after the last one made."""
+    if not count:
+        return []
+    day = timezone.localtime(when).strftime("%Y%m%d")
+    last = rows.order_by("-id").values_list("lot_code", flat=True).first() or ""
+    number = int(last[9:]) if last.startswith(f"{day}-") and last[9:].isdigit() else 0
+    found: list[str] = []
+    while len(found) < count:
+        candidates = [f"{day}-{number + step:03d}" for step in range(1, count + 20)]
+        number += len(candidates)
+        used = but | set(rows.filter(lot_code__in=candidates).values_list("lot_code", flat=True))
+        found += [code for code in candidates if code not in used]
+    return found[:count]
