@@ -112,6 +112,16 @@ def campaign_notice_for(actor: Actor, campaign: Campaign, uid: str | uuid.UUID) 
     return found
 
 
+def letter_for(actor: Actor, uid: str | uuid.UUID) -> Notice:
+    """One notice whose letter the actor may have to do with: of its campaigns, or to an outsider it knows. Never of a
+    drill.
+    """
+    rows = _notices().filter(campaign__is_drill=False)
+    rows = rows.filter(Q(campaign__in=campaigns_visible_to(actor)) | Q(carrier__in=entered_for(actor)))
+    found: Notice = _the(rows, uid)
+    return found
+
+
 def notice_link(notice: Notice) -> str:
     """What the letter's QR and the e-mail's link carry: the notice's name, signed. Who holds the letter may answer."""
     return _LINK.sign(notice.uid.hex)

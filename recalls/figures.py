@@ -115,7 +115,7 @@ def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFi
 class _Sums:
     """Everything summed once for all lots of a scope."""
 
-    def __init__(self, campaign: Campaign, inside: QuerySet[ScopeLot, dict[str, Any]]) -> None:
+    def __init__(self, campaign: Campaign, inside: QuerySet[Any, Any]) -> None:
         self.initiator = campaign.organisation_id
         standing = {"event__corrections__isnull": True}
         inputs = EventItem.objects.filter(lot__in=inside, role="input", **standing)

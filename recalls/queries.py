@@ -27,8 +27,9 @@ from recalls.models import (
 )
 from recalls.notice_states import ANSWERED, NoticeStatus
 from recalls.transitions import PUBLIC
+from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
-from trace.models import Lot
+from trace.models import Lot, LotAlias, Unit
 
 
 @dataclass(frozen=True)
@@ -271,3 +272,21 @@ def recalls_of_lot(actor: Actor, lot: Lot) -> list[LotRecall]:
         if row.scope.number == newest[pk]:
             found.append(LotRecall(campaigns[pk], row.get_shell_display(), row.get_why_display()))
     return found
+
+
+def lots_by_words(actor: Actor, words: str, *, limit: int = 20) -> list[Lot]:
+    """Lots the actor may open that are called so: lot code, display code, own alias, public code or a unit's code. Two
+    queries.
+    """
+    text = words.strip().rpartition("/")[2][:100]
+    if not text.isprintable() or not text:
+        return []
+    names = {text, text.upper(), text.replace("-", "").replace(" ", "").upper()}
+    rows = lots_visible_to(actor).filter(
+        Q(lot_code__in=names)
+        | Q(display_code__in=names)
+        | Q(public_code__in=names)
+        | Q(pk__in=LotAlias.objects.filter(code__in=names, organisation__in=entered_for(actor)).values("lot"))
+        | Q(pk__in=Unit.objects.filter(code__in=names).values("lot"))
+    )
+    return list(rows.select_related("product", "product_version", "organisation").order_by("-id")[:limit])

@@ -1,5 +1,52 @@
-"""Pages of the recalls app."""
+"""Pages of the recalls app: the public's under ``/recalls``, the workspaces' under ``/recall``."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from recalls.views import campaigns, goods, notices, public, scopes, signals, steps
+
+app_name = "recalls"
+
+urlpatterns = [
+    # The public.
+    path("recalls", public.public_list, name="public_list"),
+    path("recalls/feed.atom", public.public_feed, name="public_feed"),
+    path("recalls/notice/<str:token>", notices.letter, name="letter"),
+    path("recalls/notice/<str:token>/stock", notices.letter_answer, name="letter_answer"),
+    path("recalls/<str:ref>", public.public_recall, name="public_recall"),
+    # Signals.
+    path("recall/signals/", signals.signal_list, name="signal_list"),
+    path("recall/signals/new/", signals.signal_new, name="signal_new"),
+    path("recall/signals/<str:uid>/", signals.signal, name="signal"),
+    path("recall/signals/<str:uid>/assess/", signals.signal_assess, name="signal_assess"),
+    # Campaigns.
+    path("recall/campaigns/", campaigns.campaign_list, name="campaign_list"),
+    path("recall/campaigns/<str:uid>/", campaigns.campaign, name="campaign"),
+    path("recall/campaigns/<str:uid>/assessment/", campaigns.campaign_assess, name="campaign_assess"),
+    path("recall/campaigns/<str:uid>/stop-sale/", campaigns.campaign_stop, name="campaign_stop"),
+    path("recall/campaigns/<str:uid>/plan/", campaigns.campaign_plan, name="campaign_plan"),
+    path("recall/campaigns/<str:uid>/figures/", campaigns.campaign_figures, name="campaign_figures"),
+    path("recall/campaigns/<str:uid>/figures.csv", campaigns.campaign_figures_csv, name="campaign_figures_csv"),
+    path("recall/campaigns/<str:uid>/scope/", scopes.campaign_scope, name="campaign_scope"),
+    path("recall/campaigns/<str:uid>/scope.csv", scopes.campaign_scope_csv, name="campaign_scope_csv"),
+    path("recall/campaigns/<str:uid>/announcement/", public.campaign_notice_draft, name="campaign_notice"),
+    path("recall/campaigns/<str:uid>/disposal/", goods.campaign_disposal, name="campaign_disposal"),
+    path("recall/campaigns/<str:uid>/notices/", notices.campaign_notice_list, name="campaign_notices"),
+    path("recall/campaigns/<str:uid>/notices/<str:notice>/", notices.campaign_notice_page, name="campaign_notice_page"),
+    path(
+        "recall/campaigns/<str:uid>/notices/<str:notice>/answer/",
+        notices.campaign_notice_answer,
+        name="campaign_notice_answer",
+    ),
+    path("recall/campaigns/<str:uid>/notices/<str:notice>/return/", goods.campaign_return, name="campaign_return"),
+    path("recall/campaigns/<str:uid>/do/<str:action>/", steps.campaign_step, name="campaign_step"),
+    path("recall/campaigns/<str:uid>/done/<str:action>/", steps.campaign_done, name="campaign_done"),
+    path("recall/campaigns/<str:uid>/propose/<str:action>/", steps.campaign_propose, name="campaign_propose"),
+    # Holders.
+    path("recall/notices/", notices.notice_list, name="notice_list"),
+    path("recall/notices/<str:uid>/", notices.notice, name="notice"),
+    path("recall/notices/<str:uid>/acknowledge/", notices.notice_acknowledge, name="notice_acknowledge"),
+    path("recall/notices/<str:uid>/stock/", notices.notice_answer, name="notice_answer"),
+    path("recall/notices/<str:uid>/disposal/", goods.notice_disposal, name="notice_disposal"),
+    path("recall/notices/<str:uid>/letter/", notices.letter_print, name="letter_print"),
+    path("recall/notices/<str:uid>/posted/", notices.letter_posted, name="letter_posted"),
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -179,7 +180,7 @@ def _repeated(notice: Notice, channel: str, name: str, by: Actor) -> Acknowledge
     return None
 
 
-def _first_sent(notice: Notice, now: datetime.datetime) -> dict[str, datetime.datetime]:
+def _first_sent(notice: Notice, now: datetime.datetime) -> dict[str, Any]:
     """Who answers has got it: a notice answered before the mail server said so counts as sent then."""
     return {} if notice.sent_at else {"sent_at": now}
 

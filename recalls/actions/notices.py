@@ -134,24 +134,13 @@ def enqueue(
     for notice in notices:
         address = addresses.get(notice.organisation_id, "")
         member = notice.organisation_id in inside
-
-        def message(channel: str, **facts: Any) -> OutboxMessage:
-            return OutboxMessage(
-                notice=notice,
-                channel=channel,
-                kind=kind,
-                round=round_,
-                created_at=at,
-                next_at=at,
-                **facts,  # noqa: B023
-            )
-
+        facts: dict[str, Any] = {"notice": notice, "kind": kind, "round": round_, "created_at": at, "next_at": at}
         if member:
-            messages.append(message(Channel.IN_APP, sent_at=at))
+            messages.append(OutboxMessage(channel=Channel.IN_APP, sent_at=at, **facts))
         if address:
-            messages.append(message(Channel.EMAIL, address=address))
+            messages.append(OutboxMessage(channel=Channel.EMAIL, address=address, **facts))
         if not member and not address and kind in (Kind.NOTICE, Kind.CHANGE):
-            messages.append(message(Channel.LETTER))
+            messages.append(OutboxMessage(channel=Channel.LETTER, **facts))
     OutboxMessage.objects.bulk_create(messages, batch_size=1000, ignore_conflicts=True)
     if kind == Kind.NOTICE:
         for notice in notices:

@@ -1,0 +1,424 @@
+"""What people type about recalls, cleaned before an action sees it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundField
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from recalls.actions.answers import LotAnswer
+from recalls.actions.assessment import Finding
+from recalls.actions.goods import GoodsLine
+from recalls.law import Level, Regime
+from recalls.models import Assessment, Disposal, ReturnReceipt, Signal
+from recalls.transitions import Guard, Transition
+from trace.errors import Invalid
+from trace.forms.fields import REQUIRED, Day, Pick, Text, shown_again
+from trace.models import Lot, Organisation, Place, Product
+from trace.text import fold_width
+from trace.units import parse_amount, unit_name, units_for
+
+_YES: dict[str, Any] = {"required": gettext_lazy("请先勾选这一项。")}
+_CHINA = datetime.timezone(datetime.timedelta(hours=8))
+
+
+class Moment(forms.DateTimeField):
+    """A day and time by the browser's picker, or typed as 2026-11-22 14:05; Beijing time."""
+
+    default_error_messages = {
+        **REQUIRED,
+        "invalid": gettext_lazy("没有这个时间,请按 2026-11-22 14:05 的样子填写。"),
+    }
+
+    def to_python(self, value: Any) -> datetime.datetime | None:
+        """The instant, or None where blank."""
+        if isinstance(value, str):
+            value = fold_width(value[:40]).strip().replace("/", "-")
+        return super().to_python(value)
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """What the page shows again."""
+        return shown_again(data)
+
+
+def now_here() -> datetime.datetime:
+    """The present minute, as a form's first value."""
+    return timezone.now().replace(second=0, microsecond=0)
+
+
+def offer(form: forms.Form, name: str, choices: Iterable[tuple[str, Any]]) -> None:
+    """Give one field of a form its choices, which depend on who asks."""
+    form.fields[name].choices = list(choices)  # type: ignore[attr-defined]
+
+
+class Yes(forms.BooleanField):
+    """A box that must be ticked."""
+
+    default_error_messages = _YES
+
+
+def lot_choices(lots: Iterable[Lot]) -> list[tuple[str, str]]:
+    """Lots for a select: product and code."""
+    return [(str(lot.uid), f"{lot.product_version.label} {lot.code}") for lot in lots]
+
+
+# --- Signals and assessments ----------------------------------------------------------------------------------------
+
+
+class SignalForm(forms.Form):
+    """A signal raised by a firm's or a regulator's own people."""
+
+    source = Pick(label=gettext_lazy("来源"))
+    lot = Text(
+        label=gettext_lazy("批号或追溯码"),
+        max_length=100,
+        required=False,
+        help_text=gettext_lazy("知道是哪一批就填,可以扫码或抄标签上的码。"),
+    )
+    text = Text(label=gettext_lazy("发现了什么"), max_length=2000, multiline=True)
+    received_at = Moment(label=gettext_lazy("什么时候知道的"), initial=now_here)
+    contact = Text(label=gettext_lazy("反映人联系方式"), max_length=200, required=False)
+    is_drill = forms.BooleanField(
+        label=gettext_lazy("这是演练"),
+        required=False,
+        help_text=gettext_lazy("演练用同样的步骤和真实的批次,不封存货物,不通知任何人,不对外公布。"),
+    )
+
+    def __init__(self, *args: Any, regulator: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        sources = [
+            (value, label)
+            for value, label in Signal.Source.choices
+            if value not in (Signal.Source.SCAN_REPORT, Signal.Source.DRILL)
+        ]
+        offer(self, "source", sources)
+        self.fields["source"].initial = Signal.Source.SAMPLING if regulator else Signal.Source.SELF_CHECK
+        if regulator:
+            del self.fields["is_drill"]
+
+
+class ReasonForm(forms.Form):
+    """A reason in words."""
+
+    reason = Text(label=gettext_lazy("理由"), max_length=500, multiline=True)
+
+
+class AssessmentForm(forms.Form):
+    """The assessment; with ``first`` also what opens the campaign."""
+
+    title = Text(
+        label=gettext_lazy("召回名称"),
+        max_length=120,
+        help_text=gettext_lazy("一看就懂的一句话,例如:示例核桃仁 2026年10月12日批次 黄曲霉毒素超标。扫码页会显示。"),
+    )
+    knew_at = Moment(
+        label=gettext_lazy("知悉时间"),
+        help_text=gettext_lazy("从这一刻起计算法定时限,登记后不能修改。"),
+    )
+    hazard = Pick(label=gettext_lazy("危害类别"), choices=Assessment.Hazard.choices)
+    severity = Pick(label=gettext_lazy("严重程度"), choices=Assessment.Severity.choices, widget=forms.RadioSelect)
+    probability = Pick(label=gettext_lazy("发生可能"), choices=Assessment.Probability.choices, widget=forms.RadioSelect)
+    population = Text(label=gettext_lazy("可能受影响的人群"), max_length=200, required=False)
+    verdict = Pick(label=gettext_lazy("结论"), choices=Assessment.Verdict.choices, widget=forms.RadioSelect)
+    level = Pick(label=gettext_lazy("建议召回级别"), required=False)
+    basis = Text(
+        label=gettext_lazy("依据"),
+        max_length=1000,
+        multiline=True,
+        help_text=gettext_lazy("检验报告编号、限量标准、事实经过。不要写个人姓名。"),
+    )
+    experts = Text(label=gettext_lazy("咨询意见"), max_length=500, multiline=True, required=False)
+
+    def __init__(self, *args: Any, track: str, first: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not first:
+            del self.fields["title"], self.fields["knew_at"]
+        if track == Product.Track.CONSUMER:
+            del self.fields["level"]
+        else:
+            offer(self, "level", [("", _("未定级")), *((str(value), label) for value, label in Level.choices())])
+
+    def finding(self) -> Finding:
+        """The assessment as the action takes it."""
+        data = self.cleaned_data
+        level = data.get("level") or ""
+        return Finding(
+            hazard=data["hazard"],
+            severity=data["severity"],
+            probability=data["probability"],
+            verdict=data["verdict"],
+            basis=data["basis"],
+            level=int(level) if level else None,
+            population=data["population"],
+            experts=data["experts"],
+        )
+
+
+# --- Steps of a campaign --------------------------------------------------------------------------------------------
+
+
+class StepForm(forms.Form):
+    """What a row of the transition table asks of the person who takes it; the fields follow from its guards."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, row: Transition, regime: Regime, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        guards = set(row.guards)
+        if Guard.SERVED_DOCUMENT in guards:
+            self.fields["document"] = Text(label=_("文书编号"), max_length=60)
+            self.fields["served_at"] = Moment(label=_("送达时间"), initial=now_here)
+        if row.action == "grant_extension":
+            self.fields["until"] = Day(label=_("延长到"))
+        if Guard.STOP_ORDER in guards:
+            self.fields["stop_order"] = Yes(
+                label=_("已决定停止生产、销售和使用范围内的产品"),
+                help_text=_("启动后,范围内批次的出库、使用和赋码一律被拒绝。"),
+            )
+        if Guard.CHANNEL in guards:
+            self.fields["channel"] = Text(
+                label=_("发布渠道"),
+                max_length=200,
+                initial=_("本系统召回公告页;%(place)s") % {"place": regime.publication.one_province}
+                if regime.publication
+                else "",
+                help_text=_("按销售范围选择,见适用规则。"),
+            )
+        if Guard.PLAN_COMPLETE in guards:
+            items = regime.plan_items
+            for item in items:
+                self.fields[f"plan_{item.key}"] = Text(label=str(item.label), max_length=2000, multiline=True)
+            if not items:
+                self.fields["plan_plan"] = Text(
+                    label=_("召回计划"),
+                    max_length=2000,
+                    multiline=True,
+                    help_text=_("适用规则对计划内容的规定尚未取得正式文本,请写明范围、措施、时限和负责人。"),
+                )
+        if Guard.SUMMARY_COMPLETE in guards:
+            self.fields["summary"] = Text(label=_("召回总结"), max_length=4000, multiline=True)
+            self.fields["explanation"] = Text(
+                label=_("差异说明"),
+                max_length=2000,
+                multiline=True,
+                required=False,
+                help_text=_("数量对不上的地方,逐条写明原因。"),
+            )
+        if row.action in ("finish_collecting", "finish_disposal", "close", "order", "start"):
+            self.fields["reason"] = Text(label=_("说明"), max_length=500, multiline=True, required=False)
+        elif Guard.REASON in guards:
+            self.fields["reason"] = Text(label=_("理由"), max_length=500, multiline=True)
+
+    def plan(self) -> dict[str, str]:
+        """The items of a plan by key."""
+        return {
+            name.removeprefix("plan_"): value for name, value in self.cleaned_data.items() if name.startswith("plan_")
+        }
+
+
+class ProposalForm(ReasonForm):
+    """Why a step is proposed."""
+
+
+class ProgressForm(forms.Form):
+    """A periodic report."""
+
+    text = Text(label=gettext_lazy("本期进展"), max_length=1000, multiline=True)
+
+
+class AnnouncementForm(forms.Form):
+    """The announcement's four groups (2015 Measures, article 16); the goods come from the scope."""
+
+    producer = Text(label=gettext_lazy("生产者名称"), max_length=120)
+    address = Text(label=gettext_lazy("住所"), max_length=200)
+    legal_representative = Text(label=gettext_lazy("法定代表人"), max_length=60)
+    person_in_charge = Text(label=gettext_lazy("具体负责人"), max_length=60)
+    phone = Text(label=gettext_lazy("联系电话"), max_length=40)
+    email = Text(label=gettext_lazy("电子邮箱"), max_length=254, required=False)
+    identify = Text(
+        label=gettext_lazy("怎样辨认"),
+        max_length=300,
+        multiline=True,
+        required=False,
+        help_text=gettext_lazy("批号印在包装的什么地方,怎样看。"),
+    )
+    reason = Text(label=gettext_lazy("召回原因"), max_length=500, multiline=True)
+    risk = Text(
+        label=gettext_lazy("可能的危害"),
+        max_length=500,
+        multiline=True,
+        help_text=gettext_lazy("写清楚会怎样,不要用“个别”“预防性”之类淡化的话。"),
+    )
+    begins_on = Day(label=gettext_lazy("召回开始日期"))
+    ends_on = Day(label=gettext_lazy("召回截止日期"), required=False)
+    area = Text(label=gettext_lazy("区域范围"), max_length=200)
+    duties = Text(label=gettext_lazy("经营者应当做什么"), max_length=500, multiline=True)
+    what_to_do = Text(label=gettext_lazy("消费者怎么办"), max_length=500, multiline=True)
+    compensation = Text(label=gettext_lazy("退货和赔偿"), max_length=500, multiline=True)
+
+
+# --- The scope ------------------------------------------------------------------------------------------------------
+
+
+class FreezeForm(forms.Form):
+    """Freezing what the preview shows."""
+
+    reason = Text(label=gettext_lazy("说明"), max_length=500, multiline=True, required=False)
+    left_out_reason = Text(label=gettext_lazy("为什么排除这些批次"), max_length=500, required=False)
+    evidence = Text(label=gettext_lazy("证据"), max_length=500, required=False)
+
+
+# --- Answers and goods ----------------------------------------------------------------------------------------------
+
+
+class LotGroup:
+    """The fields of one lot in a form of many lots, as a template lays them out."""
+
+    def __init__(self, lot: Lot, known: int, fields: dict[str, BoundField]) -> None:
+        self.lot = lot
+        self.known = known
+        self.fields = fields
+
+
+def unit_choices(lot: Lot) -> list[tuple[str, str]]:
+    """The units a lot may be counted in, packs first: a shop counts bottles, not litres."""
+    packs = lot.product_version.packs
+    names = [code for code, _factor in units_for(lot.product.base_unit, packs)]
+    first = [name for name in packs if name in names]
+    return [(name, unit_name(name)) for name in [*first, *(name for name in names if name not in first)]]
+
+
+class StockForm(forms.Form):
+    """Per lot: what is there, what of it is sealed, what was sold on, what cannot be accounted for."""
+
+    PARTS = ("on_hand", "sealed", "sold", "unknown")
+
+    def __init__(self, *args: Any, lots: Sequence[tuple[Lot, int]], with_name: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.asked = list(lots)
+        labels = {
+            "on_hand": _("现有"),
+            "sealed": _("其中已封存"),
+            "sold": _("已售出"),
+            "unknown": _("说不清去向"),
+        }
+        for number, (lot, _known) in enumerate(self.asked):
+            self.fields[f"unit_{number}"] = Pick(label=_("单位"), choices=unit_choices(lot))
+            for part in self.PARTS:
+                self.fields[f"{part}_{number}"] = Text(
+                    label=labels[part], max_length=30, initial="" if part == "on_hand" else "0", required=True
+                )
+                self.fields[f"{part}_{number}"].widget.attrs["inputmode"] = "decimal"
+        if with_name:
+            self.fields["name"] = Text(label=_("您的姓名"), max_length=60, autocomplete="name")
+        self.fields["remark"] = Text(label=_("说明"), max_length=500, multiline=True, required=False)
+
+    def groups(self) -> list[LotGroup]:
+        """The fields lot by lot."""
+        return [
+            LotGroup(lot, known, {part: self[f"{part}_{number}"] for part in (*self.PARTS, "unit")})
+            for number, (lot, known) in enumerate(self.asked)
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Every amount in millionths, each wrong one named at its field."""
+        data = super().clean() or {}
+        self.answers: list[LotAnswer] = []
+        for number, (lot, _known) in enumerate(self.asked):
+            unit = data.get(f"unit_{number}")
+            amounts: dict[str, int] = {}
+            for part in self.PARTS:
+                text = data.get(f"{part}_{number}")
+                if unit is None or text is None:
+                    continue
+                try:
+                    amounts[part] = parse_amount(
+                        text, unit, lot.product.base_unit, lot.product_version.packs, allow_zero=True
+                    ).micros
+                except Invalid as error:
+                    self.add_error(f"{part}_{number}", forms.ValidationError(error.message, code=error.code))
+            if len(amounts) == len(self.PARTS):
+                self.answers.append(LotAnswer(lot, **amounts))
+        return data
+
+
+class NameForm(forms.Form):
+    """The name of who acknowledges from a letter."""
+
+    name = Text(label=gettext_lazy("您的姓名"), max_length=60, autocomplete="name")
+
+
+class _GoodsForm(forms.Form):
+    """Amounts of lots; those left empty are not meant."""
+
+    def __init__(self, *args: Any, lots: Sequence[tuple[Lot, int]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.asked = list(lots)
+        for number, (lot, _known) in enumerate(self.asked):
+            self.fields[f"amount_{number}"] = Text(label=_("数量"), max_length=30, required=False)
+            self.fields[f"amount_{number}"].widget.attrs["inputmode"] = "decimal"
+            self.fields[f"unit_{number}"] = Pick(label=_("单位"), choices=unit_choices(lot))
+
+    def groups(self) -> list[LotGroup]:
+        """The fields lot by lot."""
+        return [
+            LotGroup(lot, known, {"amount": self[f"amount_{number}"], "unit": self[f"unit_{number}"]})
+            for number, (lot, known) in enumerate(self.asked)
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """The lines that were filled in."""
+        data = super().clean() or {}
+        self.lines: list[GoodsLine] = []
+        for number, (lot, _known) in enumerate(self.asked):
+            text, unit = data.get(f"amount_{number}"), data.get(f"unit_{number}")
+            if not text or unit is None:
+                continue
+            try:
+                amount = parse_amount(text, unit, lot.product.base_unit, lot.product_version.packs)
+            except Invalid as error:
+                self.add_error(f"amount_{number}", forms.ValidationError(error.message, code=error.code))
+            else:
+                self.lines.append(GoodsLine(lot, amount))
+        if not self.lines and not self.errors:
+            raise forms.ValidationError(_("请至少填写一个批次的数量。"), code="subjects_required")
+        return data
+
+
+class ReturnForm(_GoodsForm):
+    """Goods that came back from one holder."""
+
+    condition = Pick(label=gettext_lazy("状况"), choices=ReturnReceipt.Condition.choices)
+    place = Pick(label=gettext_lazy("存放地点"), required=False)
+    when = Moment(label=gettext_lazy("收到时间"), initial=now_here)
+    remark = Text(label=gettext_lazy("说明"), max_length=500, multiline=True, required=False)
+
+    def __init__(self, *args: Any, places: Sequence[Place], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer(self, "place", [("", _("不指明")), *((str(row.uid), row.label) for row in places)])
+
+
+class DisposalForm(_GoodsForm):
+    """Goods destroyed or made harmless."""
+
+    method = Pick(label=gettext_lazy("处理方式"), choices=Disposal.Method.choices, widget=forms.RadioSelect)
+    where = Text(label=gettext_lazy("处理地点"), max_length=120)
+    when = Moment(label=gettext_lazy("处理时间"), initial=now_here)
+    announced_at = Moment(
+        label=gettext_lazy("事先报告的时间"),
+        required=False,
+        help_text=gettext_lazy("食品安全法第六十三条:销毁前向县级市场监管部门报告时间和地点。"),
+    )
+    witness = Pick(label=gettext_lazy("见证单位"), required=False)
+    witness_name = Text(label=gettext_lazy("见证人"), max_length=60, required=False)
+    remark = Text(label=gettext_lazy("说明"), max_length=500, multiline=True, required=False)
+
+    def __init__(self, *args: Any, witnesses: Sequence[Organisation], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer(self, "witness", [("", _("没有单位见证")), *((str(row.uid), row.label) for row in witnesses)])

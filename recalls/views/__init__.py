@@ -1,0 +1,1 @@
+"""Pages of recalls: parse, get through access, call an action, show."""

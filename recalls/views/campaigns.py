@@ -1,0 +1,484 @@
+"""Campaigns: the list, the campaign's own page with its tasks, assessing again, reports, the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from recalls.access import campaign_for, campaigns_visible_to, require_side, roles_in, supervises_campaign
+from recalls.actions.assessment import reassess
+from recalls.actions.campaigns import STOPPABLE, report_progress, stop_sale
+from recalls.actions.moves import doers, proposal_of, second_person_words
+from recalls.actions.scopes import lots_of
+from recalls.figures import Amounts, CampaignFigures, figures
+from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
+from recalls.guards import drafted_notice, open_guards, red_lines, refusal
+from recalls.law import regime
+from recalls.models import Campaign, CampaignStep, ScopeVersion
+from recalls.queries import Coverage, campaign_rows, clocks_of, coverage
+from recalls.scope import latest_scope
+from recalls.sight import Sight
+from recalls.transitions import OPEN, TERMINAL, Doer, Status, Transition, transitions_from
+from recalls.views.doors import acting, page
+from recalls.views.steps import PROPOSABLE, STEPS
+from trace.access import audience
+from trace.actor import Actor
+from trace.forms.fields import attempt
+from trace.models import Product
+from trace.parts import Entry, Number, Row, Share, Task
+from trace.tables import csv_table
+from trace.units import decimal_text, format_amount, unit_name
+
+# --- The list -------------------------------------------------------------------------------------------------------
+
+
+@audience("signed_in")
+@require_safe
+def campaign_list(request: HttpRequest) -> HttpResponse:
+    """Campaigns the actor runs or supervises: open ones first by their next limit, with clocks and coverage."""
+    actor = acting(request)
+    which = request.GET.get("which", "open")
+    rows = campaigns_visible_to(actor)
+    if which == "closed":
+        rows = rows.filter(status__in=sorted(TERMINAL), is_drill=False)
+    elif which == "drills":
+        rows = rows.filter(is_drill=True)
+    else:
+        which = "open"
+        rows = rows.filter(status__in=sorted(OPEN), is_drill=False)
+    listed = Paginator(rows, 20).get_page(request.GET.get("page"))
+    tabs = [("open", _("进行中")), ("closed", _("已结束")), ("drills", _("演练"))]
+    return page(
+        request,
+        "recalls/campaign_list.html",
+        {
+            "rows": campaign_rows(list(listed.object_list)),
+            "page": listed,
+            "which": which,
+            "tabs": tabs,
+            "may_raise": actor.can("operator", "quality", "officer", "approver"),
+        },
+    )
+
+
+# --- One campaign ---------------------------------------------------------------------------------------------------
+
+
+@audience("signed_in")
+@require_safe
+def campaign(request: HttpRequest, uid: str) -> HttpResponse:
+    """The campaign as a task list: where it stands, what limits run, what to do next, how far the notices are."""
+    actor = acting(request)
+    found = campaign_for(actor, uid)
+    scope = latest_scope(found)
+    one = Campaign.objects.filter(pk=found.pk)
+    reached = coverage(one).get(found.pk, Coverage())
+    numbers = figures(found, scope) if scope is not None and (found.has_started or found.is_drill) else None
+    rule_book = regime(found.regime)
+    full = supervises_campaign(actor, found) or found.organisation_id == actor.owner.pk
+    return page(
+        request,
+        "recalls/campaign.html",
+        {
+            "campaign": found,
+            "full": full,
+            "facts": _facts(found),
+            "regime": rule_book,
+            "gaps": [gap for gap in rule_book.gaps if gap.key in ("complete", "contents", "transition")],
+            "clocks": clocks_of(one).get(found.pk, []),
+            "buttons": _buttons(actor, found),
+            "tasks": _tasks(found, scope, reached) if full else [],
+            "reached": reached,
+            "coverage": _coverage_shares(reached),
+            "amounts": _amount_shares(numbers) if numbers and full else [],
+            "numbers": _numbers(numbers) if numbers and full else [],
+            "entries": _history(found.steps.select_related("by", "by_organisation")) if full else [],
+            "red_lines": [_red_line_words(key) for key in red_lines(found)] if found.has_started and full else [],
+            "scope": scope,
+            "stoppable": found.status in STOPPABLE and not found.is_drill and bool(roles_in(actor, found)),
+        },
+    )
+
+
+def _red_line_words(key: str) -> str:
+    """A red line in words."""
+    return {
+        "resold": _("召回启动后仍有范围内批次的出库、使用或销售记录,冲突尚未答复"),
+        "not_handled": _("有收回的货物既没有处理,也不在库"),
+    }[key]
+
+
+def _facts(found: Campaign) -> list[Row]:
+    """Who, since when, by which rule."""
+    rule_book = regime(found.regime)
+    law = str(rule_book.label)
+    if not rule_book.verified:
+        law = _("%(law)s(条文未经核实)") % {"law": law}
+    return [
+        Row(_("召回单位"), found.organisation.label),
+        Row(_("主管部门"), found.authority.label if found.authority else _("本系统内没有对应的监管部门")),
+        Row(_("方式"), found.get_form_display()),
+        Row(_("类型"), found.get_kind_display()),
+        Row(_("适用规则"), law),
+    ]
+
+
+@dataclass(frozen=True)
+class Button:
+    """One step that can be taken from here, why not yet, and the proposal that waits for it."""
+
+    row: Transition
+    url: str
+    why_not: str
+    proposal: CampaignStep | None
+    proposes: bool = False
+
+
+def _buttons(actor: Actor, found: Campaign) -> list[Button]:
+    """The rows of the table from here that this actor's roles allow, each with what is missing."""
+    roles = roles_in(actor, found)
+    buttons: list[Button] = []
+    for row in transitions_from(found.status, roles=roles, is_drill=found.is_drill):
+        proposal = proposal_of(found, row.action) if Doer.PROPOSED in row.other_than else None
+        missing = [refusal(guard).message for guard in open_guards(found, row.guards) if row.action in STEPS]
+        why_not = " ".join(missing)
+        if not why_not and row.other_than and actor.user is not None:
+            fact = row.second_person_missing(actor.user.pk, doers(found, row.action))
+            why_not = second_person_words(fact) if fact is not None else ""
+        if row.action in STEPS:
+            url = reverse("recalls:campaign_step", args=[found.uid, row.action])
+        else:
+            url = reverse("recalls:campaign_scope", args=[found.uid])
+        if row.action in PROPOSABLE and Doer.PROPOSED in row.other_than and proposal is None:
+            url = reverse("recalls:campaign_propose", args=[found.uid, row.action])
+            buttons.append(Button(row, url, "", None, proposes=True))
+            continue
+        buttons.append(Button(row, url, why_not, proposal))
+    return buttons
+
+
+def _state(done: bool, begun: bool = False) -> str:
+    return "done" if done else "open" if begun else "todo"
+
+
+def _tasks(found: Campaign, scope: ScopeVersion | None, reached: Coverage) -> list[Task]:
+    """The way from the assessment to the end, with what is done."""
+    uid = found.uid
+    published = found.announced_at is not None
+    draft = drafted_notice(found)
+    after = [Status.DISPOSING, Status.AWAITING_SUMMARY, Status.SUMMARISED, Status.EVALUATING, Status.CLOSED]
+    returned = found.returns.exists()
+    disposed = found.disposals.exists()
+
+    def link(name: str) -> str:
+        return reverse(f"recalls:{name}", args=[uid])
+
+    words = {
+        "scope": _("%(lots)s 个批次,%(holders)s 个单位") % {"lots": scope.lot_count, "holders": scope.holder_count}
+        if scope
+        else "",
+        "notices": _("%(ack)s/%(all)s 已确认,%(answered)s/%(all)s 已反馈")
+        % {"ack": reached.acknowledged, "answered": reached.answered, "all": reached.holders},
+    }
+    tasks = [
+        Task(_("风险评估"), _state(True), link("campaign_assess")),
+        Task(_("召回范围"), _state(scope is not None), link("campaign_scope"), hint=words["scope"]),
+        Task(_("决定(第二人)"), _state(found.decided_at is not None)),
+        Task(_("启动:封存批次、通知各单位"), _state(found.has_started)),
+    ]
+    if not found.is_drill:
+        tasks += [
+            Task(
+                _("召回公告:起草"),
+                _state(published or draft is not None),
+                link("campaign_notice") if scope else "",
+                hint=_("第 %(number)s 版待发布") % {"number": draft.number} if draft else "",
+            ),
+            Task(_("召回公告:发布(第二人)"), _state(published)),
+        ]
+    tasks += [
+        Task(
+            _("通知与反馈"),
+            _state(reached.holders > 0 and reached.answered >= reached.holders, found.has_started),
+            link("campaign_notices") if found.has_started else "",
+            hint=words["notices"] if found.has_started else "",
+        ),
+        Task(
+            _("收回入库"),
+            _state(found.status in after, returned),
+            link("campaign_notices") if found.has_started and found.is_open and not found.is_drill else "",
+        ),
+        Task(
+            _("处理(销毁)"),
+            _state(found.status in after[1:], disposed),
+            link("campaign_disposal") if found.has_started and found.is_open and not found.is_drill else "",
+        ),
+        Task(_("总结"), _state(found.status in after[2:]), link("campaign_figures") if found.has_started else ""),
+        Task(_("结案(第二人)"), _state(found.status == Status.CLOSED)),
+    ]
+    return tasks
+
+
+def _coverage_shares(reached: Coverage) -> list[Share]:
+    """Holders: counted, acknowledged only, told only, not told."""
+    acknowledged_only = reached.acknowledged - reached.answered
+    told_only = reached.sent - reached.acknowledged
+    return [
+        Share(_("已反馈库存"), reached.answered, "good"),
+        Share(_("仅确认收到"), max(acknowledged_only, 0), "info"),
+        Share(_("已发未答复"), max(told_only, 0), "attention"),
+        Share(_("尚未送出"), max(reached.holders - reached.sent, 0), "mute"),
+    ]
+
+
+def _amount_shares(numbers: CampaignFigures) -> list[tuple[str, list[Share]]]:
+    """Per unit: what became of what was made and not turned into other lots."""
+    found: list[tuple[str, list[Share]]] = []
+    for unit, sums in numbers.totals.items():
+        parts = [
+            (_("已销毁处理"), sums.destroyed, "good"),
+            (_("封存在库"), sums.on_hand, "hold"),
+            (_("已售出未收回"), sums.sold, "attention"),
+            (_("去向不明"), sums.unknown, "mute"),
+        ]
+        found.append((unit_name(unit), [Share(label, n, tone, format_amount(n, unit)) for label, n, tone in parts]))
+    return found
+
+
+def number_labels() -> list[tuple[str, str]]:
+    """The columns of the numbers, in the reader's language."""
+    return [
+        ("made", _("生产")),
+        ("shipped", _("发出")),
+        ("recovered", _("收回")),
+        ("destroyed", _("销毁处理")),
+        ("on_hand", _("封存在库")),
+        ("sold", _("已售出未收回")),
+        ("unknown", _("去向不明")),
+    ]
+
+
+def _numbers(numbers: CampaignFigures) -> list[tuple[str, list[Number]]]:
+    """The closing numbers per unit as tiles."""
+    return [
+        (
+            unit_name(unit),
+            [
+                Number(
+                    label,
+                    format_amount(getattr(sums, key), unit),
+                    tone="attention" if key == "unknown" and sums.unknown else "",
+                )
+                for key, label in number_labels()
+            ],
+        )
+        for unit, sums in numbers.totals.items()
+    ]
+
+
+def step_words(step: CampaignStep) -> str:
+    """What a step was, in words of the table."""
+    beside = {
+        "assess": _("风险评估"),
+        "scope": _("划定召回范围"),
+        "propose": _("提出"),
+        "draft_notice": _("起草公告"),
+        "report_progress": _("报告进展"),
+        "stop_sale": _("先行停止销售"),
+    }
+    labels = {row.action: str(row.label) for status in Status for row in transitions_from(status)}
+    words = beside.get(step.action) or labels.get(step.action, step.action)
+    if step.about:
+        words = f"{words}:{labels.get(step.about, step.about)}"
+    return words
+
+
+def _history(steps: Iterable[CampaignStep]) -> list[Entry]:
+    """Every step, the newest first."""
+    return [
+        Entry(
+            at=step.at,
+            title=step_words(step),
+            text=" ".join(
+                part
+                for part in (step.reason, _("文书 %(no)s") % {"no": step.document} if step.document else "")
+                if part
+            ),
+            who=" · ".join(
+                part for part in (step.by.display_name if step.by else "", step.by_organisation.label) if part
+            ),
+            source="regulator" if step.by_organisation.kind == "regulator" else "self_declared",
+        )
+        for step in sorted(steps, key=lambda row: -row.pk)
+    ]
+
+
+# --- Beside the table -----------------------------------------------------------------------------------------------
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_assess(request: HttpRequest, uid: str) -> HttpResponse:
+    """The assessments so far; another one while nothing is decided."""
+    actor = acting(request)
+    found = campaign_for(actor, uid)
+    last = found.assessments.order_by("-id").first()
+    initial = (
+        {
+            "hazard": last.hazard,
+            "severity": last.severity,
+            "probability": last.probability,
+            "population": last.population,
+            "verdict": last.verdict,
+            "level": str(last.level or ""),
+        }
+        if last
+        else {}
+    )
+    editable = found.status == Status.ASSESSING and bool(roles_in(actor, found))
+    form = AssessmentForm(request.POST or None, initial=initial, track=found.track, first=False)
+    if request.method == "POST" and form.is_valid():
+        row = attempt(
+            form,
+            lambda: reassess(by=actor, campaign=found, finding=form.finding()),
+            {"level_required": "level"},
+        )
+        if row is not None:
+            messages.success(request, _("评估已登记。"))
+            return redirect("recalls:campaign", found.uid)
+    return page(
+        request,
+        "recalls/assessment.html",
+        {
+            "form": form if editable else None,
+            "campaign": found,
+            "assessments": found.assessments.select_related("by", "by_organisation").order_by("-id"),
+            "consumer": found.track == Product.Track.CONSUMER,
+            "back": reverse("recalls:campaign", args=[found.uid]),
+        },
+        bad=form.is_bound,
+    )
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_stop(request: HttpRequest, uid: str) -> HttpResponse:
+    """Stop the sale of the scope's lots (or of the signal's) at once; one person."""
+    actor = acting(request)
+    found = campaign_for(actor, uid)
+    require_side(actor, found)
+    scope = latest_scope(found)
+    lots = lots_of(scope) if scope else [one.lot for one in found.signals.select_related("lot") if one.lot]
+    form = ReasonForm(request.POST or None, initial={"reason": found.title})
+    if request.method == "POST" and form.is_valid():
+        hold = attempt(
+            form,
+            lambda: stop_sale(by=actor, lots=lots, reason=form.cleaned_data["reason"], campaign=found),
+        )
+        if hold is not None:
+            messages.success(request, _("已停止销售 %(count)s 个批次。") % {"count": len(lots)})
+            return redirect("recalls:campaign", found.uid)
+    return page(
+        request, "recalls/campaign_stop.html", {"campaign": found, "lots": lots, "form": form}, bad=form.is_bound
+    )
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
+    """The numbers per lot and in sum, what does not add up, the reports filed; file a progress report."""
+    actor = acting(request)
+    found = campaign_for(actor, uid)
+    require_side(actor, found)
+    form = ProgressForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        kept = attempt(form, lambda: report_progress(by=actor, campaign=found, text=form.cleaned_data["text"]))
+        if kept is not None:
+            messages.success(request, _("进展报告已报送,数字已存档。"))
+            return redirect("recalls:campaign_figures", found.uid)
+    numbers = figures(found)
+    sight = Sight(actor, found)
+    opened = sight.open_lots([one.lot.pk for one in numbers.lots])
+    lines = [
+        (
+            sight.lot(one.lot, one.lot.pk in opened),
+            [format_amount(_value(one.amounts, key), one.unit) for key, _label in number_labels()]
+            if one.lot.pk in opened
+            else [],
+            bool(one.amounts.excess),
+        )
+        for one in numbers.lots[:500]
+    ]
+    return page(
+        request,
+        "recalls/campaign_figures.html",
+        {
+            "campaign": found,
+            "numbers": _numbers(numbers),
+            "shares": _amount_shares(numbers),
+            "labels": [label for _key, label in number_labels()],
+            "lines": lines,
+            "more": max(len(numbers.lots) - 500, 0),
+            "inconsistent": [one for one in numbers.inconsistent if one.lot.pk in opened],
+            "form": form if found.has_started and found.is_open else None,
+            "kept": found.figures.order_by("-id")[:20],
+        },
+        bad=form.is_bound,
+    )
+
+
+def _value(amounts: Amounts, key: str) -> int:
+    value: int = getattr(amounts, key)
+    return value
+
+
+@audience("signed_in")
+@require_safe
+def campaign_figures_csv(request: HttpRequest, uid: str) -> HttpResponse:
+    """The numbers per lot as a table; lots that may not be shown stand by kind only, without amounts."""
+    actor = acting(request)
+    found = campaign_for(actor, uid)
+    require_side(actor, found)
+    numbers = figures(found)
+    sight = Sight(actor, found)
+    opened = sight.open_lots([one.lot.pk for one in numbers.lots])
+    keys = number_labels()
+    rows = []
+    for one in numbers.lots:
+        seen = sight.lot(one.lot, one.lot.pk in opened)
+        values = [decimal_text(_value(one.amounts, key)) for key, _label in keys] if seen.lot else [""] * len(keys)
+        rows.append([seen.product, seen.code, unit_name(one.unit), *values])
+    data = csv_table([_("产品"), _("批号"), _("单位"), *(label for _key, label in keys)], rows)
+    return csv_answer(data, f"recall-{found.uid.hex[:8]}-figures.csv")
+
+
+def csv_answer(data: bytes, name: str) -> HttpResponse:
+    """A table to be saved under this name."""
+    return HttpResponse(
+        data,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@audience("signed_in")
+@require_safe
+def campaign_plan(request: HttpRequest, uid: str) -> HttpResponse:
+    """The plans filed, the newest first, item by item."""
+    actor = acting(request)
+    found = campaign_for(actor, uid)
+    require_side(actor, found)
+    labels = {item.key: str(item.label) for item in regime(found.regime).plan_items}
+    plans = [
+        (plan, [Row(labels.get(key, key), value) for key, value in plan.items.items()])
+        for plan in found.plans.select_related("by", "by_organisation").order_by("-number")
+    ]
+    return page(request, "recalls/campaign_plan.html", {"campaign": found, "plans": plans})

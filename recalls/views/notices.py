@@ -1,0 +1,447 @@
+"""Notices: the issuer's list, the letter, the holder's inbox and answer, the page without account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from recalls.access import (
+    campaign_for,
+    campaign_notice_for,
+    campaign_notices,
+    letter_for,
+    notice_by_link,
+    notices_received_by,
+    received_notice_for,
+    require_side,
+)
+from recalls.actions.answers import (
+    acknowledge,
+    acknowledge_by_link,
+    answer_stock,
+    answer_stock_by_link,
+    latest_answers,
+    names_given,
+)
+from recalls.actions.notices import mark_posted, note_trouble, sides_of
+from recalls.forms import NameForm, ReasonForm, StockForm
+from recalls.letters import letter_lots, link_url, qr_svg
+from recalls.models import Campaign, Notice, OutboxMessage
+from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
+from recalls.queries import Coverage, coverage, latest_publication
+from recalls.sight import Sight
+from recalls.views.doors import acting, page
+from trace.access import audience
+from trace.actor import Actor
+from trace.errors import NotAllowed, NotFound
+from trace.forms.fields import attempt
+from trace.models import Lot
+from trace.parts import Entry
+from trace.units import decimal_text
+
+TONES = {
+    NoticeStatus.CREATED: "mute",
+    NoticeStatus.SENT: "info",
+    NoticeStatus.DELIVERED: "info",
+    NoticeStatus.SEEN: "info",
+    NoticeStatus.ACKNOWLEDGED: "info",
+    NoticeStatus.STOCK_ANSWERED: "good",
+    NoticeStatus.RETURNED: "good",
+    NoticeStatus.DISPOSED_ON_SITE: "good",
+    NoticeStatus.SETTLED: "good",
+    NoticeStatus.REFUSED: "attention",
+    NoticeStatus.UNREACHABLE: "attention",
+    NoticeStatus.ESCALATED: "attention",
+    NoticeStatus.WITHDRAWN: "mute",
+}
+
+
+def tone(notice: Notice) -> str:
+    """The badge's tone of a notice's status."""
+    return TONES[NoticeStatus(notice.status)]
+
+
+# --- The issuer's side ----------------------------------------------------------------------------------------------
+
+
+@audience("signed_in")
+@require_safe
+def campaign_notice_list(request: HttpRequest, uid: str) -> HttpResponse:
+    """Every notice of a campaign with its status; who is silent first where asked."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    which = request.GET.get("which", "all")
+    rows = campaign_notices(actor, campaign).select_related("organisation__division", "carrier")
+    if which == "silent":
+        rows = rows.filter(acknowledged_at=None).exclude(status=NoticeStatus.WITHDRAWN)
+    elif which == "uncounted":
+        rows = rows.filter(answered_at=None).exclude(status=NoticeStatus.WITHDRAWN)
+    elif which == "escalated":
+        rows = rows.exclude(escalation="")
+    listed = Paginator(rows.order_by("id"), 50).get_page(request.GET.get("page"))
+    sight = Sight(actor, campaign)
+    letters = set(
+        OutboxMessage.objects.filter(
+            notice__in=[row.pk for row in listed.object_list],
+            channel=OutboxMessage.Channel.LETTER,
+            sent_at=None,
+            failed_at=None,
+        ).values_list("notice", flat=True)
+    )
+    lines = [
+        {
+            "notice": row,
+            "holder": sight.holder(row.organisation),
+            "tone": tone(row),
+            "letter": row.pk in letters,
+        }
+        for row in listed.object_list
+    ]
+    tabs = [
+        ("all", _("全部")),
+        ("silent", _("未确认")),
+        ("uncounted", _("未反馈库存")),
+        ("escalated", _("已催办或升级")),
+    ]
+    return page(
+        request,
+        "recalls/campaign_notices.html",
+        {
+            "campaign": campaign,
+            "lines": lines,
+            "page": listed,
+            "which": which,
+            "tabs": tabs,
+            "reached": coverage(Campaign.objects.filter(pk=campaign.pk)).get(campaign.pk, Coverage()),
+        },
+    )
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpResponse:
+    """One notice for the issuer or the regulator: its steps, answers, messages; write down a telephone answer or
+    trouble.
+    """
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    found = campaign_notice_for(actor, campaign, notice)
+    sides = sides_of(actor, found)
+    form = ReasonForm(request.POST or None)
+    action = request.POST.get("action", "")
+    if request.method == "POST" and form.is_valid() and action in _TROUBLES:
+        done = attempt(
+            form, lambda: note_trouble(by=actor, notice=found, action=action, reason=form.cleaned_data["reason"])
+        )
+        if done is not None:
+            messages.success(request, _("已登记。"))
+            return redirect("recalls:campaign_notice_page", campaign.uid, found.uid)
+    troubles = [
+        (row.action, row.label)
+        for row in NOTICE_MOVES
+        if row.source == found.status and row.action in _TROUBLES and not row.sides.isdisjoint(sides)
+    ]
+    sight = Sight(actor, campaign)
+    seen = sight.holder(found.organisation)
+    return page(
+        request,
+        "recalls/campaign_notice.html",
+        {
+            "campaign": campaign,
+            "notice": found,
+            "tone": tone(found),
+            "holder": seen,
+            "named": seen.organisation is not None,
+            "lots": _lot_lines(found) if seen.organisation is not None else [],
+            "answers": _answer_lines(found) if seen.organisation is not None else [],
+            "entries": _entries(found),
+            "messages_sent": found.messages.all(),
+            "form": form if troubles else None,
+            "troubles": troubles,
+            "may_answer": Side.ISSUER in sides and seen.organisation is not None and found.is_open,
+            "may_return": campaign.organisation_id == actor.owner.pk and campaign.has_started and campaign.is_open,
+        },
+        bad=form.is_bound,
+    )
+
+
+_TROUBLES = frozenset({"refuse", "give_up", "escalate", "settle"})
+
+
+def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
+    """Lots asked about with what is on record."""
+    rows = notice.lots.select_related("lot__product_version", "lot__product").order_by("id")
+    return [
+        {"lot": row.lot, "unit": row.lot.product.base_unit, "known": row.on_hand_micros + row.unconfirmed_micros}
+        for row in rows
+    ]
+
+
+def _answer_lines(notice: Notice) -> list[dict[str, Any]]:
+    """The last answer per lot."""
+    rows = notice.stock.select_related("lot__product", "lot__product_version").order_by("at", "id")
+    latest = {row.lot_id: row for row in rows}
+    return [{"answer": row, "lot": row.lot, "unit": row.lot.product.base_unit} for row in latest.values()]
+
+
+def _entries(notice: Notice) -> list[Entry]:
+    """What happened to a notice, the newest first."""
+    words = {row.action: str(row.label) for row in NOTICE_MOVES}
+    words |= {
+        "resend": _("再次发送"),
+        "telephone": _("列入电话催办"),
+        "post": _("信函已寄出"),
+        "mail_refused": _("邮件地址被拒收"),
+        "mail_notice": _("邮件已发出"),
+        "mail_reminder": _("催办邮件已发出"),
+        "mail_change": _("范围变更邮件已发出"),
+        "mail_end": _("结束通知邮件已发出"),
+    }
+    return [
+        Entry(
+            at=step.at,
+            title=words.get(step.action, step.action),
+            text=step.reason,
+            who=" · ".join(
+                part
+                for part in (
+                    step.by.display_name if step.by else "",
+                    _("系统")
+                    if step.side == Side.SYSTEM
+                    else step.by_organisation.label
+                    if step.by_organisation
+                    else "",
+                )
+                if part
+            ),
+        )
+        for step in notice.steps.select_related("by", "by_organisation").order_by("-id")
+    ]
+
+
+def _notice_to_hand_on(actor: Actor, uid: str) -> Notice:
+    """A notice whose letter this actor may print: as issuer, as supervisor, or because it knows the outsider."""
+    found = letter_for(actor, uid)
+    if Side.ISSUER not in sides_of(actor, found):
+        raise NotFound(_("没有找到,或者您无权查看。"))
+    if not Sight(actor, found.campaign).knows(found.organisation_id):
+        raise NotAllowed(_("这家单位不是您的直接客户,信函由其供货单位或监管部门转交。"), code="not_your_customer")
+    return found
+
+
+@audience("signed_in")
+@require_safe
+def letter_print(request: HttpRequest, uid: str) -> HttpResponse:
+    """The letter to print: what, why, what to do, and a QR by which its holder answers without an account."""
+    actor = acting(request)
+    found = _notice_to_hand_on(actor, uid)
+    return page(
+        request,
+        "recalls/letter_print.html",
+        {
+            "notice": found,
+            "campaign": found.campaign,
+            "lots": letter_lots(found),
+            "url": link_url(found),
+            "qr": qr_svg(link_url(found)),
+            "public": latest_publication([found.campaign]).get(found.campaign.pk),
+        },
+    )
+
+
+@audience("signed_in")
+@require_POST
+def letter_posted(request: HttpRequest, uid: str) -> HttpResponse:
+    """The letter was posted or handed over."""
+    actor = acting(request)
+    found = _notice_to_hand_on(actor, uid)
+    mark_posted(by=actor, notice=found)
+    messages.success(request, _("已登记信函寄出。"))
+    if found.carrier_id == actor.owner.pk:
+        return redirect("recalls:notice", found.uid)
+    return redirect("recalls:campaign_notice_page", found.campaign.uid, found.uid)
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_notice_answer(request: HttpRequest, uid: str, notice: str) -> HttpResponse:
+    """Write down what a holder said over the telephone."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    require_side(actor, campaign)
+    found = campaign_notice_for(actor, campaign, notice)
+    if not Sight(actor, campaign).knows(found.organisation_id):
+        raise NotFound(_("没有找到,或者您无权查看。"))
+    return _answer_page(
+        request, actor, found, "recalls:campaign_notice_page", (campaign.uid, found.uid), telephone=True
+    )
+
+
+# --- The holder's side ----------------------------------------------------------------------------------------------
+
+
+@audience("signed_in")
+@require_safe
+def notice_list(request: HttpRequest) -> HttpResponse:
+    """The inbox: notices to answer first, then those to hand on, then what is done."""
+    actor = acting(request)
+    rows = notices_received_by(actor)
+    which = request.GET.get("which", "open")
+    if which == "done":
+        rows = rows.filter(answered_at__isnull=False)
+    else:
+        which = "open"
+        rows = rows.filter(answered_at=None).exclude(status=NoticeStatus.WITHDRAWN)
+    listed = Paginator(rows.order_by("-id"), 30).get_page(request.GET.get("page"))
+    lines = [
+        {"notice": row, "tone": tone(row), "hand_on": row.carrier_id == actor.owner.pk} for row in listed.object_list
+    ]
+    return page(
+        request,
+        "recalls/notice_list.html",
+        {"lines": lines, "page": listed, "which": which, "tabs": [("open", _("待答复")), ("done", _("已答复"))]},
+    )
+
+
+@audience("signed_in")
+@require_safe
+def notice(request: HttpRequest, uid: str) -> HttpResponse:
+    """One notice as its holder reads it: what it is, which lots, what to do now, how to answer."""
+    actor = acting(request)
+    found = received_notice_for(actor, uid)
+    return page(request, "recalls/notice.html", _notice_context(actor, found))
+
+
+def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
+    publication = latest_publication([found.campaign]).get(found.campaign.pk)
+    return {
+        "notice": found,
+        "campaign": found.campaign,
+        "tone": tone(found),
+        "lots": _lot_lines(found),
+        "answers": _answer_lines(found),
+        "public": publication.notice if publication else None,
+        "hand_on": actor is not None and found.carrier_id == actor.owner.pk,
+        "may_acknowledge": notice_move(found.status, "acknowledge", Side.RECIPIENT) is not None,
+    }
+
+
+@audience("signed_in")
+@require_POST
+def notice_acknowledge(request: HttpRequest, uid: str) -> HttpResponse:
+    """Confirm by account that one knows and will act. Twice is harmless."""
+    actor = acting(request)
+    found = received_notice_for(actor, uid)
+    acknowledge(by=actor, notice=found)
+    messages.success(request, _("已确认收到。请接着填写库存。"))
+    return redirect("recalls:notice_answer", found.uid)
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def notice_answer(request: HttpRequest, uid: str) -> HttpResponse:
+    """Say what one has, lot by lot."""
+    actor = acting(request)
+    found = received_notice_for(actor, uid)
+    return _answer_page(
+        request, actor, found, "recalls:notice", (found.uid,), telephone=found.carrier_id == actor.owner.pk
+    )
+
+
+def _answer_page(
+    request: HttpRequest, actor: Actor, found: Notice, back: str, args: tuple[Any, ...], *, telephone: bool
+) -> HttpResponse:
+    """The stock form for who signed in."""
+    lots = _asked(found)
+    form = StockForm(request.POST or None, lots=lots, initial=_given_before(found, lots))
+    if request.method == "POST" and form.is_valid():
+        row = attempt(
+            form,
+            lambda: answer_stock(by=actor, notice=found, lots=form.answers, remark=form.cleaned_data["remark"]),
+        )
+        if row is not None:
+            messages.success(request, _("库存已反馈。谢谢配合。"))
+            return redirect(back, *args)
+    return page(
+        request,
+        "recalls/notice_answer.html",
+        {"notice": found, "campaign": found.campaign, "form": form, "telephone": telephone, "back": back, "args": args},
+        bad=form.is_bound,
+    )
+
+
+def _asked(found: Notice) -> list[tuple[Lot, int]]:
+    """Lots with what the recipient should have by record."""
+    rows = found.lots.select_related("lot__product", "lot__product_version").order_by("id")
+    return [(row.lot, row.on_hand_micros + row.unconfirmed_micros) for row in rows]
+
+
+def _given_before(found: Notice, lots: list[tuple[Lot, int]]) -> dict[str, str]:
+    """The last answer, in base units, to be corrected."""
+    latest = latest_answers(found)
+    initial: dict[str, str] = {}
+    for number, (lot, _known) in enumerate(lots):
+        row = latest.get(lot.pk)
+        if row is None:
+            continue
+        initial |= {
+            f"unit_{number}": lot.product.base_unit,
+            f"on_hand_{number}": decimal_text(row.on_hand_micros),
+            f"sealed_{number}": decimal_text(row.sealed_micros),
+            f"sold_{number}": decimal_text(row.sold_micros),
+            f"unknown_{number}": decimal_text(row.unknown_micros),
+        }
+    return initial
+
+
+@audience("public")
+@require_http_methods(["GET", "HEAD", "POST"])
+def letter(request: HttpRequest, token: str) -> HttpResponse:
+    """The page of the letter's QR: no account, no cookie but the form's. GET shows; POST acknowledges.
+
+    The names given so far are shown: a forwarded letter is seen to be one.
+    """
+    found = notice_by_link(token)
+    form = NameForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        row = attempt(form, lambda: acknowledge_by_link(token=token, name=form.cleaned_data["name"]))
+        if row is not None:
+            messages.success(request, _("已确认收到。请接着填写库存。"))
+            return redirect("recalls:letter_answer", token)
+    context = _notice_context(None, found)
+    context |= {"form": form, "token": token, "names": names_given(found)}
+    return page(request, "recalls/letter.html", context, bad=form.is_bound)
+
+
+@audience("public")
+@require_http_methods(["GET", "HEAD", "POST"])
+def letter_answer(request: HttpRequest, token: str) -> HttpResponse:
+    """The stock answer from the letter, without an account."""
+    found = notice_by_link(token)
+    lots = _asked(found)
+    form = StockForm(request.POST or None, lots=lots, initial=_given_before(found, lots), with_name=True)
+    if request.method == "POST" and form.is_valid():
+        row = attempt(
+            form,
+            lambda: answer_stock_by_link(
+                token=token,
+                name=form.cleaned_data["name"],
+                lots=form.answers,
+                remark=form.cleaned_data["remark"],
+            ),
+        )
+        if row is not None:
+            messages.success(request, _("库存已反馈。谢谢配合。"))
+            return redirect("recalls:letter", token)
+    return page(
+        request,
+        "recalls/letter_answer.html",
+        {"notice": found, "campaign": found.campaign, "form": form, "token": token},
+        bad=form.is_bound,
+    )

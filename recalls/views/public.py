@@ -1,0 +1,244 @@
+"""What the public reads: the list, one recall as text, the feed. Drills and drafts never get here."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any
+
+from django.conf import settings
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.feedgenerator import Atom1Feed
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from recalls.access import campaign_for, require_side
+from recalls.actions.announcements import Announcement, draft_notice, goods_of, people_of
+from recalls.forms import AnnouncementForm
+from recalls.guards import drafted_notice
+from recalls.models import Campaign, Publication, PublicNotice
+from recalls.queries import latest_publication, published
+from recalls.scope import latest_scope
+from recalls.transitions import Status
+from recalls.views.doors import acting, page
+from trace.access import audience
+from trace.errors import NotFound
+from trace.forms.fields import attempt
+from trace.parts import Row
+
+_FEED_ITEMS = 50
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _latest(limit: int | None = None) -> list[Publication]:
+    """The publication in force of every announced campaign, the newest announcement first."""
+    found: dict[int, Publication] = {}
+    for publication in published():
+        found.setdefault(publication.notice.campaign_id, publication)
+        if limit is not None and len(found) >= limit:
+            break
+    return list(found.values())
+
+
+@audience("public")
+@require_safe
+def public_list(request: HttpRequest) -> HttpResponse:
+    """Announced recalls, newest first, searchable by product, lot, firm or number."""
+    words = request.GET.get("q", "").strip()[:60]
+    rows = _latest()
+    if words:
+        rows = [row for row in rows if _matches(row, words)]
+    listed = Paginator(rows, 20).get_page(request.GET.get("page"))
+    return page(request, "recalls/public_list.html", {"page": listed, "q": words})
+
+
+def _matches(publication: Publication, words: str) -> bool:
+    """Whether number, title, firm, product or a lot code contains the words."""
+    notice = publication.notice
+    texts = [notice.campaign.number or "", notice.campaign.title, notice.producer]
+    for goods in notice.goods:
+        texts += [goods["name"], goods.get("name_en", ""), goods.get("gtin", "")]
+        texts += [lot["code"] for lot in goods["lots"]]
+    return any(words.lower() in text.lower() for text in texts)
+
+
+@audience("public")
+@require_safe
+def public_recall(request: HttpRequest, ref: str) -> HttpResponseBase:
+    """One announced recall with all of article 16, and every earlier version of its announcement."""
+    campaign = _public_campaign(ref)
+    if str(campaign.uid) != ref:
+        return redirect("recalls:public_recall", campaign.uid)
+    publications = list(
+        Publication.objects.filter(notice__campaign=campaign)
+        .select_related("notice__people", "notice__scope", "by_organisation")
+        .order_by("-at", "-id")
+    )
+    current = publications[0]
+    return page(
+        request,
+        "recalls/public_recall.html",
+        {
+            "campaign": campaign,
+            "publication": current,
+            "notice": current.notice,
+            "rows": article_16(current.notice),
+            "earlier": publications[1:],
+            "ended": campaign.status == Status.CLOSED,
+        },
+    )
+
+
+def _public_campaign(ref: str) -> Campaign:
+    """An announced campaign by uid or number (either kind of brackets); NotFound for all others, drills included."""
+    if not ref.isprintable():
+        raise NotFound(_("没有这个召回公告。"))
+    text = ref.replace("〔", "[").replace("〕", "]")[:60]
+    rows = Campaign.objects.filter(notice_is_public()).select_related("organisation", "authority")
+    found = rows.filter(number=text).first()
+    if found is None and _UID.fullmatch(ref):
+        found = rows.filter(uid=ref).first()
+    if found is None:
+        raise NotFound(_("没有这个召回公告。"))
+    return found
+
+
+def notice_is_public() -> Q:
+    """Campaigns with a publication in force."""
+    return Q(pk__in=published().values("notice__campaign"))
+
+
+def article_16(notice: PublicNotice) -> list[tuple[str, list[Row]]]:
+    """The four groups of the announcement (2015 Measures, article 16), the goods apart."""
+    people = people_of(notice)
+    campaign = notice.campaign
+    return [
+        (
+            _("生产者"),
+            [
+                Row(_("名称"), notice.producer),
+                Row(_("住所"), notice.address),
+                Row(_("法定代表人"), people["legal_representative"]),
+                Row(_("具体负责人"), people["person_in_charge"]),
+                Row(_("联系电话"), notice.phone),
+                Row(_("电子邮箱"), notice.email),
+            ],
+        ),
+        (
+            _("原因、级别、日期和区域"),
+            [
+                Row(_("召回原因"), notice.reason),
+                Row(_("可能的危害"), notice.risk),
+                Row(_("级别"), campaign.level_label),
+                Row(_("方式"), campaign.get_form_display()),
+                Row(_("开始日期"), notice.begins_on),
+                Row(_("截止日期"), notice.ends_on or ""),
+                Row(_("区域范围"), notice.area),
+            ],
+        ),
+        (
+            _("怎么办"),
+            [
+                Row(_("经营者应当做什么"), notice.duties),
+                Row(_("消费者怎么办"), notice.what_to_do),
+                Row(_("退货和赔偿"), notice.compensation),
+            ],
+        ),
+    ]
+
+
+@audience("public")
+@require_safe
+def public_feed(request: HttpRequest) -> HttpResponse:
+    """Announced recalls as an Atom feed (RFC 4287), in the language of the request; entries keep their id for good."""
+    base = settings.PUBLIC_BASE_URL
+    rows = _latest(_FEED_ITEMS)
+    feed = Atom1Feed(
+        title=_("召回公告"),
+        link=base + reverse("recalls:public_list"),
+        description=_("已公告的召回"),
+        language=get_language() or "zh-hans",
+        feed_url=base + reverse("recalls:public_feed"),
+        feed_guid=base + reverse("recalls:public_feed"),
+    )
+    for row in rows:
+        notice = row.notice
+        campaign = notice.campaign
+        names = "、".join(
+            f"{goods['name']} {'、'.join(lot['code'] for lot in goods['lots'])}" for goods in notice.goods
+        )
+        feed.add_item(
+            title=f"{campaign.number} {campaign.title}",
+            link=base + reverse("recalls:public_recall", args=[campaign.uid]),
+            description=f"{names}。{notice.reason} {notice.what_to_do} {notice.phone}",
+            unique_id=f"urn:uuid:{campaign.uid}",
+            pubdate=campaign.announced_at,
+            updateddate=row.at,
+            author_name=notice.producer,
+        )
+    answer = HttpResponse(content_type="application/atom+xml; charset=utf-8")
+    feed.write(answer, "utf-8")
+    return answer
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_notice_draft(request: HttpRequest, uid: str) -> HttpResponse:
+    """Draft the announcement; the goods come from the scope. Each saving is a version; publishing takes another."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    require_side(actor, campaign)
+    scope = latest_scope(campaign)
+    form = AnnouncementForm(request.POST or None, initial=_first_words(campaign))
+    if request.method == "POST" and form.is_valid():
+        kind = PublicNotice.Kind.CORRECTION if campaign.announced_at else PublicNotice.Kind.ANNOUNCEMENT
+        row = attempt(
+            form,
+            lambda: draft_notice(
+                by=actor, campaign=campaign, announcement=Announcement(**form.cleaned_data), kind=kind
+            ),
+            {"ends_before_start": "ends_on"},
+        )
+        if row is not None:
+            return redirect("recalls:campaign", campaign.uid)
+    return page(
+        request,
+        "recalls/campaign_notice_draft.html",
+        {
+            "campaign": campaign,
+            "form": form,
+            "goods": goods_of(scope) if scope else [],
+            "draft": drafted_notice(campaign),
+            "in_force": latest_publication([campaign]).get(campaign.pk),
+        },
+        bad=form.is_bound,
+    )
+
+
+def _first_words(campaign: Campaign) -> dict[str, Any]:
+    """The last version, or what is known of the firm and the finding."""
+    last = campaign.public_notices.select_related("people").order_by("-number").first()
+    if last is not None:
+        names = [name for name in AnnouncementForm.base_fields if hasattr(last, name)]
+        return {name: getattr(last, name) for name in names} | people_of(last)
+    organisation = campaign.organisation
+    assessment = campaign.assessments.order_by("-id").first()
+    return {
+        "producer": organisation.name,
+        "address": organisation.address,
+        "phone": organisation.recall_contact_phone,
+        "email": organisation.recall_contact_email,
+        "person_in_charge": organisation.recall_contact_name,
+        "reason": assessment.basis[:500] if assessment else "",
+        "begins_on": (campaign.started_at or campaign.created_at)
+        .astimezone(datetime.timezone(datetime.timedelta(hours=8)))
+        .date(),
+        "duties": _("立即停止购进和销售,封存库存,在店内醒目处张贴本公告,配合召回。"),
+        "what_to_do": _("立即停止食用(使用),凭实物到购买处退货,或拨打下面的电话。"),
+        "compensation": _("凭实物退还货款,不需要购物小票;由此产生的必要费用由召回单位承担。"),
+    }

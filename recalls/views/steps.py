@@ -1,0 +1,249 @@
+"""Taking a step of a campaign: one page for every row of the transition table, made from its guards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from recalls.access import campaign_for, roles_in
+from recalls.actions import campaigns as act
+from recalls.actions.announcements import people_of
+from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
+from recalls.figures import figures
+from recalls.forms import ProposalForm, StepForm
+from recalls.guards import drafted_notice, open_guards, refusal
+from recalls.law import regime
+from recalls.models import Campaign
+from recalls.queries import coverage
+from recalls.scope import drift, latest_scope
+from recalls.transitions import Doer, Status, transition
+from recalls.views.doors import acting, page
+from trace.access import audience
+from trace.actor import Actor
+from trace.errors import NotFound
+from trace.forms.fields import attempt
+from trace.parts import Row
+
+Step = Callable[[Campaign, Actor, StepForm], Campaign]
+
+
+def _reason(form: StepForm) -> str:
+    return str(form.cleaned_data.get("reason", ""))
+
+
+def _served(form: StepForm) -> dict[str, Any]:
+    return {"document": form.cleaned_data["document"], "served_at": form.cleaned_data["served_at"]}
+
+
+STEPS: dict[str, Step] = {
+    "refuse": lambda c, by, f: act.refuse_recall(by=by, campaign=c, reason=_reason(f)),
+    "decide": lambda c, by, f: act.decide(by=by, campaign=c),
+    "order": lambda c, by, f: act.order(by=by, campaign=c, reason=_reason(f), **_served(f)),
+    "start": lambda c, by, f: act.start_campaign(
+        by=by, campaign=c, stop_order=f.cleaned_data["stop_order"], reason=_reason(f)
+    ),
+    "file_plan": lambda c, by, f: act.file_plan(by=by, campaign=c, items=f.plan()),
+    "return_plan": lambda c, by, f: act.return_plan(by=by, campaign=c, reason=_reason(f)),
+    "announce": lambda c, by, f: act.announce(by=by, campaign=c, channel=f.cleaned_data["channel"]),
+    "amend_notice": lambda c, by, f: act.amend_notice(
+        by=by, campaign=c, channel=f.cleaned_data["channel"], reason=_reason(f)
+    ),
+    "rehearse": lambda c, by, f: act.rehearse(by=by, campaign=c),
+    "carry_out": lambda c, by, f: act.carry_out(by=by, campaign=c),
+    "grant_extension": lambda c, by, f: act.grant_extension(
+        by=by, campaign=c, until=f.cleaned_data["until"], reason=_reason(f), **_served(f)
+    ),
+    "finish_collecting": lambda c, by, f: act.finish_collecting(by=by, campaign=c, reason=_reason(f)),
+    "finish_disposal": lambda c, by, f: act.finish_disposal(by=by, campaign=c, reason=_reason(f)),
+    "summarise": lambda c, by, f: act.summarise(
+        by=by, campaign=c, summary=f.cleaned_data["summary"], explanation=f.cleaned_data["explanation"]
+    ),
+    "evaluate": lambda c, by, f: act.evaluate(by=by, campaign=c),
+    "strengthen": lambda c, by, f: act.strengthen(by=by, campaign=c, reason=_reason(f), **_served(f)),
+    "close": lambda c, by, f: act.close(by=by, campaign=c, reason=_reason(f)),
+    "cancel": lambda c, by, f: act.cancel(by=by, campaign=c, reason=_reason(f)),
+}
+"""The action behind each row that has a page here; the scope's rows have the scope's page."""
+
+DANGEROUS = frozenset({"start", "announce", "order", "close"})
+"""Steps that cannot be undone: checked before, confirmed after."""
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
+    """Check the answers, give what the step asks for, take it."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    row = transition(campaign.status, action, is_drill=campaign.is_drill)
+    if action not in STEPS:
+        raise NotFound(_("没有这个步骤。"))
+    if row is None or request.method == "POST":
+        posted = request.POST.get("revision", "")
+        if posted.isdigit():
+            campaign.revision = int(posted[:9])
+    if row is None:
+        require_row(campaign, action, actor)
+        raise NotFound(_("没有这个步骤。"))
+    form = StepForm(
+        request.POST or None, initial={"revision": campaign.revision}, row=row, regime=regime(campaign.regime)
+    )
+    if request.method == "POST" and form.is_valid():
+        moved = attempt(form, lambda: STEPS[action](campaign, actor, form))
+        if moved is not None:
+            messages.success(
+                request,
+                _("已办理:%(step)s。召回现在处于“%(status)s”。")
+                % {"step": row.label, "status": moved.get_status_display()},
+            )
+            if action in DANGEROUS:
+                return redirect("recalls:campaign_done", moved.uid, action)
+            return redirect("recalls:campaign", moved.uid)
+    blocked = [refusal(guard).message for guard in open_guards(campaign, row.guards)]
+    barred = ""
+    if row.other_than and actor.user is not None:
+        fact = row.second_person_missing(actor.user.pk, doers(campaign, action))
+        barred = second_person_words(fact) if fact is not None else ""
+    allowed = not row.who.isdisjoint(roles_in(actor, campaign))
+    return page(
+        request,
+        "recalls/campaign_step.html",
+        {
+            "campaign": campaign,
+            "row": row,
+            "form": form,
+            "blocked": blocked,
+            "barred": barred,
+            "allowed": allowed,
+            "ready": allowed and not blocked and not barred,
+            "rows": _check_rows(campaign, action),
+            "proposal": proposal_of(campaign, action),
+            "dangerous": action in DANGEROUS,
+        },
+        bad=form.is_bound,
+    )
+
+
+def _check_rows(campaign: Campaign, action: str) -> list[Row]:
+    """What a person should look at before taking this step."""
+    scope = latest_scope(campaign)
+    rows = [Row(_("召回"), campaign.label), Row(_("级别"), campaign.level_label)]
+    if scope is not None:
+        rows.append(
+            Row(
+                _("范围"),
+                _("第 %(number)s 版:%(lots)s 个批次,%(holders)s 个单位")
+                % {"number": scope.number, "lots": scope.lot_count, "holders": scope.holder_count},
+            )
+        )
+    if action == "start" and scope is not None:
+        change = drift(scope)
+        notified = len(change.answer.holder_ids - {campaign.organisation_id})
+        rows.append(Row(_("将通知"), _("%(count)s 个单位") % {"count": notified}))
+        if change:
+            rows.append(
+                Row(
+                    _("范围确定之后"),
+                    _("又新增 %(lots)s 个批次、%(pairs)s 条持有记录,启动时一并纳入")
+                    % {"lots": len(change.new_lots), "pairs": len(change.new_pairs)},
+                )
+            )
+    if action in ("decide", "refuse", "order"):
+        last = campaign.assessments.select_related("by", "by_organisation").order_by("-id").first()
+        if last is not None:
+            who = last.by.display_name if last.by else last.by_organisation.label
+            rows.append(Row(_("评估结论"), f"{last.get_verdict_display()} · {who}"))
+            rows.append(Row(_("依据"), last.basis))
+    draft = drafted_notice(campaign)
+    if action in ("announce", "amend_notice") and draft is not None:
+        people = people_of(draft)
+        rows += [
+            Row(_("公告"), _("第 %(number)s 版") % {"number": draft.number}),
+            Row(_("生产者名称"), draft.producer),
+            Row(_("具体负责人"), people["person_in_charge"]),
+            Row(_("联系电话"), draft.phone),
+            Row(_("召回原因"), draft.reason),
+            Row(_("可能的危害"), draft.risk),
+            Row(_("消费者怎么办"), draft.what_to_do),
+            Row(_("退货和赔偿"), draft.compensation),
+        ]
+    if action in ("summarise", "close"):
+        reached = coverage(Campaign.objects.filter(pk=campaign.pk)).get(campaign.pk)
+        if reached is not None:
+            rows.append(
+                Row(
+                    _("通知"),
+                    _("共 %(all)s,已确认 %(ack)s,已反馈库存 %(answered)s")
+                    % {"all": reached.holders, "ack": reached.acknowledged, "answered": reached.answered},
+                )
+            )
+        odd = figures(campaign).inconsistent
+        if odd:
+            rows.append(Row(_("数量有出入的批次"), "、".join(one.lot.code for one in odd[:20])))
+        if campaign.explanation:
+            rows.append(Row(_("差异说明"), campaign.explanation))
+        if action == "close" and campaign.summary:
+            rows.append(Row(_("召回总结"), campaign.summary))
+    return rows
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD"])
+def campaign_done(request: HttpRequest, uid: str, action: str) -> HttpResponse:
+    """The confirmation after a step that cannot be undone, with the number to keep."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    done = campaign.steps.filter(action=action).order_by("-id").first()
+    if done is None or action not in DANGEROUS:
+        raise NotFound(_("没有这个步骤。"))
+    return page(
+        request,
+        "recalls/campaign_done.html",
+        {
+            "campaign": campaign,
+            "action": action,
+            "done": done,
+            "reached": coverage(Campaign.objects.filter(pk=campaign.pk)).get(campaign.pk),
+            "scope": latest_scope(campaign),
+        },
+    )
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_propose(request: HttpRequest, uid: str, action: str) -> HttpResponse:
+    """Propose a step that another person then approves: cancelling, narrowing, extending."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    row = transition(campaign.status, action, is_drill=campaign.is_drill)
+    if row is None or Doer.PROPOSED not in row.other_than:
+        raise NotFound(_("没有这个步骤。"))
+    form = ProposalForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        step = attempt(
+            form,
+            lambda: act.propose(by=actor, campaign=campaign, action=action, reason=form.cleaned_data["reason"]),
+        )
+        if step is not None:
+            messages.success(request, _("已提出“%(step)s”,请另一位有权限的同事批准。") % {"step": row.label})
+            return redirect("recalls:campaign", campaign.uid)
+    return page(
+        request, "recalls/campaign_propose.html", {"campaign": campaign, "row": row, "form": form}, bad=form.is_bound
+    )
+
+
+PROPOSABLE = tuple(
+    dict.fromkeys(
+        row.action
+        for status in Status
+        for row in (transition(status, action) for action in ("cancel", "narrow_scope", "grant_extension"))
+        if row is not None
+    )
+)
+"""Steps one person proposes and another takes."""
