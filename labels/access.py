@@ -31,7 +31,7 @@ def run_for(actor: Actor, uid: str | uuid.UUID, *, write: bool = False) -> CodeR
         rows = rows.filter(organisation__in=entered_for(actor))
     found = rows.filter(uid=parse_uid(uid)).first()
     if found is None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return found
 
 

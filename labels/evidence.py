@@ -1,4 +1,6 @@
-"""Test reports as a scanned page shows them: each result with the limit beside it, who said it, and which lot was tested."""
+"""Test reports as a scanned page shows them: each result with the limit beside it, who said it, and which lot was
+tested.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ STATES = {"pass": "passed", "fail": "failed", "not_judged": "not_judged"}
 
 @dataclass(frozen=True)
 class ResultLine:
-    """One tested item in words: what was measured, the limit beside it and where it is from, the verdict's badge state."""
+    """One tested item in words: what was measured, the limit beside it and where it is from, the verdict's badge
+    state.
+    """
 
     name: str
     measured: str
@@ -119,7 +123,7 @@ def _measured(result: TestResult, unit: str) -> str:
     """What was measured."""
     if result.operator == TestResult.Operator.NOT_DETECTED:
         if result.loq:
-            return _("未检出(定量限 %(loq)s)") % {"loq": f"{result.loq} {unit}".strip()}
+            return _("未检出（定量限 %(loq)s）") % {"loq": f"{result.loq} {unit}".strip()}
         return _("未检出")
     value = f"{result.value} {unit}".strip()
     return f"< {value}" if result.operator == TestResult.Operator.LESS else value

@@ -18,8 +18,6 @@ from trace.templatetags.ui import day, day_text
 
 SAID = "self_declared"
 
-Changes = Sequence["Change"]
-
 
 @dataclass(frozen=True)
 class Change:
@@ -54,7 +52,9 @@ def product_rows(version: ProductVersion, product: Product) -> list[Row]:
 
 
 def lot_rows(lot: Lot, unit: Unit | None, amended: Mapping[str, str]) -> list[Row]:
-    """Which lot and unit, and its dates; ``amended`` holds values that were declared wrong, by the name of the lot's field."""
+    """Which lot and unit, and its dates; ``amended`` holds values that were declared wrong, by the name of the lot's
+    field.
+    """
     rows = [Row(_("批号"), lot.code, SAID)]
     if unit is not None:
         rows.append(Row(_("单件码"), display_serial(unit.code), "computed"))
@@ -69,7 +69,7 @@ def _release(lot: Lot) -> str:
     """When the quality officer let the lot leave, or that nobody has."""
     if lot.released_by is None:
         return _("登记中尚未放行")
-    return _("质量负责人已放行,%(day)s") % {"day": day_text(lot.released_by.occurred_at)}
+    return _("质量负责人已放行，%(day)s") % {"day": day_text(lot.released_by.occurred_at)}
 
 
 def standard_rows(version: ProductVersion) -> list[Row]:
@@ -80,7 +80,7 @@ def standard_rows(version: ProductVersion) -> list[Row]:
     name = f"{standard.number}《{standard.title}》" if standard.title != standard.number else standard.number
     edition = standard.number.rpartition("-")[2]
     if edition.isdigit() and len(edition) == 4:
-        name = _("%(standard)s,%(year)s 年版") % {"standard": name, "year": edition}
+        name = _("%(standard)s，%(year)s 年版") % {"standard": name, "year": edition}
     return [Row(_("执行标准"), name, SAID)]
 
 
@@ -102,7 +102,7 @@ def _licence(version: ProductVersion, licences: Sequence[Licence]) -> str:
         match = next((row for row in licences if row.kind == Licence.Kind.SC), None)
     number = wanted or (match.number if match is not None else "")
     if match is not None and match.valid_until is not None:
-        return _("%(number)s(有效期至 %(day)s)") % {"number": number, "day": day_text(match.valid_until)}
+        return _("%(number)s（有效期至 %(day)s）") % {"number": number, "day": day_text(match.valid_until)}
     return number
 
 
@@ -111,7 +111,7 @@ def certificate_rows(certificates: Sequence[Certificate]) -> list[Row]:
     return [
         Row(
             certificate.get_kind_display(),
-            _("%(number)s,%(by)s 核发,有效期至 %(day)s")
+            _("%(number)s，%(by)s 核发，有效期至 %(day)s")
             % {
                 "number": certificate.number,
                 "by": certificate.granted_by.label,
@@ -140,7 +140,9 @@ PUBLIC_VERSION_FIELDS = (
 
 
 def version_changes(pinned: ProductVersion, later: Sequence[ProductVersion]) -> list[Change]:
-    """What the producer changed in the product's public data after the version this lot was made under, change by change."""
+    """What the producer changed in the product's public data after the version this lot was made under, change by
+    change.
+    """
     found: list[Change] = []
     before = pinned
     for version in later:
@@ -158,5 +160,9 @@ def version_changes(pinned: ProductVersion, later: Sequence[ProductVersion]) -> 
 
 def _change(name: str, old: str, new: str, version: ProductVersion) -> Change:
     """One changed field of the product."""
-    label = str(ProductVersion._meta.get_field(name).verbose_name) if name != "standard" else _("执行标准")
-    return Change(label, old, new, version.at, _("产品资料变更,适用于之后生产的批次"))
+    label = (
+        str(getattr(ProductVersion._meta.get_field(name), "verbose_name", name))
+        if name != "standard"
+        else _("执行标准")
+    )
+    return Change(label, old, new, version.at, _("产品资料变更，适用于之后生产的批次"))

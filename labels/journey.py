@@ -1,8 +1,8 @@
 """Where a lot came from and where it went, as far as strangers may know (architecture.md, rule 8).
 
-The issuer's own steps are told with the fields its templates mark public, never with amounts, suppliers or customers. Lots of
-other parties further up are told only by region, product family, verdict and date, summed up so that no party can be
-made out. Goods sent on are told only to the city.
+The issuer's own steps are told with the fields its templates mark public, never with amounts, suppliers or customers.
+Lots of other parties further up are told only by region, product family, verdict and date, summed up so that no party
+can be made out. Goods sent on are told only to the city.
 """
 
 from __future__ import annotations
@@ -31,7 +31,18 @@ _NOT_TOLD = frozenset(
 _PLAIN_TYPES = frozenset({"decimal", "int", "text", "date", "enum", "bool"})
 # Public in the templates, but amounts, parties or reports: the page rules allow none of these in the time line.
 _NEVER = frozenset(
-    {"quantity", "supplier", "contact", "issuer", "batch_no", "production_date", "best_before", "product_name"}
+    {
+        "quantity",
+        "supplier",
+        "contact",
+        "issuer",
+        "batch_no",
+        "production_date",
+        "best_before",
+        "product_name",
+        "lab_cma",
+        "report_no",
+    }
 )
 _ICONS = {
     "create": "leaf",
@@ -46,7 +57,8 @@ _RESULT = {"pass": "passed", "fail": "failed", "not_judged": "not_judged"}
 
 @dataclass(frozen=True)
 class Upstream:
-    """Lots of other parties that went in, summed up by region and family: how many, when, and what their tests said."""
+    """Lots of other parties that went in, summed up by region and family: how many, when, and what their tests said.
+    """
 
     region: str
     family: str
@@ -67,7 +79,8 @@ class Destination:
 
 @dataclass(frozen=True)
 class Journey:
-    """The way of a lot: time line, what others gave, where it went; ``hidden`` counts steps left out, ``cut`` is said."""
+    """The way of a lot: time line, what others gave, where it went; ``hidden`` counts steps left out, ``cut`` is said.
+    """
 
     entries: Sequence[Entry] = ()
     upstream: Sequence[Upstream] = ()
@@ -96,7 +109,9 @@ class Ancestry:
 
     @property
     def others(self) -> list[int]:
-        """Row numbers of the lots of other parties (also those the issuer wrote down for a supplier outside the system)."""
+        """Row numbers of the lots of other parties (also those the issuer wrote down for a supplier outside the
+        system).
+        """
         own = set(self.own)
         return [pk for pk in self.lots if pk not in own]
 
@@ -147,9 +162,14 @@ def region_code(lot: Lot) -> str:
 
 
 def own_items(ancestry: Ancestry) -> list[EventItem]:
-    """Items of the issuer's own steps on its own lots, oldest first. One query."""
+    """Items of the issuer's own steps that made these lots or were done to them, oldest first. One query.
+
+    Inputs are left out: what made the next lot is told by its output, and other things made of the same input are
+    other people's goods.
+    """
     rows = (
         EventItem.objects.filter(lot__in=ancestry.own, event__corrects=None)
+        .exclude(role=EventItem.Role.INPUT)
         .filter(
             Q(event__organisation=ancestry.lot.organisation_id)
             | Q(event__entered_by_organisation=ancestry.lot.organisation_id)
@@ -210,13 +230,13 @@ def _entry(event: Event, ancestry: Ancestry, lots: Collection[int], correction: 
     what = found.label()
     about = [ancestry.lots[pk] for pk in dict.fromkeys(lots) if pk in ancestry.lots and pk != ancestry.lot.pk]
     if about and ancestry.lot.pk not in lots:
-        what = _("%(step)s(%(product)s)") % {"step": what, "product": _product_name(about[-1])}
+        what = _("%(step)s（%(product)s）") % {"step": what, "product": _product_name(about[-1])}
     words = _words(found, event.data)
     old, text = "", words
     if correction is not None:
         old = f"{what} {words}".strip()
         what = _("已更正")
-        text = _("%(when)s 声明:%(reason)s") % {
+        text = _("%(when)s 声明：%(reason)s") % {
             "when": moment_text(correction.occurred_at),
             "reason": Event.ErrorReason(correction.error_reason).label,
         }
@@ -226,7 +246,7 @@ def _entry(event: Event, ancestry: Ancestry, lots: Collection[int], correction: 
         place=_place(event.place),
         text=text,
         who="",
-        source="sensor" if found.biz_step == "sensor_reporting" else "self_declared",
+        source="sensor" if found.biz_step == "sensor_reporting" else "",
         icon="edit" if correction is not None else _ICONS.get(found.moves, "dot"),
         old=old,
         tone="mute" if correction is not None else "",
@@ -241,7 +261,9 @@ def _product_name(lot: Lot) -> str:
 
 
 def _place(place: Place | None) -> str:
-    """A place as strangers hear of it: its kind and division, but not its name, which may be a person's or a vessel's number."""
+    """A place as strangers hear of it: its kind and division, but not its name, which may be a person's or a vessel's
+    number.
+    """
     if place is None:
         return ""
     return f"{place.division.label} · {place.get_kind_display()}"
@@ -254,7 +276,7 @@ def _words(found: EventTemplate, data: Mapping[str, Any]) -> str:
         value = data.get(each.key)
         if value in (None, "") or not _may_tell(found, each):
             continue
-        parts.append(f"{each.label()} {_value(each, value)}")
+        parts.append(_fact(each, value))
     return " · ".join(parts)
 
 
@@ -265,12 +287,19 @@ def _may_tell(found: EventTemplate, each: TemplateField) -> bool:
     return plain and not each.personal and each.key not in _NEVER and each.key not in amounts and not each.limit_ref
 
 
+def _fact(each: TemplateField, value: Any) -> str:
+    """One field with its value; a yes is the field's own words."""
+    if each.type == "bool" and value:
+        return each.label()
+    return _("%(name)s：%(value)s") % {"name": each.label(), "value": _value(each, value)}
+
+
 def _value(each: TemplateField, value: Any) -> str:
     """One value with its unit, in the reader's language."""
     if each.choices:
         return each.choice_label(value)
     if each.type == "bool":
-        return _("是") if value else _("否")
+        return _("否")
     if each.type == "date":
         try:
             return moment_text(datetime.date.fromisoformat(str(value)))

@@ -1,9 +1,10 @@
 """How often one address may ask for what does not exist, and how often it may write to us without an account.
 
-Counts lie in Django's cache: a GET must not write to the database. The default cache belongs to one process, so with n server
-processes the limit is up to n times as high; installations that want it exact configure a shared cache. The limit protects the
-machine, not the codes: with 60 random bits, a billion issued codes and a thousand guesses a second, a hit takes about 13 days, and what
-it would show is public anyway. Codes that exist are never refused: a recall must not hide behind somebody else's traffic.
+Counts lie in Django's cache: a GET must not write to the database. The default cache belongs to one process, so with
+n server processes the limit is up to n times as high; installations that want it exact configure a shared cache. The
+limit protects the machine, not the codes: with 60 random bits, a billion issued codes and a thousand guesses a
+second, a hit takes about 13 days, and what it would show is public anyway. Codes that exist are never refused: a
+recall must not hide behind somebody else's traffic.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ REPORTS = (10, 600)
 
 
 def spend(bucket: str, address: str, limit: tuple[int, int]) -> bool:
-    """Take one from the allowance of an address; False when it is used up. The window is fixed, from the first request on."""
+    """Take one from the allowance of an address; False when it is used up. The window is fixed, from the first
+    request on.
+    """
     most, seconds = limit
     key = f"labels:{bucket}:{_who(address)}"
     if cache.add(key, 1, timeout=seconds):

@@ -1,8 +1,9 @@
 """The signed word a scanned page carries, by which one view is counted once and one report taken once.
 
-It holds a random nonce and the code the page was about, signed with the installation's key and stamped with the time. Who sends
-it back has therefore been given this page by us, for this code, today: that is what a cross-site request cannot fake without
-fetching the page itself, and why the two views that take it are exempt from Django's CSRF cookie, which these pages never set.
+It holds a random nonce and the code the page was about, signed with the installation's key and stamped with the time.
+Who sends it back has therefore been given this page by us, for this code, today: that is what a cross-site request
+cannot fake without fetching the page itself, and why the two views that take it are exempt from Django's CSRF cookie,
+which these pages never set.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _SALT = "labels.page"
 
 @dataclass(frozen=True)
 class Nonce:
-    """What a signed word says: the nonce (22 characters, unique) and the code of the page, "" where no code was found."""
+    """What a signed word says: the nonce (22 characters, unique) and the code of the page, "" where no code was found.
+    """
 
     nonce: str
     code: str
@@ -39,8 +41,8 @@ def read(word: str) -> Nonce:
     try:
         value = signing.TimestampSigner(salt=_SALT).unsign(word[:300], max_age=MAX_AGE)
     except signing.SignatureExpired:
-        raise Invalid(_("页面打开太久,请重新扫码或刷新页面。"), code="page_word_old") from None
+        raise Invalid(_("页面打开太久，请重新扫码或刷新页面。"), code="page_word_old") from None
     except (signing.BadSignature, UnicodeError):
-        raise Invalid(_("页面信息不完整,请重新扫码或刷新页面。"), code="page_word_bad") from None
+        raise Invalid(_("页面信息不完整，请重新扫码或刷新页面。"), code="page_word_bad") from None
     nonce, _dot, code = value.partition(".")
     return Nonce(nonce, code)

@@ -1,7 +1,9 @@
-"""A coarse place (province or city) for an address, from a table the operator may install; without it the place is unknown.
+"""A coarse place (province or city) for an address, from a table the operator may install; without it the place is
+unknown.
 
-The table is a CSV file named by ``SCAN_PLACES_FILE`` with two columns without heading, ``network,place`` (``198.51.100.0/24,山西省太原市``).
-No table is shipped: the free ones are not free to ship, and guessing is worse than 地点未知. Never a position, never a person.
+The table is a CSV file named by ``SCAN_PLACES_FILE`` with two columns without heading, ``network,place``
+(``198.51.100.0/24,山西省太原市``). No table is shipped: the free ones are not free to ship, and guessing is worse
+than 地点未知. Never a position, never a person.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ def place_of(address: str) -> str:
 
 @functools.cache
 def _table(path: str) -> dict[int, list[Row]]:
-    """Rows (first address, last address, place) by IP version, sorted. A row that is none is a ValueError naming its line."""
+    """Rows (first address, last address, place) by IP version, sorted. A row that is none is a ValueError naming its
+    line.
+    """
     found: dict[int, list[Row]] = {4: [], 6: []}
     with Path(path).open(encoding="utf-8", newline="") as file:
         for line, row in enumerate(csv.reader(file), start=1):

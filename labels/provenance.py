@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,9 +13,11 @@ from labels import evidence, facts, journey
 from labels.facts import Change
 from labels.journey import Ancestry, Journey, Regions
 from labels.models import CodeException, CodeRun, ScanTally
-from labels.recall_state import PublicRecall, Standing, recalls_of_product, standing_of
+from labels.recall_state import Standing, recalls_of_product, standing_of
 from labels.resolve import Target
 from labels.verdict import Facts, Verdict, verdict
+from recalls.queries import PublicRecall
+from trace.errors import NotFound
 from trace.models import Conflict, Licence, Lot, Organisation, Product, ProductVersion, Unit
 from trace.parts import Row
 
@@ -38,6 +40,16 @@ class Scans:
 
 
 @dataclass(frozen=True)
+class Section:
+    """Facts under one heading. ``source`` says who said all of them that do not say otherwise themselves."""
+
+    key: str
+    title: str
+    rows: Sequence[Row]
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Page:
     """A scanned page of a lot or unit, in the reader's language. ``today`` is the day it was asked for."""
 
@@ -52,7 +64,7 @@ class Page:
     copied_at: datetime.datetime | None
     issue: Issue
     scans: Scans
-    sections: Sequence[tuple[str, str, Sequence[Row]]]
+    sections: Sequence[Section]
     reports: Sequence[evidence.ReportCard]
     more_reports: int
     journey: Journey
@@ -75,15 +87,14 @@ class ProductPage:
     target: Target
     product: Product
     version: ProductVersion
-    sections: Sequence[tuple[str, str, Sequence[Row]]]
+    sections: Sequence[Section]
     certificates: Sequence[Row]
     recalls: Sequence[PublicRecall]
 
 
 def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
     """The page of a lot or unit. Reads only; the number of queries does not depend on the lot's history."""
-    lot, unit = target.lot, target.unit
-    assert lot is not None, "a bare product has its own page"
+    lot, unit = _lot_of(target), target.unit
     today = timezone.localdate(now)
     standing = standing_of(lot, unit)
     exceptions = _exceptions(lot, unit)
@@ -96,7 +107,6 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
     amended = journey.amended_dates(lot, items, corrections)
     entries, hidden = journey.timeline(ancestry, items, corrections)
     cards, more = evidence.report_cards(reports, lot, _names(ancestry), ancestry.own)
-    void_at = _void_at(lot, unit, exceptions)
     copied = _copied(exceptions)
     return Page(
         target=target,
@@ -108,7 +118,7 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
                 issued=True,
                 today=today,
                 recalled=standing.recalled,
-                void=void_at is not None,
+                void=_is_void(lot, unit),
                 copied=copied is not None,
                 held=standing.held,
                 expires_on=lot.expires_on,
@@ -116,7 +126,7 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
         ),
         standing=standing,
         today=today,
-        voided_at=void_at,
+        voided_at=_void_at(lot, exceptions),
         copied_at=copied.at if copied is not None else None,
         issue=_issue(lot, unit),
         scans=_scans(lot, unit),
@@ -139,11 +149,19 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
     )
 
 
+def _lot_of(target: Target) -> Lot:
+    """The lot of a target that names one; a bare product has its own page."""
+    if target.lot is None:
+        raise ValueError("this target names no lot")
+    return target.lot
+
+
 def product_page_of(target: Target, *, now: datetime.datetime | None = None) -> ProductPage:
     """The page of a product by its GTIN alone."""
     product = target.product
     version = product.current
-    assert version is not None, "a confirmed GTIN belongs to a product with a version"
+    if version is None:
+        raise NotFound(_("这个产品还没有资料。"))
     organisation = product.organisation
     regions = Regions.of([organisation.division_id])
     today = timezone.localdate(now)
@@ -152,8 +170,8 @@ def product_page_of(target: Target, *, now: datetime.datetime | None = None) -> 
         product=product,
         version=version,
         sections=[
-            ("product", _("产品"), [*facts.product_rows(version, product), *facts.standard_rows(version)]),
-            (
+            _section("product", _("产品"), [*facts.product_rows(version, product), *facts.standard_rows(version)]),
+            _section(
                 "producer",
                 _("生产者"),
                 _producer(organisation, version, product, evidence.open_licences(organisation), regions),
@@ -164,22 +182,25 @@ def product_page_of(target: Target, *, now: datetime.datetime | None = None) -> 
     )
 
 
-def _sections(
-    target: Target, licences: Sequence[Licence], regions: Regions, amended: dict[str, str]
-) -> list[tuple[str, str, Sequence[Row]]]:
+def _sections(target: Target, licences: Sequence[Licence], regions: Regions, amended: dict[str, str]) -> list[Section]:
     """The facts in the order people ask for them: what, which lot and when, by which standard, by whom."""
-    lot = target.lot
-    assert lot is not None
+    lot = _lot_of(target)
     version = lot.product_version
     return [
-        ("product", _("产品"), facts.product_rows(version, target.product)),
-        ("lot", _("批次与日期"), facts.lot_rows(lot, target.unit, amended)),
-        (
+        _section("product", _("产品"), facts.product_rows(version, target.product)),
+        _section("lot", _("批次与日期"), facts.lot_rows(lot, target.unit, amended)),
+        _section(
             "producer",
             _("标准与生产者"),
             [*facts.standard_rows(version), *_producer(lot.organisation, version, target.product, licences, regions)],
         ),
     ]
+
+
+def _section(key: str, title: str, rows: Sequence[Row]) -> Section:
+    """A section whose commonest source is said once, in its heading."""
+    said = facts.SAID
+    return Section(key, title, [replace(row, source="") if row.source == said else row for row in rows], said)
 
 
 def _producer(
@@ -213,14 +234,17 @@ def _exceptions(lot: Lot, unit: Unit | None) -> list[CodeException]:
     return list(CodeException.objects.filter(lot=lot, unit=unit).order_by("id"))
 
 
-def _void_at(lot: Lot, unit: Unit | None, exceptions: Sequence[CodeException]) -> datetime.datetime | None:
-    """Since when the code is void or spoiled, or the lot's registration declared wrong."""
+def _is_void(lot: Lot, unit: Unit | None) -> bool:
+    """Whether the code is void or spoiled, or the lot's registration was declared wrong."""
+    return lot.voided_by_id is not None or (unit is not None and unit.state in (Unit.State.VOID, Unit.State.SPOILED))
+
+
+def _void_at(lot: Lot, exceptions: Sequence[CodeException]) -> datetime.datetime | None:
+    """Since when, where that is written down."""
     kinds = (CodeException.Kind.VOID, CodeException.Kind.SPOILED)
     found = [each.at for each in exceptions if each.kind in kinds]
     if lot.voided_by is not None:
         found.append(lot.voided_by.recorded_at)
-    if not found and unit is not None and unit.state in (Unit.State.VOID, Unit.State.SPOILED):
-        found.append(lot.begun_at)
     return min(found, default=None)
 
 
@@ -233,7 +257,8 @@ def _copied(exceptions: Sequence[CodeException]) -> CodeException | None:
 
 def _issue(lot: Lot, unit: Unit | None) -> Issue:
     """The run that issued the code (for a lot's own code, the first run of its labels)."""
-    runs = CodeRun.objects.filter(uid=unit.run) if unit is not None else CodeRun.objects.filter(lot=lot, kind="lot")
+    runs = CodeRun.objects.filter(lot=lot)
+    runs = runs.filter(kind=CodeRun.Kind.LOT) if unit is None else runs.filter(uid__in=[unit.run] if unit.run else [])
     first = runs.order_by("id").first()
     return Issue(lot.organisation.label, first.at if first is not None else None)
 
@@ -258,7 +283,8 @@ _CONFLICT_WORDS = {
 
 
 def _open_conflicts(ancestry: Ancestry) -> list[str]:
-    """Registered facts that contradict each other and that nobody has answered yet, by kind; no amounts, no parties."""
+    """Registered facts that contradict each other and that nobody has answered yet, by kind; no amounts, no parties.
+    """
     codes = Conflict.objects.filter(lot__in=ancestry.own, voided_by=None, answered_at=None).values_list(
         "code", flat=True
     )
@@ -268,9 +294,9 @@ def _open_conflicts(ancestry: Ancestry) -> list[str]:
         kind = kinds.get(code, "other")
         counted[kind] = counted.get(kind, 0) + 1
     words = {
-        "time": _("时间先后对不上:%(n)d 处"),
-        "amount": _("数量对不上:%(n)d 处"),
-        "hold": _("未放行、封存或过期后仍有使用或发货:%(n)d 处"),
-        "other": _("其他登记矛盾:%(n)d 处"),
+        "time": _("时间先后对不上：%(n)d 处"),
+        "amount": _("数量对不上：%(n)d 处"),
+        "hold": _("未放行、封存或过期后仍有使用或发货：%(n)d 处"),
+        "other": _("其他登记矛盾：%(n)d 处"),
     }
     return [words[kind] % {"n": counted[kind]} for kind in words if kind in counted]

@@ -1,7 +1,7 @@
 """What stands against a code now: active holds that cover it, and the public side of the recalls behind them.
 
-What blocks comes from trace (``HoldSet``); what a consumer must know of a recall comes from recalls, asked by the hold's source.
-A drill never reaches this page: it makes no hold in trace, and recalls never names one as public.
+What blocks comes from trace (``HoldSet``); what a consumer must know of a recall comes from recalls, asked by the
+hold's source. A drill never reaches this page: it makes no hold in trace, and recalls never names one as public.
 """
 
 from __future__ import annotations
@@ -10,22 +10,16 @@ import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-try:
-    from recalls.queries import PublicRecall, public_recall_for
-except ImportError:
-    from typing import Any as PublicRecall
-
-    def public_recall_for(sources):
-        return []
-
-
+from recalls.queries import PublicRecall, public_recall_for
 from trace.guards import Blocking, blocking
 from trace.models import HoldMember, HoldSet, Lot, Product, Unit
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What stands against a code. ``partly`` says that only some of the lot is meant and this code cannot be told apart."""
+    """What stands against a code. ``partly`` says that only some of the lot is meant and this code cannot be told
+    apart.
+    """
 
     recalls: Sequence[PublicRecall] = ()
     recalled_by: Sequence[HoldSet] = ()
@@ -53,9 +47,9 @@ class Standing:
 def covers(block: Blocking, unit: Unit | None) -> bool:
     """Whether a hold on (part of) the lot covers this code.
 
-    A range of unit numbers covers the units in it, and the lot's own code, which cannot say which unit it is on. A hold on what
-    one holder has covers every code: whose hands the goods passed through is not known from the code, and the safe answer
-    is to warn.
+    A range of unit numbers covers the units in it, and the lot's own code, which cannot say which unit it is on. A
+    hold on what one holder has covers every code: whose hands the goods passed through is not known from the code,
+    and the safe answer is to warn.
     """
     if unit is None or block.unit_from is None:
         return True

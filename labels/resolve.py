@@ -1,4 +1,6 @@
-"""From what a code says to the goods it names. Host names do not matter: old paper resolves for ever. Nothing is written."""
+"""From what a code says to the goods it names. Host names do not matter: old paper resolves for ever. Nothing is
+written.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ MOST_LOTS = 20
 
 @dataclass(frozen=True)
 class Target:
-    """What a code names: one unit of a lot, a lot, or (``lot`` None) only a product. ``gtin`` as the address gave it."""
+    """What a code names: one unit of a lot, a lot, or (``lot`` None) only a product. ``gtin`` as the address gave it.
+    """
 
     product: Product
     lot: Lot | None = None
@@ -42,7 +45,9 @@ class Target:
 
 
 def by_code(text: str) -> Target | None:
-    """A unit by its serial or a lot by its public code. Refuses what cannot be a code (``serial_length``, ``serial_characters``)."""
+    """A unit by its serial or a lot by its public code. Refuses what cannot be a code (``serial_length``,
+    ``serial_characters``).
+    """
     code = normalise_serial(text)
     unit = Unit.objects.filter(code=code).select_related(*(f"lot__{name}" for name in WITH)).first()
     if unit is not None:
@@ -52,10 +57,11 @@ def by_code(text: str) -> Target | None:
 
 
 def by_gtin(gtin: str, *, lot_code: str = "", serial: str = "") -> Target | None:
-    """What a Digital Link names: ``gtin`` alone a product, with ``lot_code`` a lot, with ``serial`` a unit (of that lot, if given).
+    """What a Digital Link names: ``gtin`` alone a product, with ``lot_code`` a lot, with ``serial`` a unit (of that
+    lot, if given).
 
-    A GTIN counts where its claim is confirmed, and for codes printed while it was. Refuses GTINs, lot codes and serials that
-    cannot be (``gtin_…``, ``lot_code_…``).
+    A GTIN counts where its claim is confirmed, and for codes printed while it was. Refuses GTINs, lot codes and
+    serials that cannot be (``gtin_…``, ``lot_code_…``).
     """
     number = normalise_gtin(gtin)
     wanted_lot = normalise_captured_lot_code(lot_code) if lot_code else ""
@@ -108,7 +114,8 @@ def by_scanned(scanned: Scanned) -> Target | None:
 
 
 def by_text(text: str) -> Target | None:
-    """What somebody typed or pasted: an address, a code with look-alikes, a GTIN. None when nothing of ours is named."""
+    """What somebody typed or pasted: an address, a code with look-alikes, a GTIN. None when nothing of ours is named.
+    """
     try:
         return by_scanned(parse_scanned(text))
     except Invalid:
@@ -116,7 +123,9 @@ def by_text(text: str) -> Target | None:
 
 
 def labelled_lots(lot_code: str) -> QuerySet[Lot]:
-    """Standing lots with this lot code for which labels were issued: what a person who reads only 批号 on a pack may mean."""
+    """Standing lots with this lot code for which labels were issued: what a person who reads only 批号 on a pack may
+    mean.
+    """
     try:
         code = normalise_captured_lot_code(lot_code.upper())
     except Invalid:

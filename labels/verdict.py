@@ -1,8 +1,8 @@
 """The one word a scanned page begins with. Pure: facts in, verdict out.
 
-Order of precedence from the page rules: 查无此码, 已召回, 已作废, 疑似复制, 封存调查中, 已过保质期, 信息正常. A recall outranks a void
-label: whoever holds the goods must hear of the danger first. The word 信息正常 says that nothing is known against
-the goods; it never says that they are genuine.
+Order of precedence from the page rules: 查无此码, 已召回, 已作废, 疑似复制, 封存调查中, 已过保质期, 信息正常. A
+recall outranks a void label: whoever holds the goods must hear of the danger first. The word 信息正常 says that
+nothing is known against the goods; it never says that they are genuine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Issuing codes and printing them. Both are commands: a lot on hold or under recall gets no labels (architecture.md, rule 1)."""
+"""Issuing codes and printing them. Both are commands: a lot on hold or under recall gets no labels (architecture.md,
+rule 1).
+"""
 
 from __future__ import annotations
 
@@ -49,13 +51,13 @@ def issue_codes(
     """Issue ``count`` unit codes for a lot (or order labels that carry the lot's own code), once per ``key``.
 
     Unit codes get numbers that go on where the lot's last run ended, a row each in trace and one commissioning event.
-    ``with_gtin`` asks for addresses with the product's GTIN; by default they have it where its claim is confirmed. The public
-    host is frozen into the run. Repeating a key answers with the run it made.
+    ``with_gtin`` asks for addresses with the product's GTIN; by default they have it where its claim is confirmed.
+    The public host is frozen into the run. Repeating a key answers with the run it made.
 
-    Refuses: who may not (``role_required``), lots of other issuers (``not_own``, ``lot_external``), void or blocked lots
-    (``lot_void``, ``lot_blocked``, not insistable), counts outside 1 to 20,000 (``bad_count``), a GTIN not confirmed
-    (``gtin_not_confirmed``) or whose lot code another lot's labels carry (``gtin_lot_taken``), a key used for something else
-    (``run_key_reused``), an unknown layout, level or material.
+    Refuses: who may not (``role_required``), lots of other issuers (``not_own``, ``lot_external``), void or blocked
+    lots (``lot_void``, ``lot_blocked``, not insistable), counts outside 1 to 20,000 (``bad_count``), a GTIN not
+    confirmed (``gtin_not_confirmed``) or whose lot code another lot's labels carry (``gtin_lot_taken``), a key used
+    for something else (``run_key_reused``), an unknown layout, level or material.
     """
     by.require("operator", "quality")
     now = at or timezone.now()
@@ -128,12 +130,12 @@ def _issue(
 def _check_wish(key: str, kind: str, level: str, count: int, material: str) -> None:
     """Refuse what no run can be."""
     if not clean_text(key, KEY_MAX):
-        raise Invalid(_("缺少本次赋码的标识,请刷新页面后重试。"), code="run_key_required")
+        raise Invalid(_("缺少本次赋码的标识，请刷新页面后重试。"), code="run_key_required")
     if kind not in CodeRun.Kind.values or level not in Unit.Level.values or material not in list(Material):
         raise Invalid(_("请从列表中选择标签类型、包装层级和材料。"), code="unknown_choice")
     if not 1 <= count <= MAX_CODES:
         raise Invalid(
-            _("数量应在 1 到 %(most)d 之间;更多请分几次签发。") % {"most": MAX_CODES}, code="bad_count", most=MAX_CODES
+            _("数量应在 1 到 %(most)d 之间；更多请分几次签发。") % {"most": MAX_CODES}, code="bad_count", most=MAX_CODES
         )
 
 
@@ -142,24 +144,24 @@ def _check_issuer(by: Actor, lot: Lot) -> None:
     if lot.organisation_id not in entered_for(by):
         raise NotAllowed(_("只能为本单位生产的批次签发追溯码。换包装或换标签请先登记为新批次。"), code="not_own")
     if lot.is_external:
-        raise Invalid(_("这个批次的批号由供货者编制,不能由本单位签发追溯码。"), code="lot_external")
+        raise Invalid(_("这个批次的批号由供货者编制，不能由本单位签发追溯码。"), code="lot_external")
 
 
 def _same_run(run: CodeRun, lot: Lot, kind: str, count: int) -> CodeRun:
     """The run an earlier request with this key made; refuses a key that meant something else."""
     if (run.lot_id, run.kind, run.count) != (lot.pk, kind, count):
-        raise Clash(_("这个请求标识已经用于另一次赋码,请重新打开页面。"), code="run_key_reused")
+        raise Clash(_("这个请求标识已经用于另一次赋码，请重新打开页面。"), code="run_key_reused")
     return run
 
 
 def require_unblocked(lot: Lot) -> None:
     """Refuse to label a lot that was declared wrong or that any active hold names, in whole or in part."""
     if lot.voided_by_id is not None:
-        raise _refused("lot_void", _("批次 %(lot)s 的登记已被声明有误,不能签发或打印标签。") % {"lot": lot.code}, lot)
+        raise _refused("lot_void", _("批次 %(lot)s 的登记已被声明有误，不能签发或打印标签。") % {"lot": lot.code}, lot)
     holds = blocking([lot]).get(lot.pk)
     if holds:
         hold = holds[0].hold
-        message = _("批次 %(lot)s 处于“%(kind)s”,不能签发或打印标签。原因:%(reason)s") % {
+        message = _("批次 %(lot)s 处于“%(kind)s”，不能签发或打印标签。原因：%(reason)s") % {
             "lot": lot.code,
             "kind": hold.get_kind_display(),
             "reason": hold.reason,
@@ -180,7 +182,7 @@ def gtin_for(lot: Lot, kind: str, with_gtin: bool | None) -> str:
         return ""
     if not confirmed or not product.gtin:
         raise Invalid(
-            _("产品“%(product)s”的商品条码还没有确认,不能印带商品条码的追溯码。请先确认条码,或选用不带条码的追溯码。")
+            _("产品“%(product)s”的商品条码还没有确认，不能印带商品条码的追溯码。请先确认条码，或选用不带条码的追溯码。")
             % {"product": lot.product_version.label},
             code="gtin_not_confirmed",
         )
@@ -188,7 +190,7 @@ def gtin_for(lot: Lot, kind: str, with_gtin: bool | None) -> str:
         normalise_lot_code(lot.lot_code)
         taken = CodeRun.objects.filter(gtin=product.gtin, kind=kind, lot__lot_code=lot.lot_code, lot__voided_by=None)
         if taken.exclude(lot=lot).exists():
-            raise Clash(_("这个商品条码和批号已经印在另一个批次的标签上,请换一个批号。"), code="gtin_lot_taken")
+            raise Clash(_("这个商品条码和批号已经印在另一个批次的标签上，请换一个批号。"), code="gtin_lot_taken")
     return product.gtin
 
 
@@ -199,7 +201,9 @@ def _next_number(lot: Lot) -> int:
 
 
 def _write_units(run: CodeRun) -> None:
-    """Insert the run's units. A code that exists already (once in centuries) makes the database refuse; then all are drawn anew."""
+    """Insert the run's units. A code that exists already (once in centuries) makes the database refuse; then all are
+    drawn anew.
+    """
     for attempt in range(MAX_TRIES):
         codes = new_serials(run.count)
         units = [
@@ -258,22 +262,24 @@ def record_print(
     test: bool = False,
     at: datetime.datetime | None = None,
 ) -> CodeStep:
-    """Write down that labels ``first`` to ``last`` of a run (positions from 1) are printed now; call it before handing out paper.
+    """Write down that labels ``first`` to ``last`` of a run (positions from 1) are printed now; call it before
+    handing out paper.
 
-    A test print is one label on plain paper. Printing a label a second time is a reprint and needs a reason: two papers
-    with one code are how copies begin. Refuses blocked and void lots (``lot_blocked``, ``lot_void``), a void run (``run_void``), a
-    range outside the run (``bad_range``), a reprint without reason (``reprint_reason_required``).
+    A test print is one label on plain paper. Printing a label a second time is a reprint and needs a reason: two
+    papers with one code are how copies begin. Refuses blocked and void lots (``lot_blocked``, ``lot_void``), a void
+    run (``run_void``), a range outside the run (``bad_range``), a reprint without reason
+    (``reprint_reason_required``).
     """
     by.require("operator", "quality")
     if run.organisation_id not in entered_for(by):
         raise NotAllowed(_("只能打印本单位签发的标签。"), code="not_own")
     run.refresh_from_db(fields=["status"])
     if run.status == CodeRun.Status.VOID:
-        raise Clash(_("这次签发的码已经作废,不能打印。"), code="run_void")
+        raise Clash(_("这次签发的码已经作废，不能打印。"), code="run_void")
     require_unblocked(run.lot)
     if not 1 <= first <= last <= run.count:
         raise Invalid(
-            _("打印范围应在第 1 到第 %(most)d 枚之间,且起始不大于结束。") % {"most": run.count},
+            _("打印范围应在第 1 到第 %(most)d 枚之间，且起始不大于结束。") % {"most": run.count},
             code="bad_range",
             most=run.count,
         )
@@ -286,7 +292,7 @@ def record_print(
     reason = clean_text(reason, REASON_MAX, multiline=True)
     if again and not reason:
         raise Invalid(
-            _("其中有标签已经打印过。补打请写明原因(例如:标签纸卡住、第 3 张污损)。"), code="reprint_reason_required"
+            _("其中有标签已经打印过。补打请写明原因（例如：标签纸卡住、第 3 张污损）。"), code="reprint_reason_required"
         )
     CodeRun.objects.filter(pk=run.pk, status=CodeRun.Status.ISSUED).update(status=CodeRun.Status.PRINTED)
     step = CodeStep.Step.REPRINTED if again else CodeStep.Step.PRINTED
@@ -297,10 +303,11 @@ def record_print(
 def except_units(
     *, by: Actor, units: Sequence[Unit], kind: str, reason: str, at: datetime.datetime | None = None
 ) -> list[CodeException]:
-    """Mark units' codes spoiled (the label was ruined) or void (the code must not be in use); nothing brings them back.
+    """Mark units' codes spoiled (the label was ruined) or void (the code must not be in use); nothing brings them
+    back.
 
-    Who: the issuer. Refuses no units (``units_required``), a missing reason (``reason_required``), other issuers' units
-    (``not_own``), codes that are spoiled or void already (``code_already_void``).
+    Who: the issuer. Refuses no units (``units_required``), a missing reason (``reason_required``), other issuers'
+    units (``not_own``), codes that are spoiled or void already (``code_already_void``).
     """
     by.require("operator", "quality")
     states = {CodeException.Kind.SPOILED: Unit.State.SPOILED, CodeException.Kind.VOID: Unit.State.VOID}
@@ -320,7 +327,7 @@ def except_units(
         )
         moved += usable.update(state=states[CodeException.Kind(kind)])
     if moved != len(set(ids)):
-        raise Clash(_("其中有码已经登记为损坏或作废,请刷新页面后核对。"), code="code_already_void")
+        raise Clash(_("其中有码已经登记为损坏或作废，请刷新页面后核对。"), code="code_already_void")
     runs = dict(CodeRun.objects.filter(uid__in={unit.run for unit in units if unit.run}).values_list("uid", "pk"))
     now = at or timezone.now()
     return CodeException.objects.bulk_create(
@@ -346,15 +353,15 @@ def except_units(
 def void_run(*, by: Actor, run: CodeRun, reason: str, at: datetime.datetime | None = None) -> CodeRun:
     """Make every code of a unit run void that is not so yet (a lost roll, a wrong order). It cannot be taken back.
 
-    Refuses labels of a lot (``run_of_lot``: the lot's own code stays what it is), a run void already (``run_void``), other
-    issuers' runs, a missing reason.
+    Refuses labels of a lot (``run_of_lot``: the lot's own code stays what it is), a run void already (``run_void``),
+    other issuers' runs, a missing reason.
     """
     by.require("operator", "quality")
     if run.organisation_id not in entered_for(by):
         raise NotAllowed(_("只能作废本单位签发的码。"), code="not_own")
     words = _reason(reason)
     if run.kind == CodeRun.Kind.LOT:
-        raise Invalid(_("批次标签上是批次自己的码,不能作废。多余的标签请销毁。"), code="run_of_lot")
+        raise Invalid(_("批次标签上是批次自己的码，不能作废。多余的标签请销毁。"), code="run_of_lot")
     if not CodeRun.objects.filter(pk=run.pk).exclude(status=CodeRun.Status.VOID).update(status=CodeRun.Status.VOID):
         raise Clash(_("这次签发的码已经作废。"), code="run_void")
     units = list(Unit.objects.filter(run=run.uid).exclude(state__in=[Unit.State.SPOILED, Unit.State.VOID]))
@@ -375,10 +382,11 @@ def judge_copy(
     reason: str,
     at: datetime.datetime | None = None,
 ) -> CodeException:
-    """A person confirms that a code is suspected to be copied (疑似复制), or clears it of that; the scanned page says so.
+    """A person confirms that a code is suspected to be copied (疑似复制), or clears it of that; the scanned page says
+    so.
 
-    No rule ever says it by itself. Who: the issuer's quality officer, or an officer of a regulator over the issuer. Refuses a
-    missing reason, other people's codes (``not_own``), and a step that changes nothing (``no_change``).
+    No rule ever says it by itself. Who: the issuer's quality officer, or an officer of a regulator over the issuer.
+    Refuses a missing reason, other people's codes (``not_own``), and a step that changes nothing (``no_change``).
     """
     by.require("quality", "owner", "officer", "approver")
     if lot.organisation_id not in entered_for(by) and not supervises(by, lot.organisation):
@@ -387,7 +395,7 @@ def judge_copy(
     kinds = [CodeException.Kind.COPIED, CodeException.Kind.CLEARED]
     last = CodeException.objects.filter(lot=lot, unit=unit, kind__in=kinds).order_by("-id").first()
     if copied == (last is not None and last.kind == CodeException.Kind.COPIED):
-        raise Clash(_("这个码的状态没有变化,请刷新页面。"), code="no_change")
+        raise Clash(_("这个码的状态没有变化，请刷新页面。"), code="no_change")
     return CodeException.objects.create(
         organisation_id=lot.organisation_id,
         lot=lot,

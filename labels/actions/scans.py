@@ -1,4 +1,6 @@
-"""Counting views, once each and exactly; taking reports from people who hold the goods. Nobody needs an account for either."""
+"""Counting views, once each and exactly; taking reports from people who hold the goods. Nobody needs an account for
+either.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +9,16 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from labels import nonces
 from labels.models import Scan, ScanReport, ScanTally
-from labels.resolve import by_code
+from labels.resolve import Target, by_code
+from recalls.actions.signals import raise_signal
+from recalls.models import Signal
 from trace.errors import Invalid, NotFound
-from trace.identifiers import new_serials
 from trace.models import Lot, Unit
-from trace.personal import seal
 from trace.text import clean_text
 
 WORDS_MAX = 1000
@@ -38,8 +40,8 @@ def count_scan(
 ) -> Counted:
     """Count one view of one code's page, once per signed word however often it is sent.
 
-    Refuses words that are not ours or too old (``page_word_bad``, ``page_word_old``) and words of pages that showed no code
-    (``not_found``).
+    Refuses words that are not ours or too old (``page_word_bad``, ``page_word_old``) and words of pages that showed
+    no code (``not_found``).
     """
     given = nonces.read(word)
     found = by_code(given.code) if given.code else None
@@ -76,8 +78,9 @@ def report_mismatch(
 ) -> ScanReport:
     """Take a report that information and goods do not agree, or that the goods did harm; once per signed word.
 
-    Words and contact are sealed (they may name people). A repeat answers with the report it made. Refuses an unknown kind
-    (``unknown_choice``), texts that are too long or hold control characters, 其他 without words (``words_required``).
+    It becomes a signal (线索) for the maker and its regulator at once, where words and contact are sealed. A repeat
+    answers with the report it made. Refuses an unknown kind (``unknown_choice``), texts that are too long or hold
+    control characters, 其他 without words (``words_required``).
     """
     given = nonces.read(word)
     if what not in ScanReport.What.values:
@@ -91,11 +94,9 @@ def report_mismatch(
     if earlier.exists():
         return earlier.get()
     found = by_code(given.code) if given.code else None
-    lot, unit = (found.lot, found.unit) if found is not None else (None, None)
-    now = at or timezone.now()
     try:
         with transaction.atomic():
-            return _write_report(lot, unit, given.nonce, what, told, reachable, typed, now)
+            return _write_report(found, given.nonce, what, told, reachable, typed, at or timezone.now())
     except IntegrityError:
         if not earlier.exists():
             raise
@@ -103,26 +104,21 @@ def report_mismatch(
 
 
 def _write_report(
-    lot: Lot | None,
-    unit: Unit | None,
-    nonce: str,
-    what: str,
-    told: str,
-    reachable: str,
-    typed: str,
-    now: datetime.datetime,
+    found: Target | None, nonce: str, what: str, told: str, reachable: str, typed: str, now: datetime.datetime
 ) -> ScanReport:
-    """The report's row with its sealed texts."""
-    owner = lot.organisation if lot is not None else None
-    day = timezone.localtime(now).strftime("%Y%m%d")
-    return ScanReport.objects.create(
-        number=f"{day}-{new_serials(1)[0][:6]}",
-        nonce=nonce,
+    """The signal and the report's own row."""
+    lot, unit = (found.lot, found.unit) if found is not None else (None, None)
+    with translation.override("zh-hans"):
+        kind = str(ScanReport.What(what).label)
+    signal = raise_signal(
+        source=Signal.Source.SCAN_REPORT,
+        text=f"{kind}：{told}" if told else kind,
         lot=lot,
         unit=unit,
-        code_text=typed,
-        what=what,
-        words=seal(told, organisation=owner, purpose="scan_report") if told else None,
-        contact=seal(reachable, organisation=owner, purpose="scan_report_contact") if reachable else None,
+        code=found.code if found is not None else typed,
+        contact=reachable,
         at=now,
+    )
+    return ScanReport.objects.create(
+        nonce=nonce, lot=lot, unit=unit, what=what, number=signal.receipt, signal=signal.uid, at=now
     )

@@ -1,4 +1,6 @@
-"""Runs of codes: what was issued for which lot, how it was printed, and the exceptions. The units themselves lie in trace."""
+"""Runs of codes: what was issued for which lot, how it was printed, and the exceptions. The units themselves lie in
+trace.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,10 @@ from trace.identifiers import uuid7
 class CodeRun(models.Model):
     """One order of codes for one lot: so many unit codes, or labels that all carry the lot's own code.
 
-    ``public_host`` (scheme and host) and ``gtin`` are frozen when the run is issued: they are what the paper says for ever,
-    whatever the installation or the product is called later. ``first_number`` is the number of the run's first unit within
-    its lot; holds name ranges of these numbers. Issued once: a repeat with the same ``key`` answers with this run.
+    ``public_host`` (scheme and host) and ``gtin`` are frozen when the run is issued: they are what the paper says for
+    ever, whatever the installation or the product is called later. ``first_number`` is the number of the run's first
+    unit within its lot; holds name ranges of these numbers. Issued once: a repeat with the same ``key`` answers with
+    this run.
     """
 
     class Kind(models.TextChoices):
@@ -22,7 +25,7 @@ class CodeRun(models.Model):
         LOT = "lot", _("批次标签")
 
     class Status(models.TextChoices):
-        ISSUED = "issued", _("已签发,未打印")
+        ISSUED = "issued", _("已签发，未打印")
         PRINTED = "printed", _("已打印")
         VOID = "void", _("已作废")
 
@@ -104,7 +107,8 @@ class CodeStep(models.Model):
 class CodeException(models.Model):
     """One exception of one code: spoiled, void, reprinted, found copied, or cleared of that. Append-only.
 
-    ``unit`` is the code; without one it is the lot's own code of ``lot``. 疑似复制 is only ever said by a person, with a reason.
+    ``unit`` is the code; without one it is the lot's own code of ``lot``. 疑似复制 is only ever said by a person,
+    with a reason.
     """
 
     class Kind(models.TextChoices):

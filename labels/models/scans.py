@@ -6,14 +6,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from trace.identifiers import uuid7
-
 
 class Scan(models.Model):
     """One counted view of one code's page. Append-only.
 
-    ``nonce`` is the random part of the signed word the page carried; it is unique, so a view is counted once however often
-    the browser sends it back. ``place`` is a coarse name from a table the operator installed, else empty (地点未知).
+    ``nonce`` is the random part of the signed word the page carried; it is unique, so a view is counted once however
+    often the browser sends it back. ``place`` is a coarse name from a table the operator installed, else empty
+    (地点未知).
     """
 
     class Means(models.TextChoices):
@@ -62,32 +61,30 @@ class ScanTally(models.Model):
 
 
 class ScanReport(models.Model):
-    """What a person holding the goods reported: the information and the goods do not agree, or the goods did harm.
+    """That a person holding the goods reported something from a page of ours. Append-only.
 
-    Words and contact are ``PersonalRecord`` rows. ``number`` is the receipt the reporter keeps. ``signal`` names the signal that
-    recalls made of it. ``code_text`` is what was typed where no code of ours is behind it.
+    What was said lies sealed in the signal that recalls made of it, named by ``signal``; ``number`` is the receipt the
+    reporter keeps. ``nonce`` makes a doubled submit one report.
     """
 
     class What(models.TextChoices):
         PRODUCT = "product", _("产品、包装或规格不一样")
         DATES = "dates", _("生产日期或批号不一样")
         COPIED = "copied", _("怀疑标签是复制或伪造的")
-        QUALITY = "quality", _("质量有问题(异味、霉变、异物、破损等)")
+        QUALITY = "quality", _("质量有问题（异味、霉变、异物、破损等）")
         HARM = "harm", _("食用或使用后身体不适")
-        RECALL = "recall", _("标明已召回,仍在销售")
+        RECALL = "recall", _("标明已召回，仍在销售")
         OTHER = "other", _("其他")
 
-    uid = models.UUIDField(default=uuid7, unique=True, editable=False)
-    number = models.CharField(_("受理编号"), max_length=20, unique=True)
     nonce = models.CharField(max_length=32, unique=True)
     lot = models.ForeignKey("trace.Lot", null=True, on_delete=models.PROTECT, related_name="scan_reports")
     unit = models.ForeignKey("trace.Unit", null=True, on_delete=models.PROTECT, related_name="scan_reports")
-    code_text = models.CharField(max_length=100, blank=True)
     what = models.CharField(_("哪里不符"), max_length=10, choices=What)
-    words = models.ForeignKey("trace.PersonalRecord", null=True, on_delete=models.PROTECT, related_name="+")
-    contact = models.ForeignKey("trace.PersonalRecord", null=True, on_delete=models.PROTECT, related_name="+")
-    signal = models.UUIDField(null=True)
+    number = models.CharField(_("回执号"), max_length=24)
+    signal = models.UUIDField()
     at = models.DateTimeField(default=timezone.now)
+
+    append_only = True
 
     class Meta:
         verbose_name = _("消费者反映")

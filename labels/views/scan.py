@@ -1,7 +1,7 @@
 """What opens when a code is scanned. Reading writes nothing: previews and crawlers leave no trace and cost no count.
 
-The pages set no cookie and ask for none, so the two POSTs here are exempt from the CSRF cookie; what stands in for it is the
-signed word of the page (``labels.nonces``).
+The pages set no cookie and ask for none, so the two POSTs here are exempt from the CSRF cookie; what stands in for it
+is the signed word of the page (``labels.nonces``).
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def code(request: HttpRequest, code: str) -> HttpResponse:
 @require_safe
 @gzip_page
 def digital_link(request: HttpRequest, rest: str) -> HttpResponse:
-    """``/01/{gtin}``, ``…/10/{lot}``, ``…/21/{serial}``, ``…/10/{lot}/21/{serial}`` (GS1 Digital Link, uncompressed)."""
+    """``/01/{gtin}``, ``…/10/{lot}``, ``…/21/{serial}``, ``…/10/{lot}/21/{serial}`` (GS1 Digital Link, uncompressed).
+    """
     given = f"/01/{rest}"
     match = _LINK.fullmatch(rest)
     if match is None:
@@ -71,7 +72,9 @@ def digital_link(request: HttpRequest, rest: str) -> HttpResponse:
 @require_safe
 @gzip_page
 def search(request: HttpRequest) -> HttpResponse:
-    """Type a code, a lot code, a GTIN or an address; leads to its page, or to a choice where a lot code means several lots."""
+    """Type a code, a lot code, a GTIN or an address; leads to its page, or to a choice where a lot code means several
+    lots.
+    """
     given = request.GET.get("q", "").strip()
     gtin = request.GET.get("gtin", "")
     if not given:
@@ -101,7 +104,9 @@ def _lot_of_product(gtin: str, lot_code: str) -> Target | None:
 @csrf_exempt
 @require_POST
 def count(request: HttpRequest) -> HttpResponse:
-    """Count one view by the signed word of its page: 204 to the beacon, back to the page for a person without JavaScript."""
+    """Count one view by the signed word of its page: 204 to the beacon, back to the page for a person without
+    JavaScript.
+    """
     means = Scan.Means.BEACON if request.POST.get("means") == "beacon" else Scan.Means.BUTTON
     done = count_scan(
         word=request.POST.get("word", ""), means=means, place=place_of(request.META.get("REMOTE_ADDR", ""))
@@ -161,10 +166,12 @@ def _common(request: HttpRequest, **more: Any) -> dict[str, Any]:
 
 
 def _answer(request: HttpRequest, target: Target | None, given: str) -> HttpResponse:
-    """The page of what was found, at once and without a redirect, with the links of the GS1 resolver standard in its head.
+    """The page of what was found, at once and without a redirect, with the links of the GS1 resolver standard in its
+    head.
 
-    Declared deviation from that standard: the default link is answered with 200 instead of a redirect, since the browsers
-    inside messengers warn at every redirect. ``?linkType=linkset`` (or asking for the type) gives the links as JSON.
+    Declared deviation from that standard: the default link is answered with 200 instead of a redirect, since the
+    browsers inside messengers warn at every redirect. ``?linkType=linkset`` (or asking for the type) gives the links
+    as JSON.
     """
     if target is None:
         return _unknown(request, given, "")
