@@ -12,6 +12,7 @@ from desk.demo.bulk import build_bulk
 from desk.demo.cast import build_cast
 from desk.demo.others import build_furniture, build_millet
 from desk.demo.stage import CHINA, Stage
+from desk.demo.trouble import build_closed_recall, build_labels, build_open_recall
 from desk.demo.walnuts import build_walnuts
 from trace.identifiers import repeatable
 from trace.models import Event, Lot, Organisation
@@ -30,6 +31,9 @@ def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
         build_baijiu(stage)
         build_millet(stage)
         build_furniture(stage)
+        build_labels(stage)
+        build_closed_recall(stage)
+        build_open_recall(stage)
     if lots:
         with translation.override("zh-hans"):
             build_bulk(stage, lots)

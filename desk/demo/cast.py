@@ -26,7 +26,7 @@ FENYANG = "141182"
 
 @dataclass(frozen=True)
 class Firm:
-    """One organisation of the cast with the login name of its owner and, where it releases lots, its quality officer."""
+    """One organisation of the cast with the names of its owner and, where it releases lots, its quality officer."""
 
     key: str
     name: str

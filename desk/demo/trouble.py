@@ -1,0 +1,307 @@
+"""Labels on the shelf, scans of them, a recall that is closed and one that is open."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from desk.demo.stage import LATER, Stage
+from labels.actions.runs import issue_codes, record_print
+from labels.actions.scans import count_scan
+from labels.models import CodeRun
+from labels.nonces import sign
+from recalls.access import notice_link
+from recalls.actions.announcements import Announcement, draft_notice
+from recalls.actions.answers import LotAnswer, acknowledge, acknowledge_by_link, answer_stock, answer_stock_by_link
+from recalls.actions.assessment import Finding, assess
+from recalls.actions.campaigns import (
+    announce,
+    close,
+    decide,
+    evaluate,
+    finish_collecting,
+    finish_disposal,
+    start_campaign,
+    summarise,
+)
+from recalls.actions.goods import GoodsLine, destroy, receive_return
+from recalls.actions.scopes import freeze_scope
+from recalls.actions.signals import raise_signal
+from recalls.models import Campaign, Notice, Signal
+from recalls.scope import Question
+from trace.actions.events import When
+from trace.actions.evidence import ResultEntry
+from trace.actions.registry import CertificateInput, grant_certificate
+from trace.models import Certificate, Lot, Organisation, Stock, Unit
+
+
+def build_labels(stage: Stage) -> None:
+    """Unit codes and lot labels for what is on sale, certificates, and some scans."""
+    for by, lot, count, kind in (
+        ("distillery", "bottled_new", 120, CodeRun.Kind.UNIT),
+        ("distillery", "bottled_light", 60, CodeRun.Kind.UNIT),
+        ("distillery", "bottled_old", 48, CodeRun.Kind.UNIT),
+        ("walnuts", "pouch_1", 96, CodeRun.Kind.UNIT),
+        ("walnuts", "in_shell_1", 1, CodeRun.Kind.LOT),
+        ("dates", "date_walnut_1", 72, CodeRun.Kind.UNIT),
+        ("mill", "millet_bags", 1, CodeRun.Kind.LOT),
+        *(("furniture", f"table_{number}", 1, CodeRun.Kind.UNIT) for number in range(1, 7)),
+    ):
+        row = stage.lots[lot]
+        released = row.released_by.occurred_at if row.released_by else row.begun_at
+        when = When(released + LATER)
+        run = issue_codes(
+            by=stage.actors[by], lot=row, count=count, key=f"demo-{lot}", kind=kind, when=when, at=when.at + LATER
+        )
+        record_print(by=stage.actors[by], run=run, first=1, last=count, at=when.at + LATER)
+    _certificates(stage)
+    _scans(stage)
+
+
+def _certificates(stage: Stage) -> None:
+    """Granted by the county, never self-asserted: one in force, one about to lapse."""
+    for key, product, kind, number, until in (
+        ("walnuts", "in_shell", Certificate.Kind.GI_USE, "示例地标用 2026-01", 400),
+        ("mill", "millet_bag", Certificate.Kind.GREEN, "示例绿字 2025-18", 20),
+    ):
+        grant_certificate(
+            organisation=stage.actors[key].organisation,
+            certificate=CertificateInput(
+                kind=kind,
+                number=number,
+                valid_from=stage.today - datetime.timedelta(days=300),
+                valid_until=stage.today + datetime.timedelta(days=until),
+                product=stage.products[product],
+            ),
+            by=stage.actors["county"],
+            at=stage.ago(300).at,
+        )
+
+
+def _scans(stage: Stage) -> None:
+    """Views of labels by people, some of the same bottle several times."""
+    for lot, numbers in (("bottled_new", (1, 1, 2, 5, 9, 9, 9)), ("pouch_1", (3, 4, 4, 8)), ("date_walnut_1", (2, 6))):
+        units = list(Unit.objects.filter(lot=stage.lots[lot]).order_by("number")[:20])
+        for step, number in enumerate(numbers):
+            count_scan(word=sign(units[number].code), at=stage.ago(18 - step, 12 + step % 8).at)
+
+
+def build_closed_recall(stage: Stage) -> None:
+    """A year ago a bottling said a wrong strength on its box: level 3, everything found again, closed with numbers."""
+    by = stage.actors
+    lot = stage.lots["bottled_old"]
+    knew = stage.ago(372, 9)
+    signal = raise_signal(
+        source=Signal.Source.SELF_CHECK,
+        text="抽查发现纸盒酒精度标注与瓶标不一致(示例)。",
+        by=by["distillery_quality"],
+        lot=lot,
+        at=knew.at,
+    )
+    campaign = assess(
+        by=by["distillery_quality"],
+        organisation=by["distillery"].organisation,
+        track="food",
+        title="示例清香白酒 53%vol 纸盒标签标注错误",
+        knew_at=knew.at,
+        finding=Finding(
+            hazard="labelling",
+            severity="none",
+            probability="likely",
+            verdict="recall",
+            basis="纸盒酒精度误印,瓶标正确,不影响饮用安全(示例)。",
+            level=3,
+        ),
+        signals=[signal],
+        at=stage.ago(372, 11).at,
+    )
+    _run(
+        stage,
+        campaign,
+        by["distillery_quality"],
+        by["distillery"],
+        Question.of([lot]),
+        stage.ago(372, 14),
+        "distillery",
+    )
+    _answer_all(stage, campaign, stage.ago(369), returned=True)
+    piece = stage.amount("1200", stage.products["b53"])
+    destroy(
+        by=by["distillery"],
+        campaign=campaign,
+        lines=[GoodsLine(lot, piece)],
+        when=stage.ago(352, 10),
+        method="destroy",
+        place="示例处理厂",
+        witness=by["county"].organisation,
+        announced_at=stage.ago(354).at,
+        at=stage.ago(352, 12).at,
+    )
+    campaign.refresh_from_db()
+    finish_collecting(
+        by=by["distillery_quality"], campaign=campaign, reason="各持有单位均已反馈(示例)", at=stage.ago(350).at
+    )
+    campaign.refresh_from_db()
+    finish_disposal(
+        by=by["distillery_quality"], campaign=campaign, reason="其余收回产品更换纸盒后封存(示例)", at=stage.ago(349).at
+    )
+    campaign.refresh_from_db()
+    summarise(
+        by=by["distillery_quality"],
+        campaign=campaign,
+        summary="已通知全部持有单位,收回产品部分销毁,其余封存。纸盒供方已更换(示例)。",
+        explanation="已售给消费者的部分无法逐瓶收回(示例)。",
+        at=stage.ago(345).at,
+    )
+    campaign.refresh_from_db()
+    evaluate(by=by["prefecture"], campaign=campaign, at=stage.ago(343).at)
+    campaign.refresh_from_db()
+    close(by=by["prefecture_approver"], campaign=campaign, reason="召回效果符合要求(示例)", at=stage.ago(341).at)
+
+
+def build_open_recall(stage: Stage) -> None:
+    """The regulator's sample of the kernel pouches holds too much aflatoxin B1: the recall is running."""
+    by = stage.actors
+    lot = stage.lots["pouch_1"]
+    report = stage.test(
+        "sampling",
+        "county",
+        stage.ago(2, 9),
+        "pouch_1",
+        "示例监抽 2026-0711",
+        purpose="监督抽查",
+        results=[
+            ResultEntry(
+                "afb1",
+                "黄曲霉毒素B1",
+                "7.2",
+                unit="μg/kg",
+                limit_operator="<=",
+                limit_value="5.0",
+                limit_source="GB 2761-2017",
+                method="GB 5009.22",
+                name_en="Aflatoxin B1",
+            ),
+        ],
+    )
+    signal = raise_signal(
+        source=Signal.Source.SAMPLING,
+        text="监督抽检:黄曲霉毒素B1 7.2 μg/kg,限量 5.0 μg/kg(示例)。",
+        by=by["county"],
+        lot=lot,
+        report=report,
+        at=stage.ago(2, 14).at,
+    )
+    campaign = assess(
+        by=by["walnuts_quality"],
+        organisation=by["walnuts"].organisation,
+        track="food",
+        title="示例核桃仁黄曲霉毒素B1 超标",
+        knew_at=stage.ago(2, 15).at,
+        finding=Finding(
+            hazard="toxin",
+            severity="general",
+            probability="possible",
+            verdict="recall",
+            basis="监督抽检不合格;同一分级批次的核桃可能同样受影响(示例)。",
+            level=2,
+        ),
+        signals=[signal],
+        at=stage.ago(2, 17).at,
+    )
+    question = Question.of([lot], [stage.lots["dried_1"]])
+    _run(stage, campaign, by["walnuts_quality"], by["walnuts"], question, stage.ago(1, 9), "walnuts")
+    _answer_all(stage, campaign, stage.ago(0, 8), only={"示例便民商店", "汾阳示例枣夹核桃食品有限公司"})
+
+
+def _run(
+    stage: Stage, campaign: Campaign, quality: object, owner: object, question: Question, when: When, firm: str
+) -> None:
+    """Scope, decision by a second person, start, announcement drafted by one and published by another."""
+    by = stage.actors
+    hour = datetime.timedelta(hours=1)
+    freeze_scope(by=by[f"{firm}_quality"], campaign=campaign, question=question, at=when.at)
+    campaign.refresh_from_db()
+    decide(by=by[firm], campaign=campaign, at=when.at + hour)
+    campaign.refresh_from_db()
+    start_campaign(by=by[firm], campaign=campaign, stop_order=True, at=when.at + 2 * hour)
+    campaign.refresh_from_db()
+    organisation = campaign.organisation
+    draft_notice(
+        by=by[f"{firm}_quality"],
+        campaign=campaign,
+        announcement=Announcement(
+            producer=organisation.name,
+            address=f"山西省吕梁市汾阳市{organisation.address}",
+            legal_representative="示例法人",
+            person_in_charge=organisation.recall_contact_name,
+            phone=organisation.recall_contact_phone,
+            email=organisation.recall_contact_email,
+            reason=campaign.title,
+            risk="请勿食用;已食用且感到不适的,请就医并保留包装(示例)。"
+            if campaign.level != 3
+            else "不影响饮用安全,标签标注有误(示例)。",
+            begins_on=(when.at + 3 * hour).date(),
+            ends_on=(when.at + datetime.timedelta(days=28)).date(),
+            area="山西、北京、上海、陕西、河南等销售地区(示例)",
+            duties="立即停止销售、封存库存,并在 24 小时内通过通知中的链接反馈库存(示例)。",
+            what_to_do="停止使用,凭实物或照片到购买处退货(示例)。",
+            compensation="全额退款,邮寄费用由生产者承担(示例)。",
+            identify="批号与二维码在包装背面;扫码即可看到是否在召回范围内。",
+        ),
+        at=when.at + 3 * hour,
+    )
+    campaign.refresh_from_db()
+    announce(by=by[firm], campaign=campaign, channel="本系统公告栏与企业网站(示例)", at=when.at + 4 * hour)
+    campaign.refresh_from_db()
+
+
+def _answer_all(
+    stage: Stage, campaign: Campaign, when: When, *, only: set[str] | None = None, returned: bool = False
+) -> None:
+    """Holders confirm and say what they have, by account where they have one, else by the letter's link."""
+    accounts = {actor.organisation.pk: actor for key, actor in stage.actors.items() if "_" not in key}
+    for notice in campaign.notices.select_related("organisation").order_by("id"):
+        holder = notice.organisation
+        if only is not None and holder.name not in only:
+            continue
+        actor = accounts.get(holder.pk)
+        lots = _stock_answers(notice, holder)
+        if actor is not None:
+            acknowledge(by=actor, notice=notice, at=when.at)
+            answer_stock(by=actor, notice=notice, lots=lots, at=when.at + LATER)
+        else:
+            token = notice_link(notice)
+            acknowledge_by_link(token=token, name="示例联系人", at=when.at)
+            answer_stock_by_link(token=token, name="示例联系人", lots=lots, at=when.at + LATER)
+        if returned and holder.pk != campaign.organisation_id:
+            _send_back(stage, campaign, holder, lots, When(when.at + datetime.timedelta(days=8)))
+
+
+def _stock_answers(notice: Notice, holder: Organisation) -> list[LotAnswer]:
+    """What the holder says of each lot it was asked about: what is on its shelf by record, the rest sold."""
+    answers = []
+    for holding in notice.lots.select_related("lot"):
+        there = sum(Stock.objects.filter(lot=holding.lot, organisation=holder).values_list("micros", flat=True))
+        there = max(there, 0)
+        answers.append(LotAnswer(holding.lot, on_hand=there, sealed=there, sold=0, unknown=0))
+    return answers
+
+
+def _send_back(stage: Stage, campaign: Campaign, holder: Organisation, lots: Sequence[LotAnswer], when: When) -> None:
+    """Everything sealed goes back to the maker."""
+    from trace.units import decimal_text, parse_amount
+
+    maker = next(actor for actor in stage.actors.values() if actor.organisation.pk == campaign.organisation_id)
+    lines = [
+        GoodsLine(answer.lot, parse_amount(decimal_text(answer.sealed), _unit(answer.lot), _unit(answer.lot)))
+        for answer in lots
+        if answer.sealed
+    ]
+    if lines:
+        receive_return(by=maker, campaign=campaign, organisation=holder, lines=lines, when=when, at=when.at + LATER)
+
+
+def _unit(lot: Lot) -> str:
+    """The base unit of the lot's product."""
+    return lot.product.base_unit
