@@ -7,7 +7,7 @@ or event place lies in their territory; a stranger's object is 404 for everybody
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import wraps
 from typing import Any, Literal, TypeVar
@@ -34,6 +34,7 @@ from trace.models import (
     Product,
     Shipment,
     Stock,
+    StoredFile,
     TestReport,
     Transfer,
 )
@@ -81,7 +82,7 @@ def admit(request: HttpRequest, who: Audience, *roles: str) -> None:
     if (who == "party" and actor.is_regulator) or (who == "regulator" and not actor.is_regulator):
         raise NotFound(_("没有这个页面。"))
     if actor.organisation.status != Organisation.Status.ACTIVE:
-        raise NotAllowed(_("本单位还没有通过审核,通过后才能办理。"), code="organisation_not_active")
+        raise NotAllowed(_("本单位还没有通过审核，通过后才能办理。"), code="organisation_not_active")
     if roles:
         actor.require(*roles)
 
@@ -93,7 +94,7 @@ def actor_of(request: HttpRequest) -> Actor:
         return actor
     if not request.user.is_authenticated:
         raise NotSignedIn(_("请先登录。"))
-    raise NotAllowed(_("您还没有加入任何单位。请申请入驻,或请本单位负责人邀请您。"), code="no_organisation")
+    raise NotAllowed(_("您还没有加入任何单位。请申请入驻，或请本单位负责人邀请您。"), code="no_organisation")
 
 
 def actor_for_session(request: HttpRequest) -> Actor | None:
@@ -131,14 +132,14 @@ def parse_uid(value: str | uuid.UUID) -> uuid.UUID:
     try:
         return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
     except ValueError:
-        raise NotFound(_("没有找到,或者您无权查看。")) from None
+        raise NotFound(_("没有找到，或者您无权查看。")) from None
 
 
 def _the(queryset: QuerySet[Any], value: str | uuid.UUID) -> Any:
     """The one row with this uid in what the actor may see, or NotFound."""
     row = queryset.filter(uid=parse_uid(value)).first()
     if row is None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return row
 
 
@@ -153,6 +154,7 @@ def entered_for(actor: Actor) -> list[int]:
 def organisations_visible_to(actor: Actor) -> QuerySet[Organisation]:
     """Vetted organisations are public by name; outsiders only for who keeps them; applicants for their regulator."""
     seen = Q(status=Organisation.Status.ACTIVE) | Q(pk=actor.organisation.pk) | Q(kept_by=actor.organisation)
+    seen |= Q(kept_by__in=entered_for(actor))
     if actor.is_regulator:
         seen |= Q(division__code__startswith=actor.organisation.territory)
         seen |= Q(kept_by__division__code__startswith=actor.organisation.territory)
@@ -413,3 +415,33 @@ def report_for(actor: Actor, uid: str | uuid.UUID) -> TestReport:
         uid,
     )
     return found
+
+
+def conflict_for(actor: Actor, uid: str | uuid.UUID) -> Conflict:
+    """One conflict the actor may read; answering it is for who recorded the fact."""
+    rows = conflicts_visible_to(actor).select_related("event", "organisation", "lot__product", "answered_by")
+    found: Conflict = _the(rows, uid)
+    return found
+
+
+def files_visible_to(actor: Actor) -> QuerySet[StoredFile]:
+    """Files the actor's organisation keeps, those of test reports it may read; for regulators those of their territory."""
+    reports = TestReport.objects.filter(file=OuterRef("pk"), pk__in=reports_visible_to(actor))
+    seen = Q(organisation__in=entered_for(actor)) | Exists(reports)
+    if actor.is_regulator:
+        seen |= Q(organisation__division__code__startswith=actor.organisation.territory)
+    return StoredFile.objects.filter(seen)
+
+
+def file_for(actor: Actor, uid: str | uuid.UUID) -> StoredFile:
+    """One file the actor may open."""
+    found: StoredFile = _the(files_visible_to(actor), uid)
+    return found
+
+
+def loose_files_of(actor: Actor, uids: Iterable[str]) -> list[StoredFile]:
+    """Files just uploaded by the actor's organisation that no event has yet, in this order; others are left out."""
+    wanted = [parse_uid(uid) for uid in uids]
+    rows = StoredFile.objects.filter(organisation=actor.owner, event=None, uid__in=wanted)
+    found = {row.uid: row for row in rows}
+    return [found[uid] for uid in wanted if uid in found]

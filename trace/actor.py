@@ -59,4 +59,4 @@ class Actor:
     def require(self, *roles: str) -> None:
         """Refuse (NotAllowed, ``role_required``) unless the actor holds one of the roles."""
         if not self.can(*roles):
-            raise NotAllowed(_("您的岗位不能做这件事,请由有权限的同事办理。"), code="role_required", roles=list(roles))
+            raise NotAllowed(_("您的岗位不能做这件事，请由有权限的同事办理。"), code="role_required", roles=list(roles))

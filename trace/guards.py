@@ -82,7 +82,7 @@ def _receipt(draft: Draft) -> Iterator[BrokenGuard]:
         if use.micros != use.transfer.sent_micros:
             yield BrokenGuard(
                 "received_differs",
-                _("批次 %(lot)s 发出 %(sent)s,收到 %(got)s,数量不一致。")
+                _("批次 %(lot)s 发出 %(sent)s，收到 %(got)s，数量不一致。")
                 % {
                     "lot": use.lot.code,
                     "sent": format_amount(use.transfer.sent_micros, unit),
@@ -94,7 +94,7 @@ def _receipt(draft: Draft) -> Iterator[BrokenGuard]:
         if latest < use.transfer.shipment.sent_at:
             yield BrokenGuard(
                 "before_shipping",
-                _("收货时间早于发货单 %(number)s 的发货时间,请核对。") % {"number": use.transfer.shipment.number},
+                _("收货时间早于发货单 %(number)s 的发货时间，请核对。") % {"number": use.transfer.shipment.number},
                 lot=use.lot,
             )
 
@@ -103,7 +103,7 @@ def _void_lots(draft: Draft) -> Iterator[BrokenGuard]:
     for lot in draft.known_lots():
         if lot.voided_by_id is not None:
             yield BrokenGuard(
-                "lot_void", _("批次 %(lot)s 的登记已被声明有误,不能再使用。") % {"lot": lot.code}, lot=lot
+                "lot_void", _("批次 %(lot)s 的登记已被声明有误，不能再使用。") % {"lot": lot.code}, lot=lot
             )
 
 
@@ -118,7 +118,7 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
         hold = holds[0].hold
         yield BrokenGuard(
             "lot_blocked",
-            _("批次 %(lot)s 处于“%(kind)s”,不能使用、发货或赋码。原因:%(reason)s")
+            _("批次 %(lot)s 处于“%(kind)s”，不能使用、发货或赋码。原因：%(reason)s")
             % {"lot": lot.code, "kind": hold.get_kind_display(), "reason": hold.reason},
             lot=lot,
             hold=hold.uid,
@@ -139,7 +139,7 @@ def _chronology(draft: Draft) -> Iterator[BrokenGuard]:
         if latest < lot.begun_at:
             yield BrokenGuard(
                 "before_parent",
-                _("时间不对:批次 %(lot)s 到 %(begun)s 才产生,这一环节写的是 %(when)s。请核对时间。")
+                _("时间不对：批次 %(lot)s 到 %(begun)s 才产生，这一环节写的是 %(when)s。请核对时间。")
                 % {
                     "lot": lot.code,
                     "begun": lot.begun_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M"),
@@ -159,13 +159,13 @@ def _unreleased(draft: Draft) -> Iterator[BrokenGuard]:
         if lot.released_by is None:
             yield BrokenGuard(
                 "not_released",
-                _("批次 %(lot)s 还没有放行,不能出厂。请先由质量负责人放行。") % {"lot": lot.code},
+                _("批次 %(lot)s 还没有放行，不能出厂。请先由质量负责人放行。") % {"lot": lot.code},
                 lot=lot,
             )
         elif latest < lot.released_by.occurred_at and lot.organisation_id == draft.organisation.pk:
             yield BrokenGuard(
                 "before_release",
-                _("批次 %(lot)s 到 %(released)s 才放行,发货时间却更早。请核对时间。")
+                _("批次 %(lot)s 到 %(released)s 才放行，发货时间却更早。请核对时间。")
                 % {
                     "lot": lot.code,
                     "released": lot.released_by.occurred_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M"),
@@ -182,7 +182,7 @@ def _expired(draft: Draft) -> Iterator[BrokenGuard]:
         if use.lot is not None and use.lot.expires_on is not None and day > use.lot.expires_on:
             yield BrokenGuard(
                 "lot_expired",
-                _("批次 %(lot)s 的保质期到 %(day)s 为止,已经过期。")
+                _("批次 %(lot)s 的保质期到 %(day)s 为止，已经过期。")
                 % {"lot": use.lot.code, "day": use.lot.expires_on.isoformat()},
                 lot=use.lot,
             )
@@ -194,7 +194,7 @@ def _closed_lots(draft: Draft) -> Iterator[BrokenGuard]:
         if lot.links_down.filter(voided_by__isnull=True).exists() or lot.transfers.filter(voided_by=None).exists():
             yield BrokenGuard(
                 "lot_closed",
-                _("批次 %(lot)s 已经用过或发出过,不能再往里加。续加请登记为一个新批次。") % {"lot": lot.code},
+                _("批次 %(lot)s 已经用过或发出过，不能再往里加。续加请登记为一个新批次。") % {"lot": lot.code},
                 lot=lot,
             )
 
@@ -217,7 +217,7 @@ def _not_enough(draft: Draft) -> Iterator[BrokenGuard]:
             unit = lot.product.base_unit
             yield BrokenGuard(
                 "not_enough",
-                _("批次 %(lot)s 在该处只有 %(have)s,不够 %(want)s。")
+                _("批次 %(lot)s 在该处只有 %(have)s，不够 %(want)s。")
                 % {"lot": lot.code, "have": format_amount(there, unit), "want": format_amount(micros, unit)},
                 lot=lot,
                 have=there,
@@ -239,6 +239,6 @@ def _gain(draft: Draft) -> Iterator[BrokenGuard]:
     if made > taken:
         yield BrokenGuard(
             "more_out_than_in",
-            _("产出 %(made)s 多于投入 %(taken)s。请核对数量,或补上漏记的投入批次。")
+            _("产出 %(made)s 多于投入 %(taken)s。请核对数量，或补上漏记的投入批次。")
             % {"made": format_amount(made, unit), "taken": format_amount(taken, unit)},
         )

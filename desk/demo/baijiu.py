@@ -6,7 +6,7 @@ from desk.demo.cast import outsider
 from desk.demo.stage import Stage, plus
 from trace.actions.events import When
 
-PLEDGE = "本坊承诺:固态发酵,不添加食用酒精及非自身发酵产生的呈色呈香呈味物质。(示例)"
+PLEDGE = "本坊承诺：固态发酵，不添加食用酒精及非自身发酵产生的呈色呈香呈味物质。（示例）"
 ROUNDS = (700, 640, 580)
 """Days ago at which each brewing round was discharged."""
 
@@ -59,7 +59,7 @@ def _registry(stage: Stage) -> None:
             licence_number="SC11514999900019",
             pledge=PLEDGE,
             warning="过量饮酒有害健康",
-            storage="阴凉干燥,避光",
+            storage="阴凉干燥，避光",
             packs={"瓶": "1", "箱": "6"},
             **family,
         )

@@ -71,21 +71,21 @@ FIRMS = (
 )  # fmt: skip
 
 LOGINS: tuple[tuple[str, str], ...] = (
-    ("distillery", "酒坊:负责人"),
-    ("distillery-quality", "酒坊:质量负责人"),
-    ("walnuts", "核桃加工:负责人"),
-    ("walnuts-quality", "核桃加工:质量负责人"),
-    ("cooperative", "核桃合作社:理事长(可代种植户录入)"),
-    ("dates", "枣夹核桃:负责人"),
-    ("mill", "小米厂:负责人"),
-    ("furniture", "家具坊:负责人"),
+    ("distillery", "酒坊：负责人"),
+    ("distillery-quality", "酒坊：质量负责人"),
+    ("walnuts", "核桃加工：负责人"),
+    ("walnuts-quality", "核桃加工：质量负责人"),
+    ("cooperative", "核桃合作社：理事长（可代种植户录入）"),
+    ("dates", "枣夹核桃：负责人"),
+    ("mill", "小米厂：负责人"),
+    ("furniture", "家具坊：负责人"),
     ("lab", "检验机构"),
     ("distributor", "经销商"),
     ("shop", "便民商店"),
-    ("county", "汾阳市监管:经办"),
-    ("county-approver", "汾阳市监管:审批"),
-    ("prefecture", "吕梁市监管:经办"),
-    ("province", "山西省监管:经办"),
+    ("county", "汾阳市监管：经办"),
+    ("county-approver", "汾阳市监管：审批"),
+    ("prefecture", "吕梁市监管：经办"),
+    ("province", "山西省监管：经办"),
     ("operator", "系统运维"),
 )
 """Login names `make run` prints, with what they are for. All share one password, in the demonstration only."""
@@ -114,9 +114,9 @@ def _actor(membership: Membership) -> Actor:
 def _regulators(stage: Stage, operator: User) -> None:
     """County, prefecture and province, each with an officer and an approver."""
     rows = (
-        ("county", "汾阳市市场监督管理局(示例)", "Fenyang Market Regulation Bureau (example)", FENYANG),
-        ("prefecture", "吕梁市市场监督管理局(示例)", "Lüliang Market Regulation Bureau (example)", "141100"),
-        ("province", "山西省市场监督管理局(示例)", "Shanxi Market Regulation Bureau (example)", "140000"),
+        ("county", "汾阳市市场监督管理局（示例）", "Fenyang Market Regulation Bureau (example)", FENYANG),
+        ("prefecture", "吕梁市市场监督管理局（示例）", "Lüliang Market Regulation Bureau (example)", "141100"),
+        ("province", "山西省市场监督管理局（示例）", "Shanxi Market Regulation Bureau (example)", "140000"),
     )
     for key, name, name_en, division in rows:
         made = create_regulator(

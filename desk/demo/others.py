@@ -5,7 +5,7 @@ from __future__ import annotations
 from desk.demo.cast import outsider
 from desk.demo.stage import Stage, plus
 
-PLEDGE = "本企业承诺:信息真实,如有不实依法承担责任。(示例)"
+PLEDGE = "本企业承诺：信息真实，如有不实依法承担责任。（示例）"
 
 
 def build_millet(stage: Stage) -> None:
@@ -53,7 +53,7 @@ def build_millet(stage: Stage) -> None:
             issued_on=plus(stage.season(9), 0),
             issuer=str(stage.actors[by].owner.uid),
             basis="质量安全控制符合要求",
-            pledge="不使用禁用农药,承诺信息真实(示例)",
+            pledge="不使用禁用农药，承诺信息真实（示例）",
             **plot,
         )
         stage.ship(
@@ -63,7 +63,7 @@ def build_millet(stage: Stage) -> None:
     for letter in "de":
         stage.receive(f"paddy_{letter}", "mill", stage.season(11), "mill_hall")
     stage.product(
-        "millet", "mill", "XM", kind="intermediate", name="示例小米(散)", name_en="Millet in bulk (example)", **family
+        "millet", "mill", "XM", kind="intermediate", name="示例小米（散）", name_en="Millet in bulk (example)", **family
     )
     stage.product(
         "bran",
@@ -205,7 +205,7 @@ def build_furniture(stage: Stage) -> None:
         standard="gbt3324_2024",
         pledge=PLEDGE,
         ingredients="核桃木、木蜡油",
-        warning="请固定放平,避免儿童攀爬",
+        warning="请固定放平，避免儿童攀爬",
         packs={"件": "1"},
         **family,
     )
@@ -294,7 +294,7 @@ def _release(stage: Stage, number: int) -> None:
         by=stage.actors["furniture_quality"],
         lot=lot,
         when=when,
-        reason="限量值待核对原文,按企业内控指标放行(示例)",
+        reason="限量值待核对原文，按企业内控指标放行（示例）",
         at=when.at,
     )
     lot.refresh_from_db()

@@ -93,7 +93,7 @@ def build_closed_recall(stage: Stage) -> None:
     knew = stage.ago(372, 9)
     signal = raise_signal(
         source=Signal.Source.SELF_CHECK,
-        text="抽查发现纸盒酒精度标注与瓶标不一致(示例)。",
+        text="抽查发现纸盒酒精度标注与瓶标不一致（示例）。",
         by=by["distillery_quality"],
         lot=lot,
         at=knew.at,
@@ -109,7 +109,7 @@ def build_closed_recall(stage: Stage) -> None:
             severity="none",
             probability="likely",
             verdict="recall",
-            basis="纸盒酒精度误印,瓶标正确,不影响饮用安全(示例)。",
+            basis="纸盒酒精度误印，瓶标正确，不影响饮用安全（示例）。",
             level=3,
         ),
         signals=[signal],
@@ -139,24 +139,27 @@ def build_closed_recall(stage: Stage) -> None:
     )
     campaign.refresh_from_db()
     finish_collecting(
-        by=by["distillery_quality"], campaign=campaign, reason="各持有单位均已反馈(示例)", at=stage.ago(350).at
+        by=by["distillery_quality"], campaign=campaign, reason="各持有单位均已反馈（示例）", at=stage.ago(350).at
     )
     campaign.refresh_from_db()
     finish_disposal(
-        by=by["distillery_quality"], campaign=campaign, reason="其余收回产品更换纸盒后封存(示例)", at=stage.ago(349).at
+        by=by["distillery_quality"],
+        campaign=campaign,
+        reason="其余更换纸盒后封存（示例）",
+        at=stage.ago(349).at,
     )
     campaign.refresh_from_db()
     summarise(
         by=by["distillery_quality"],
         campaign=campaign,
-        summary="已通知全部持有单位,收回产品部分销毁,其余封存。纸盒供方已更换(示例)。",
-        explanation="已售给消费者的部分无法逐瓶收回(示例)。",
+        summary="已通知全部持有单位，收回产品部分销毁，其余封存。纸盒供方已更换（示例）。",
+        explanation="已售给消费者的部分无法逐瓶收回（示例）。",
         at=stage.ago(345).at,
     )
     campaign.refresh_from_db()
     evaluate(by=by["prefecture"], campaign=campaign, at=stage.ago(343).at)
     campaign.refresh_from_db()
-    close(by=by["prefecture_approver"], campaign=campaign, reason="召回效果符合要求(示例)", at=stage.ago(341).at)
+    close(by=by["prefecture_approver"], campaign=campaign, reason="召回效果符合要求（示例）", at=stage.ago(341).at)
 
 
 def build_open_recall(stage: Stage) -> None:
@@ -186,7 +189,7 @@ def build_open_recall(stage: Stage) -> None:
     )
     signal = raise_signal(
         source=Signal.Source.SAMPLING,
-        text="监督抽检:黄曲霉毒素B1 7.2 μg/kg,限量 5.0 μg/kg(示例)。",
+        text="监督抽检：黄曲霉毒素B1 7.2 μg/kg，限量 5.0 μg/kg（示例）。",
         by=by["county"],
         lot=lot,
         report=report,
@@ -203,7 +206,7 @@ def build_open_recall(stage: Stage) -> None:
             severity="general",
             probability="possible",
             verdict="recall",
-            basis="监督抽检不合格;同一分级批次的核桃可能同样受影响(示例)。",
+            basis="监督抽检不合格；同一分级批次的核桃可能同样受影响（示例）。",
             level=2,
         ),
         signals=[signal],
@@ -238,21 +241,21 @@ def _run(
             phone=organisation.recall_contact_phone,
             email=organisation.recall_contact_email,
             reason=campaign.title,
-            risk="请勿食用;已食用且感到不适的,请就医并保留包装(示例)。"
+            risk="请勿食用；已食用且感到不适的，请就医并保留包装（示例）。"
             if campaign.level != 3
-            else "不影响饮用安全,标签标注有误(示例)。",
+            else "不影响饮用安全，标签标注有误（示例）。",
             begins_on=(when.at + 3 * hour).date(),
             ends_on=(when.at + datetime.timedelta(days=28)).date(),
-            area="山西、北京、上海、陕西、河南等销售地区(示例)",
-            duties="立即停止销售、封存库存,并在 24 小时内通过通知中的链接反馈库存(示例)。",
-            what_to_do="停止使用,凭实物或照片到购买处退货(示例)。",
-            compensation="全额退款,邮寄费用由生产者承担(示例)。",
-            identify="批号与二维码在包装背面;扫码即可看到是否在召回范围内。",
+            area="山西、北京、上海、陕西、河南等销售地区（示例）",
+            duties="立即停止销售、封存库存，并在 24 小时内通过通知中的链接反馈库存（示例）。",
+            what_to_do="停止使用，凭实物或照片到购买处退货（示例）。",
+            compensation="全额退款，邮寄费用由生产者承担（示例）。",
+            identify="批号与二维码在包装背面；扫码即可看到是否在召回范围内。",
         ),
         at=when.at + 3 * hour,
     )
     campaign.refresh_from_db()
-    announce(by=by[firm], campaign=campaign, channel="本系统公告栏与企业网站(示例)", at=when.at + 4 * hour)
+    announce(by=by[firm], campaign=campaign, channel="本系统公告栏与企业网站（示例）", at=when.at + 4 * hour)
     campaign.refresh_from_db()
 
 

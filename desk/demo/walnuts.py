@@ -6,7 +6,7 @@ from desk.demo.cast import outsider
 from desk.demo.stage import Stage, choice, plus
 from trace.actions.evidence import ResultEntry
 
-PLEDGE = "本企业承诺:所售产品符合所标执行标准,信息如有不实,依法承担责任。(示例)"
+PLEDGE = "本企业承诺：所售产品符合所标执行标准，信息如有不实，依法承担责任。（示例）"
 
 
 def build_walnuts(stage: Stage) -> None:
@@ -124,7 +124,7 @@ def _registry(stage: Stage) -> None:
         pledge=PLEDGE,
         licence_number="SC11814999900028",
         ingredients="核桃仁",
-        storage="阴凉干燥,开封后冷藏",
+        storage="阴凉干燥，开封后冷藏",
         packs={"袋": "1", "箱": "20"},
         **walnut,
     )
@@ -152,7 +152,7 @@ def _registry(stage: Stage) -> None:
         name_en="Date-stuffed walnuts (example)",
         spec="250 g/袋",
         net_content="250 g",
-        standard_text="Q/SLZJ 0001 S-2024(示例企业标准)",
+        standard_text="Q/SLZJ 0001 S-2024（示例企业标准）",
         shelf_life_days=180,
         pledge=PLEDGE,
         licence_number="SC11714999900041",

@@ -148,7 +148,7 @@ def capture(
     """
     now = at or timezone.now()
     if draft.occurred_at > now + SKEW:
-        raise Invalid(_("时间在将来,请核对日期和时间。"), code="in_future")
+        raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
     number = ledger.take_log_head()
     draft = _fresh(draft)
     broken = [*draft.found, *(broken_guards(draft) if guarded else [])]
@@ -215,7 +215,7 @@ def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
             continue
         version = new.product.current
         if version is None:
-            raise Invalid(_("产品还没有资料,请先填写产品资料。"), code="product_without_version")
+            raise Invalid(_("产品还没有资料，请先填写产品资料。"), code="product_without_version")
         lots.append(
             Lot(
                 organisation=new.issuer or draft.organisation,

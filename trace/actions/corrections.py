@@ -12,6 +12,7 @@ from trace import derive
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture, facts_of, move_stock
 from trace.actions.events import When, checked_data
+from trace.actions.packs import restore_parents
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
 from trace.event_templates import template
@@ -43,7 +44,7 @@ def declare_error(
     if event.corrects_id is not None:
         raise Invalid(_("更正声明本身不能再更正。"), code="not_correctable")
     if reason not in Event.ErrorReason.values:
-        raise Invalid(_("请选择更正原因:没有发生,或数据有误。"), code="unknown_choice")
+        raise Invalid(_("请选择更正原因：没有发生，或数据有误。"), code="unknown_choice")
     if event.corrections.exists():
         raise Clash(_("这个环节已经声明过有误。"), code="already_declared")
     if Transfer.objects.filter(shipment__event=event, received_by__isnull=False).exists():
@@ -68,6 +69,8 @@ def declare_error(
     captured = capture(draft=draft, by=by, guarded=False, at=at)
     change = derive.effects(facts_of(event, items, template(event.template).moves))
     _undo(event, change, captured.event)
+    if template(event.template).moves in ("pack", "unpack"):
+        restore_parents([item.unit_id for item in items[1:] if item.unit_id is not None])
     _flag_consequences(event, change, captured.event)
     return captured
 
@@ -100,7 +103,7 @@ def _flag_consequences(event: Event, change: derive.Effects, by: Event) -> None:
     found: list[Conflict] = []
     children = LotLink.objects.filter(parent__in=change.begun, voided_by__isnull=True).select_related("child", "parent")
     for link in children:
-        message = _("批次 %(child)s 用了批次 %(parent)s,而后者的登记已声明有误。")
+        message = _("批次 %(child)s 用了批次 %(parent)s，而后者的登记已声明有误。")
         found.append(
             Conflict(
                 event=by,
@@ -116,7 +119,7 @@ def _flag_consequences(event: Event, change: derive.Effects, by: Event) -> None:
         )
     below = Stock.objects.filter(lot__in={key[0] for key in change.stock}, micros__lt=0).select_related("lot")
     for stock in below:
-        message = _("更正之后,批次 %(lot)s 用掉或发出的比登记的多。")
+        message = _("更正之后，批次 %(lot)s 用掉或发出的比登记的多。")
         found.append(
             Conflict(
                 event=by,

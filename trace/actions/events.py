@@ -178,7 +178,7 @@ def _check_shape(
     for portion in inputs:
         key = (portion.lot.pk, portion.place.pk if portion.place else None)
         if key in seen:
-            raise Invalid(_("批次 %(lot)s 填了两次,请合并成一行。") % {"lot": portion.lot.code}, code="input_twice")
+            raise Invalid(_("批次 %(lot)s 填了两次，请合并成一行。") % {"lot": portion.lot.code}, code="input_twice")
         seen.add(key)
         if portion.amount is None:
             raise Invalid(_("请填写批次 %(lot)s 的用量。") % {"lot": portion.lot.code}, code="amount_required")
@@ -231,9 +231,11 @@ def prepare(
     subjects: Sequence[Portion] = (),
     remark: str = "",
 ) -> Prepared:
-    """Check data by the template (``FieldErrors``), filling what the lots already say (weight, production date, lot code).
+    """Check data by the template (``FieldErrors``), filling what the lots already say (weight, production date, lot
+    code).
 
-    Fields of one output lot may stand in that lot's ``facts`` or, for all lots alike, in ``data``. Fields that may name a
+    Fields of one output lot may stand in that lot's ``facts`` or, for all lots alike, in ``data``. Fields that may
+    name a
     person move into the remark, which is sealed.
     """
     kept, personal = split_personal(found, data)

@@ -177,7 +177,7 @@ def record_report(
     if not name:
         raise Invalid(_("请填写检验机构。"), code="laboratory_required")
     if issued_on > timezone.localdate(at):
-        raise Invalid(_("报告日期在将来,请核对。"), code="in_future")
+        raise Invalid(_("报告日期在将来，请核对。"), code="in_future")
     cma = normalise_cma(cma_number) if cma_number else ""
     same = TestReport.objects.filter(lot=lot, laboratory_name=name, report_number=report_number)
     if same.filter(event__corrections__isnull=True).exists():
@@ -278,7 +278,7 @@ def _report_data(
 def _measured(entry: ResultEntry) -> str:
     """A result as a laboratory writes it."""
     if entry.operator == "nd":
-        return f"未检出(<{entry.loq})" if entry.loq else "未检出"
+        return f"未检出（<{entry.loq}）" if entry.loq else "未检出"
     return f"<{entry.value}" if entry.operator == "<" else entry.value
 
 
@@ -342,7 +342,7 @@ def release_lot(
     held = blocking([lot])
     if held:
         hold = held[lot.pk][0].hold
-        message = _("批次 %(lot)s 处于“%(kind)s”,不能放行。原因:%(reason)s") % {
+        message = _("批次 %(lot)s 处于“%(kind)s”，不能放行。原因：%(reason)s") % {
             "lot": lot.code,
             "kind": hold.get_kind_display(),
             "reason": hold.reason,
@@ -353,7 +353,9 @@ def release_lot(
     passing = report if report is not None and report.lot_id == lot.pk else latest
     failed = reports.filter(verdict=TestReport.Verdict.FAIL).exists()
     broken = passing is None or passing.verdict != TestReport.Verdict.PASS or failed
-    message = _("批次 %(lot)s 没有合格的检验报告,或有不合格报告。仍要放行须写明理由,监管部门可见。") % {"lot": lot.code}
+    message = _("批次 %(lot)s 没有合格的检验报告，或有不合格报告。仍要放行须写明理由，监管部门可见。") % {
+        "lot": lot.code
+    }
     if broken and not reason.strip():
         raise GuardBroken(message, [BrokenGuard("no_passing_report", message, lot=lot)])
     found = template("common.release")

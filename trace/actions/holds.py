@@ -58,7 +58,7 @@ def activate_hold(*, by: Actor, hold: HoldSet, at: datetime.datetime | None = No
     """
     moved = HoldSet.objects.filter(pk=hold.pk, active_from=None).update(active_from=at or timezone.now())
     if not moved:
-        raise StaleState(_("这项封存已经生效或已经结束,请刷新页面。"))
+        raise StaleState(_("这项封存已经生效或已经结束，请刷新页面。"))
     _step(hold, "activated", by, hold.reason, at)
     hold.refresh_from_db()
     return hold
@@ -121,12 +121,12 @@ def end_hold(*, by: Actor, hold: HoldSet, reason: str, at: datetime.datetime | N
     if hold.organisation_id != by.organisation.pk and not supervises(by, hold.organisation):
         raise NotAllowed(_("只有作出封存决定的单位能解除。"), code="not_own")
     if hold.source and not by.system:
-        raise Clash(_("这项封存属于一次召回,随召回一起结束。"), code="hold_of_campaign")
+        raise Clash(_("这项封存属于一次召回，随召回一起结束。"), code="hold_of_campaign")
     moved = HoldSet.objects.filter(pk=hold.pk, active_from__isnull=False, ended_at=None).update(
         ended_at=at or timezone.now()
     )
     if not moved:
-        raise StaleState(_("这项封存已经结束,请刷新页面。"))
+        raise StaleState(_("这项封存已经结束，请刷新页面。"))
     _step(hold, "ended", by, reason, at)
     hold.refresh_from_db()
     return hold

@@ -52,7 +52,7 @@ def _refuse_taken(rows: QuerySet[Lot], codes: Sequence[str]) -> None:
     taken = twice or rows.filter(lot_code__in=codes).values_list("lot_code", flat=True).first()
     if taken is not None:
         raise Clash(
-            _("批号 %(code)s 已经用在这个产品上,请换一个批号。") % {"code": taken},
+            _("批号 %(code)s 已经用在这个产品上，请换一个批号。") % {"code": taken},
             code="lot_code_taken",
             lot_code=taken,
         )

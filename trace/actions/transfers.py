@@ -50,9 +50,9 @@ def ship_lots(
     if receiver.pk == by.owner.pk:
         raise Invalid(_("收货单位不能是发货单位自己。"), code="ship_to_self")
     if receiver.status in (Organisation.Status.REFUSED, Organisation.Status.SUSPENDED, Organisation.Status.APPLIED):
-        raise Invalid(_("收货单位没有通过审核。请改选,或按系统外单位登记。"), code="receiver_not_active")
+        raise Invalid(_("收货单位没有通过审核。请改选，或按系统外单位登记。"), code="receiver_not_active")
     if receiver.kept_by_id is not None and receiver.kept_by_id not in entered_for(by):
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     merged = _merged(portions)
     given = {"consignee": str(receiver.uid), **(data or {})}
     known = {field.key for field in found.fields}
@@ -117,12 +117,12 @@ def shipment_by_slip(token: str) -> Shipment:
     try:
         number = _SLIP.unsign(token)
     except signing.BadSignature:
-        raise NotFound(_("这张发货单的二维码无效,请向发货单位索取新的。")) from None
+        raise NotFound(_("这张发货单的二维码无效，请向发货单位索取新的。")) from None
     shipment = (
         Shipment.objects.filter(number=number).select_related("organisation", "receiver__division", "event").first()
     )
     if shipment is None:
-        raise NotFound(_("这张发货单的二维码无效,请向发货单位索取新的。"))
+        raise NotFound(_("这张发货单的二维码无效，请向发货单位索取新的。"))
     return shipment
 
 
@@ -167,7 +167,7 @@ def receive_shipment(
         raise Clash(_("这张发货单已被发货单位声明有误。"), code="shipment_void")
     open_ones = {row.pk: row for row in shipment.transfers.select_related("lot__product", "shipment")}
     if {transfer.pk for transfer in received} != set(open_ones):
-        raise Invalid(_("请逐项填写实收数量,没有收到的填 0。"), code="transfers_incomplete")
+        raise Invalid(_("请逐项填写实收数量，没有收到的填 0。"), code="transfers_incomplete")
     if any(row.received_by_id is not None for row in open_ones.values()):
         raise Clash(_("这张发货单已经确认过收货。"), code="already_received")
     found = template(code)
