@@ -2,6 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from recalls.api import campaigns, notices, public, signals  # noqa: F401 (they declare their operations)
+from recalls.api.area import area as recall_area
 from trace.api import events, evidence, genealogy, organisations, registry, shipments
 from trace.api.operations import HouseAPI
 
@@ -19,5 +21,6 @@ for area in (
     shipments.area,
     evidence.evidence,
     evidence.holds,
+    recall_area,
 ):
     api.add_router("", area.router)

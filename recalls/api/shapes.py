@@ -5,10 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from recalls.figures import Amounts, CampaignFigures
-from recalls.models import Campaign, CampaignStep, Disposal, Notice, NoticeLot, Publication, ReturnReceipt, Signal
-from recalls.models import ScopeVersion
+from recalls.models import (
+    Campaign,
+    CampaignStep,
+    Disposal,
+    Notice,
+    NoticeLot,
+    Publication,
+    ReturnReceipt,
+    ScopeVersion,
+    Signal,
+    StockAnswer,
+)
 from recalls.queries import Coverage, RunningClock, campaign_rows, clocks_of, coverage
-from recalls.sight import SeenHolder, SeenLot
+from recalls.sight import SeenHolder, SeenLot, Sight
 from recalls.transitions import transitions_from
 from trace.api.schemas import AmountOut, Out
 from trace.api.shapes import LotRef, OrganisationRef, lot_ref
@@ -258,9 +268,7 @@ class SeenLotOut(Out):
     @classmethod
     def of(cls, seen: SeenLot) -> "SeenLotOut":
         """From what the side may see."""
-        return cls(
-            lot=lot_ref(seen.lot) if seen.lot else None, label=seen.label, region=seen.region, date=seen.date
-        )
+        return cls(lot=lot_ref(seen.lot) if seen.lot else None, label=seen.label, region=seen.region, date=seen.date)
 
 
 class HolderOut(Out):
@@ -304,9 +312,10 @@ class ScopeOut(Out):
 class NoticeLotOut(Out):
     """A lot a notice asks about, with what the holder had by record."""
 
-    lot: LotRef
-    on_hand: AmountOut
-    unconfirmed: AmountOut
+    lot: LotRef | None
+    label: str
+    on_hand: AmountOut | None
+    unconfirmed: AmountOut | None
 
 
 class AnswerOut(Out):
@@ -321,13 +330,13 @@ class AnswerOut(Out):
 
 
 class NoticeOut(Out):
-    """A notice to one holder."""
+    """A notice to one holder. Of holders the reader may not know only the region is told, and no amounts."""
 
     uid: str
     campaign: str
     campaign_number: str | None
     title: str
-    organisation: OrganisationRef
+    holder: HolderOut
     issuer: OrganisationRef
     status: str
     sent_at: datetime.datetime | None
@@ -337,20 +346,31 @@ class NoticeOut(Out):
     answers: list[AnswerOut]
 
 
-def notices_out(rows: Sequence[Notice]) -> list[NoticeOut]:
-    """Notices with their lots and answers: two queries however many."""
-    from recalls.models import StockAnswer
+def notices_out(rows: Sequence[Notice], sight: Sight | None = None) -> list[NoticeOut]:
+    """Notices with their lots and answers: a fixed number of queries however many.
 
+    ``sight`` is the issuing side's; the recipient (None) reads its own notices whole.
+    """
     ids = [row.pk for row in rows]
+    known = {row.pk for row in rows if sight is None or sight.knows(row.organisation_id)}
+    asked = NoticeLot.objects.filter(notice__in=ids).select_related(
+        "lot__product", "lot__product_version", "lot__organisation__division", "lot__origin_place__division"
+    )
+    asked_lots = list(asked.order_by("id"))
+    opened = {found.lot_id for found in asked_lots}
+    if sight is not None:
+        opened = sight.open_lots(opened)
     lots: dict[int, list[NoticeLotOut]] = {}
-    asked = NoticeLot.objects.filter(notice__in=ids).select_related("lot__product", "lot__product_version")
-    for found in asked.order_by("id"):
+    for found in asked_lots:
         unit = found.lot.product.base_unit
+        seen = Sight.lot(found.lot, found.lot_id in opened)
+        amounts = found.notice_id in known and seen.lot is not None
         lots.setdefault(found.notice_id, []).append(
             NoticeLotOut(
-                lot=lot_ref(found.lot),
-                on_hand=AmountOut.of(found.on_hand_micros, unit),
-                unconfirmed=AmountOut.of(found.unconfirmed_micros, unit),
+                lot=lot_ref(seen.lot) if seen.lot else None,
+                label=seen.label,
+                on_hand=AmountOut.of(found.on_hand_micros, unit) if amounts else None,
+                unconfirmed=AmountOut.of(found.unconfirmed_micros, unit) if amounts else None,
             )
         )
     answers: dict[int, dict[int, AnswerOut]] = {}
@@ -363,24 +383,28 @@ def notices_out(rows: Sequence[Notice]) -> list[NoticeOut]:
             unknown=decimal_text(said.unknown_micros),
             at=said.at,
         )
-    return [_notice_out(row, lots.get(row.pk, []), list(answers.get(row.pk, {}).values())) for row in rows]
+    return [
+        _notice_out(row, row.pk in known, lots.get(row.pk, []), list(answers.get(row.pk, {}).values())) for row in rows
+    ]
 
 
-def _notice_out(row: Notice, lots: list[NoticeLotOut], answers: list[AnswerOut]) -> NoticeOut:
+def _notice_out(row: Notice, known: bool, lots: list[NoticeLotOut], answers: list[AnswerOut]) -> NoticeOut:
     """One notice with what was gathered for it."""
+    kind = str(row.organisation.get_kind_display())
+    holder = SeenHolder(row.organisation if known else None, row.organisation.division.label, kind)
     return NoticeOut(
         uid=str(row.uid),
         campaign=str(row.campaign.uid),
         campaign_number=row.campaign.number,
         title=row.campaign.title,
-        organisation=OrganisationRef.of(row.organisation),
+        holder=HolderOut.of(holder),
         issuer=OrganisationRef.of(row.campaign.organisation),
         status=row.status,
         sent_at=row.sent_at,
         acknowledged_at=row.acknowledged_at,
         answered_at=row.answered_at,
         lots=lots,
-        answers=answers,
+        answers=answers if known else [],
     )
 
 
@@ -405,11 +429,11 @@ class AmountsOut(Out):
 
 
 class LotFiguresOut(Out):
-    """The numbers of one lot."""
+    """The numbers of one lot; null where it is another's."""
 
-    lot: LotRef
+    lot: SeenLotOut
     unit: str
-    amounts: AmountsOut
+    amounts: AmountsOut | None
 
 
 class FiguresOut(Out):
@@ -419,12 +443,17 @@ class FiguresOut(Out):
     lots: list[LotFiguresOut]
 
     @classmethod
-    def of(cls, found: CampaignFigures) -> "FiguresOut":
-        """From the query's answer."""
+    def of(cls, found: CampaignFigures, sight: Sight) -> "FiguresOut":
+        """From the query's answer, as a side may see it."""
+        opened = sight.open_lots([one.lot.pk for one in found.lots])
         return cls(
             totals={unit: AmountsOut.of(amounts) for unit, amounts in found.totals.items()},
             lots=[
-                LotFiguresOut(lot=lot_ref(one.lot), unit=one.unit, amounts=AmountsOut.of(one.amounts))
+                LotFiguresOut(
+                    lot=SeenLotOut.of(Sight.lot(one.lot, one.lot.pk in opened)),
+                    unit=one.unit,
+                    amounts=AmountsOut.of(one.amounts) if one.lot.pk in opened else None,
+                )
                 for one in found.lots
             ],
         )
@@ -507,5 +536,3 @@ class PublicRecallOut(Out):
             announced_at=campaign.announced_at or row.at,
             version=notice.number,
         )
-
-

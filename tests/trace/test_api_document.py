@@ -8,10 +8,12 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from pydantic import BaseModel
 
 from config.api import api as house
 from tests.trace.api_client import Api, assert_problem, body, machine
 from tests.world import World, make_world
+from trace.api.schemas import In, Out
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,6 @@ OPERATIONS = [
     Operation(method, path, said) for path, methods in DOCUMENT["paths"].items() for method, said in methods.items()
 ]
 CLOSED = [each for each in OPERATIONS if each.said["x-audience"] != "public"]
-WRITES = [each for each in OPERATIONS if each.method == "post"]
 
 
 def suitable(world: World, operation: Operation) -> Api:
@@ -101,38 +102,38 @@ def test_operation_ids_are_names_of_their_own() -> None:
     assert len(names) == len(set(names))
 
 
+NO_NAMES = ("", "not-a-uuid", "%00", "0", "'; DROP TABLE trace_lot; --")
+
+
 @pytest.mark.parametrize("operation", CLOSED, ids=str)
-def test_nobody_is_let_in(operation: Operation, db: None) -> None:
+def test_every_operation_defends_itself(operation: Operation, world: World) -> None:
+    """Nobody, no scope, no such thing, no idempotency key, an unknown field: each has its status and code."""
     assert_problem(operation.call(Api(), {}), 401, "not_signed_in")
-
-
-@pytest.mark.parametrize("operation", CLOSED, ids=str)
-def test_a_key_without_the_scope_is_not_let_in(operation: Operation, world: World) -> None:
-    api = machine(world.walnuts.organisation, scopes=[])
-    assert_problem(operation.call(api, {}), 403, "scope_required")
-
-
-@pytest.mark.parametrize("operation", [each for each in OPERATIONS if "uid" in each.names], ids=str)
-@pytest.mark.parametrize("name", ["", "not-a-uuid", "%00", "0", "'; DROP TABLE trace_lot; --"])
-def test_what_there_is_not_is_404(operation: Operation, world: World, name: str) -> None:
+    without_scope = machine(world.walnuts.organisation, scopes=[])
+    assert_problem(operation.call(without_scope, {}), 403, "scope_required")
+    api = suitable(world, operation)
     example = None
     if operation.method == "post":
         example = operation.said["requestBody"]["content"]["application/json"]["example"]
-    assert_problem(operation.call(suitable(world, operation), example, name=name), 404, "not_found")
+        assert_problem(operation.call(api, example, key=""), 400, "idempotency_key_required")
+        answer = operation.call(api, {"no such field": 1})
+        found = assert_problem(answer, 422, body(answer)["code"])
+        assert "unknown_field" in [error["code"] for error in found["errors"]]
+    if "uid" in operation.names:
+        for name in NO_NAMES:
+            assert_problem(operation.call(api, example, name=name), 404, "not_found")
 
 
-@pytest.mark.parametrize("operation", WRITES, ids=str)
-def test_every_post_wants_an_idempotency_key(operation: Operation, world: World) -> None:
-    example = operation.said["requestBody"]["content"]["application/json"]["example"]
-    answer = operation.call(suitable(world, operation), example, key="")
-    assert_problem(answer, 400, "idempotency_key_required")
-
-
-@pytest.mark.parametrize("operation", WRITES, ids=str)
-def test_every_post_refuses_what_it_does_not_know(operation: Operation, world: World) -> None:
-    answer = operation.call(suitable(world, operation), {"no such field": 1})
-    found = assert_problem(answer, 422, body(answer)["code"])
-    assert "unknown_field" in [error["code"] for error in found["errors"]]
+def test_two_shapes_never_share_a_name() -> None:
+    """The document names schemas by class: two classes of one name would overwrite each other there."""
+    owners: dict[str, set[str]] = {}
+    waiting: list[type[BaseModel]] = [In, Out]
+    while waiting:
+        shape = waiting.pop()
+        waiting += shape.__subclasses__()
+        if shape.__module__.partition(".")[0] != "tests":
+            owners.setdefault(shape.__name__, set()).add(shape.__module__)
+    assert {name: places for name, places in owners.items() if len(places) > 1} == {}
 
 
 def test_the_address_of_the_document_serves_it(db: None) -> None:

@@ -22,7 +22,7 @@ from trace.units import decimal_text
 Way = Literal["back", "forward"]
 
 
-class StepOut(Out):
+class WalkLotOut(Out):
     """One lot of the walk. `lot` and `issuer` are null where it is another's: then only the rest may be told."""
 
     number: int
@@ -35,7 +35,7 @@ class StepOut(Out):
     date: datetime.date | None
 
 
-class EdgeOut(Out):
+class WalkEdgeOut(Out):
     """`parent` went into `child` (numbers of the lots above); `amount` of the parent where the caller may know it."""
 
     parent: int
@@ -49,8 +49,8 @@ class TraceOut(Out):
     direction: Way
     lot: LotRef
     cut: bool
-    lots: list[StepOut]
-    edges: list[EdgeOut]
+    lots: list[WalkLotOut]
+    edges: list[WalkEdgeOut]
 
 
 @area.read(
@@ -72,7 +72,7 @@ def trace_lot(request: HttpRequest, uid: Named, direction: Way = "back") -> Trac
         cut=seen.cut,
         lots=[_step(found) for found in seen.lots],
         edges=[
-            EdgeOut(
+            WalkEdgeOut(
                 parent=edge.parent,
                 child=edge.child,
                 amount=None if edge.micros is None else AmountOut.of(edge.micros, edge.unit),
@@ -119,9 +119,9 @@ def _walked(request: HttpRequest, uid: str, direction: Way) -> tuple[Lot, SeenWa
     return lot, seen_walk(actor, walk([lot], direction))
 
 
-def _step(found: SeenLot) -> StepOut:
+def _step(found: SeenLot) -> WalkLotOut:
     """One lot of the walk."""
-    return StepOut(
+    return WalkLotOut(
         number=found.number,
         level=found.level,
         lot=lot_ref(found.lot) if found.lot else None,
