@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from trace.views import account, organisations, people, registry, shipments, slips
+from trace.views import account, genealogy, organisations, people, registry, shipments, slips
 
 app_name = "trace"
 
@@ -87,4 +87,9 @@ shipment_urls: list[URLPattern] = [
     path("s/<str:token>", slips.slip, name="slip"),
 ]
 
-urlpatterns: list[URLPattern] = [*account_urls, *organisation_urls, *people_urls, *registry_urls, *shipment_urls]
+genealogy_urls: list[URLPattern] = [
+    path("trace/", genealogy.console, name="console"),
+    path("trace.csv", genealogy.console_csv, name="console_csv"),
+]
+
+urlpatterns: list[URLPattern] = [*account_urls, *organisation_urls, *people_urls, *registry_urls, *shipment_urls, *genealogy_urls]

@@ -1,0 +1,232 @@
+"""The trace console: any code in, verdict, numbers, rows and drawing out; nothing of others that may not be told."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from tests.goods import day, make_lot, passed, receive, released, ship, turn_into
+from tests.world import World, make_product, sign_in
+from trace.actions.holds import place_hold
+from trace.finding import find_lots
+from trace.models import Lot, LotAlias, Organisation, Product, Shipment, Unit
+from trace.picture import MOST_NODES, Node, draw, shorten
+from trace.tracing import answer
+
+
+def text(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def ask(client: Client, lot: Lot, way: str = "back") -> str:
+    return text(client.get(reverse("trace:console"), {"lot": str(lot.uid), "way": way}))
+
+
+@pytest.fixture
+def sweets(world: World) -> Product:
+    """What the shop makes of the kernels it bought."""
+    return make_product(world.shop.organisation, "ZJ", "示例枣夹核桃", family="date_walnut")
+
+
+@pytest.fixture
+def chain(world: World, sweets: Product) -> dict[str, Lot]:
+    """Grower's walnuts → firm's kernels → shop's sweets, each handed over and confirmed."""
+    nuts = make_lot(world.grower, world.fresh_walnuts, "1000", produced_on=day(0).at.date())
+    sent = ship(world.grower, world.walnuts.organisation, nuts, "800", when=day(1))
+    receive(world.walnuts, sent, when=day(1, 12))
+    (kernels,) = turn_into(world.walnuts, [(nuts, "500")], [(world.kernels, "300")], when=day(2))
+    released(world.walnuts, world.walnuts_quality, kernels, when=day(3))
+    sent = ship(world.walnuts, world.shop.organisation, kernels, "100", when=day(4))
+    receive(world.shop, sent, when=day(5))
+    (mixed,) = turn_into(world.shop, [(kernels, "60")], [(sweets, "45")], when=day(6))
+    return {"nuts": nuts, "kernels": kernels, "sweets": mixed}
+
+
+def test_the_firm_sees_its_supplier_up_and_its_buyer_down(client: Client, world: World, chain: dict[str, Lot]) -> None:
+    sign_in(client, world.walnuts)
+    back = ask(client, chain["kernels"])
+    assert "示例青皮核桃" in back
+    assert "示例种植户甲" in back
+    assert "500 千克 用于" in back
+    forward = ask(client, chain["kernels"], "forward")
+    assert "示例便民商店" in forward
+    assert "100 千克" in forward
+
+
+def test_beyond_one_step_only_region_family_verdict_and_date_are_told(
+    client: Client, world: World, chain: dict[str, Lot]
+) -> None:
+    passed(world.grower, chain["nuts"], when=day(1), number="示例-9")
+    sign_in(client, world.shop)
+    page = ask(client, chain["sweets"])
+    assert "他方批次" in page
+    assert "核桃" in page
+    assert "合格" in page
+    for secret in ("示例种植户甲", "示例青皮核桃", f">{chain['nuts'].code}<", "500 千克", "800 千克", "1,000", "坡头"):
+        assert secret not in page, secret
+    table = client.get(reverse("trace:console_csv"), {"lot": str(chain["sweets"].uid)}).content.decode("utf-8-sig")
+    for secret in ("示例种植户甲", "示例青皮核桃", "500", "800"):
+        assert secret not in table, secret
+    sign_in(client, world.walnuts)
+    down = ask(client, chain["kernels"], "forward")
+    for secret in ("示例枣夹核桃", "60 千克", "45 千克"):
+        assert secret not in down, secret
+
+
+def test_a_regulator_sees_everything_of_its_territory(client: Client, world: World, chain: dict[str, Lot]) -> None:
+    sign_in(client, world.county)
+    page = ask(client, chain["nuts"], "forward")
+    assert "示例枣夹核桃" in page
+    assert "60 千克" in page
+    sign_in(client, world.other_county)
+    answer_ = client.get(reverse("trace:console"), {"lot": str(chain["nuts"].uid)})
+    assert answer_.status_code == 404
+
+
+@pytest.mark.parametrize("page", ["console", "console_csv"])
+def test_strangers_lots_are_not_found(client: Client, world: World, chain: dict[str, Lot], page: str) -> None:
+    url = reverse(f"trace:{page}")
+    assert client.get(url)["Location"].startswith("/sign-in/")
+    sign_in(client, world.distillery)
+    assert client.get(url, {"lot": str(chain["nuts"].uid)}).status_code == 404
+    assert client.get(url, {"lot": "no-such-name\x00"}).status_code == 404
+
+
+def test_any_code_leads_to_the_lot(client: Client, world: World, chain: dict[str, Lot]) -> None:
+    kernels = chain["kernels"]
+    LotAlias.objects.create(lot=kernels, organisation=world.shop.organisation, code="OWN-1", event=kernels.origin_event)
+    unit = Unit.objects.create(code="0123456789AB", organisation=kernels.organisation, lot=kernels, number=1)
+    slip = Shipment.objects.get(receiver=world.shop.organisation).number
+    typed = [
+        kernels.lot_code,
+        kernels.lot_code.lower(),
+        f"  {kernels.lot_code}\u200b ",
+        kernels.public_code,
+        kernels.public_code.lower(),
+        unit.code,
+        "OI23-4567-89AB",
+        "own-1",
+        slip,
+        f"https://old.example.cn/c/{kernels.public_code}?x=1",
+        f"https://old.example.cn/01/09520000010010/10/{kernels.lot_code}",
+    ]
+    for code in typed:
+        assert kernels in find_lots(world.shop, code).lots, code
+    sign_in(client, world.shop)
+    assert f"批次 {kernels.code} 的来源" in text(client.get(reverse("trace:console"), {"q": kernels.public_code}))
+    assert find_lots(world.distillery, kernels.public_code).lots == []
+    assert find_lots(world.walnuts, "OWN-1").lots == []
+
+
+@pytest.mark.parametrize(
+    "typed", ["", " ", "\x00", "no-such-code", "a" * 1_000_000, "%", "'; DROP TABLE", "https://", "\ud800"]
+)
+def test_what_names_nothing_is_said_so(world: World, typed: str) -> None:
+    assert find_lots(world.walnuts, typed).lots == []
+
+
+def test_a_code_of_several_lots_asks_which(client: Client, world: World) -> None:
+    other = make_product(world.walnuts.organisation, "HTR-500", "示例大袋核桃仁")
+    first = make_lot(world.walnuts, world.kernels, "10", lot_code="SAME-1")
+    second = make_lot(world.walnuts, other, "10", lot_code="SAME-1")
+    sign_in(client, world.walnuts)
+    page = text(client.get(reverse("trace:console"), {"q": "same-1"}))
+    assert str(first.uid) in page
+    assert str(second.uid) in page
+    assert "关系图" not in page
+    part = text(client.get(reverse("trace:console"), {"q": "SAME"}))
+    assert "您要找的是不是" in part
+
+
+def test_trouble_in_the_chain_is_the_verdict(client: Client, world: World, chain: dict[str, Lot]) -> None:
+    sign_in(client, world.walnuts)
+    assert "没有发现不合格" in ask(client, chain["kernels"])
+    place_hold(by=world.county, kind="hold", reason="示例抽检", lots=[chain["nuts"]])
+    page = ask(client, chain["kernels"])
+    assert "链上有不合格、封存或召回的批次" in page
+    assert "已封存" in page
+
+
+def test_a_lot_without_past_or_future_says_so(client: Client, world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels, "10")
+    sign_in(client, world.walnuts)
+    assert "没有更早的来源" in ask(client, lot)
+    assert "没有登记用它做别的产品" in ask(client, lot, "forward")
+
+
+def test_queries_do_not_grow_with_the_chain(client: Client, world: World) -> None:
+    sign_in(client, world.walnuts)
+    one = make_lot(world.walnuts, world.kernels, "100")
+    turn_into(world.walnuts, [(one, "1")], [(world.kernels, "1")])
+    many = make_lot(world.walnuts, world.kernels, "100")
+    turn_into(world.walnuts, [(many, "50")], [(world.kernels, "1")] * 50)
+    with CaptureQueriesContext(connection) as few:
+        ask(client, one, "forward")
+    with CaptureQueriesContext(connection) as more:
+        ask(client, many, "forward")
+    assert len(more) == len(few)
+
+
+def test_a_large_answer_is_paged_and_the_drawing_says_that_it_is_cut(client: Client, world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels, "1000")
+    turn_into(world.walnuts, [(lot, "500")], [(world.kernels, "1")] * 120)
+    sign_in(client, world.walnuts)
+    page = ask(client, lot, "forward")
+    assert f"共 121 个批次，图上只画了最近的 {MOST_NODES} 个" in page
+    assert "第 1 / 2 页" in page
+    table = client.get(reverse("trace:console_csv"), {"lot": str(lot.uid), "way": "forward"})
+    assert len(table.content.decode("utf-8-sig").strip().splitlines()) == 122
+
+
+def test_the_table_of_the_chain_runs_no_formula(client: Client, world: World, chain: dict[str, Lot]) -> None:
+    Organisation.objects.filter(pk=world.grower.organisation.pk).update(name="@SUM(1+1)")
+    sign_in(client, world.walnuts)
+    table = client.get(reverse("trace:console_csv"), {"lot": str(chain["kernels"].uid)}).content.decode("utf-8-sig")
+    assert "'@SUM" in table
+    assert ",@SUM" not in table
+
+
+def test_origins_and_levels_are_counted(world: World, chain: dict[str, Lot]) -> None:
+    found = answer(world.county, chain["sweets"], "back")
+    assert found.levels == 2
+    assert [step.seen.lot for step in found.ends] == [chain["nuts"]]
+    assert answer(world.county, chain["sweets"], "forward").others == []
+
+
+# --- The drawing ----------------------------------------------------------------------------------------------------
+
+
+def nodes(count: int, layer: int = 0) -> list[Node]:
+    return [Node(number, layer if number else 0, [f"N{number}"], f"N{number}") for number in range(count)]
+
+
+def places(svg: str) -> list[tuple[int, int]]:
+    return [(int(x), int(y)) for x, y in re.findall(r'<rect x="(\d+)" y="(\d+)"', svg)]
+
+
+def test_boxes_stand_in_columns_and_never_on_each_other() -> None:
+    drawn = draw(nodes(30, 1), [(0, number, "") for number in range(1, 30)], label="x")
+    found = places(drawn.svg)
+    assert len(found) == len(set(found)) == 30
+    assert len({x for x, _y in found}) == 2
+    assert not drawn.cut
+
+
+def test_a_cycle_is_drawn_and_too_many_are_left_out() -> None:
+    assert draw(nodes(2), [(0, 1, ""), (1, 0, ""), (1, 1, "")], label="x").svg.count("<path") == 2 + 2 + 1
+    drawn = draw(nodes(MOST_NODES + 5, 1), [(0, MOST_NODES + 2, "")], label="x")
+    assert (drawn.shown, drawn.total, drawn.cut) == (MOST_NODES, MOST_NODES + 5, True)
+
+
+def test_words_in_a_box_are_escaped_and_shortened() -> None:
+    svg = draw([Node(1, 0, ["<b>&"], '"><script>', url='/x?a=1&b="')], [], label="<").svg
+    assert "<script>" not in svg
+    assert "&lt;b&gt;&amp;" in svg
+    assert shorten("示例" * 30, 20).endswith("…")
+    assert shorten("SHORT", 20) == "SHORT"

@@ -1,0 +1,80 @@
+"""From whatever somebody types or scans to the lots it names, among those the actor may open. Nothing writes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from trace.access import entered_for, lots_visible_to
+from trace.actor import Actor
+from trace.errors import Invalid
+from trace.identifiers import normalise_serial
+from trace.models import Lot, LotAlias, Transfer, Unit
+
+MOST = 20
+_SLIP = re.compile(r"S\d{8}-\w{8}", re.IGNORECASE)
+TEXT_MAX = 300
+_WITH = ("organisation__division", "product", "product_version", "released_by", "origin_place__division")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a text names: ``lots`` (20 at most), ``unit`` where it was one unit's code, ``exact`` whether the text is a
+    whole code rather than part of one."""
+
+    lots: list[Lot]
+    unit: Unit | None = None
+    exact: bool = True
+
+
+def wanted_text(text: str) -> str:
+    """The code in what was typed or pasted: the last part of an address, without spaces around it."""
+    plain = "".join(char for char in text[:TEXT_MAX] if char.isprintable()).strip()
+    if re.match(r"https?://", plain):
+        parts = [part for part in urlsplit(plain).path.split("/") if part]
+        return unquote(parts[-1]) if parts else ""
+    return plain
+
+
+def find_lots(actor: Actor, text: str) -> Found:
+    """Lots by unit code, public code, lot code (the supplier's too), display code, own code or slip number; else by
+    part of a lot code. Four queries at most.
+    """
+    wanted = wanted_text(text)
+    if not wanted:
+        return Found([])
+    visible = lots_visible_to(actor).select_related(*_WITH)
+    serial = _serial(wanted)
+    if serial:
+        unit = Unit.objects.filter(code=serial, lot__in=lots_visible_to(actor)).select_related("lot").first()
+        if unit is not None:
+            return Found(list(visible.filter(pk=unit.lot_id)), unit)
+    whole = list(_named(actor, visible, wanted, serial).order_by("-id")[:MOST])
+    if whole:
+        return Found(whole)
+    if len(wanted) < 3:
+        return Found([], exact=False)
+    part = visible.filter(Q(lot_code__icontains=wanted) | Q(display_code__icontains=wanted))
+    return Found(list(part.order_by("-id")[:MOST]), exact=False)
+
+
+def _named(actor: Actor, rows: QuerySet[Lot], wanted: str, serial: str) -> QuerySet[Lot]:
+    """Lots one of whose whole names this is."""
+    own = LotAlias.objects.filter(lot=OuterRef("pk"), organisation__in=entered_for(actor), code__iexact=wanted)
+    named = Q(lot_code__iexact=wanted) | Q(display_code__iexact=wanted)
+    if serial:
+        named |= Q(public_code=serial)
+    if _SLIP.fullmatch(wanted):
+        named |= Q(Exists(Transfer.objects.filter(lot=OuterRef("pk"), shipment__number__iexact=wanted)))
+    return rows.filter(named | Q(Exists(own)))
+
+
+def _serial(text: str) -> str:
+    """The serial this may be, look-alikes forgiven, or nothing."""
+    try:
+        return normalise_serial(text)
+    except Invalid:
+        return ""
