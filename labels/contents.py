@@ -1,5 +1,4 @@
-"""What the labels of a run say. Always in Chinese, whatever language the person who prints reads: the law asks for it.
-"""
+"""What the labels of a run say. Always in Chinese, whatever the person who prints reads: the law asks for it."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ SAMPLE_CODE = "0" * SERIAL_LENGTH
 
 
 def uri_of(run: CodeRun, unit: Unit | None) -> str:
-    """The address that the run's labels carry for a unit (or for the lot), under the host frozen when it was issued.
-    """
+    """The address that the run's labels carry for a unit (or for the lot), under the host frozen when it was issued."""
     gtin = run.gtin or None
     if unit is not None:
         return build_unit_uri(run.public_host, gtin=gtin, serial=unit.code)

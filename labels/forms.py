@@ -22,8 +22,7 @@ MATERIALS = [
 
 
 class ReportForm(forms.Form):
-    """What a person holding the goods tells us. ``word`` is the page's signed word and stands in for the CSRF cookie.
-    """
+    """What a person with the goods tells us. ``word`` is the page's signed word and stands in for the CSRF cookie."""
 
     word = forms.CharField(widget=forms.HiddenInput, max_length=300)
     what = forms.ChoiceField(label=_("哪里不符"), choices=ScanReport.What.choices, widget=forms.RadioSelect)

@@ -21,6 +21,7 @@ from trace.genealogy import Walk, lots_by_pk, walk
 from trace.models import Division, Event, EventItem, Lot, Organisation, Place, Product, TestReport, Transfer
 from trace.parts import Entry
 from trace.templatetags.ui import moment_text
+from trace.units import is_english
 
 MOST_ANCESTORS = 500
 MOST_ENTRIES = 40
@@ -57,8 +58,7 @@ _RESULT = {"pass": "passed", "fail": "failed", "not_judged": "not_judged"}
 
 @dataclass(frozen=True)
 class Upstream:
-    """Lots of other parties that went in, summed up by region and family: how many, when, and what their tests said.
-    """
+    """Lots of other parties that went in, summed up by region and family: how many, when, and what their tests said."""
 
     region: str
     family: str
@@ -79,8 +79,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Journey:
-    """The way of a lot: time line, what others gave, where it went; ``hidden`` counts steps left out, ``cut`` is said.
-    """
+    """The way of a lot: time line, what others gave, where it went; ``hidden`` counts steps left out."""
 
     entries: Sequence[Entry] = ()
     upstream: Sequence[Upstream] = ()
@@ -143,8 +142,9 @@ class Regions:
         return self._join(_levels(code)[:2])
 
     def _join(self, codes: Sequence[str]) -> str:
-        """Names from the largest down."""
-        return " ".join(dict.fromkeys(self.names[code] for code in codes if code in self.names))
+        """Names from the largest down; in English from the smallest up, as addresses are written there."""
+        found = list(dict.fromkeys(self.names[code] for code in codes if code in self.names))
+        return ", ".join(reversed(found)) if is_english(None) else " ".join(found)
 
 
 def _levels(code: str) -> list[str]:

@@ -24,8 +24,7 @@ _SALT = "labels.page"
 
 @dataclass(frozen=True)
 class Nonce:
-    """What a signed word says: the nonce (22 characters, unique) and the code of the page, "" where no code was found.
-    """
+    """What a signed word says: the nonce (unique) and the code of the page, "" where no code was found."""
 
     nonce: str
     code: str

@@ -22,7 +22,7 @@ Row = tuple[int, int, str]
 
 def place_of(address: str) -> str:
     """The place of an address by the installed table, or ""."""
-    path: str = getattr(settings, "SCAN_PLACES_FILE", "")
+    path: str = settings.SCAN_PLACES_FILE
     if not path:
         return ""
     try:

@@ -283,8 +283,7 @@ _CONFLICT_WORDS = {
 
 
 def _open_conflicts(ancestry: Ancestry) -> list[str]:
-    """Registered facts that contradict each other and that nobody has answered yet, by kind; no amounts, no parties.
-    """
+    """Registered facts that contradict each other and that nobody has answered yet, by kind; no amounts, no parties."""
     codes = Conflict.objects.filter(lot__in=ancestry.own, voided_by=None, answered_at=None).values_list(
         "code", flat=True
     )

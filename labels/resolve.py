@@ -28,8 +28,7 @@ MOST_LOTS = 20
 
 @dataclass(frozen=True)
 class Target:
-    """What a code names: one unit of a lot, a lot, or (``lot`` None) only a product. ``gtin`` as the address gave it.
-    """
+    """What a code names: one unit of a lot, a lot, or (``lot`` None) only a product. ``gtin`` as it was given."""
 
     product: Product
     lot: Lot | None = None
@@ -114,8 +113,7 @@ def by_scanned(scanned: Scanned) -> Target | None:
 
 
 def by_text(text: str) -> Target | None:
-    """What somebody typed or pasted: an address, a code with look-alikes, a GTIN. None when nothing of ours is named.
-    """
+    """What was typed or pasted: an address, a code with look-alikes, a GTIN. None when nothing of ours is named."""
     try:
         return by_scanned(parse_scanned(text))
     except Invalid:

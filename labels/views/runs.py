@@ -216,8 +216,9 @@ def _print(
 @audience("signed_in")
 @require_safe
 def label_svg(request: HttpRequest, uid: str) -> HttpResponse:
-    """One label of a run as SVG at true size (``number``, from 1)."""
+    """One label of a run as SVG at true size (``number``, from 1). Refused for a blocked lot, as printing is."""
     run = run_for(actor_of(request), uid)
+    require_unblocked(run.lot)
     content = lot_content(run) if run.kind == CodeRun.Kind.LOT else contents(run, [_asked_unit(request, run)])[0]
     drawn = preview.label_svg(content, layout_of(run.layout), material=qr.Material(run.material))
     return HttpResponse(drawn, content_type="image/svg+xml")

@@ -55,8 +55,7 @@ def code(request: HttpRequest, code: str) -> HttpResponse:
 @require_safe
 @gzip_page
 def digital_link(request: HttpRequest, rest: str) -> HttpResponse:
-    """``/01/{gtin}``, ``…/10/{lot}``, ``…/21/{serial}``, ``…/10/{lot}/21/{serial}`` (GS1 Digital Link, uncompressed).
-    """
+    """``/01/{gtin}``, ``…/10/{lot}``, ``…/21/{serial}``, ``…/10/{lot}/21/{serial}`` (GS1 Digital Link)."""
     given = f"/01/{rest}"
     match = _LINK.fullmatch(rest)
     if match is None:

@@ -342,7 +342,7 @@ def test_a_blocked_lot_is_refused_with_the_reason_on_every_way_to_paper(world: W
     run = issue_codes(by=world.distillery, lot=lot, count=3, key="a")
     held(world, lot, "recall", "黄曲霉毒素超标")
     sign_in(client, world.distillery)
-    for address in ("code.svg", "code.png", "codes.csv"):
+    for address in ("label.svg", "code.svg", "code.png", "codes.csv"):
         answer = client.get(f"/labels/{run.uid}/{address}")
         assert answer.status_code == 409, address
         assert "黄曲霉毒素超标" in answer.content.decode()

@@ -136,7 +136,7 @@ def test_the_tally_agrees_with_the_rows(unit: Unit) -> None:
 
 
 def test_nothing_about_the_visitor_is_kept(client: Client, unit: Unit) -> None:
-    headers = {"REMOTE_ADDR": "198.51.100.77", "HTTP_USER_AGENT": "PlantedAgent/9"}
+    headers: dict[str, Any] = {"REMOTE_ADDR": "198.51.100.77", "HTTP_USER_AGENT": "PlantedAgent/9"}
     page = seen(client, unit.code, **headers)
     client.post("/scan/count", {"word": word_on(page), "means": "beacon"}, **headers)
     kept = " ".join(str(value) for value in Scan.objects.values()[0].values())
@@ -164,7 +164,7 @@ def test_without_a_table_the_place_is_unknown(client: Client, unit: Unit) -> Non
 
 
 def test_an_installed_table_names_the_city(client: Client, unit: Unit, table: Path) -> None:
-    headers = {"REMOTE_ADDR": "198.51.100.77"}
+    headers: dict[str, Any] = {"REMOTE_ADDR": "198.51.100.77"}
     client.post("/scan/count", {"word": word_on(seen(client, unit.code)), "means": "beacon"}, **headers)
     assert "山西省 太原市" in seen(client, unit.code)
 
