@@ -303,8 +303,11 @@ def test_database_refuses_to_replace_or_truncate(world: World) -> None:
     else:
         sql = "INSERT OR REPLACE INTO trace_logentry (number, event_id, canonical, sha256) VALUES (%s, %s, %s, %s)"
         values = [entry.number, entry.event_id, b"{}", "0"]
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(sql, values)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # the test's own transaction still has foreign keys to check
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            cursor.execute(sql, values)
 
 
 def test_rebuild_agrees_and_finds_what_was_touched(world: World) -> None:
