@@ -2,6 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from labels.api import routes as labels
 from recalls.api import campaigns, notices, public, signals  # noqa: F401 (they declare their operations)
 from recalls.api.area import area as recall_area
 from trace.api import events, evidence, genealogy, organisations, registry, shipments
@@ -22,5 +23,6 @@ for area in (
     evidence.evidence,
     evidence.holds,
     recall_area,
+    labels.area,
 ):
     api.add_router("", area.router)

@@ -61,7 +61,7 @@ class WantedCampaigns(Feed):
     answer=Page[CampaignRow],
     example={"items": [examples.CAMPAIGN_ROW], "next": None},
     summary=gettext_lazy("列出召回"),
-    description=gettext_lazy("本单位发起的召回;监管部门见辖区内的召回。"),
+    description=gettext_lazy("本单位发起的召回；监管部门见辖区内的召回。"),
 )
 def list_campaigns(request: HttpRequest, wanted: Query[WantedCampaigns]) -> Page[CampaignRow]:
     """Recalls the caller runs or supervises."""
@@ -152,7 +152,7 @@ FINDING_IN = {
     "severity": "serious",
     "probability": "possible",
     "verdict": "recall",
-    "basis": "黄曲霉毒素B1 7.5 μg/kg,限值 5.0。",
+    "basis": "黄曲霉毒素B1 7.5 μg/kg，限值 5.0。",
     "level": 1,
 }
 ASSESSMENT_IN = {
@@ -232,7 +232,7 @@ def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
     opened = {str(row.uid): row for row in lots_visible_to(actor).filter(uid__in=wanted)}
     missing = [uid for uid in wanted if uid not in opened and uid not in known]
     if missing:
-        raise NotFound(_("没有找到,或者您无权查看。"), lots=missing)
+        raise NotFound(_("没有找到，或者您无权查看。"), lots=missing)
     rows = {**known, **opened}
     return Question.of(
         [rows[uid] for uid in asked.lots],
@@ -255,7 +255,7 @@ def scope_lots(scope: ScopeVersion) -> list[Lot]:
     example=examples.SCOPE,
     summary=gettext_lazy("召回范围预览"),
     description=gettext_lazy(
-        "按谱系现在的样子计算,不写入任何内容:每个批次给出确定或可能、理由、路径和持有单位。"
+        "按谱系现在的样子计算，不写入任何内容：每个批次给出确定或可能、理由、路径和持有单位。"
         "不带 lots 时按现行范围的问法重算。"
     ),
 )
@@ -428,8 +428,8 @@ STEPS: dict[str, Callable[[Campaign, Actor, StepIn], Campaign]] = {
     status=200,
     summary=gettext_lazy("办理召回的一步"),
     description=gettext_lazy(
-        "决定、启动、公告、结案等都在这里。哪一步由谁办理、要什么条件,由召回的流程表决定;"
-        "决定、公告和结案须由另一人办理,启动须由本人登录(API 密钥不行)。启动当即封存全部批次并通知每个持有单位。"
+        "决定、启动、公告、结案等都在这里。哪一步由谁办理、要什么条件，由召回的流程表决定；"
+        "决定、公告和结案须由另一人办理，启动须由本人登录（API 密钥不行）。启动当即封存全部批次并通知每个持有单位。"
     ),
 )
 def take_step(request: HttpRequest, uid: Named, body: StepIn) -> CampaignOut:
@@ -454,8 +454,8 @@ class ProposalIn(In):
     who="signed_in",
     answer=StepOut,
     example={**examples.STEP, "action": "propose", "about": "cancel"},
-    body_example={"action": "cancel", "reason": "复检合格,原样品混淆。"},
-    summary=gettext_lazy("提出一步,由另一人批准"),
+    body_example={"action": "cancel", "reason": "复检合格，原样品混淆。"},
+    summary=gettext_lazy("提出一步，由另一人批准"),
 )
 def propose_step(request: HttpRequest, uid: Named, body: ProposalIn) -> StepOut:
     """Propose a step."""
@@ -582,7 +582,7 @@ def stop_sale_of_lots(request: HttpRequest, uid: Named, body: StopSaleIn) -> Hol
     answer=FiguresOut,
     example=examples.FIGURES,
     summary=gettext_lazy("召回数字"),
-    description=gettext_lazy("生产、发出、收回、销毁、去向不明;按单位合计,并逐批列出。"),
+    description=gettext_lazy("生产、发出、收回、销毁、去向不明；按单位合计，并逐批列出。"),
 )
 def get_figures(request: HttpRequest, uid: Named) -> FiguresOut:
     """The numbers as records and answers say now."""
@@ -603,7 +603,7 @@ class ProgressIn(In):
     who="signed_in",
     answer=FiguresOut,
     example=examples.FIGURES,
-    body_example={"text": "已收回 20 千克,全部销毁。"},
+    body_example={"text": "已收回 20 千克，全部销毁。"},
     summary=gettext_lazy("报送进展"),
 )
 def add_progress_report(request: HttpRequest, uid: Named, body: ProgressIn) -> FiguresOut:

@@ -40,7 +40,7 @@ from trace.models import Lot
     answer=Page[NoticeOut],
     example={"items": [examples.NOTICE], "next": None},
     summary=gettext_lazy("收到的召回通知"),
-    description=gettext_lazy("发给本单位的通知,以及由本单位转交系统外单位的通知。"),
+    description=gettext_lazy("发给本单位的通知，以及由本单位转交系统外单位的通知。"),
 )
 def list_notices(request: HttpRequest, paging: Query[Feed]) -> Page[NoticeOut]:
     """Notices the caller answers."""
@@ -121,7 +121,7 @@ STOCK_IN = {
     body_example=STOCK_IN,
     status=200,
     summary=gettext_lazy("反馈库存"),
-    description=gettext_lazy("逐批填写现有、已封存、已售出和去向不明的数量;以后的反馈以最近一次为准。"),
+    description=gettext_lazy("逐批填写现有、已封存、已售出和去向不明的数量；以后的反馈以最近一次为准。"),
 )
 def answer_notice(request: HttpRequest, uid: Named, body: StockAnswerIn) -> NoticeOut:
     """Answer with stock; confirms receipt too."""
@@ -140,7 +140,7 @@ def _answers(notice: Notice, body: StockAnswerIn) -> list[LotAnswer]:
     for said in body.lots:
         lot = rows.get(said.lot)
         if lot is None:
-            raise NotFound(_("没有找到,或者您无权查看。"), lots=[said.lot])
+            raise NotFound(_("没有找到，或者您无权查看。"), lots=[said.lot])
         on_hand, sealed, sold, unknown = (
             amount_of(sent, lot.product, allow_zero=True).micros
             for sent in (said.on_hand, said.sealed, said.sold, said.unknown)
@@ -208,7 +208,7 @@ def _lines(campaign: Campaign, sent: list[GoodsIn]) -> list[GoodsLine]:
         rows = {str(lot.uid): lot for lot in inside.select_related("product__current", "product_version")}
     missing = [uid for uid in wanted if uid not in rows]
     if missing:
-        raise NotFound(_("没有找到,或者您无权查看。"), lots=missing)
+        raise NotFound(_("没有找到，或者您无权查看。"), lots=missing)
     return [
         GoodsLine(
             rows[line.lot],

@@ -43,5 +43,5 @@ def get_public_recall(request: HttpRequest, uid: Named) -> PublicRecallOut:
     """One announced recall."""
     row = published().filter(notice__campaign__uid=parse_uid(uid)).first()
     if row is None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return PublicRecallOut.of(row)

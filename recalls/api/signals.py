@@ -112,7 +112,7 @@ class DismissIn(In):
     who="signed_in",
     answer=SignalOut,
     example={**examples.SIGNAL, "status": "dismissed"},
-    body_example={"reason": "复检合格,原样品混淆。"},
+    body_example={"reason": "复检合格，原样品混淆。"},
     status=200,
     summary=gettext_lazy("不予处理"),
 )

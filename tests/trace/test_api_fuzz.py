@@ -32,13 +32,14 @@ def world(db: None) -> World:
 def things(world: World) -> dict[str, str]:
     """What there really is, by the name under which requests mean it: path segments and fields of bodies."""
     lot = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, place=world.plant))
-    sent = ship(world.distillery, world.walnuts.organisation, make_lot(world.distillery, world.baijiu), "1", insist=True)
+    spirit = make_lot(world.distillery, world.baijiu)
+    sent = ship(world.distillery, world.walnuts.organisation, spirit, "1", insist=True)
     arrived = ship(world.walnuts, world.shop.organisation, lot, "1")
     receive(world.shop, arrived)
     hold = place_hold(by=world.walnuts_quality, lots=[make_lot(world.walnuts, world.kernels)], reason="复检")
     line = sent.transfers.get()
     report = lot.reports.get()
-    named = {
+    named: dict[str, Any] = {
         "lots": lot, "lot": lot, "events": lot.origin_event, "replaces": lot.origin_event, "products": world.kernels,
         "product": world.kernels, "places": world.plant, "place": world.plant, "shipments": sent, "transfer": line,
         "holds": hold, "reports": report, "organisations": world.shop.organisation,

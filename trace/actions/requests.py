@@ -60,7 +60,7 @@ def claim_request(
         return Claim(record, record.started_at, answered=True)
     if now - record.started_at >= IN_FLIGHT and _take_over(record, now):
         return Claim(record, now, answered=False)
-    raise Clash(_("同一个请求正在办理,请稍候用同一个键再问一次。"), code="idempotency_in_flight")
+    raise Clash(_("同一个请求正在办理，请稍候用同一个键再问一次。"), code="idempotency_in_flight")
 
 
 def _take_over(record: IdempotencyRecord, now: datetime.datetime) -> bool:
@@ -77,7 +77,7 @@ def finish_request(
     ours = IdempotencyRecord.objects.filter(pk=claim.record.pk, started_at=claim.started_at, finished_at=None)
     kept = ours.update(status=status, body=body, content_type=content_type, finished_at=at or timezone.now())
     if not kept:
-        raise StaleState(_("这个请求用时太长,已由重发的请求接手。请用同一个键再问一次。"))
+        raise StaleState(_("这个请求用时太长，已由重发的请求接手。请用同一个键再问一次。"))
 
 
 def abandon_request(*, claim: Claim) -> None:

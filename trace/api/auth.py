@@ -51,12 +51,12 @@ class Entry:
             return
         if self.who == "operator":
             if not getattr(request.user, "is_staff", False):
-                raise NotFound(_("没有找到,或者您无权查看。"))
+                raise NotFound(_("没有找到，或者您无权查看。"))
             return
         if actor is None:
-            raise NotAllowed(_("您还没有加入任何单位。请申请入驻,或请本单位负责人邀请您。"), code="no_organisation")
+            raise NotAllowed(_("您还没有加入任何单位。请申请入驻，或请本单位负责人邀请您。"), code="no_organisation")
         if (self.who == "party" and actor.is_regulator) or (self.who == "regulator" and not actor.is_regulator):
-            raise NotFound(_("没有找到,或者您无权查看。"))
+            raise NotFound(_("没有找到，或者您无权查看。"))
         self._check_standing(actor)
 
     def _check_scope(self, actor: Actor) -> None:
@@ -69,7 +69,7 @@ class Entry:
     def _check_standing(self, actor: Actor) -> None:
         """Who is not (or no longer) admitted may read its own, but write nothing."""
         if self.write and actor.organisation.status != Organisation.Status.ACTIVE:
-            raise NotAllowed(_("本单位还没有通过审核,通过后才能办理。"), code="organisation_not_active")
+            raise NotAllowed(_("本单位还没有通过审核，通过后才能办理。"), code="organisation_not_active")
         if self.roles:
             actor.require(*self.roles)
 
@@ -78,7 +78,7 @@ def _json_only(request: HttpRequest) -> None:
     """Refuse a body in another form: browsers send those across sites without asking first."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     if request.method not in SAFE_METHODS and length != "0" and request.content_type != "application/json":
-        raise UnsupportedMedia(_("请求正文要用 JSON,并写明 Content-Type: application/json。"))
+        raise UnsupportedMedia(_("请求正文要用 JSON，并写明 Content-Type: application/json。"))
 
 
 def _on_behalf(request: HttpRequest, actor: Actor) -> Actor:
@@ -88,7 +88,7 @@ def _on_behalf(request: HttpRequest, actor: Actor) -> Actor:
         return actor
     grower = actor.organisation.growers.filter(uid=parse_uid(uid), status=Organisation.Status.ACTIVE).first()
     if grower is None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return replace(actor, on_behalf_of=grower)
 
 
@@ -133,7 +133,7 @@ class PersonAuth(APIKeyCookie):
         if not request.user.is_authenticated:
             return None
         if check_csrf(request):
-            raise NotAllowed(_("缺少或过期的 CSRF 令牌,请刷新页面。"), code="csrf_failed")
+            raise NotAllowed(_("缺少或过期的 CSRF 令牌，请刷新页面。"), code="csrf_failed")
         actor = actor_for_session(request)
         if actor is not None:
             actor = _on_behalf(request, actor)
@@ -150,5 +150,5 @@ def acting(request: HttpRequest) -> Actor:
     """The actor of a request that passed its entry."""
     actor: Actor | None = getattr(request, "actor", None)
     if actor is None:
-        raise NotAllowed(_("您还没有加入任何单位。请申请入驻,或请本单位负责人邀请您。"), code="no_organisation")
+        raise NotAllowed(_("您还没有加入任何单位。请申请入驻，或请本单位负责人邀请您。"), code="no_organisation")
     return actor

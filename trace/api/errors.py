@@ -132,7 +132,7 @@ def _validation(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 def _throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
-    return problem(429, "too_many", _("请求太频繁,请稍后再试。"))
+    return problem(429, "too_many", _("请求太频繁，请稍后再试。"))
 
 
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
@@ -140,14 +140,14 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     if isinstance(cause, DomainError):
         return problem_of(cause)
     if error.status_code == 401:
-        return problem_of(NotSignedIn(_("请先登录,或在 Authorization 头里给出有效的 API 密钥。")))
+        return problem_of(NotSignedIn(_("请先登录，或在 Authorization 头里给出有效的 API 密钥。")))
     if error.status_code == 400:
         return problem(400, "invalid_json", _("请求正文不是有效的 JSON(UTF-8)。"))
     return problem(error.status_code, "error", printable(str(error), 200))
 
 
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
-    return problem(404, "not_found", _("没有找到,或者您无权查看。"))
+    return problem(404, "not_found", _("没有找到，或者您无权查看。"))
 
 
 def _denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
@@ -155,7 +155,7 @@ def _denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
 
 
 def _too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
-    return problem(413, "body_too_large", _("请求正文太大,请分几次提交。"))
+    return problem(413, "body_too_large", _("请求正文太大，请分几次提交。"))
 
 
 def method_not_allowed() -> HttpResponse:
@@ -172,7 +172,7 @@ def _not_storable(request: HttpRequest, error: Exception) -> HttpResponse:
     wide.
     """
     log.error("a value passed the schemas and was refused below: %s %s", request.method, request.path, exc_info=error)
-    return problem(422, "not_storable", _("有一个值不能保存,请检查文字和数字。"))
+    return problem(422, "not_storable", _("有一个值不能保存，请检查文字和数字。"))
 
 
 def _raced(request: HttpRequest, error: IntegrityError) -> HttpResponse:
@@ -180,12 +180,12 @@ def _raced(request: HttpRequest, error: IntegrityError) -> HttpResponse:
     what.
     """
     log.error("a constraint refused what an action wrote: %s %s", request.method, request.path, exc_info=error)
-    return problem(409, "conflict", _("刚才有人写了同样的内容,请重新读取后再试。"))
+    return problem(409, "conflict", _("刚才有人写了同样的内容，请重新读取后再试。"))
 
 
 def _busy(request: HttpRequest, error: OperationalError) -> HttpResponse:
     log.error("the database did not answer: %s %s", request.method, request.path, exc_info=error)
-    response = problem(503, "database_unavailable", _("数据库暂时不能用,没有保存任何内容,请稍后用同一个幂等键重发。"))
+    response = problem(503, "database_unavailable", _("数据库暂时不能用，没有保存任何内容，请稍后用同一个幂等键重发。"))
     response["Retry-After"] = "5"
     return response
 
@@ -194,7 +194,7 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """A fault of ours: logged with its trace and announced to Django's signal (tests and monitors listen there)."""
     log.error("unexpected error: %s %s", request.method, request.path, exc_info=error)
     got_request_exception.send(sender=None, request=request)
-    return problem(500, "internal_error", _("系统出错,已记录。没有保存任何内容,请稍后用同一个幂等键重发。"))
+    return problem(500, "internal_error", _("系统出错，已记录。没有保存任何内容，请稍后用同一个幂等键重发。"))
 
 
 def field_error(entry: Mapping[str, Any]) -> dict[str, str]:
@@ -217,7 +217,7 @@ def _said(kind: str, facts: Mapping[str, Any]) -> tuple[str, str]:
         return kind, str(facts["detail"])
     for prefix, code, sentence in (
         ("missing", "required", _("这一项必须填写。")),
-        ("extra_forbidden", "unknown_field", _("没有这一项,请检查名称。")),
+        ("extra_forbidden", "unknown_field", _("没有这一项，请检查名称。")),
         ("string", "text_not_text", _("这里应当是文字。")),
         ("int", "not_an_integer", _("这里应当是整数。")),
         ("bool", "not_a_boolean", _("这里应当是 true 或 false。")),
@@ -225,7 +225,7 @@ def _said(kind: str, facts: Mapping[str, Any]) -> tuple[str, str]:
         ("timezone", "datetime_invalid", _("时间要写成 2026-11-22T08:30:00+08:00 的样子。")),
         ("date", "date_invalid", _("没有这个日期。日期要写成 2026-11-22 的样子。")),
         ("uuid", "uid_invalid", _("这里应当是 UUID。")),
-        ("too_long", "too_many_items", _("项数太多,请分几次提交。")),
+        ("too_long", "too_many_items", _("项数太多，请分几次提交。")),
         ("too_short", "too_few_items", _("至少要有一项。")),
         ("list", "not_a_list", _("这里应当是列表。")),
         ("dict", "not_an_object", _("这里应当是对象。")),
@@ -234,5 +234,5 @@ def _said(kind: str, facts: Mapping[str, Any]) -> tuple[str, str]:
         if kind.startswith(prefix):
             return code, sentence
     if kind in ("literal_error", "enum"):
-        return "unknown_choice", _("只能是这些值之一:%(choices)s。") % {"choices": facts.get("expected", "")}
+        return "unknown_choice", _("只能是这些值之一：%(choices)s。") % {"choices": facts.get("expected", "")}
     return "invalid_value", _("这个值的格式不对。")

@@ -83,7 +83,7 @@ class WantedEvents(Feed):
     answer=Page[EventOut],
     example=examples.page(examples.EVENT),
     summary=gettext_lazy("列出环节"),
-    description=gettext_lazy("按登记的先后(日志编号)翻页。order=oldest 适合持续跟进:编号按提交的先后,不会漏。"),
+    description=gettext_lazy("按登记的先后（日志编号）翻页。order=oldest 适合持续跟进：编号按提交的先后，不会漏。"),
 )
 def list_events(request: HttpRequest, wanted: Query[WantedEvents]) -> Page[EventOut]:
     """Events the caller may read, by log number."""
@@ -156,8 +156,8 @@ EVENT_IN = {
     body_example=EVENT_IN,
     summary=gettext_lazy("登记环节"),
     description=gettext_lazy(
-        "违反规则(时间先后、数量不够、已封存、未放行等)时以 409 退回并说明是哪条记录;确实发生了的,带 insist=true 再发"
-        "(用新的幂等键),会按报告记录并标出矛盾。"
+        "违反规则（时间先后、数量不够、已封存、未放行等）时以 409 退回并说明是哪条记录；"
+        "确实发生了的，带 insist=true 再发（用新的幂等键），会按报告记录并标出矛盾。"
     ),
 )
 def record(request: HttpRequest, body: EventIn) -> Recorded:
@@ -214,7 +214,7 @@ class CorrectionIn(In):
     example={**examples.RECORDED, "event": {**examples.EVENT, "corrects": examples.EVENT["uid"]}},
     body_example={"reason": "incorrect_data", "remark": "数量写错"},
     summary=gettext_lazy("声明环节有误"),
-    description=gettext_lazy("原来的环节仍然可以查看;它造成的库存、谱系和收货一并撤回。"),
+    description=gettext_lazy("原来的环节仍然可以查看；它造成的库存、谱系和收货一并撤回。"),
 )
 def correct_event(request: HttpRequest, uid: Named, body: CorrectionIn) -> Recorded:
     """Declare an event of the caller's wrong."""

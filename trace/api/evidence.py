@@ -148,7 +148,7 @@ REPORT_IN = {
     example=examples.REPORT,
     body_example=REPORT_IN,
     summary=gettext_lazy("登记检验报告"),
-    description=gettext_lazy("每一项按旁边的限值判定;没有限值的不判定。未检出不是零。"),
+    description=gettext_lazy("每一项按旁边的限值判定；没有限值的不判定。未检出不是零。"),
 )
 def add_report(request: HttpRequest, uid: Named, body: ReportIn) -> ReportOut:
     """Record a test of a lot."""
@@ -235,7 +235,7 @@ class HoldIn(In):
     example=examples.HOLD,
     body_example={"lots": [examples.LOT_REF["uid"]], "reason": "复检中"},
     summary=gettext_lazy("封存批次"),
-    description=gettext_lazy("封存后立即不能使用、发货、销售和赋码。召回随召回流程发起,不在这里。"),
+    description=gettext_lazy("封存后立即不能使用、发货、销售和赋码。召回随召回流程发起，不在这里。"),
 )
 def hold_lots(request: HttpRequest, body: HoldIn) -> HoldOut:
     """Hold lots."""
@@ -259,7 +259,7 @@ class EndIn(In):
     body_example={"reason": "复检合格"},
     status=200,
     summary=gettext_lazy("解除封存"),
-    description=gettext_lazy("只解除这一项;同一批次的其他封存不变。"),
+    description=gettext_lazy("只解除这一项；同一批次的其他封存不变。"),
 )
 def lift_hold(request: HttpRequest, uid: Named, body: EndIn) -> HoldOut:
     """Lift one hold."""

@@ -130,7 +130,7 @@ EVENT: dict[str, Any] = {
 CONFLICT: dict[str, Any] = {
     "uid": "0199b0c0-0000-7000-8000-000000000007",
     "code": "received_differs",
-    "detail": "批次 20261101-001 发出 300 升,收到 297 升,数量不一致。",
+    "detail": "批次 20261101-001 发出 300 升，收到 297 升，数量不一致。",
     "event": EVENT["uid"],
     "organisation": SHOP_REF,
     "lot": LOT_REF,

@@ -58,9 +58,9 @@ class TraceOut(Out):
     who="signed_in",
     answer=TraceOut,
     example=examples.TRACE,
-    summary=gettext_lazy("追溯:向前查来源,向后查去向"),
+    summary=gettext_lazy("追溯：向前查来源，向后查去向"),
     description=gettext_lazy(
-        "direction=back 查来源,direction=forward 查去向。他人的批次只给出地区、品类、检验结论和日期。"
+        "direction=back 查来源，direction=forward 查去向。他人的批次只给出地区、品类、检验结论和日期。"
     ),
 )
 def trace_lot(request: HttpRequest, uid: Named, direction: Way = "back") -> TraceOut:
@@ -86,9 +86,9 @@ def trace_lot(request: HttpRequest, uid: Named, direction: Way = "back") -> Trac
     "/lots/{uid}/trace.csv",
     who="signed_in",
     answer=None,
-    example="编号,层级,批号,品名,单位,地区,品类,检验结论,日期,上一环节,数量\r\n",
+    example="编号,层级,批号,品名,单位,地区,品类,检验结论,日期,上一环节,数量,计量单位\r\n",
     media_type="text/csv",
-    summary=gettext_lazy("追溯表(CSV)"),
+    summary=gettext_lazy("追溯表（CSV）"),
 )
 def trace_lot_table(request: HttpRequest, uid: Named, direction: Way = "back") -> HttpResponse:
     """The genealogy as a table: one row per lot and edge towards the start."""

@@ -75,7 +75,7 @@ def lots_of(actor: Actor, uids: Iterable[str]) -> dict[str, Lot]:
     found = {str(row.uid): row for row in rows}
     missing = [uid for uid in wanted if uid not in found]
     if missing:
-        raise NotFound(_("没有找到,或者您无权查看。"), lots=missing)
+        raise NotFound(_("没有找到，或者您无权查看。"), lots=missing)
     return found
 
 

@@ -85,7 +85,7 @@ def _key(request: HttpRequest) -> str:
     key = request.headers.get(HEADER, "")
     if not _KEY.fullmatch(key):
         raise KeyMissing(
-            _("每个 POST 请求都要有 Idempotency-Key 头:1 到 100 个可见的 ASCII 字符,每件事一个新的键(例如 UUID)。")
+            _("每个 POST 请求都要有 Idempotency-Key 头：1 到 100 个可见的 ASCII 字符，每件事一个新的键（例如 UUID）。")
         )
     return key
 

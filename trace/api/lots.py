@@ -39,7 +39,7 @@ class WantedLots(Feed):
     answer=Page[LotOut],
     example=examples.page(examples.LOT),
     summary=gettext_lazy("查找批次"),
-    description=gettext_lazy("本单位生产、持有、收到或检验过的批次;监管部门见辖区内的批次。"),
+    description=gettext_lazy("本单位生产、持有、收到或检验过的批次；监管部门见辖区内的批次。"),
 )
 def list_lots(request: HttpRequest, wanted: Query[WantedLots]) -> Page[LotOut]:
     """Lots the caller may open."""
@@ -107,7 +107,7 @@ class ReleaseIn(In):
     body_example={},
     roles=("quality",),
     summary=gettext_lazy("放行批次"),
-    description=gettext_lazy("只有质量负责人能放行,因此要由本人登录,API 密钥不能放行。"),
+    description=gettext_lazy("只有质量负责人能放行，因此要由本人登录，API 密钥不能放行。"),
 )
 def release(request: HttpRequest, uid: Named, body: ReleaseIn) -> Recorded:
     """Release a lot."""

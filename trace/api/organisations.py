@@ -91,7 +91,7 @@ class Wanted(Paging):
     answer=Page[OrganisationOut],
     example=examples.page(examples.ORGANISATION),
     summary=gettext_lazy("列出单位"),
-    description=gettext_lazy("已入驻的单位、本单位登记的系统外单位;监管部门另见辖区内的申请。"),
+    description=gettext_lazy("已入驻的单位、本单位登记的系统外单位；监管部门另见辖区内的申请。"),
 )
 def list_organisations(request: HttpRequest, wanted: Query[Wanted]) -> Page[OrganisationOut]:
     """Organisations the caller may name."""
@@ -156,7 +156,7 @@ EXTERNAL_IN = {
     example={**examples.ORGANISATION, "status": "external"},
     body_example=EXTERNAL_IN,
     summary=gettext_lazy("登记系统外单位"),
-    description=gettext_lazy("同名再登记一次会更新资料。至少要有地址、电话或邮箱之一,召回时才能通知到对方。"),
+    description=gettext_lazy("同名再登记一次会更新资料。至少要有地址、电话或邮箱之一，召回时才能通知到对方。"),
 )
 def keep_external_organisation(request: HttpRequest, body: ExternalIn) -> OrganisationOut:
     """Write down an outsider."""

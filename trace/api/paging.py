@@ -78,7 +78,7 @@ def _position(cursor: str, salt: str) -> Any:
     try:
         (value,) = signing.Signer(salt=salt).unsign_object(cursor)
     except (signing.BadSignature, ValueError, UnicodeError):
-        raise Invalid(_("翻页标记无效,请从第一页开始。"), code="cursor_invalid") from None
+        raise Invalid(_("翻页标记无效，请从第一页开始。"), code="cursor_invalid") from None
     return value
 
 

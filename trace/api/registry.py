@@ -105,7 +105,7 @@ def add_place(request: HttpRequest, body: PlaceIn) -> PlaceOut:
     answer=Page[ProductOut],
     example=examples.page(examples.PRODUCT),
     summary=gettext_lazy("列出产品"),
-    description=gettext_lazy("本单位的产品;监管部门见辖区内单位的产品。"),
+    description=gettext_lazy("本单位的产品；监管部门见辖区内单位的产品。"),
 )
 def list_products(request: HttpRequest, wanted: Query[Search]) -> Page[ProductOut]:
     """The caller's products; for regulators those of the territory."""
@@ -192,7 +192,7 @@ PRODUCT_IN = {
     example={**examples.PRODUCT, "gtin_claim": "claimed"},
     body_example=PRODUCT_IN,
     summary=gettext_lazy("登记产品"),
-    description=gettext_lazy("条码先是“已声明”,经监管部门确认后才能印在标签上。"),
+    description=gettext_lazy("条码先是“已声明”，经监管部门确认后才能印在标签上。"),
 )
 def add_product(request: HttpRequest, body: ProductIn) -> ProductOut:
     """A new product with its first version."""
@@ -217,7 +217,7 @@ class NewVersionIn(VersionIn):
     example={**examples.VERSION, "number": 2},
     body_example={"seen": 1, "name": "示例清香白酒", "spec": "53%vol 500 mL", "packs": {"瓶": "0.5", "箱": "6"}},
     summary=gettext_lazy("更改产品资料"),
-    description=gettext_lazy("每次更改是一个新版本;以前的批次仍用原来的版本。"),
+    description=gettext_lazy("每次更改是一个新版本；以前的批次仍用原来的版本。"),
 )
 def add_version(request: HttpRequest, uid: Named, body: NewVersionIn) -> VersionOut:
     """A new version of the caller's product."""

@@ -106,7 +106,7 @@ def _only_text(value: Any) -> Any:
     """Refuse numbers where a date is meant: pydantic would read them as seconds since 1970."""
     if isinstance(value, (datetime.date, str)):
         return value
-    raise PydanticCustomError("date_invalid", "{detail}", {"detail": _("日期和时间要写成文字,例如 2026-11-22。")})
+    raise PydanticCustomError("date_invalid", "{detail}", {"detail": _("日期和时间要写成文字，例如 2026-11-22。")})
 
 
 def _plausible_day(value: datetime.date) -> datetime.date:
@@ -168,14 +168,14 @@ def _number(value: Any) -> str:
     """An amount as typed: decimal text, or a JSON number as written."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if isinstance(value, int) and abs(value) >= _INTEGER_BOUND:
-            raise PydanticCustomError("amount_too_large", "{detail}", {"detail": _("数字太大,请核对。")})
+            raise PydanticCustomError("amount_too_large", "{detail}", {"detail": _("数字太大，请核对。")})
         return repr(value)
     if isinstance(value, str):
         try:
             return clean_text(value, 60, required=True)
         except Invalid as error:
             raise refused(error) from None
-    raise PydanticCustomError("amount_not_a_number", "{detail}", {"detail": _('数量要写成数字,例如 "1234.5"。')})
+    raise PydanticCustomError("amount_not_a_number", "{detail}", {"detail": _('数量要写成数字，例如 "1234.5"。')})
 
 
 Number = Annotated[str, BeforeValidator(_number), WithJsonSchema({"type": ["string", "number"]})]
@@ -248,15 +248,15 @@ def _check(value: Any, depth: int) -> None:
         raise Invalid(_("JSON 嵌套太深。"), code="json_too_deep")
     if isinstance(value, str):
         if "\x00" in value:
-            raise Invalid(_("文字里有看不见的空字符(NUL),请删去后重新输入。"), code="text_nul")
+            raise Invalid(_("文字里有看不见的空字符（NUL），请删去后重新输入。"), code="text_nul")
         if any("\ud800" <= char <= "\udfff" for char in value):
-            raise Invalid(_("文字里有残缺的字符(半个表情符号),请删去后重新输入。"), code="text_surrogate")
+            raise Invalid(_("文字里有残缺的字符（半个表情符号），请删去后重新输入。"), code="text_surrogate")
     elif isinstance(value, float):
         if value in (float("inf"), float("-inf")):
-            raise Invalid(_("数字太大,请核对。"), code="out_of_range")
+            raise Invalid(_("数字太大，请核对。"), code="out_of_range")
     elif isinstance(value, int):
         if abs(value) >= _INTEGER_BOUND:
-            raise Invalid(_("数字太大,请核对。"), code="out_of_range")
+            raise Invalid(_("数字太大，请核对。"), code="out_of_range")
     elif isinstance(value, dict):
         for key, inner in value.items():
             _check(key, depth)

@@ -100,7 +100,7 @@ SHIP_IN = {
     example=examples.SHIPMENT,
     body_example=SHIP_IN,
     summary=gettext_lazy("发货"),
-    description=gettext_lazy("已封存、已召回、未放行、已过期或数量不够的批次不能发货(409)。"),
+    description=gettext_lazy("已封存、已召回、未放行、已过期或数量不够的批次不能发货（409）。"),
 )
 def ship(request: HttpRequest, body: ShipIn) -> ShipmentOut:
     """Send lots."""
@@ -149,7 +149,7 @@ RECEIPT_IN = {
     example={**examples.RECORDED, "conflicts": [examples.CONFLICT]},
     body_example=RECEIPT_IN,
     summary=gettext_lazy("收货"),
-    description=gettext_lazy("收货是对已发生事情的报告,总会记录;与发货数量不同的标为矛盾,双方可见。"),
+    description=gettext_lazy("收货是对已发生事情的报告，总会记录；与发货数量不同的标为矛盾，双方可见。"),
 )
 def receive(request: HttpRequest, uid: Named, body: ReceiptIn) -> Recorded:
     """Confirm a shipment or report a difference."""
@@ -158,7 +158,7 @@ def receive(request: HttpRequest, uid: Named, body: ReceiptIn) -> Recorded:
     lines = {str(line.uid): line for line in row.transfers.select_related("lot__product__current")}
     strange = [line.transfer for line in body.lines if line.transfer not in lines]
     if strange:
-        raise NotFound(_("没有找到,或者您无权查看。"), transfers=strange)
+        raise NotFound(_("没有找到，或者您无权查看。"), transfers=strange)
     received = {
         lines[line.transfer]: amount_of(line.amount, lines[line.transfer].lot.product, allow_zero=True)
         for line in body.lines
@@ -209,7 +209,7 @@ INTAKE_IN = {
     example=examples.RECORDED,
     body_example=INTAKE_IN,
     summary=gettext_lazy("登记外购进货"),
-    description=gettext_lazy("供货单位不用本系统时,按其名称和批号登记(食品安全法第五十条)。"),
+    description=gettext_lazy("供货单位不用本系统时，按其名称和批号登记（食品安全法第五十条）。"),
 )
 def take_in_goods(request: HttpRequest, body: IntakeIn) -> Recorded:
     """Take in goods from outside."""
