@@ -133,9 +133,16 @@ def make_world() -> World:
             licence_number="SC11514999900019",
         ),
         kernels=make_product(
-            walnuts.organisation, "HTR-200", "示例核桃仁", family="walnut_fenzhou", packs={"袋": "1/5"}, shelf_life_days=240
+            walnuts.organisation,
+            "HTR-200",
+            "示例核桃仁",
+            family="walnut_fenzhou",
+            packs={"袋": "1/5"},
+            shelf_life_days=240,
         ),
-        fresh_walnuts=make_product(grower, "QPH", "示例青皮核桃", family="walnut_fenzhou", track="farm_produce", kind="raw"),
+        fresh_walnuts=make_product(
+            grower, "QPH", "示例青皮核桃", family="walnut_fenzhou", track="farm_produce", kind="raw"
+        ),
     )
 
 
@@ -261,3 +268,9 @@ def sign_in(client: Client, who: Actor | User) -> Client:
             session["on_behalf_of"] = str(who.on_behalf_of.uid)
     session.save()
     return client
+
+
+def membership_of(who: Actor) -> Membership:
+    """The membership by which a person acts."""
+    assert who.membership is not None, "a machine has no membership"
+    return who.membership

@@ -1,4 +1,4 @@
-"""Organisations: applying and vetting, regulators, growers, what they say of themselves, licences; actions and pages."""
+"""Organisations: applying and vetting, regulators, growers, profile, licences; actions and pages."""
 
 from __future__ import annotations
 
@@ -7,8 +7,24 @@ import datetime
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from tests.world import FENYANG, PASSWORD, SPARE_USCCS, XINGHUACUN, World, behalf, make_organisation
+from tests.world import (
+    FENYANG,
+    PASSWORD,
+    SPARE_USCCS,
+    XINGHUACUN,
+    World,
+    behalf,
+    make_actor,
+    make_organisation,
+    make_place,
+    make_product,
+    membership_of,
+    sign_in,
+)
 from trace.access import actor_for_session, entered_for, organisations_supervised_by
 from trace.actions.organisations import (
     Application,
@@ -31,7 +47,7 @@ from trace.actions.organisations import (
     suspend_organisation,
     territory_of,
 )
-from trace.actions.people import NewLogin, accept_invitation, use_sign_in_card
+from trace.actions.people import NewLogin, accept_invitation, create_api_key, use_sign_in_card
 from trace.actor import Actor
 from trace.errors import FieldErrors, NotAllowed, NotFound, StaleState
 from trace.models import Division, EditLog, Membership, Organisation, OrganisationStep, PersonalRecord, User
@@ -337,7 +353,9 @@ def test_the_log_of_a_recall_contact_can_be_forgotten(world: World) -> None:
     lines = EditLog.objects.filter(field__startswith="recall_contact")
     assert lines.count() == 3
     assert "13900000000" not in str(list(lines.values("old", "new")))
-    kept = PersonalRecord.objects.get(uid=lines.get(field="recall_contact_phone").new["personal"])
+    new = lines.get(field="recall_contact_phone").new
+    assert new is not None
+    kept = PersonalRecord.objects.get(uid=new["personal"])
     assert reveal(kept) == "13900000000"
 
 
@@ -396,3 +414,200 @@ def test_an_ended_licence_can_be_entered_again(world: World) -> None:
 
 def test_membership_roles_are_those_the_model_knows(world: World) -> None:
     assert {membership.role for membership in Membership.objects.all()} <= set(Membership.Role.values)
+
+
+# --- Pages ----------------------------------------------------------------------------------------------------------
+
+FORM = {
+    "name": "汾阳示例新厂有限公司",
+    "kind": "producer",
+    "uscc": SPARE_USCCS[0],
+    "division": XINGHUACUN,
+    "sc_number": "",
+    "contact_name": "示例厂长",
+    "contact_phone": "0358-7220000",
+    "display_name": "示例厂长",
+    "username": "xinchang",
+    "password": PASSWORD,
+    "password_again": PASSWORD,
+}
+
+
+def test_the_whole_way_from_application_to_the_first_place(world: World, client: Client) -> None:
+    assert client.get("/apply/").status_code == 200
+    assert client.post("/apply/", FORM)["Location"] == "/organisation/"
+    assert client.get("/places/new/?kind=plant").status_code == 403
+    page = client.get("/organisation/").content.decode()
+    assert "等待审核" in page
+    organisation = Organisation.objects.get(uscc=SPARE_USCCS[0])
+    officer = Client()
+    sign_in(officer, world.county)
+    assert organisation.name in officer.get("/applications/").content.decode()
+    assert officer.get(f"/organisations/{organisation.uid}/").status_code == 200
+    assert officer.post(f"/organisations/{organisation.uid}/decide/", {"decision": "refuse"}).status_code == 422
+    assert officer.post(f"/organisations/{organisation.uid}/decide/", {"decision": "admit"}).status_code == 302
+    place = {"name": "示例车间", "division": XINGHUACUN}
+    assert client.post("/places/new/?kind=plant", place).status_code == 302
+    assert organisation.places.get().name == "示例车间"
+
+
+def test_a_refused_applicant_reads_why_and_asks_again(world: World, client: Client) -> None:
+    client.post("/apply/", FORM)
+    organisation = Organisation.objects.get(uscc=SPARE_USCCS[0])
+    assert client.get("/organisation/apply-again/").status_code == 404
+    refuse_organisation(organisation=organisation, by=world.county, reason="执照照片不清楚")
+    assert "执照照片不清楚" in client.get("/organisation/").content.decode()
+    assert client.post("/organisation/apply-again/", {"uscc": "91149999DEMD00016X"}).status_code == 422
+    assert client.post("/organisation/apply-again/", {"uscc": SPARE_USCCS[1], "reason": "已补"}).status_code == 302
+    organisation.refresh_from_db()
+    assert (organisation.status, organisation.uscc) == ("applied", SPARE_USCCS[1])
+
+
+@pytest.mark.parametrize("junk", ["\x00", "9" * 400_000, "\ufffd", "‮", "１" * 400])
+def test_an_application_full_of_junk_is_answered_with_words_and_nothing_is_stored(
+    world: World, client: Client, junk: str
+) -> None:
+    before = (Organisation.objects.count(), User.objects.count())
+    answer = client.post("/apply/", dict.fromkeys([*FORM, "name_en", "address", "cma_number", "contact_email"], junk))
+    assert answer.status_code == 422
+    assert answer.context["form"].errors
+    assert len(answer.content) < 200_000
+    assert (Organisation.objects.count(), User.objects.count()) == before
+
+
+def test_bytes_that_are_no_text_are_answered_with_words(world: World, client: Client) -> None:
+    body = b"name=%ED%A0%80&uscc=%00%FF&kind=%80&division=%C0%AF&username=%ED%B0%80"
+    answer = client.post("/apply/", body, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 422
+
+
+def test_the_owner_edits_the_organisation_on_pages(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    assert client.get("/organisation/edit/").status_code == 200
+    assert client.post("/organisation/edit/", {"name": ""}).status_code == 422
+    assert client.post("/organisation/edit/", {"name": "汾阳示例老酒坊"}).status_code == 302
+    contact = {"contact_name": "示例王某", "contact_phone": "打我电话"}
+    assert client.post("/organisation/contact/", contact).status_code == 422
+    assert client.post("/organisation/contact/", contact | {"contact_phone": "13900000000"}).status_code == 302
+    assert client.post("/organisation/licences/new/", {"kind": "sc", "number": "SC1"}).status_code == 422
+    licence = {"kind": "other", "number": "示例许可 1", "valid_until": "2099-01-01"}
+    assert client.post("/organisation/licences/new/", licence).status_code == 302
+    row = world.distillery.organisation.licences.get(number="示例许可 1")
+    assert client.post(f"/organisation/licences/{row.uid}/end/").status_code == 302
+    page = client.get("/organisation/").content.decode()
+    assert "汾阳示例老酒坊" in page
+    assert "13900000000" in page
+
+
+def test_a_clerk_registers_a_grower_and_enters_for_them(world: World, client: Client) -> None:
+    sign_in(client, world.clerk)
+    assert client.get("/growers/").status_code == 200
+    answer = client.post("/growers/new/", {"name": "示例种植户乙", "division": XINGHUACUN})
+    assert answer.status_code == 200
+    assert "<svg" in answer.content.decode()
+    grower = Organisation.objects.get(name="示例种植户乙")
+    assert client.post(f"/growers/{grower.uid}/enter/").status_code == 302
+    page = client.get("/places/").content.decode()
+    assert world.cooperative.organisation.name in page
+    assert grower.name in page
+    client.post("/places/new/?kind=plot", {"name": "坡头地块九", "division": XINGHUACUN, "fact_area_mu": "2"})
+    assert grower.places.get().facts == {"area_mu": "2"}
+    client.post("/growers/leave/")
+    assert "on_behalf_of" not in client.session
+
+
+def test_pages_of_growers_are_for_cooperatives(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    for path in ("/growers/", "/growers/new/"):
+        assert client.get(path).status_code == 404
+
+
+def test_regulators_find_organisations_of_their_territory(world: World, client: Client) -> None:
+    sign_in(client, world.county)
+    page = client.get("/organisations/", {"q": "酒坊"}).content.decode()
+    assert world.distillery.organisation.name in page
+    assert world.walnuts.organisation.name not in page
+    assert world.distributor.organisation.name not in client.get("/organisations/").content.decode()
+    for query in ({"q": "\x00"}, {"status": "nonsense"}, {"page": "9" * 400}, {"page": "-1"}, {"q": "x" * 10_000}):
+        assert client.get("/organisations/", query).status_code == 200
+
+
+def test_a_suspended_organisation_reads_but_does_not_act(world: World, client: Client) -> None:
+    officer = Client()
+    sign_in(officer, world.county)
+    path = f"/organisations/{world.shop.organisation.uid}/decide/"
+    assert officer.post(path, {"decision": "suspend", "reason": "停业整顿"}).status_code == 302
+    assert officer.post(path, {"decision": "admit"}).status_code == 422
+    assert officer.post(path, {"decision": "nonsense"}).status_code == 404
+    sign_in(client, world.shop)
+    assert "停业整顿" in client.get("/organisation/").content.decode()
+    assert client.get("/places/new/?kind=shop").status_code == 403
+
+
+def test_an_operator_sets_up_a_regulator_on_pages(world: World, client: Client) -> None:
+    sign_in(client, world.operator)
+    assert client.get("/operator/").status_code == 200
+    form = {"name": "晋中市示例局", "division": "140700", "approver_name": "示例甲", "officer_name": "示例乙"}
+    assert client.post("/operator/regulators/new/", form | {"division": XINGHUACUN}).status_code == 422
+    answer = client.post("/operator/regulators/new/", form)
+    assert [card.invitation.role for card in answer.context["cards"]] == ["approver", "officer"]
+    made = Organisation.objects.get(name="晋中市示例局")
+    assert client.get(f"/operator/organisations/{made.uid}/").status_code == 200
+    worker = membership_of(world.distillery_worker)
+    assert client.post(f"/operator/members/{worker.uid}/password/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/operator/", "/operator/regulators/new/"])
+def test_operators_pages_are_hidden_from_everybody_else(world: World, client: Client, path: str) -> None:
+    for who in (world.province_approver, world.distillery, world.consumer):
+        sign_in(client, who)
+        assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("who", "path"),
+    [
+        ("county", "/applications/"),
+        ("county", "/organisations/"),
+        ("county", "/gtin-claims/"),
+        ("county", "/certificates/"),
+        ("county", "/products/"),
+        ("county", "/places/"),
+        ("clerk", "/growers/"),
+        ("clerk", "/places/"),
+        ("clerk", "/products/"),
+        ("distillery", "/members/"),
+        ("distillery", "/keys/"),
+        ("operator", "/operator/"),
+    ],
+)
+def test_a_list_asks_as_many_questions_for_fifty_rows_as_for_one(
+    world: World, client: Client, who: str, path: str
+) -> None:
+    actor = getattr(world, who)
+    sign_in(client, actor)
+    with CaptureQueriesContext(connection) as few:
+        client.get(path)
+    for number in range(40):
+        maker = make_organisation(f"示例厂{number}", "producer", status="applied" if number % 2 else "active")
+        grower = make_organisation(f"示例户{number}", "grower", cooperative=world.cooperative.organisation)
+        for owner in (maker, grower):
+            make_place(owner)
+            make_product(owner, gtin=f"0952000{number:06d}0" if owner is maker else None, claim="claimed")
+        make_certificate(maker, world.county.organisation, number)
+        make_actor(world.distillery.organisation, "viewer")
+        create_api_key(by=world.distillery, name=f"示例{number}", scopes=["lots:read"])
+    with CaptureQueriesContext(connection) as many:
+        client.get(path)
+    assert len(many) <= len(few) + 2, "\n".join(query["sql"] for query in many.captured_queries)
+
+
+def make_certificate(organisation: Organisation, authority: Organisation, number: int) -> None:
+    """A certificate in force."""
+    organisation.certificates.create(
+        kind="other",
+        number=f"示例 {number}",
+        granted_by=authority,
+        valid_from=datetime.date(2026, 1, 1),
+        valid_until=datetime.date(2099, 1, 1),
+    )

@@ -10,9 +10,20 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
-from tests.world import PASSWORD, World, behalf, make_actor, make_organisation, make_user, make_world
+from tests.world import (
+    PASSWORD,
+    World,
+    behalf,
+    make_actor,
+    make_organisation,
+    make_user,
+    make_world,
+    membership_of,
+    sign_in,
+)
 from trace.actions.organisations import register_grower
 from trace.actions.people import (
     NewLogin,
@@ -161,30 +172,25 @@ def test_of_two_uses_at_once_one_wins(committed_db: Any) -> None:
 
 
 def test_the_last_owner_stays(world: World) -> None:
-    owner = world.distillery.membership
-    assert owner is not None
+    owner = membership_of(world.distillery)
     assert code_of(lambda: end_membership(membership=owner, by=world.distillery)) == "last_owner"
     assert code_of(lambda: change_role(membership=owner, role="viewer", by=world.distillery)) == "last_owner"
     second = make_actor(world.distillery.organisation, "owner")
     end_membership(membership=owner, by=world.distillery)
-    assert second.membership is not None
-    assert code_of(lambda: end_membership(membership=second.membership, by=second)) == "last_owner"
+    assert code_of(lambda: end_membership(membership=membership_of(second), by=second)) == "last_owner"
 
 
 def test_a_member_may_leave_and_an_owner_may_part(world: World) -> None:
     worker = world.distillery_worker
-    assert worker.membership is not None
-    end_membership(membership=worker.membership, by=worker)
-    assert Membership.objects.get(pk=worker.membership.pk).ended_at is not None
-    quality = world.distillery_quality.membership
-    assert quality is not None
+    end_membership(membership=membership_of(worker), by=worker)
+    assert Membership.objects.get(pk=membership_of(worker).pk).ended_at is not None
+    quality = membership_of(world.distillery_quality)
     assert code_of(lambda: end_membership(membership=quality, by=worker), NotAllowed) == "role_required"
     assert end_membership(membership=quality, by=world.distillery).ended_at is not None
 
 
 def test_roles_are_changed_by_heads_of_the_same_organisation(world: World) -> None:
-    worker = world.distillery_worker.membership
-    assert worker is not None
+    worker = membership_of(world.distillery_worker)
     assert code_of(lambda: change_role(membership=worker, role="quality", by=world.walnuts)) == "not_found"
     assert code_of(lambda: change_role(membership=worker, role="officer", by=world.distillery)) == "role_unknown"
     assert change_role(membership=worker, role="quality", by=world.distillery).role == "quality"
@@ -253,8 +259,7 @@ def test_a_member_who_left_cannot_use_the_card(world: World) -> None:
 
 
 def test_an_owner_lets_a_member_set_a_new_password(world: World) -> None:
-    worker = world.distillery_worker.membership
-    assert worker is not None
+    worker = membership_of(world.distillery_worker)
     issued = issue_password_link(membership=worker, by=world.distillery)
     assert code_of(lambda: use_sign_in_card(token=issued.token)) == "password_required"
     use_password_link(token=issued.token, password="quite another 示例 password")
@@ -264,15 +269,14 @@ def test_an_owner_lets_a_member_set_a_new_password(world: World) -> None:
 
 def test_an_owner_does_not_get_into_other_organisations_by_a_password(world: World) -> None:
     worker = world.distillery_worker
-    assert worker.membership is not None
+    membership = membership_of(worker)
     make_actor(world.walnuts.organisation, "owner", user=worker.user)
-    assert code_of(lambda: issue_password_link(membership=worker.membership, by=world.distillery)) == "reset_elsewhere"  # type: ignore[arg-type]
-    assert issue_password_link_as_operator(membership=worker.membership, by=world.operator).token
+    assert code_of(lambda: issue_password_link(membership=membership, by=world.distillery)) == "reset_elsewhere"
+    assert issue_password_link_as_operator(membership=membership, by=world.operator).token
 
 
 def test_operators_passwords_are_not_reset_from_pages(world: World) -> None:
-    staff = make_actor(world.shop.organisation, "viewer", user=make_user(is_staff=True)).membership
-    assert staff is not None
+    staff = membership_of(make_actor(world.shop.organisation, "viewer", user=make_user(is_staff=True)))
     assert code_of(lambda: issue_password_link(membership=staff, by=world.shop)) == "reset_elsewhere"
     assert code_of(lambda: issue_password_link_as_operator(membership=staff, by=world.operator)) == "reset_elsewhere"
 
@@ -312,3 +316,159 @@ def test_a_key_is_revoked_by_its_organisation_only(world: World) -> None:
     first = ApiKey.objects.get(pk=key.pk).revoked_at
     revoke_api_key(key=key, by=world.distillery)
     assert ApiKey.objects.get(pk=key.pk).revoked_at == first is not None
+
+
+# --- Pages ----------------------------------------------------------------------------------------------------------
+
+
+def test_people_sign_in_and_out_whatever_the_case_of_their_name(world: World, client: Client) -> None:
+    create_login(login=login("Zhang"))
+    answer = client.post("/sign-in/", {"username": "zhang", "password": PASSWORD})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert client.get("/account/").status_code == 200
+    client.post("/sign-out/")
+    assert client.get("/account/").status_code == 302
+
+
+def test_a_wrong_password_says_no_more_than_a_wrong_name(world: World, client: Client) -> None:
+    create_login(login=login("zhang"))
+    first = client.post("/sign-in/", {"username": "zhang", "password": "wrong"})
+    second = client.post("/sign-in/", {"username": "nobody", "password": "wrong"})
+    assert first.status_code == second.status_code == 422
+    assert first.context["form"].errors.as_json() == second.context["form"].errors.as_json()
+
+
+def test_who_guesses_passwords_is_locked_out(world: World, client: Client) -> None:
+    create_login(login=login("zhang"))
+    for _number in range(6):
+        answer = client.post("/sign-in/", {"username": "zhang", "password": "wrong"})
+    assert answer.status_code == 429
+    assert client.post("/sign-in/", {"username": "zhang", "password": PASSWORD}).status_code == 429
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "x" * 1_000_000, "\ufffd\ufffd"])
+def test_sign_in_survives_any_name(db: None, client: Client, name: str) -> None:
+    assert client.post("/sign-in/", {"username": name, "password": name}).status_code == 422
+    assert client.post(f"/join/{'x' * 5000}/").status_code == 404
+
+
+def test_sign_in_leads_back_but_never_away(world: World, client: Client) -> None:
+    create_login(login=login("zhang"))
+    data = {"username": "zhang", "password": PASSWORD}
+    assert client.post("/sign-in/", data | {"next": "/places/"})["Location"] == "/places/"
+    assert client.post("/sign-in/", data | {"next": "https://example.org/"})["Location"] == "/"
+
+
+def test_looking_at_a_card_signs_nobody_in(world: World, client: Client) -> None:
+    _grower, token = fresh_grower(world)
+    for _look in range(2):
+        answer = client.get(f"/join/{token}/")
+        assert answer.status_code == 200
+        assert "示例种植户乙" in answer.content.decode()
+    assert client.get("/account/").status_code == 302
+    assert Invitation.objects.get(organisation__name="示例种植户乙").used_at is None
+
+
+def test_a_card_signs_a_phone_in_for_half_a_year(world: World, client: Client) -> None:
+    grower, token = fresh_grower(world)
+    assert client.post(f"/join/{token}/").status_code == 302
+    assert client.session.get_expiry_age() == 180 * 24 * 3600
+    assert grower.name in client.get("/organisation/").content.decode()
+    assert client.get(f"/join/{token}/").status_code == 409
+    issue_sign_in_card(by=world.clerk, grower=grower)
+    assert client.get("/organisation/").status_code == 302
+
+
+def test_a_newcomer_joins_by_the_link_that_the_page_shows(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    answer = client.post("/members/invite/", {"role": "operator", "display_name": "示例小李"})
+    assert answer["Cache-Control"] == "no-store"
+    path = answer.context["cards"][0].url.removeprefix("http://testserver")
+    client.logout()
+    wrong = client.post(path, {"display_name": "示例小李", "username": "xiaoli", "password": PASSWORD})
+    assert wrong.status_code == 422
+    data = {"display_name": "示例小李", "username": "xiaoli", "password": PASSWORD, "password_again": PASSWORD}
+    assert client.post(path, data).status_code == 302
+    assert Membership.objects.get(user__username="xiaoli").organisation == world.distillery.organisation
+    assert client.get("/places/").status_code == 200
+
+
+def test_who_is_signed_in_joins_with_one_button(world: World, client: Client) -> None:
+    issued = invite_member(by=world.distillery, role="viewer")
+    sign_in(client, world.walnuts)
+    assert client.get(f"/join/{issued.token}/").context["form"] is None
+    assert client.post(f"/join/{issued.token}/").status_code == 302
+    assert world.distillery.organisation.name in client.get("/organisation/").content.decode()
+    other = Membership.objects.get(user=world.walnuts.user, organisation=world.walnuts.organisation)
+    client.post("/account/switch/", {"membership": str(other.uid)})
+    assert world.walnuts.organisation.name in client.get("/organisation/").content.decode()
+
+
+def test_nobody_switches_to_an_organisation_of_others(world: World, client: Client) -> None:
+    sign_in(client, world.walnuts)
+    for uid in (str(membership_of(world.distillery).uid), "nonsense", ""):
+        assert client.post("/account/switch/", {"membership": uid}).status_code == 404
+
+
+def test_a_member_sets_a_new_password_by_the_heads_link(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    worker = membership_of(world.distillery_worker)
+    answer = client.post(f"/members/{worker.uid}/password/")
+    path = answer.context["cards"][0].url.removeprefix("http://testserver")
+    client.logout()
+    assert client.get(path).status_code == 200
+    new = "quite another 示例 password"
+    assert client.post(path, {"password": new, "password_again": "different"}).status_code == 422
+    assert client.post(path, {"password": new, "password_again": new}).status_code == 302
+    assert User.objects.get(pk=worker.user_id).check_password(new)
+
+
+def test_changing_the_password_ends_other_sessions(world: World, client: Client) -> None:
+    other = Client()
+    sign_in(other, world.shop)
+    sign_in(client, world.shop)
+    new = "quite another 示例 password"
+    data = {"old": PASSWORD, "password": new, "password_again": new}
+    assert client.post("/account/password/", data | {"old": "wrong"}).status_code == 422
+    assert client.post("/account/password/", data).status_code == 302
+    assert client.get("/account/").status_code == 200
+    assert other.get("/account/").status_code == 302
+
+
+def test_ending_a_membership_takes_effect_with_the_next_request(world: World, client: Client) -> None:
+    sign_in(client, world.distillery_worker)
+    assert client.get("/places/").status_code == 200
+    end_membership(membership=membership_of(world.distillery_worker), by=world.distillery)
+    assert client.get("/places/").status_code == 403
+
+
+def test_only_the_head_opens_keys_and_invitations(world: World, client: Client) -> None:
+    sign_in(client, world.distillery_worker)
+    for path in ("/keys/", "/keys/new/", "/members/invite/"):
+        assert client.get(path).status_code == 403
+    assert client.get("/members/").status_code == 200
+
+
+def test_a_key_is_made_shown_and_revoked_on_pages(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    bad = client.post("/keys/new/", {"name": "x" * 61, "role": "owner", "scopes": ["everything"]})
+    assert bad.status_code == 422
+    answer = client.post("/keys/new/", {"name": "示例 ERP", "role": "operator", "scopes": ["lots:read"]})
+    issued = answer.context["issued"]
+    assert issued.secret in answer.content.decode()
+    assert issued.secret not in client.get("/keys/").content.decode()
+    client.post(f"/keys/{issued.key.uid}/revoke/")
+    assert ApiKey.objects.get(pk=issued.key.pk).revoked_at is not None
+
+
+def test_an_owner_changes_roles_and_ends_memberships_on_pages(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    worker = membership_of(world.distillery_worker)
+    assert client.get(f"/members/{worker.uid}/").status_code == 200
+    assert client.post(f"/members/{worker.uid}/", {"role": "approver"}).status_code == 422
+    assert client.post(f"/members/{worker.uid}/", {"role": "quality"}).status_code == 302
+    me = membership_of(world.distillery)
+    assert client.post(f"/members/{me.uid}/", {"role": "viewer"}).status_code == 422
+    assert client.post(f"/members/{me.uid}/end/").status_code == 409
+    assert client.post(f"/members/{worker.uid}/end/").status_code == 302
+    assert Membership.objects.get(pk=worker.pk).ended_at is not None

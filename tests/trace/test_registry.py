@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
-from tests.world import GTIN, OTHER_GTIN, World, behalf, make_actor, make_organisation, make_product
+from tests.world import GTIN, OTHER_GTIN, World, behalf, make_actor, make_organisation, make_product, sign_in
 from trace.actions.capture import NewLot
 from trace.actions.events import When, record_event
 from trace.actions.registry import (
@@ -323,3 +324,164 @@ def test_every_mistake_of_a_certificate_is_named(world: World) -> None:
         "valid_until": "certificate_dates",
         "product": "not_own",
     }
+
+
+# --- Pages ----------------------------------------------------------------------------------------------------------
+
+PRODUCT = {
+    "name": "示例新酒",
+    "code": "XJ-1",
+    "track": "food",
+    "kind": "finished",
+    "base_unit": "LTR",
+    "gtin": OTHER_GTIN[1:],
+    "standard": "gbt10781_2_2022",
+    "licence_number": "SC11514999900019",
+    "shelf_life_days": "３６５",
+    "pack_name_0": "瓶",
+    "pack_size_0": "0.5",
+}
+
+
+def test_a_product_is_registered_changed_and_ended_on_pages(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    assert client.get("/products/new/").status_code == 200
+    assert client.post("/products/new/", PRODUCT).status_code == 302
+    made = Product.objects.get(code="XJ-1")
+    assert made.current is not None
+    assert (made.current.packs, made.current.shelf_life_days) == ({"瓶": "1/2"}, 365)
+    path = f"/products/{made.uid}/"
+    assert client.get(f"{path}edit/").status_code == 200
+    changed = {**PRODUCT, "name": "示例新酒(改)", "seen": "1"}
+    assert client.post(f"{path}edit/", changed).status_code == 302
+    assert client.post(f"{path}edit/", changed | {"name": "晚了"}).status_code == 422
+    page = client.get(path).content.decode()
+    assert "<del>" in page
+    assert "示例新酒(改)" in page
+    assert client.post(f"{path}end/").status_code == 302
+    assert client.post(f"{path}end/").status_code == 409
+    assert client.post(f"{path}reopen/").status_code == 302
+
+
+@pytest.mark.parametrize("junk", ["\x00", "9" * 400_000, "\ufffd", "‮", "-1", "1e9", "九"])
+def test_a_product_full_of_junk_is_answered_with_words_and_nothing_is_stored(
+    world: World, client: Client, junk: str
+) -> None:
+    sign_in(client, world.distillery)
+    before = (Product.objects.count(), ProductVersion.objects.count())
+    fields = [*PRODUCT, "brand", "spec", "family", "pledge", "gi_claim", "standard_text", "ingredients", "name_en"]
+    answer = client.post("/products/new/", dict.fromkeys(fields, junk))
+    assert answer.status_code == 422
+    assert len(answer.content) < 200_000
+    path = f"/products/{world.baijiu.uid}/edit/"
+    assert client.post(path, dict.fromkeys([*fields, "seen"], junk)).status_code == 422
+    assert (Product.objects.count(), ProductVersion.objects.count()) == before
+    assert client.get("/products/", {"q": junk[:5000]}).status_code == 200
+    assert client.get("/places/", {"q": junk[:5000], "page": junk[:5000]}).status_code == 200
+
+
+def test_a_pack_without_its_size_is_named_at_its_row(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    packs = {"pack_name_0": "瓶", "pack_size_0": "0.5", "pack_name_2": "箱", "pack_size_2": "six"}
+    answer = client.post("/products/new/", PRODUCT | packs)
+    assert answer.context["form"].errors.as_data().keys() == {"pack_size_2"}
+    answer = client.post("/products/new/", PRODUCT | packs | {"pack_size_2": "", "pack_name_0": ""})
+    assert answer.context["form"].errors.as_data().keys() == {"pack_size_2", "pack_name_0"}
+
+
+def test_a_gtin_goes_from_claim_to_confirmation_on_pages(world: World, client: Client) -> None:
+    sign_in(client, world.walnuts)
+    path = f"/products/{world.kernels.uid}/"
+    assert client.post(f"{path}gtin/", {"gtin": "9520000010011"}).status_code == 422
+    assert client.post(f"{path}gtin/", {"gtin": OTHER_GTIN}).status_code == 302
+    officer = Client()
+    sign_in(officer, world.county)
+    assert OTHER_GTIN[1:] in officer.get("/gtin-claims/").content.decode()
+    decide = f"/gtin-claims/{world.kernels.uid}/decide/"
+    assert officer.get(path).status_code == 200
+    assert officer.post(decide, {"decision": "refuse"}).status_code == 422
+    assert officer.post(decide, {"decision": "nonsense"}).status_code == 404
+    assert officer.post(decide, {"decision": "confirm"}).status_code == 302
+    assert client.post(f"{path}gtin/", {"gtin": ""}).status_code == 422
+    assert Product.objects.get(pk=world.kernels.pk).gtin_claim == "confirmed"
+
+
+def test_a_place_is_registered_changed_and_ended_on_pages(world: World, client: Client) -> None:
+    sign_in(client, world.distillery)
+    assert client.get("/places/new/").status_code == 200
+    assert client.get("/places/new/?kind=vessel").status_code == 200
+    form = {"name": "陶缸 1 号", "division": "141182101", "fact_capacity": "1000 L", "gln": ""}
+    assert client.post("/places/new/?kind=vessel", form | {"gln": "123"}).status_code == 422
+    assert client.post("/places/new/?kind=vessel", form).status_code == 302
+    made = world.distillery.organisation.places.get(name="陶缸 1 号")
+    path = f"/places/{made.uid}/"
+    assert client.get(f"{path}edit/").status_code == 200
+    assert client.post(f"{path}edit/", form | {"name": "一号酒库"}).status_code == 422
+    assert client.post(f"{path}edit/", form | {"fact_capacity": "800 L"}).status_code == 302
+    page = client.get(path).content.decode()
+    assert "800 L" in page
+    assert client.post(f"{path}end/").status_code == 302
+    assert client.post(f"{path}end/").status_code == 409
+    assert client.post(f"{path}reopen/").status_code == 302
+
+
+@pytest.mark.parametrize("junk", ["\x00", "9" * 1_000_000, "\ufffd", "‮"])
+def test_a_place_full_of_junk_is_answered_with_words(world: World, client: Client, junk: str) -> None:
+    sign_in(client, world.distillery)
+    fields = ["name", "name_en", "division", "address", "gln", "fact_capacity"]
+    before = world.distillery.organisation.places.count()
+    assert client.post("/places/new/?kind=vessel", dict.fromkeys(fields, junk)).status_code == 422
+    assert client.get("/places/new/", {"kind": junk[:5000]}).status_code == 200
+    assert world.distillery.organisation.places.count() == before
+
+
+def test_a_regulator_certifies_and_revokes_on_pages(world: World, client: Client) -> None:
+    sign_in(client, world.county)
+    form = {
+        "uscc": "91149999DEMD00024Q",
+        "kind": "gi_use",
+        "number": "示例 GI-9",
+        "product_code": "htr-200",
+        "valid_from": "2026-01-01",
+        "valid_until": "2099/1/1",
+    }
+    assert client.get("/certificates/new/").status_code == 200
+    assert client.post("/certificates/new/", form | {"uscc": "91149999DEMD001101"}).status_code == 422
+    assert client.post("/certificates/new/", form | {"product_code": "none"}).status_code == 422
+    assert client.post("/certificates/new/", form | {"valid_from": "2026-02-30"}).status_code == 422
+    assert client.post("/certificates/new/", form).status_code == 302
+    row = world.walnuts.organisation.certificates.get()
+    assert row.product == world.kernels
+    path = f"/certificates/{row.uid}/revoke/"
+    assert client.post(path, {"reason": ""}).status_code == 422
+    assert client.post(path, {"reason": "违规用标"}).status_code == 302
+    sign_in(client, world.walnuts)
+    assert "已撤销" in client.get("/certificates/").content.decode()
+    assert client.get(path).status_code == 404
+    assert client.get("/certificates/new/").status_code == 404
+
+
+def test_a_worker_of_a_shop_and_a_viewer_see_but_a_viewer_does_not_enter(world: World, client: Client) -> None:
+    viewer = make_actor(world.distillery.organisation, "viewer")
+    sign_in(client, viewer)
+    assert client.get("/places/").status_code == 200
+    assert client.get(f"/products/{world.baijiu.uid}/").status_code == 200
+    assert client.get("/products/new/").status_code == 403
+    assert client.post(f"/places/{world.cellar.uid}/end/").status_code == 403
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_every_page_of_the_registry_opens_in_both_languages(world: World, client: Client, language: str) -> None:
+    claim_gtin(row=world.kernels, gtin=OTHER_GTIN, by=world.walnuts)
+    edit_product(row=world.baijiu, version=VersionInput(name="改"), by=world.distillery)
+    end_place(row=world.cellar, by=world.distillery)
+    pages = {
+        "distillery": [f"/places/{world.cellar.uid}/", f"/products/{world.baijiu.uid}/", "/organisation/", "/account/"],
+        "walnuts": [f"/products/{world.kernels.uid}/edit/", "/certificates/"],
+        "county": [f"/products/{world.kernels.uid}/", f"/organisations/{world.distillery.organisation.uid}/"],
+        "lab": ["/places/", "/products/", "/organisation/", "/members/invite/"],
+    }
+    for who, paths in pages.items():
+        sign_in(client, getattr(world, who))
+        for path in paths:
+            assert client.get(path, {"lang": language}).status_code == 200, path

@@ -34,7 +34,7 @@ class LoginPart(forms.Form):
     username = Text(
         label=gettext_lazy("用户名"),
         max_length=USERNAME_MAX,
-        help_text=gettext_lazy("登录时用。字母、汉字、数字都可以,不区分大小写地唯一。"),
+        help_text=gettext_lazy("登录时用。可用字母、汉字和数字,不分大小写。"),
         autocomplete="username",
     )
     password = Password(
@@ -100,6 +100,13 @@ class ApplicationForm(ContactPart, LoginPart):
         required=False,
         help_text=gettext_lazy("12 位数字。检验机构填写。"),
     )
+
+    # The order of the page, which is also the order of the error summary.
+    field_order = [
+        *("name", "name_en", "kind", "uscc", "division", "address", "sc_number", "cma_number"),
+        *("contact_name", "contact_phone", "contact_email"),
+        *("display_name", "username", "password", "password_again"),
+    ]
 
     def application(self) -> Application:
         """What the action takes."""

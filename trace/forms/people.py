@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from trace.actions.people import key_roles_for, roles_for
 from trace.forms.fields import Password, Pick, PickSome, Text, shown_again
 from trace.forms.organisations import LoginPart
-from trace.models import Organisation
+from trace.models import Organisation, User
 from trace.scopes import AREAS, SCOPES
 
 
@@ -33,6 +33,12 @@ class SignInForm(AuthenticationForm):
         "invalid_login": gettext_lazy("用户名或密码不对,请重新输入。"),
         "inactive": gettext_lazy("这个账号已停用。"),
     }
+
+    def clean_username(self) -> str:
+        """The name as it is kept: telephones like to begin words with a capital."""
+        typed: str = self.cleaned_data["username"]
+        kept = User.objects.filter(username__iexact=typed).values_list("username", flat=True)[:2]
+        return kept[0] if len(kept) == 1 else typed
 
 
 class JoinForm(LoginPart):

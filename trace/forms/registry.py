@@ -167,6 +167,8 @@ class VersionForm(forms.Form):
             name, size = data.get(f"pack_name_{row}"), data.get(f"pack_size_{row}")
             if size and name == "":
                 self.add_error(f"pack_name_{row}", forms.ValidationError(_("请填包装名称。"), code="required"))
+            if name and size == "":
+                self.add_error(f"pack_size_{row}", forms.ValidationError(_("请填每件合多少。"), code="required"))
             if name and name in seen:
                 self.add_error(
                     f"pack_name_{row}", forms.ValidationError(_("这个包装名称填了两次。"), code="pack_twice")

@@ -42,8 +42,9 @@ class SignIn(LoginView):
     authentication_form = SignInForm
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """In the demonstration the page lists its log-ins."""
-        return super().get_context_data(**kwargs) | {"demo_logins": demo_logins()}
+        """In the demonstration the page lists its log-ins. Django's ``site`` would stand in the way of ours."""
+        context = super().get_context_data(**kwargs) | {"demo_logins": demo_logins()}
+        return {name: value for name, value in context.items() if name not in ("site", "site_name")}
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Show the form again as what it is: not accepted."""

@@ -25,7 +25,7 @@ from trace.actions.people import (
 )
 from trace.forms.fields import attempt
 from trace.forms.people import InviteForm, KeyForm, RoleForm
-from trace.models import Invitation
+from trace.models import Invitation, Membership
 from trace.views.pages import form_page, link_page, once_shown
 
 GET = ["GET", "HEAD"]
@@ -56,7 +56,8 @@ def member_invite(request: HttpRequest) -> HttpResponse:
     """Invite a person; the answer shows link and QR, once."""
     actor = actor_of(request)
     actor.require(head_role(actor.organisation))
-    form = InviteForm(request.POST or None, organisation=actor.organisation)
+    usual = Membership.Role.OFFICER if actor.is_regulator else Membership.Role.OPERATOR
+    form = InviteForm(request.POST or None, organisation=actor.organisation, initial={"role": usual})
     if request.method == "POST" and form.is_valid():
         issued = attempt(form, lambda: invite_member(by=actor, **form.cleaned_data))
         if issued is not None:
@@ -147,7 +148,7 @@ def key_new(request: HttpRequest) -> HttpResponse:
     """Make a key; the answer shows its secret, once."""
     actor = actor_of(request)
     actor.require(head_role(actor.organisation))
-    form = KeyForm(request.POST or None, organisation=actor.organisation)
+    form = KeyForm(request.POST or None, organisation=actor.organisation, initial={"role": Membership.Role.VIEWER})
     if request.method == "POST" and form.is_valid():
         issued = attempt(form, lambda: create_api_key(by=actor, **form.cleaned_data))
         if issued is not None:
