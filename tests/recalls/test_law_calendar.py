@@ -98,10 +98,7 @@ def test_counting_backwards_is_refused() -> None:
 def test_adding_in_two_steps_is_adding_at_once(start: date, first: int, second: int) -> None:
     calendar = seed_calendar()
     halfway = calendar.add_workdays(start, first).last_day
-    assert (
-        calendar.add_workdays(halfway, second).last_day
-        == calendar.add_workdays(start, first + second).last_day
-    )
+    assert calendar.add_workdays(halfway, second).last_day == calendar.add_workdays(start, first + second).last_day
 
 
 @given(ANY_DAY, ANY_DAY, AMOUNT)

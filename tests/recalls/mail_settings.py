@@ -1,0 +1,10 @@
+"""Settings of a worker process in a test: its mail goes to a server of the test's own."""
+
+import os
+
+from tests.settings import *  # noqa: F403
+
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+EMAIL_HOST = "127.0.0.1"
+EMAIL_PORT = int(os.environ["TEST_SMTP_PORT"])
+EMAIL_TIMEOUT = 10
