@@ -1,0 +1,49 @@
+"""What one of several processes does in test_races.py: ship from one lot until it is refused, or write until killed."""
+
+from __future__ import annotations
+
+import sys
+
+import django
+
+django.setup()
+
+from tests.goods import day, make_lot, ship  # noqa: E402 (Django must be set up first)
+from trace.actor import Actor  # noqa: E402
+from trace.errors import GuardBroken  # noqa: E402
+from trace.models import Lot, Membership, Organisation, Product  # noqa: E402
+
+
+def _actor(name: str) -> Actor:
+    membership = Membership.objects.select_related("organisation", "user").get(user__username=name)
+    return Actor(
+        organisation=membership.organisation, user=membership.user, role=membership.role, membership=membership
+    )
+
+
+def ship_until_refused(username: str, lot_uid: str, receiver_uid: str) -> None:
+    """Ship one unit of mass at a time; print how many shipments were accepted."""
+    by = _actor(username)
+    lot = Lot.objects.select_related("product").get(uid=lot_uid)
+    receiver = Organisation.objects.get(uid=receiver_uid)
+    shipped = 0
+    while True:
+        try:
+            ship(by, receiver, lot, "1", when=day(3))
+        except GuardBroken as refused:
+            print(shipped, refused.code)
+            return
+        shipped += 1
+
+
+def write_until_killed(username: str) -> None:
+    """Begin lots for ever; print the code of each once its transaction is committed."""
+    by = _actor(username)
+    product = Product.objects.select_related("current").filter(organisation=by.organisation).get()
+    while True:
+        lot = make_lot(by, product, "1", when=day(0))
+        print(lot.public_code, flush=True)
+
+
+if __name__ == "__main__":
+    {"ship": ship_until_refused, "write": write_until_killed}[sys.argv[1]](*sys.argv[2:])

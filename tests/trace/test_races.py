@@ -1,0 +1,65 @@
+"""Several real processes on one database, and processes that are killed: nothing is shipped twice, nothing acknowledged
+is lost.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from tests.conftest import ROOT, CommittedDatabase
+from tests.goods import make_lot, released, stock_of
+from tests.world import make_world
+from trace import ledger
+from trace.actions.rebuild import rebuild
+from trace.models import Event, Lot, Transfer
+
+
+def _start(database: CommittedDatabase, *arguments: str) -> "subprocess.Popen[str]":
+    """One racer as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.trace.racer", *arguments],
+        cwd=ROOT,
+        env=database.env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_six_processes_shipping_from_a_lot_of_forty_ship_exactly_forty(committed_db: CommittedDatabase) -> None:
+    world = make_world()
+    lot = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "40"))
+    assert world.walnuts.user is not None
+    arguments = ("ship", world.walnuts.user.username, str(lot.uid), str(world.shop.organisation.uid))
+    racers = [_start(committed_db, *arguments) for _number in range(6)]
+    answers = [racer.communicate(timeout=240) for racer in racers]
+    assert all(racer.returncode == 0 for racer in racers), [error for _out, error in answers]
+    accepted = [int(out.split()[0]) for out, _error in answers]
+    assert sum(accepted) == 40
+    assert {out.split()[1] for out, _error in answers} == {"not_enough"}
+    assert stock_of(lot, world.walnuts.organisation) == 0
+    assert sum(Transfer.objects.filter(lot=lot).values_list("sent_micros", flat=True)) == 40_000_000
+    assert rebuild(write=False).differences == []
+
+
+def test_killed_writers_lose_nothing_acknowledged_and_leave_no_half_event(committed_db: CommittedDatabase) -> None:
+    world = make_world()
+    assert world.walnuts.user is not None
+    said: set[str] = set()
+    for round_number in range(2):
+        writers = [_start(committed_db, "write", world.walnuts.user.username) for _number in range(3)]
+        deadline = time.monotonic() + 60
+        while Lot.objects.count() < len(said) + 9 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for writer in writers:
+            writer.kill()
+        for writer in writers:
+            out, _error = writer.communicate(timeout=30)
+            said |= {line for line in out.split("\n")[:-1] if line}
+        assert said, f"nobody wrote in round {round_number}"
+        assert said <= set(Lot.objects.values_list("public_code", flat=True))
+        assert list(ledger.verify()) == []
+        assert rebuild(write=False).differences == []
+        assert Event.objects.filter(log__isnull=True).count() == 0
