@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from labels.actions.runs import KEY_MAX, MAX_CODES, REASON_MAX
+from labels.actions.runs import KEY_MAX, MAX_CODES, MAX_PRINTED, REASON_MAX
 from labels.actions.scans import CODE_TEXT_MAX, CONTACT_MAX, WORDS_MAX
 from labels.layouts import DEFAULT_SHEET, Layout, layouts
 from labels.models import CodeException, CodeRun, ScanReport
@@ -102,9 +102,11 @@ class PrintForm(forms.Form):
         label=_("补打原因"), required=False, max_length=REASON_MAX, help_text=_("打印过的标签再打一次，须写明原因。")
     )
 
-    def __init__(self, *args: Any, run: CodeRun, layout: Layout, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, run: CodeRun, layout: Layout, printed: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["last"].initial = run.count
+        first = printed + 1 if printed < run.count else 1
+        self.fields["first"].initial = first
+        self.fields["last"].initial = min(run.count, first + MAX_PRINTED - 1)
         if not layout.is_sheet:
             del self.fields["start"]
             del self.fields["crop_marks"]

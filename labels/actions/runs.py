@@ -26,8 +26,10 @@ from trace.identifiers import new_serials, normalise_lot_code
 from trace.models import Lot, Product, Unit
 from trace.text import clean_text
 
-MAX_CODES = 20_000
-"""Of one run: written in one transaction, which holds the log of events meanwhile (about a second)."""
+MAX_CODES = 10_000
+"""Of one run: written in one transaction, which holds the log of events meanwhile (a second or two)."""
+MAX_PRINTED = 2_400
+"""Labels of one print, a hundred full sheets: more than a printer's tray, and drawn within a request."""
 MAX_TRIES = 3
 REASON_MAX = 300
 KEY_MAX = 100
@@ -55,7 +57,7 @@ def issue_codes(
     The public host is frozen into the run. Repeating a key answers with the run it made.
 
     Refuses: who may not (``role_required``), lots of other issuers (``not_own``, ``lot_external``), void or blocked
-    lots (``lot_void``, ``lot_blocked``, not insistable), counts outside 1 to 20,000 (``bad_count``), a GTIN not
+    lots (``lot_void``, ``lot_blocked``, not insistable), counts outside 1 to 10,000 (``bad_count``), a GTIN not
     confirmed (``gtin_not_confirmed``) or whose lot code another lot's labels carry (``gtin_lot_taken``), a key used
     for something else (``run_key_reused``), an unknown layout, level or material.
     """
@@ -251,6 +253,22 @@ def _step(
     )
 
 
+def require_range(run: CodeRun, first: int, last: int) -> None:
+    """Refuse positions outside a run (``bad_range``) and more labels than one print may hold (``too_many_labels``)."""
+    if not 1 <= first <= last <= run.count:
+        raise Invalid(
+            _("打印范围应在第 1 到第 %(most)d 枚之间，且起始不大于结束。") % {"most": run.count},
+            code="bad_range",
+            most=run.count,
+        )
+    if last - first >= MAX_PRINTED:
+        raise Invalid(
+            _("一次最多打印 %(most)d 枚，请分几次打印。") % {"most": MAX_PRINTED},
+            code="too_many_labels",
+            most=MAX_PRINTED,
+        )
+
+
 @transaction.atomic
 def record_print(
     *,
@@ -266,9 +284,9 @@ def record_print(
     handing out paper.
 
     A test print is one label on plain paper. Printing a label a second time is a reprint and needs a reason: two
-    papers with one code are how copies begin. Refuses blocked and void lots (``lot_blocked``, ``lot_void``), a void
-    run (``run_void``), a range outside the run (``bad_range``), a reprint without reason
-    (``reprint_reason_required``).
+    papers with one code are how copies begin. Refuses blocked and void lots (``lot_blocked``, ``lot_void``), a
+    void run (``run_void``), a range outside the run (``bad_range``), more than 2,400 at once
+    (``too_many_labels``), a reprint without reason (``reprint_reason_required``).
     """
     by.require("operator", "quality")
     if run.organisation_id not in entered_for(by):
@@ -277,12 +295,7 @@ def record_print(
     if run.status == CodeRun.Status.VOID:
         raise Clash(_("这次签发的码已经作废，不能打印。"), code="run_void")
     require_unblocked(run.lot)
-    if not 1 <= first <= last <= run.count:
-        raise Invalid(
-            _("打印范围应在第 1 到第 %(most)d 枚之间，且起始不大于结束。") % {"most": run.count},
-            code="bad_range",
-            most=run.count,
-        )
+    require_range(run, first, last)
     now = at or timezone.now()
     if test:
         return _step(run, CodeStep.Step.TEST_PRINTED, by, now, first=first, last=last)

@@ -17,7 +17,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labels import preview, qr
 from labels.access import run_for, runs_visible_to, unit_of, units_of
-from labels.actions.runs import except_units, gtin_for, issue_codes, record_print, require_unblocked, void_run
+from labels.actions.runs import (
+    except_units,
+    gtin_for,
+    issue_codes,
+    record_print,
+    require_range,
+    require_unblocked,
+    void_run,
+)
 from labels.compose import LabelContent
 from labels.contents import contents, lot_content, sample_content, uri_of
 from labels.forms import ExceptionForm, IssueForm, PrintForm, VoidForm
@@ -139,7 +147,7 @@ def _run_page(
         "printed": printed,
         "uri": uri_of(run, units_of(run).first() if run.kind == CodeRun.Kind.UNIT else None),
         "may_print": not actor.is_regulator and actor.can("operator", "quality") and run.status != CodeRun.Status.VOID,
-        "print_form": PrintForm(run=run, layout=found),
+        "print_form": PrintForm(run=run, layout=found, printed=printed),
         "exception_form": ExceptionForm(),
         "void_form": VoidForm(),
         "error": error,
@@ -178,7 +186,12 @@ def print_run(request: HttpRequest, uid: str) -> HttpResponse:
             reason=form.cleaned_data["reason"],
         )
     except Invalid as error:
-        fields = {"reprint_reason_required": "reason", "bad_range": "last", "bad_start": "start"}
+        fields = {
+            "reprint_reason_required": "reason",
+            "bad_range": "last",
+            "too_many_labels": "last",
+            "bad_start": "start",
+        }
         field = fields.get(error.code)
         form.add_error(field if field in form.fields else None, error.message)
         return _run_page(request, run, status=422, print_form=form)
@@ -198,6 +211,7 @@ def _print(
 ) -> HttpResponse:
     """Draw, write down, hand out: a drawing that fails leaves no record of a print that never was."""
     require_unblocked(run.lot)
+    require_range(run, first, last)
     if run.kind == CodeRun.Kind.LOT:
         wanted = [lot_content(run)] * max(last - first + 1, 0)
     else:
