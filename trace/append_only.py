@@ -9,11 +9,11 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.apps import apps
-from django.core.checks import CheckMessage, Error
+from django.apps import AppConfig, apps
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connections, models
 
 _FUNCTION = """
@@ -105,7 +105,10 @@ def missing_triggers(using: str = "default") -> list[str]:
     return missing
 
 
-def check_triggers(databases: list[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+@register(Tags.database)
+def check_triggers(
+    app_configs: Sequence[AppConfig] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
     """System check (tag ``database``): says which append-only trigger is missing and what to do."""
     messages: list[CheckMessage] = []
     for alias in databases or []:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from desk.demo.cast import outsider
 from desk.demo.stage import Stage, plus
 from trace.actions.events import When
@@ -28,7 +30,7 @@ def _registry(stage: Stage) -> None:
         stage.place(f"vat_{number}", by, f"{number} 号陶坛", "vessel", town, name_en=f"Ceramic vat {number}")
     stage.place("blend_hall", by, "勾调间", "plant", town, name_en="Blending hall")
     stage.place("line_1", by, "一号灌装线", "line", town, name_en="Bottling line 1")
-    family = {"family": "baijiu_light_aroma"}
+    family: dict[str, Any] = {"family": "baijiu_light_aroma"}
     for key, code, kind, unit, name, name_en in (
         ("sorghum", "GL", "raw", "KGM", "示例高粱", "Sorghum (example)"),
         ("barley", "DM", "raw", "KGM", "示例大麦", "Barley (example)"),

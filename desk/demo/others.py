@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from desk.demo.cast import outsider
 from desk.demo.stage import Stage, plus
 
@@ -10,7 +12,7 @@ PLEDGE = "本企业承诺：信息真实，如有不实依法承担责任。（�
 
 def build_millet(stage: Stage) -> None:
     """Two plots, one mill, one bagging; sold by the corner shop and in Taiyuan."""
-    family = {"family": "millet_fenzhou"}
+    family: dict[str, Any] = {"family": "millet_fenzhou"}
     for letter, division, name in (("d", "141182105", "三泉示例地块"), ("e", "141182106", "石庄示例地块")):
         by = f"grower_{letter}"
         stage.place(f"field_{letter}", by, name, "plot", division, facts={"area_mu": "20", "crop": "晋谷21号"})
@@ -24,7 +26,7 @@ def build_millet(stage: Stage) -> None:
             name_en="Unhusked millet (example)",
             **family,
         )
-        plot = {"place": f"field_{letter}"}
+        plot: dict[str, Any] = {"place": f"field_{letter}"}
         uid = str(stage.places[f"field_{letter}"].uid)
         stage.step("millet.register_plot", by, stage.season(-150), plot=uid, area_mu="20", variety="晋谷21号", **plot)
         stage.step(
@@ -159,7 +161,8 @@ def build_millet(stage: Stage) -> None:
 
 def build_furniture(stage: Stage) -> None:
     """Timber to six walnut-wood tables, each a piece with a serial, and a coating lot under them all."""
-    by, family = "furniture", {"family": "walnut_furniture", "track": "consumer_product"}
+    by = "furniture"
+    family: dict[str, Any] = {"family": "walnut_furniture", "track": "consumer_product"}
     town = "141182100"
     stage.place("workshop", by, "木工车间", "plant", town, name_en="Joinery")
     stage.place("kiln", by, "干燥窑", "plant", town, name_en="Kiln")

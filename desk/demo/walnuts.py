@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from desk.demo.cast import outsider
 from desk.demo.stage import Stage, choice, plus
 from trace.actions.evidence import ResultEntry
@@ -42,7 +44,7 @@ def _registry(stage: Stage) -> None:
     stage.place("date_plant", "dates", "枣夹核桃车间", "plant", "141182100", name_en="Date-walnut hall")
     stage.place("shop_floor", "shop", "示例便民商店门店", "shop", "141182001", name_en="Example corner shop")
     stage.place("depot", "distributor", "太原示例仓", "store", "140100", name_en="Taiyuan example depot")
-    walnut = {"family": "walnut_fenzhou"}
+    walnut: dict[str, Any] = {"family": "walnut_fenzhou"}
     stage.product(
         "wet_nuts",
         "walnuts",
@@ -128,7 +130,7 @@ def _registry(stage: Stage) -> None:
         packs={"袋": "1", "箱": "20"},
         **walnut,
     )
-    date = {"family": "date_stuffed_walnut"}
+    date: dict[str, Any] = {"family": "date_stuffed_walnut"}
     stage.product("dates_raw", "dates", "HZ", kind="raw", name="示例红枣", name_en="Dates (example)", **date)
     stage.product(
         "pitted", "dates", "QHZ", kind="intermediate", name="示例去核枣", name_en="Pitted dates (example)", **date
@@ -201,7 +203,7 @@ def _orchard(stage: Stage) -> None:
 
 def _plant(stage: Stage) -> None:
     """Hull, wash, dry, grade, crack, pack."""
-    hall = {"place": "walnut_plant"}
+    hall: dict[str, Any] = {"place": "walnut_plant"}
     stage.step(
         "walnut.hull",
         "walnuts",

@@ -46,4 +46,7 @@ def write_until_killed(username: str) -> None:
 
 
 if __name__ == "__main__":
-    {"ship": ship_until_refused, "write": write_until_killed}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "ship":
+        ship_until_refused(*sys.argv[2:])
+    else:
+        write_until_killed(*sys.argv[2:])

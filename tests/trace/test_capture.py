@@ -5,6 +5,7 @@ import hashlib
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from tests.goods import amount, day, make_lot, passed, receive, released, ship, stock_of, turn_into
@@ -18,7 +19,7 @@ from trace.actions.holds import end_hold, place_hold
 from trace.actions.rebuild import rebuild
 from trace.actions.transfers import receive_by_slip, slip_token, take_back
 from trace.errors import Clash, DomainError, GuardBroken, Invalid, NotAllowed
-from trace.models import Conflict, Event, EventItem, LogEntry, Lot, LotLink, Stock
+from trace.models import Conflict, Event, EventItem, LogEntry, LogHead, Lot, LotLink, Stock
 
 MILLION = 1_000_000
 
@@ -40,7 +41,7 @@ def test_nothing_is_stored_when_one_part_fails(world: World) -> None:
         make_lot(world.walnuts, world.kernels, "1", lot_code="A1")
     assert refused.value.code == "lot_code_taken"
     assert Event.objects.count() == before
-    assert ledger.LogHead.objects.get().last == LogEntry.objects.count()
+    assert LogHead.objects.get().last == LogEntry.objects.count()
 
 
 def test_log_numbers_follow_without_gaps(world: World) -> None:
@@ -288,7 +289,7 @@ def test_remark_is_sealed_and_not_in_the_log(world: World) -> None:
 
 @pytest.mark.parametrize("model", [Event, EventItem, LogEntry])
 @pytest.mark.parametrize("statement", ["UPDATE {t} SET {c} = {c}", "DELETE FROM {t}"])
-def test_database_refuses_to_change_or_delete(world: World, model: type, statement: str) -> None:
+def test_database_refuses_to_change_or_delete(world: World, model: type[Model], statement: str) -> None:
     make_lot(world.walnuts, world.kernels, "1")
     sql = statement.format(t=model._meta.db_table, c=model._meta.pk.column)
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
@@ -298,8 +299,9 @@ def test_database_refuses_to_change_or_delete(world: World, model: type, stateme
 def test_database_refuses_to_replace_or_truncate(world: World) -> None:
     lot = make_lot(world.walnuts, world.kernels, "1")
     entry = LogEntry.objects.get(event=lot.origin_event)
+    values: list[int | bytes | str] = []
     if connection.vendor == "postgresql":
-        sql, values = "TRUNCATE trace_logentry", []
+        sql = "TRUNCATE trace_logentry"
     else:
         sql = "INSERT OR REPLACE INTO trace_logentry (number, event_id, canonical, sha256) VALUES (%s, %s, %s, %s)"
         values = [entry.number, entry.event_id, b"{}", "0"]
