@@ -7,6 +7,7 @@ shop (not confirmed) and to a buyer without account; and from the maker to an ou
 from __future__ import annotations
 
 import datetime
+import itertools
 from dataclasses import dataclass
 
 from recalls.actions.announcements import Announcement, draft_notice
@@ -33,6 +34,7 @@ from trace.models import Lot, Organisation
 from trace.units import MICROS
 
 KNEW = day(30).at
+_numbers = itertools.count(1)
 
 
 @dataclass
@@ -86,7 +88,7 @@ def assessed(chain: Chain, *, is_drill: bool = False, knew_at: datetime.datetime
     signal = raise_signal(
         by=by,
         source="drill" if is_drill else "self_check",
-        text="示例:复检不合格",
+        text=f"示例:复检不合格 {next(_numbers)}",
         lot=chain.pouch_a,
         received_at=knew_at,
         is_drill=is_drill,
