@@ -39,7 +39,7 @@ class Gather:
     def done(self) -> None:
         """Raise ``FieldErrors`` when any field was refused."""
         if self.errors:
-            raise FieldErrors(_("有内容需要更正,请逐项查看。"), self.errors)
+            raise FieldErrors(_("有内容需要更正，请逐项查看。"), self.errors)
 
 
 @contextmanager

@@ -300,6 +300,12 @@ def test_keys_cannot_release_or_manage(world: World) -> None:
         assert caught.value.fields["role"].code == "role_unknown"
 
 
+def test_who_is_not_admitted_gets_no_key(world: World) -> None:
+    applicant = make_actor(make_organisation("示例申请单位", "producer", status="applied"))
+    refused = code_of(lambda: create_api_key(by=applicant, name="示例", scopes=["lots:read"]), NotAllowed)
+    assert refused == "organisation_not_active"
+
+
 def test_a_key_needs_a_name_and_known_scopes(world: World) -> None:
     with pytest.raises(FieldErrors) as caught:
         create_api_key(by=world.distillery, name="", scopes=["everything"])

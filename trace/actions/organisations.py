@@ -221,7 +221,7 @@ def _move(
     """One step of ``MOVES`` by compare-and-swap, with its step row and log line."""
     if MOVES[old, new] == "owner":
         if by.organisation.pk != organisation.pk:
-            raise NotFound(_("没有找到,或者您无权查看。"))
+            raise NotFound(_("没有找到，或者您无权查看。"))
         by.require(Membership.Role.OWNER)
     else:
         require_supervisor(by, organisation)
@@ -229,7 +229,7 @@ def _move(
     reason = check("reason", clean_text, reason, 500, True, required=reason_required)
     check.done()
     if not Organisation.objects.filter(pk=organisation.pk, status=old).update(status=new):
-        raise StaleState(_("这个单位的状态刚刚变了,请刷新后再试。"))
+        raise StaleState(_("这个单位的状态刚刚变了，请刷新后再试。"))
     organisation.status = new
     _step(organisation, old, new, by.user, by.organisation, reason, at)
     return organisation
@@ -238,7 +238,7 @@ def _move(
 def require_supervisor(by: Actor, organisation: Organisation) -> None:
     """Refuse (404) who is no regulator of this territory, and (403) regulators' viewers. Regulators are not vetted."""
     if not supervises(by, organisation) or organisation.kind == Kind.REGULATOR:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     by.require(Membership.Role.OFFICER, Membership.Role.APPROVER)
 
 
@@ -271,7 +271,7 @@ def _uscc_taken(uscc: str, *, but: Organisation | None = None) -> bool:
 
 def _taken(uscc: str) -> Invalid:
     return Invalid(
-        _("统一社会信用代码 %(uscc)s 已经申请或入驻。请找本单位同事发邀请;如果不是本单位登记的,请联系当地监管部门。")
+        _("统一社会信用代码 %(uscc)s 已经申请或入驻。请找本单位同事发邀请；如果不是本单位登记的，请联系当地监管部门。")
         % {"uscc": uscc},
         code="uscc_taken",
     )
@@ -343,7 +343,9 @@ def create_regulator(
     address = check("address", clean_text, address, 200)
     level = level_of(division)
     if not level:
-        check.refuse("division", Invalid(_("监管部门的辖区须是县、市或省,不能是乡镇街道。"), code="division_too_small"))
+        check.refuse(
+            "division", Invalid(_("监管部门的辖区须是县、市或省，不能是乡镇街道。"), code="division_too_small")
+        )
     check("approver_name", clean_text, approver_name, 60)
     check("officer_name", clean_text, officer_name, 60)
     check.done()
@@ -405,7 +407,7 @@ def register_grower(
     if name and cooperative.growers.filter(name=name).exists():
         check.refuse(
             "name",
-            Invalid(_("本社已有叫“%(name)s”的种植户,请加村名或排行区分。") % {"name": name}, code="grower_name_taken"),
+            Invalid(_("本社已有叫“%(name)s”的种植户，请加村名或排行区分。") % {"name": name}, code="grower_name_taken"),
         )
     code = check("uscc", normalise_uscc, uscc) if uscc.strip() else None
     if code and _uscc_taken(code):
@@ -462,7 +464,7 @@ def keep_external(
         reach = _gather_as(check, "contact", partial(_checked_contact, contact, phone_required=False))
     if not check.errors and not (address or reach.phone or reach.email):
         check.refuse(
-            "address", Invalid(_("请填地址、电话或邮箱中的一项,召回时才能通知到对方。"), code="contact_required")
+            "address", Invalid(_("请填地址、电话或邮箱中的一项，召回时才能通知到对方。"), code="contact_required")
         )
     check.done()
     details = {
@@ -517,7 +519,7 @@ def edit_profile(
 def set_recall_contact(
     *, organisation: Organisation, contact: RecallContact, by: Actor, at: datetime.datetime | None = None
 ) -> Organisation:
-    """Name the person to reach in a recall. The log keeps the old and new words sealed, since they are personal data."""
+    """Name the person to reach in a recall. The log keeps old and new words sealed, since they are personal data."""
     require_head_of(by, organisation)
     contact = _checked_contact(contact)
     organisation = Organisation.objects.select_for_update().get(pk=organisation.pk)
@@ -546,7 +548,7 @@ def set_recall_contact(
 def require_head_of(by: Actor, organisation: Organisation) -> None:
     """Refuse who does not answer for this organisation: its owner or approver, or the clerk acting for this grower."""
     if by.owner.pk != organisation.pk:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     if by.on_behalf_of is not None:
         by.require(Membership.Role.OWNER, Membership.Role.OPERATOR)
     else:
@@ -560,7 +562,7 @@ def checked_phone(value: object) -> str:
     """
     phone = clean_text(value, 40)
     if not _PHONE.fullmatch(phone):
-        raise Invalid(_("请填电话号码,例如 0358-7220000 或 13800000000。"), code="phone_shape")
+        raise Invalid(_("请填电话号码，例如 0358-7220000 或 13800000000。"), code="phone_shape")
     return phone
 
 
@@ -571,7 +573,7 @@ def checked_email(value: object) -> str:
         try:
             validate_email(email)
         except ValidationError as error:
-            raise Invalid(_("邮箱地址不完整,例如 name@example.cn。"), code="email_shape") from error
+            raise Invalid(_("邮箱地址不完整，例如 name@example.cn。"), code="email_shape") from error
     return email
 
 
@@ -635,7 +637,7 @@ def _checked_licence(licence: LicenceInput, *, at: datetime.datetime | None = No
     issued_by = check("issued_by", clean_text, licence.issued_by, 120)
     today = timezone.localdate(at or timezone.now())
     if licence.valid_until is not None and licence.valid_until < today:
-        check.refuse("valid_until", Invalid(_("有效期已过,请填现行证照的有效期。"), code="licence_lapsed"))
+        check.refuse("valid_until", Invalid(_("有效期已过，请填现行证照的有效期。"), code="licence_lapsed"))
     check.done()
     return LicenceInput(licence.kind, number, issued_by, licence.valid_until)
 
@@ -647,7 +649,7 @@ def _write_licence(
         elsewhere = Licence.objects.filter(kind=licence.kind, number=licence.number, ended_at=None)
         elsewhere = elsewhere.exclude(organisation=organisation).exclude(organisation__status=Status.REFUSED)
         if elsewhere.exists():
-            taken = Invalid(_("这个证照编号已由另一家单位登记,请核对编号。"), code="licence_taken")
+            taken = Invalid(_("这个证照编号已由另一家单位登记，请核对编号。"), code="licence_taken")
             raise FieldErrors(taken.message, {"number": taken})
     row, _created = Licence.objects.update_or_create(
         organisation=organisation,

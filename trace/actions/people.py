@@ -87,7 +87,7 @@ def change_password(*, user: User, old: str, new: str) -> User:
     """
     check = Gather()
     if user.has_usable_password() and not user.check_password(clean_password(old)):
-        check.refuse("old", Invalid(_("现在的密码不对,请重新输入。"), code="password_wrong"))
+        check.refuse("old", Invalid(_("现在的密码不对，请重新输入。"), code="password_wrong"))
     check("new", _check_password, new, user)
     check.done()
     user.set_password(new)
@@ -128,7 +128,7 @@ def _checked_username(value: str) -> str:
 
 
 def _username_taken() -> Invalid:
-    return Invalid(_("这个用户名已有人使用,请换一个。"), code="username_taken")
+    return Invalid(_("这个用户名已有人使用，请换一个。"), code="username_taken")
 
 
 # --- Memberships ----------------------------------------------------------------------------------------------------
@@ -159,12 +159,12 @@ def add_member(*, organisation: Organisation, user: User, role: str, at: datetim
 
 def _check_role(organisation: Organisation, role: str) -> None:
     if role not in [str(allowed) for allowed in roles_for(organisation)]:
-        raise Invalid(_("本单位没有这个岗位,请从列表中选择。"), code="role_unknown")
+        raise Invalid(_("本单位没有这个岗位，请从列表中选择。"), code="role_unknown")
 
 
 @transaction.atomic
 def change_role(*, membership: Membership, role: str, by: Actor, at: datetime.datetime | None = None) -> Membership:
-    """Give a member another role. Refuses the last head (``last_owner``), a role not of this kind (``role_unknown``)."""
+    """Give a member another role. Refuses the last head (``last_owner``) and other kinds' roles (``role_unknown``)."""
     _require_head(by)
     _same_organisation(membership, by)
     _check_role(membership.organisation, role)
@@ -174,7 +174,7 @@ def change_role(*, membership: Membership, role: str, by: Actor, at: datetime.da
     _keep_a_head(old)
     moved = Membership.objects.filter(pk=old.pk, role=old.role, ended_at=None).update(role=role)
     if not moved:
-        raise StaleState(_("该成员刚刚被别人更改,请刷新后再试。"))
+        raise StaleState(_("该成员刚刚被别人更改，请刷新后再试。"))
     log_edit(row=old, organisation=old.organisation, field="role", old=old.role, new=str(role), by=by.user, at=at)
     old.role = role
     return old
@@ -204,7 +204,7 @@ def end_membership(*, membership: Membership, by: Actor, at: datetime.datetime |
 
 def _same_organisation(membership: Membership, by: Actor) -> None:
     if membership.organisation_id != by.organisation.pk:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
 
 
 def _lock(membership: Membership) -> Membership:
@@ -221,7 +221,7 @@ def _keep_a_head(leaving: Membership) -> None:
     others = Membership.objects.filter(organisation=leaving.organisation, role=head, ended_at=None)
     if leaving.role == head and not others.exclude(pk=leaving.pk).exists():
         raise Clash(
-            _("%(name)s 是唯一的%(role)s,请先让另一位同事担任。") % {"name": leaving.user, "role": head.label},
+            _("%(name)s 是唯一的%(role)s，请先让另一位同事担任。") % {"name": leaving.user, "role": head.label},
             code="last_owner",
         )
 
@@ -291,13 +291,13 @@ def find_invitation(token: str, *, at: datetime.datetime | None = None) -> Invit
         Invitation.objects.filter(token_hash=_hash(token)).select_related("organisation", "user", "created_by").first()
     )
     if invitation is None:
-        raise NotFound(_("没有这个邀请,请核对链接,或请对方重新发出。"), code="invitation_unknown")
+        raise NotFound(_("没有这个邀请，请核对链接，或请对方重新发出。"), code="invitation_unknown")
     if invitation.used_at is not None:
-        raise Clash(_("这个邀请已经用过。每个邀请只能用一次,请让对方重新发出。"), code="invitation_used")
+        raise Clash(_("这个邀请已经用过。每个邀请只能用一次，请让对方重新发出。"), code="invitation_used")
     if invitation.revoked_at is not None:
-        raise Clash(_("这个邀请已被收回,请用新的邀请。"), code="invitation_revoked")
+        raise Clash(_("这个邀请已被收回，请用新的邀请。"), code="invitation_revoked")
     if invitation.expires_at <= (at or timezone.now()):
-        raise Clash(_("这个邀请已过期,请让对方重新发出。"), code="invitation_expired")
+        raise Clash(_("这个邀请已过期，请让对方重新发出。"), code="invitation_expired")
     return invitation
 
 
@@ -312,7 +312,7 @@ def accept_invitation(
     """
     invitation = find_invitation(token, at=at)
     if invitation.user is not None:
-        raise Clash(_("这是登录卡,请直接登录。"), code="invitation_is_card")
+        raise Clash(_("这是登录卡，请直接登录。"), code="invitation_is_card")
     _use(invitation, at)
     if user is None:
         if login is None:
@@ -330,7 +330,7 @@ def use_sign_in_card(*, token: str, at: datetime.datetime | None = None) -> Memb
     """
     invitation = find_invitation(token, at=at)
     if invitation.user is None:
-        raise Clash(_("这是入职邀请,不是登录卡。"), code="invitation_is_no_card")
+        raise Clash(_("这是入职邀请，不是登录卡。"), code="invitation_is_no_card")
     if invitation.user.has_usable_password():
         raise Clash(_("请先设置新密码。"), code="password_required")
     _use(invitation, at)
@@ -342,7 +342,7 @@ def use_password_link(*, token: str, password: str, at: datetime.datetime | None
     """Set a new password by a link that the organisation's head issued; once only."""
     invitation = find_invitation(token, at=at)
     if invitation.user is None:
-        raise Clash(_("这是入职邀请,不是登录卡。"), code="invitation_is_no_card")
+        raise Clash(_("这是入职邀请，不是登录卡。"), code="invitation_is_no_card")
     check = Gather()
     check("password", _check_password, password, invitation.user)
     check.done()
@@ -360,7 +360,7 @@ def _card_membership(invitation: Invitation) -> Membership:
         .first()
     )
     if membership is None or not membership.user.is_active:
-        raise Clash(_("这个邀请已被收回,请用新的邀请。"), code="invitation_revoked")
+        raise Clash(_("这个邀请已被收回，请用新的邀请。"), code="invitation_revoked")
     return membership
 
 
@@ -371,7 +371,7 @@ def _use(invitation: Invitation, at: datetime.datetime | None) -> None:
         used_at=now
     )
     if not used:
-        raise Clash(_("这个邀请已经用过。每个邀请只能用一次,请让对方重新发出。"), code="invitation_used")
+        raise Clash(_("这个邀请已经用过。每个邀请只能用一次，请让对方重新发出。"), code="invitation_used")
 
 
 @transaction.atomic
@@ -379,7 +379,7 @@ def revoke_invitation(*, invitation: Invitation, by: Actor, at: datetime.datetim
     """Take an open invitation back; one that is used, revoked or expired stays as it is."""
     _require_head(by)
     if invitation.organisation_id != by.organisation.pk:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     Invitation.objects.filter(pk=invitation.pk, used_at=None, revoked_at=None).update(revoked_at=at or timezone.now())
 
 
@@ -397,7 +397,7 @@ def issue_sign_in_card(
     others (404) and growers who sign in with a password (``has_password``).
     """
     if grower.cooperative_id != by.organisation.pk or by.on_behalf_of is not None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     by.require(Role.OWNER, Role.OPERATOR)
     membership = (
         Membership.objects.filter(organisation=grower, role=Role.OWNER, ended_at=None)
@@ -406,10 +406,10 @@ def issue_sign_in_card(
         .first()
     )
     if membership is None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     user = membership.user
     if user.has_usable_password():
-        raise Clash(_("%(name)s 已设置密码,请用用户名和密码登录。") % {"name": user}, code="has_password")
+        raise Clash(_("%(name)s 已设置密码，请用用户名和密码登录。") % {"name": user}, code="has_password")
     _revoke_open(user, at)
     user.set_unusable_password()  # a new random mark: sessions are tied to it and end
     user.save(update_fields=["password"])
@@ -437,7 +437,7 @@ def issue_password_link(*, membership: Membership, by: Actor, at: datetime.datet
     elsewhere = Membership.objects.filter(user=user, ended_at=None).exclude(pk=membership.pk).exists()
     if elsewhere or user.is_staff:
         raise NotAllowed(
-            _("%(name)s 还为其他单位办事,请联系系统运维人员重设密码。") % {"name": user}, code="reset_elsewhere"
+            _("%(name)s 还为其他单位办事，请联系系统运维人员重设密码。") % {"name": user}, code="reset_elsewhere"
         )
     return _password_link(membership, person(by), at)
 
@@ -456,7 +456,7 @@ def _password_link(membership: Membership, created_by: User, at: datetime.dateti
     if membership.ended_at is not None:
         raise StaleState(_("该成员已经离开。"))
     if not membership.user.has_usable_password():
-        raise Clash(_("%(name)s 没有密码,请发登录卡。") % {"name": membership.user}, code="no_password")
+        raise Clash(_("%(name)s 没有密码，请发登录卡。") % {"name": membership.user}, code="no_password")
     _revoke_open(membership.user, at)
     return issue_invitation(
         organisation=membership.organisation,
@@ -475,7 +475,7 @@ def _revoke_open(user: User, at: datetime.datetime | None) -> None:
 def person(by: Actor) -> User:
     """The person behind an actor; machines do not let people in (NotAllowed, ``person_required``)."""
     if by.user is None:
-        raise NotAllowed(_("这件事须由本人登录办理,不能用 API 密钥。"), code="person_required")
+        raise NotAllowed(_("这件事须由本人登录办理，不能用 API 密钥。"), code="person_required")
     return by.user
 
 
@@ -501,11 +501,13 @@ def create_api_key(
     Refuses (``FieldErrors``): no name, scopes unknown or none, a role machines do not hold (``role_unknown``).
     """
     _require_head(by)
+    if by.organisation.status != Organisation.Status.ACTIVE:
+        raise NotAllowed(_("本单位还没有通过审核，通过后才能办理。"), code="organisation_not_active")
     check = Gather()
     name = check("name", clean_text, name, 60, required=True)
     held = check("scopes", checked_scopes, scopes)
     if role not in [str(allowed) for allowed in key_roles_for(by.organisation)]:
-        check.refuse("role", Invalid(_("密钥不能担任这个岗位,请从列表中选择。"), code="role_unknown"))
+        check.refuse("role", Invalid(_("密钥不能担任这个岗位，请从列表中选择。"), code="role_unknown"))
     check.done()
     secret = f"fy_{secrets.token_urlsafe(32)}"
     key = ApiKey.objects.create(
@@ -526,7 +528,7 @@ def revoke_api_key(*, key: ApiKey, by: Actor, at: datetime.datetime | None = Non
     """End a key at once; one that is revoked already stays as it is."""
     _require_head(by)
     if key.organisation_id != by.organisation.pk:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     now = at or timezone.now()
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
         log_edit(

@@ -37,9 +37,9 @@ from trace.units import UNITS, BaseUnit, parse_amount
 
 PLACE_FACTS: Mapping[str, Mapping[str, Promise]] = {
     Place.Kind.PLOT: {
-        "area_mu": gettext_lazy("面积(亩)"),
+        "area_mu": gettext_lazy("面积（亩）"),
         "crop": gettext_lazy("种植品种"),
-        "altitude_m": gettext_lazy("海拔(米)"),
+        "altitude_m": gettext_lazy("海拔（米）"),
     },
     Place.Kind.VESSEL: {"capacity": gettext_lazy("容量"), "material": gettext_lazy("材质")},
     Place.Kind.STORE: {"temperature": gettext_lazy("贮存温度")},
@@ -104,7 +104,7 @@ def end_place(*, row: Place, by: Actor, at: datetime.datetime | None = None) -> 
     lots = Stock.objects.filter(place=row).exclude(micros=0).count()
     if lots:
         raise Clash(
-            _("这里还有 %(lots)d 个批次的库存,请先移走或出库。") % {"lots": lots}, code="place_has_stock", lots=lots
+            _("这里还有 %(lots)d 个批次的库存，请先移走或出库。") % {"lots": lots}, code="place_has_stock", lots=lots
         )
     return _end(row, row.organisation, by, at)
 
@@ -117,7 +117,7 @@ def reopen_place(*, row: Place, by: Actor, at: datetime.datetime | None = None) 
 
 
 def _place_name_taken(*, ended: bool = False) -> Invalid:
-    words = _("已有同名的停用地点,可在地点列表里重新启用。") if ended else _("已有同名的地点,请换一个名称。")
+    words = _("已有同名的停用地点，可在地点列表里重新启用。") if ended else _("已有同名的地点，请换一个名称。")
     return Invalid(words, code="place_name_taken")
 
 
@@ -270,13 +270,13 @@ def edit_product(
     _require_own(by, row.organisation_id)
     row = Product.objects.select_for_update(of=("self",)).select_related("organisation", "current").get(pk=row.pk)
     if row.ended_at is not None:
-        raise Clash(_("这个产品已停用,请先重新启用。"), code="product_ended")
+        raise Clash(_("这个产品已停用，请先重新启用。"), code="product_ended")
     check = Gather()
     fields = _gather_version(check, version, row.organisation, row.base_unit)
     check.done()
     current = row.versions.get(number=row.current.number if row.current else 1)
     if seen is not None and seen != current.number:
-        raise StaleState(_("这个产品刚刚被别人更改,请刷新后重新填写。"))
+        raise StaleState(_("这个产品刚刚被别人更改，请刷新后重新填写。"))
     if all(getattr(current, name) == value for name, value in fields.items()):
         return current
     return _write_version(row, current.number + 1, fields, by, at)
@@ -321,10 +321,10 @@ def _gather_version(check: Gather, version: VersionInput, owner: Organisation, b
         for name, most in VERSION_TEXTS.items()
     }
     if version.standard is not None and fields["standard_text"]:
-        check.refuse("standard_text", Invalid(_("执行标准只填一处:从目录选择,或填企业标准。"), code="standard_twice"))
+        check.refuse("standard_text", Invalid(_("执行标准只填一处：从目录选择，或填企业标准。"), code="standard_twice"))
     today = timezone.localdate()
     if version.standard is not None and version.standard.ended_on and version.standard.ended_on < today:
-        check.refuse("standard", Invalid(_("这个版本的标准已废止,请选现行版本。"), code="standard_ended"))
+        check.refuse("standard", Invalid(_("这个版本的标准已废止，请选现行版本。"), code="standard_ended"))
     fields["standard"] = version.standard
     fields["licence_number"] = (
         check("licence_number", _checked_licence_number, version.licence_number, owner)
@@ -349,7 +349,7 @@ def _gather_packs(check: Gather, packs: Mapping[str, str], base_unit: str) -> di
         key = f"packs.{number}"
         name = check(key, clean_text, name, 10, required=True)
         if name in UNITS:
-            check.refuse(key, Invalid(_("包装请用名称,例如 瓶、箱。"), code="pack_name"))
+            check.refuse(key, Invalid(_("包装请用名称，例如 瓶、箱。"), code="pack_name"))
         amount = check(key, _pack_factor, factor, base_unit)
         if key not in check.errors:
             table[name] = str(Fraction(amount, 1_000_000))
@@ -387,7 +387,7 @@ def _checked_licence_number(value: object, owner: Organisation) -> str:
     number = normalise_sc_licence(value)
     if not Licence.objects.filter(organisation=owner, kind=Licence.Kind.SC, number=number, ended_at=None).exists():
         raise Invalid(
-            _("本单位没有登记编号为 %(number)s 的生产许可证,请先在“证照”里登记。") % {"number": number},
+            _("本单位没有登记编号为 %(number)s 的生产许可证，请先在“证照”里登记。") % {"number": number},
             code="licence_unknown",
         )
     return number
@@ -406,7 +406,7 @@ def claim_gtin(*, row: Product, gtin: str, by: Actor, at: datetime.datetime | No
     """
     _require_own(by, row.organisation_id)
     if row.gtin_claim == Product.GtinClaim.CONFIRMED:
-        raise Clash(_("条码已确认,不能更改。换条码就是新产品,请另行登记。"), code="gtin_confirmed")
+        raise Clash(_("条码已确认，不能更改。换条码就是新产品，请另行登记。"), code="gtin_confirmed")
     check = Gather()
     number = check("gtin", _checked_gtin, gtin, row.organisation, but=row) if gtin.strip() else None
     check.done()
@@ -414,7 +414,7 @@ def claim_gtin(*, row: Product, gtin: str, by: Actor, at: datetime.datetime | No
     old = row.gtin
     moved = Product.objects.filter(pk=row.pk, gtin_claim=row.gtin_claim, gtin=old).update(gtin=number, gtin_claim=claim)
     if not moved:
-        raise StaleState(_("这个产品刚刚被别人更改,请刷新后再试。"))
+        raise StaleState(_("这个产品刚刚被别人更改，请刷新后再试。"))
     row.gtin, row.gtin_claim = number, claim
     log_edit(row=row, organisation=row.organisation, field="gtin", old=old, new=number, by=by.user, public=True, at=at)
     return row
@@ -443,7 +443,7 @@ def decide_gtin_claim(
     except IntegrityError as error:
         raise Clash(_("这个条码已确认给另一个产品。"), code="gtin_taken") from error
     if not moved:
-        raise StaleState(_("这项条码声明刚刚变了,请刷新后再试。"))
+        raise StaleState(_("这项条码声明刚刚变了，请刷新后再试。"))
     row.gtin_claim = new
     log_edit(
         row=row,
@@ -463,14 +463,14 @@ def _checked_gtin(value: object, owner: Organisation, *, but: Product | None = N
     # GS1 General Specifications, figure 1.4.2-1: prefixes 02, 04 and 20–29 are numbers of use inside one company.
     if gtin[1:3] in ("02", "04") or gtin[1] == "2":
         raise Invalid(
-            _("这是店内码(以 02、04 或 2 开头),只在一家企业内部有效,不能用作商品条码。没有条码请留空。"),
+            _("这是店内码（以 02、04 或 2 开头），只在一家企业内部有效，不能用作商品条码。没有条码请留空。"),
             code="gtin_restricted",
         )
     others = Product.objects.filter(gtin=gtin)
     others = others.exclude(pk=but.pk) if but else others
     if others.filter(gtin_claim=Product.GtinClaim.CONFIRMED).exists():
         raise Invalid(
-            _("这个条码已确认给另一个产品。请核对号码;如果确是本单位的,请联系当地监管部门。"), code="gtin_taken"
+            _("这个条码已确认给另一个产品。请核对号码；如果确是本单位的，请联系当地监管部门。"), code="gtin_taken"
         )
     if others.filter(organisation=owner, ended_at=None).exists():
         raise Invalid(_("本单位另一个产品已用这个条码。每种产品、规格要有自己的条码。"), code="gtin_taken")
@@ -517,7 +517,7 @@ def grant_certificate(
         check.refuse("kind", Invalid(_("请从列表中选择证书类型。"), code="certificate_kind"))
     number = check("number", clean_text, certificate.number, 60, required=True)
     if certificate.valid_until < certificate.valid_from:
-        check.refuse("valid_until", Invalid(_("有效期止早于有效期起,请核对。"), code="certificate_dates"))
+        check.refuse("valid_until", Invalid(_("有效期止早于有效期起，请核对。"), code="certificate_dates"))
     if certificate.product is not None and certificate.product.organisation_id != organisation.pk:
         check.refuse("product", Invalid(_("这不是该单位的产品。"), code="not_own"))
     same = Certificate.objects.filter(kind=certificate.kind, number=number, revoked_at=None)
@@ -551,7 +551,7 @@ def grant_certificate(
 def revoke_certificate(*, row: Certificate, by: Actor, reason: str, at: datetime.datetime | None = None) -> Certificate:
     """Who granted a certificate takes it back with a reason (``required``); pages drop it with the next request."""
     if row.granted_by_id != by.organisation.pk:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     _require_authority(by, row.organisation)
     check = Gather()
     reason = check("reason", clean_text, reason, 500, True, required=True)
@@ -575,7 +575,7 @@ def revoke_certificate(*, row: Certificate, by: Actor, reason: str, at: datetime
 
 def _require_authority(by: Actor, organisation: Organisation) -> None:
     if not may_certify(by, organisation):
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     by.require("officer", "approver", "operator")
 
 
@@ -592,7 +592,7 @@ def _require_worker(by: Actor) -> None:
 def _require_own(by: Actor, organisation_id: int) -> None:
     """404 for what is neither the actor's nor the grower's acted for."""
     if by.owner.pk != organisation_id:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     _require_worker(by)
 
 

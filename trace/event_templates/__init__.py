@@ -17,6 +17,7 @@ from trace.event_templates.checking import (
 )
 from trace.event_templates.computing import compute_data
 from trace.event_templates.loader import (
+    COMMON,
     Choice,
     Column,
     EventTemplate,
@@ -35,6 +36,7 @@ from trace.event_templates.loader import (
 )
 
 __all__ = [
+    "COMMON",
     "Choice",
     "Column",
     "DataWarning",

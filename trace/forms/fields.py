@@ -147,7 +147,7 @@ class PickSome(forms.MultipleChoiceField):
 class Day(forms.DateField):
     """A day by the browser's date picker, or typed as 2026-11-22."""
 
-    default_error_messages = {**REQUIRED, "invalid": gettext_lazy("没有这个日期,请按 2026-11-22 的样子填写。")}
+    default_error_messages = {**REQUIRED, "invalid": gettext_lazy("没有这个日期，请按 2026-11-22 的样子填写。")}
 
     def to_python(self, value: Any) -> datetime.date | None:
         """The date, or None where blank; full-width digits are understood."""

@@ -23,7 +23,7 @@ from trace.identifiers import normalise_cma, normalise_sc_licence, normalise_usc
 from trace.models import Licence, Organisation
 
 KINDS = [("", gettext_lazy("请选择")), *((kind.value, kind.label) for kind in APPLICANT_KINDS)]
-USCC_HINT = gettext_lazy("18 位,见营业执照。没有字母 I、O、Z、S、V。")
+USCC_HINT = gettext_lazy("18 位，见营业执照。没有字母 I、O、Z、S、V。")
 PHONE_HINT = gettext_lazy("例如 0358-7220000 或 13800000000")
 
 
@@ -34,11 +34,13 @@ class LoginPart(forms.Form):
     username = Text(
         label=gettext_lazy("用户名"),
         max_length=USERNAME_MAX,
-        help_text=gettext_lazy("登录时用。可用字母、汉字和数字,不分大小写。"),
+        help_text=gettext_lazy("登录时用。可用字母、汉字和数字，不分大小写。"),
         autocomplete="username",
     )
     password = Password(
-        label=gettext_lazy("密码"), help_text=gettext_lazy("至少 10 个字符,不要全是数字。"), autocomplete="new-password"
+        label=gettext_lazy("密码"),
+        help_text=gettext_lazy("至少 10 个字符，不要全是数字。"),
+        autocomplete="new-password",
     )
     password_again = Password(label=gettext_lazy("再输一次密码"), autocomplete="new-password")
 
@@ -96,7 +98,7 @@ class ApplicationForm(ContactPart, LoginPart):
     )
     cma_number = Code(
         normalise_cma,
-        label=gettext_lazy("检验检测机构资质认定(CMA)编号"),
+        label=gettext_lazy("检验检测机构资质认定（CMA）编号"),
         required=False,
         help_text=gettext_lazy("12 位数字。检验机构填写。"),
     )
@@ -151,7 +153,7 @@ class ProfileForm(forms.Form):
     name = Text(
         label=gettext_lazy("单位名称"),
         max_length=120,
-        help_text=gettext_lazy("更名后,原名称仍会显示在变更记录里。"),
+        help_text=gettext_lazy("更名后，原名称仍会显示在变更记录里。"),
         autocomplete="organization",
     )
     name_en = Text(label=gettext_lazy("英文名称"), max_length=160, required=False)
@@ -188,13 +190,13 @@ class GrowerForm(forms.Form):
         label=gettext_lazy("电话"),
         max_length=40,
         required=False,
-        help_text=gettext_lazy("没有就留空,召回时联系合作社。"),
+        help_text=gettext_lazy("没有就留空，召回时联系合作社。"),
     )
     uscc = Code(
         normalise_uscc,
         label=gettext_lazy("统一社会信用代码"),
         required=False,
-        help_text=gettext_lazy("有营业执照的家庭农场填写,个人不填。"),
+        help_text=gettext_lazy("有营业执照的家庭农场填写，个人不填。"),
     )
 
 
@@ -216,7 +218,7 @@ class RegulatorForm(forms.Form):
     name = Text(label=gettext_lazy("部门名称"), max_length=120)
     name_en = Text(label=gettext_lazy("英文名称"), max_length=160, required=False)
     division = DivisionField(
-        label=gettext_lazy("辖区"), counties_up=True, help_text=gettext_lazy("级别(县、市、省)由辖区决定。")
+        label=gettext_lazy("辖区"), counties_up=True, help_text=gettext_lazy("级别（县、市、省）由辖区决定。")
     )
     uscc = Code(normalise_uscc, label=gettext_lazy("统一社会信用代码"), required=False)
     address = Text(label=gettext_lazy("地址"), max_length=200, required=False)

@@ -30,7 +30,7 @@ class SignInForm(AuthenticationForm):
     username = _Name(label=gettext_lazy("用户名"), max_length=150)
     password = Password(label=gettext_lazy("密码"), autocomplete="current-password")
     error_messages = {
-        "invalid_login": gettext_lazy("用户名或密码不对,请重新输入。"),
+        "invalid_login": gettext_lazy("用户名或密码不对，请重新输入。"),
         "inactive": gettext_lazy("这个账号已停用。"),
     }
 
@@ -50,7 +50,7 @@ class NewPasswordForm(forms.Form):
 
     password = Password(
         label=gettext_lazy("新密码"),
-        help_text=gettext_lazy("至少 10 个字符,不要全是数字。"),
+        help_text=gettext_lazy("至少 10 个字符，不要全是数字。"),
         autocomplete="new-password",
     )
     password_again = Password(label=gettext_lazy("再输一次新密码"), autocomplete="new-password")
@@ -101,7 +101,7 @@ class KeyForm(forms.Form):
         choices=lambda: [
             (
                 scope,
-                (_("%(area)s:读") if scope.endswith("read") else _("%(area)s:写"))
+                (_("%(area)s：读") if scope.endswith("read") else _("%(area)s：写"))
                 % {"area": AREAS[scope.partition(":")[0]]},
             )
             for scope in SCOPES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -42,7 +43,7 @@ class PlaceForm(forms.Form):
     address = Text(label=gettext_lazy("地址"), max_length=200, required=False)
     gln = Code(
         normalise_gln,
-        label=gettext_lazy("全球位置码(GLN)"),
+        label=gettext_lazy("全球位置码（GLN）"),
         required=False,
         help_text=gettext_lazy("13 位数字。没有就留空。"),
     )
@@ -67,12 +68,12 @@ class PlaceForm(forms.Form):
         return {name: getattr(place, name) for name in ("name", "name_en", "division", "address", "gln")} | facts
 
 
-class PackWidgetRow:
+@dataclass(frozen=True)
+class PackRow:
     """One row of the pack table on a page: the name's and the size's bound fields."""
 
-    def __init__(self, name: forms.BoundField, size: forms.BoundField) -> None:
-        self.name = name
-        self.size = size
+    name: forms.BoundField
+    size: forms.BoundField
 
 
 class VersionForm(forms.Form):
@@ -97,7 +98,7 @@ class VersionForm(forms.Form):
         least=1,
         most=SHELF_LIFE_MAX_DAYS,
         required=False,
-        help_text=gettext_lazy("依法可不标的(如 10 度以上的酒)留空。"),
+        help_text=gettext_lazy("依法可不标的（如 10 度以上的酒）留空。"),
     )
     storage = Text(label=gettext_lazy("贮存条件"), max_length=VERSION_TEXTS["storage"], required=False)
     warning = Text(
@@ -109,13 +110,13 @@ class VersionForm(forms.Form):
     standard = Pick(
         label=gettext_lazy("执行标准"),
         required=False,
-        help_text=gettext_lazy("选版本(年号)与标签一致的那一项。"),
+        help_text=gettext_lazy("选版本（年号）与标签一致的那一项。"),
     )
     standard_text = Text(
         label=gettext_lazy("企业标准"),
         max_length=VERSION_TEXTS["standard_text"],
         required=False,
-        help_text=gettext_lazy("执行企业标准的,填编号和名称;上面就不选。"),
+        help_text=gettext_lazy("执行企业标准的，填编号和名称；上面就不选。"),
     )
     licence_number = Pick(label=gettext_lazy("生产许可证编号"), required=False)
     pledge = Text(
@@ -123,13 +124,13 @@ class VersionForm(forms.Form):
         max_length=VERSION_TEXTS["pledge"],
         multiline=True,
         required=False,
-        help_text=gettext_lazy("会公开显示,并注明是本单位自行声明。"),
+        help_text=gettext_lazy("会公开显示，并注明是本单位自行声明。"),
     )
     gi_claim = Text(
         label=gettext_lazy("地理标志声明"),
         max_length=VERSION_TEXTS["gi_claim"],
         required=False,
-        help_text=gettext_lazy("例如 汾州核桃。没有有效的用标证书时,页面会写明只是自行声明。"),
+        help_text=gettext_lazy("例如 汾州核桃。没有有效的用标证书时，页面会写明只是自行声明。"),
     )
 
     def __init__(self, *args: Any, organisation: Organisation, base_unit: str = "", **kwargs: Any) -> None:
@@ -150,9 +151,9 @@ class VersionForm(forms.Form):
                 required=False,
             )
 
-    def pack_rows(self) -> list[PackWidgetRow]:
+    def pack_rows(self) -> list[PackRow]:
         """The pack table for the page."""
-        return [PackWidgetRow(self[f"pack_name_{row}"], self[f"pack_size_{row}"]) for row in range(PACK_ROWS)]
+        return [PackRow(self[f"pack_name_{row}"], self[f"pack_size_{row}"]) for row in range(PACK_ROWS)]
 
     def pack_errors(self) -> dict[str, str]:
         """The action's names of packs and the form's rows."""
@@ -207,25 +208,25 @@ class VersionForm(forms.Form):
 class ProductForm(VersionForm):
     """A new product: what stays for life, and its first version."""
 
-    code = Text(label=gettext_lazy("内部编号"), max_length=20, help_text=gettext_lazy("本单位自己的货号,例如 BJ-500"))
+    code = Text(label=gettext_lazy("内部编号"), max_length=20, help_text=gettext_lazy("本单位自己的货号，例如 BJ-500"))
     track = Pick(
         label=gettext_lazy("适用类别"),
         choices=Product.Track.choices,
         widget=forms.RadioSelect,
-        help_text=gettext_lazy("决定召回适用哪部法规,以后不能改。"),
+        help_text=gettext_lazy("决定召回适用哪部法规，以后不能改。"),
     )
     kind = Pick(label=gettext_lazy("类型"), choices=Product.Kind.choices, initial=Product.Kind.FINISHED)
     base_unit = Pick(
         label=gettext_lazy("计量单位"),
         choices=lambda: [("", _("请选择")), *((unit.value, unit_name(unit.value)) for unit in BaseUnit)],
-        help_text=gettext_lazy("数量一律按它计算,以后不能改。瓶、箱等在下面“包装”里填。"),
+        help_text=gettext_lazy("数量一律按它计算，以后不能改。瓶、箱等在下面“包装”里填。"),
     )
     family = Pick(label=gettext_lazy("品类"), choices=lambda: family_choices(), required=False)
     gtin = Code(
         normalise_gtin,
-        label=gettext_lazy("商品条码(GTIN)"),
+        label=gettext_lazy("商品条码（GTIN）"),
         required=False,
-        help_text=gettext_lazy("包装上条码下方的 8、12、13 或 14 位数字。没有就留空,不要编造;确认后才能印在标签上。"),
+        help_text=gettext_lazy("包装上条码下方的 8、12、13 或 14 位数字。没有就留空，不要编造；确认后才能印在标签上。"),
     )
 
     def product(self) -> ProductInput:
@@ -240,7 +241,7 @@ class GtinForm(forms.Form):
 
     gtin = Code(
         normalise_gtin,
-        label=gettext_lazy("商品条码(GTIN)"),
+        label=gettext_lazy("商品条码（GTIN）"),
         required=False,
         help_text=gettext_lazy("留空表示没有条码。"),
     )
@@ -256,7 +257,7 @@ class CertificateForm(forms.Form):
         label=gettext_lazy("产品内部编号"),
         max_length=20,
         required=False,
-        help_text=gettext_lazy("只对一种产品有效时填写;对整个单位有效就留空。"),
+        help_text=gettext_lazy("只对一种产品有效时填写；对整个单位有效就留空。"),
     )
     valid_from = Day(label=gettext_lazy("有效期自"))
     valid_until = Day(label=gettext_lazy("有效期至"))

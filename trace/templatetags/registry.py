@@ -51,8 +51,8 @@ def edit_words(edit: EditLog) -> str:
     if edit.field == "ended_at":
         return _("停用") if edit.new else _("重新启用")
     if not old:
-        return _("%(field)s:%(new)s") % {"field": label, "new": new or "—"}
-    return _("%(field)s:%(old)s → %(new)s") % {"field": label, "old": old, "new": new or "—"}
+        return _("%(field)s：%(new)s") % {"field": label, "new": new or "—"}
+    return _("%(field)s：%(old)s → %(new)s") % {"field": label, "old": old, "new": new or "—"}
 
 
 def _is_personal(value: Any) -> bool:

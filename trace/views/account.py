@@ -104,7 +104,7 @@ def _own_membership(request: HttpRequest, uid: str) -> Membership:
         .first()
     )
     if membership is None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return membership
 
 
@@ -189,5 +189,5 @@ def _enter(request: HttpRequest, membership: Membership, seconds: int | None) ->
     request.session.pop("on_behalf_of", None)
     if seconds is not None:
         request.session.set_expiry(seconds)
-    messages.success(request, _("您好,%(name)s。") % {"name": membership.user})
+    messages.success(request, _("您好，%(name)s。") % {"name": membership.user})
     return redirect("/")

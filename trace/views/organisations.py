@@ -100,7 +100,7 @@ def application_again(request: HttpRequest) -> HttpResponse:
         raise NotFound(_("没有这个页面。"))
     form = AgainForm(request.POST or None, initial={"uscc": organisation.uscc})
     if attempt(form, lambda: apply_again(organisation=organisation, by=actor, **form.cleaned_data)) is not None:
-        messages.success(request, _("已重新提交,请等候审核。"))
+        messages.success(request, _("已重新提交，请等候审核。"))
         return redirect("trace:organisation")
     return form_page(
         request, form, title=_("重新申请"), back=reverse("trace:organisation"), submit=_("重新提交"), actor=actor
@@ -145,7 +145,7 @@ def organisation_edit(request: HttpRequest) -> HttpResponse:
     initial = {"name": mine.name, "name_en": mine.name_en, "address": mine.address}
     form = ProfileForm(request.POST or None, initial=initial)
     if attempt(form, lambda: edit_profile(organisation=mine, profile=form.profile(), by=actor)) is not None:
-        messages.success(request, _("已保存,变更已记录。"))
+        messages.success(request, _("已保存，变更已记录。"))
         return redirect("trace:organisation")
     return form_page(request, form, title=_("单位信息"), back=reverse("trace:organisation"))
 
@@ -169,7 +169,7 @@ def organisation_contact(request: HttpRequest) -> HttpResponse:
         request,
         form,
         title=_("召回联系人"),
-        intro=_("召回通知先发给这个人,请填任何时候都能找到的联系方式。"),
+        intro=_("召回通知先发给这个人，请填任何时候都能找到的联系方式。"),
         back=reverse("trace:organisation"),
     )
 
@@ -233,14 +233,14 @@ def grower_new(request: HttpRequest) -> HttpResponse:
                 request,
                 made.card,
                 title=_("已登记 %(name)s") % {"name": made.organisation.name},
-                text=_("请让本人用手机扫这张登录卡。卡只显示这一次,可以打印交给本人。"),
+                text=_("请让本人用手机扫这张登录卡。卡只显示这一次，可以打印交给本人。"),
                 back=reverse("trace:grower_list"),
             )
     return form_page(
         request,
         form,
         title=_("登记种植户"),
-        intro=_("登记后立即生效,由本社负责。种植户不需要邮箱和密码,用二维码登录卡登录。"),
+        intro=_("登记后立即生效，由本社负责。种植户不需要邮箱和密码，用二维码登录卡登录。"),
         back=reverse("trace:grower_list"),
         submit=_("登记并生成登录卡"),
     )
@@ -256,7 +256,7 @@ def grower_card(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         request,
         issue_sign_in_card(by=actor, grower=grower),
         title=_("%(name)s 的登录卡") % {"name": grower.name},
-        text=_("旧卡和用旧卡登录的手机已失效。卡只显示这一次,可以打印交给本人。"),
+        text=_("旧卡和用旧卡登录的手机已失效。卡只显示这一次，可以打印交给本人。"),
         back=reverse("trace:grower_list"),
     )
 
@@ -268,7 +268,7 @@ def behalf_start(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     actor = actor_of(request)
     grower = growers_entered_for(actor).filter(uid=uid).first()
     if grower is None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     request.session["on_behalf_of"] = str(grower.uid)
     return redirect("/")
 
@@ -364,7 +364,7 @@ def decide(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         reason = form.cleaned_data["reason"]
         if attempt(form, lambda: run(organisation=found, by=actor, reason=reason)) is not None:
-            messages.success(request, _("已办理,对方登录后即可看到。"))
+            messages.success(request, _("已办理，对方登录后即可看到。"))
             return redirect("trace:supervised", uid=found.uid)
     return _supervised_page(request, Organisation.objects.select_related("division").get(pk=found.pk), form)
 

@@ -65,7 +65,7 @@ def member_invite(request: HttpRequest) -> HttpResponse:
                 request,
                 issued,
                 title=_("邀请已生成"),
-                text=_("把链接发给对方,或让对方用手机扫码。链接只显示这一次,只能用一次。"),
+                text=_("把链接发给对方，或让对方用手机扫码。链接只显示这一次，只能用一次。"),
                 back=reverse("trace:member_list"),
             )
     return form_page(request, form, title=_("邀请成员"), back=reverse("trace:member_list"), submit=_("生成邀请"))
@@ -162,5 +162,5 @@ def key_revoke(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     """End a key at once."""
     actor = actor_of(request)
     revoke_api_key(key=key_for(actor, uid), by=actor)
-    messages.success(request, _("密钥已吊销,立即失效。"))
+    messages.success(request, _("密钥已吊销，立即失效。"))
     return redirect("trace:key_list")

@@ -86,7 +86,7 @@ def place_new(request: HttpRequest) -> HttpResponse:
         if made is not None:
             messages.success(request, _("已登记地点“%(name)s”。") % {"name": made.name})
             return redirect("trace:place", uid=made.uid)
-    title = _("登记地点:%(kind)s") % {"kind": Place.Kind(kind).label}
+    title = _("登记地点：%(kind)s") % {"kind": Place.Kind(kind).label}
     return form_page(request, form, title=title, back=reverse("trace:place_list"), submit=_("登记"))
 
 
@@ -120,7 +120,7 @@ def place_edit(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     found = _own_place(actor, uid)
     form = PlaceForm(request.POST or None, kind=found.kind, initial=PlaceForm.initial_of(found))
     if attempt(form, lambda: edit_place(row=found, place=form.place(), by=actor), _fact_names(form)) is not None:
-        messages.success(request, _("已保存,变更已记录。"))
+        messages.success(request, _("已保存，变更已记录。"))
         return redirect("trace:place", uid=found.uid)
     return form_page(request, form, title=found.name, back=reverse("trace:place", args=[found.uid]))
 
@@ -149,7 +149,7 @@ def _own_place(actor: Actor, uid: uuid.UUID) -> Place:
     """A place the actor may change: its own, or the grower's it acts for."""
     found = place_readable_for(actor, uid)
     if not _may_change(actor, found.organisation_id):
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return found
 
 
@@ -279,7 +279,7 @@ def _own_product(actor: Actor, uid: uuid.UUID) -> Product:
     """A product the actor may change: its own, or the grower's it acts for."""
     found = product_readable_for(actor, uid)
     if not _may_change(actor, found.organisation_id):
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return found
 
 
@@ -291,7 +291,7 @@ def product_edit(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     found = _own_product(actor, uid)
     current = found.current
     if current is None:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     form = VersionForm(
         request.POST or None,
         organisation=found.organisation,
@@ -341,7 +341,7 @@ def product_end(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     """Stop making a product."""
     actor = actor_of(request)
     end_product(row=_own_product(actor, uid), by=actor)
-    messages.success(request, _("产品已停用,不能再建新批次。"))
+    messages.success(request, _("产品已停用，不能再建新批次。"))
     return redirect("trace:product", uid=uid)
 
 
@@ -385,7 +385,7 @@ def gtin_claim_decide(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         reason = form.cleaned_data["reason"]
         done = attempt(form, lambda: decide_gtin_claim(row=found, confirm=confirm, by=actor, reason=reason))
         if done is not None:
-            messages.success(request, _("条码已确认。") if confirm else _("条码声明未通过,对方会看到理由。"))
+            messages.success(request, _("条码已确认。") if confirm else _("条码声明未通过，对方会看到理由。"))
             return redirect("trace:gtin_claim_list")
     return _product_page(request, actor, found, form)
 
@@ -429,7 +429,7 @@ def _grant(actor: Actor, form: CertificateForm) -> object:
     """Find whom and what the certificate is for, then grant it."""
     holder = Organisation.objects.vetted().filter(uscc=form.cleaned_data["uscc"]).first()
     if holder is None or not may_certify(actor, holder):
-        raise Invalid(_("没有找到这个代码的入驻单位,或者不在您的发证范围内。"), code="uscc")
+        raise Invalid(_("没有找到这个代码的入驻单位，或者不在您的发证范围内。"), code="uscc")
     code = form.cleaned_data["product_code"]
     product = holder.products.filter(code__iexact=code).first() if code else None
     if code and product is None:
@@ -444,18 +444,18 @@ def certificate_revoke(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     actor = actor_of(request)
     found = certificate_for(actor, uid)
     if found.granted_by_id != actor.organisation.pk:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     form = ReasonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         done = attempt(form, lambda: revoke_certificate(row=found, by=actor, reason=form.cleaned_data["reason"]))
         if done is not None:
-            messages.success(request, _("证书已撤销,页面不再显示。"))
+            messages.success(request, _("证书已撤销，页面不再显示。"))
             return redirect("trace:certificate_list")
     return form_page(
         request,
         form,
         title=_("撤销证书 %(number)s") % {"number": found.number},
-        intro=_("撤销后不能恢复,需要时另行登记新证书。"),
+        intro=_("撤销后不能恢复，需要时另行登记新证书。"),
         back=reverse("trace:certificate_list"),
         submit=_("撤销证书"),
     )
