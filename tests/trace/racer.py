@@ -31,7 +31,7 @@ def ship_until_refused(username: str, lot_uid: str, receiver_uid: str) -> None:
         try:
             ship(by, receiver, lot, "1", when=day(3))
         except GuardBroken as refused:
-            print(shipped, refused.code)
+            sys.stdout.write(f"{shipped} {refused.code}\n")
             return
         shipped += 1
 
@@ -42,7 +42,8 @@ def write_until_killed(username: str) -> None:
     product = Product.objects.select_related("current").filter(organisation=by.organisation).get()
     while True:
         lot = make_lot(by, product, "1", when=day(0))
-        print(lot.public_code, flush=True)
+        sys.stdout.write(f"{lot.public_code}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

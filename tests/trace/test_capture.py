@@ -160,7 +160,8 @@ def test_one_hold_ended_does_not_lift_another(world: World) -> None:
 
 
 def test_goods_go_from_maker_to_shop_and_both_stocks_say_so(world: World) -> None:
-    lot = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "10", place=world.plant))
+    made = make_lot(world.walnuts, world.kernels, "10", place=world.plant)
+    lot = released(world.walnuts, world.walnuts_quality, made)
     shipment = ship(world.walnuts, world.shop.organisation, lot, "4")
     assert stock_of(lot, world.walnuts.organisation) == 6 * MILLION
     assert stock_of(lot, world.shop.organisation) == 0
@@ -228,7 +229,7 @@ def test_error_declaration_takes_effects_back_and_both_events_stay(world: World)
 
 def test_restated_event_gives_the_lot_its_beginning_and_descendants_back(world: World) -> None:
     wrong = make_lot(world.walnuts, world.kernels, "10")
-    (child,) = turn_into(world.walnuts, [(wrong, "6")], [(world.kernels, "5")])
+    turn_into(world.walnuts, [(wrong, "6")], [(world.kernels, "5")])
     declared = declare_error(by=world.walnuts, event=wrong.origin_event, reason="incorrect_data", when=day(2))
     assert "descends_from_void" in set(declared.event.conflicts.values_list("code", flat=True))
     captured = record_event(
