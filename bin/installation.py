@@ -29,7 +29,7 @@ def base_environment() -> dict[str, str]:
 
 def is_production() -> bool:
     """Whether production settings are there: a key in the environment or an .env file."""
-    return bool(os.environ.get("SECRET_KEY")) or (ROOT / ".env").exists()
+    return bool(os.environ.get("SECRET_KEY")) or Path(os.environ.get("ENV_FILE", ROOT / ".env")).is_file()
 
 
 def demo_secret_key(folder: Path) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from desk.demo.cast import LOGINS
 from tests.conftest import CommittedDatabase, free_port
-from trace.models import User
+from trace.models import Lot, User
 
 ROOT = Path(__file__).resolve().parents[2]
 START = str(ROOT / "bin" / "start.py")
@@ -187,3 +188,43 @@ def test_a_taken_port_is_named_before_anything_starts(mode: str) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert f"PORT={port + 1}" in refused(mode, {**BARE, "PORT": str(port)})
+
+
+@pytest.mark.slow
+def test_the_demonstration_starts_twice_keeps_its_data_and_can_be_saved(
+    committed_db: CommittedDatabase, tmp_path: Path
+) -> None:
+    port = free_port()
+    here = {**BARE, "DATABASE_URL": committed_db.url, "DATA_DIR": str(tmp_path / "demo"), "PORT": str(port)}
+    with started("demo", here) as (process, lines):
+        wait_for("Stop with Ctrl-C", process, lines, seconds=240)
+        printed = "\n".join(lines)
+        assert f"http://127.0.0.1:{port}/" in printed
+        for username, _ in LOGINS:
+            assert f"  {username} " in printed
+        saved = subprocess.run(
+            [sys.executable, str(ROOT / "bin" / "upkeep.py"), "backup", str(tmp_path / "one.tar.gz")],
+            env={**here, "ENV_FILE": os.devnull},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert saved.returncode == 0, saved.stderr
+        assert (tmp_path / "one.tar.gz").stat().st_size > 10_000
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    assert (tmp_path / "demo" / "secret_key").stat().st_mode & 0o077 == 0
+    lots = Lot.objects.count()
+    assert lots > 0
+    with started("demo", here) as (process, lines):
+        wait_for("Stop with Ctrl-C", process, lines)
+    assert Lot.objects.count() == lots
+
+    # What everybody can sign in to is refused as production, whatever the settings say.
+    operator = {"OPERATOR_USERNAME": "ops", "OPERATOR_PASSWORD": "walnut-orchard-lamp"}
+    assert "desk.E014" in refused("production", production(committed_db, tmp_path, port, **operator))
+    # Every row that was derived from events is derived from them again.
+    rebuilt = committed_db.manage("rebuild", "--check")
+    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
