@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
-from trace.errors import Invalid
+from trace.errors import Invalid, NotFound
 from trace.identifiers import normalise_serial
 from trace.models import Lot, LotAlias, Transfer, Unit
+from trace.text import printable
 
 MOST = 20
 _SLIP = re.compile(r"S\d{8}-\w{8}", re.IGNORECASE)
 TEXT_MAX = 300
-_WITH = ("organisation__division", "product", "product_version", "released_by", "origin_place__division")
+_WITH = ("organisation__division", "product__current", "product_version", "released_by", "origin_place__division")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,35 @@ def wanted_text(text: str) -> str:
         parts = [part for part in urlsplit(plain).path.split("/") if part]
         return unquote(parts[-1]) if parts else ""
     return plain
+
+
+@dataclass(frozen=True)
+class Named:
+    """The one lot a code names, with the unit where it was a unit's code."""
+
+    lot: Lot
+    unit: Unit | None = None
+
+
+def find_lot(actor: Actor, text: str) -> Named:
+    """The one lot that this whole code names for the actor. For forms: what is typed there must be clear.
+
+    Refuses a code that names nothing the actor may open (NotFound, ``lot_not_found``) and one of several lots (Invalid,
+    ``lot_ambiguous``).
+    """
+    found = find_lots(actor, text)
+    if not found.exact or not found.lots:
+        raise NotFound(
+            _("没有找到批次“%(code)s”，请核对批号或追溯码。") % {"code": printable(text, 40)}, code="lot_not_found"
+        )
+    if len(found.lots) > 1:
+        names = _("、").join(f"{lot.product_version.label}（{lot.public_code}）" for lot in found.lots[:5])
+        raise Invalid(
+            _("批号“%(code)s”有几个批次：%(lots)s。请改填括号里的追溯码。")
+            % {"code": printable(text, 40), "lots": names},
+            code="lot_ambiguous",
+        )
+    return Named(found.lots[0], found.unit)
 
 
 def find_lots(actor: Actor, text: str) -> Found:
