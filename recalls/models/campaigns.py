@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from recalls.law.terms import Form, Level, Tier
@@ -135,7 +135,7 @@ class Campaign(models.Model):
         """一级召回 …, or that there is none yet."""
         if self.level:
             return str(Level(self.level).label)
-        return _now("不分级") if self.track == Product.Track.CONSUMER else _now("未定级")
+        return gettext("不分级") if self.track == Product.Track.CONSUMER else gettext("未定级")
 
 
 class CampaignStep(models.Model):
