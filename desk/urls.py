@@ -1,5 +1,15 @@
 """Pages of the desk app."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from desk.views import homes, lots
+
+app_name = "desk"
+
+urlpatterns = [
+    path("", homes.home, name="home"),
+    path("", homes.home, name="portal"),
+    path("help/", homes.guide, name="help"),
+    path("go/", lots.go, name="find"),
+    path("lots/<uuid:uid>/", lots.lot_detail, name="lot_detail"),
+]

@@ -1,0 +1,408 @@
+"""What each kind of person finds at home: what needs them, what they did last, where the territory stands."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import Count, Max, Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from desk.lot_page import LotRow, lot_rows
+from labels.models import ScanTally
+from recalls.access import campaigns_visible_to, signals_visible_to
+from recalls.models import Campaign, Publication, Signal
+from recalls.queries import CampaignRow, campaign_rows, published, unread_notices
+from recalls.transitions import OPEN
+from trace.access import (
+    certificates_visible_to,
+    conflicts_visible_to,
+    entered_for,
+    lots_visible_to,
+    organisations_supervised_by,
+    reports_visible_to,
+)
+from trace.actor import Actor
+from trace.inventory import in_state
+from trace.models import (
+    Event,
+    HoldSet,
+    Licence,
+    LogHead,
+    Lot,
+    Organisation,
+    Shipment,
+    TestReport,
+    User,
+)
+from trace.parts import Number
+from trace.shipping import OVERDUE_DAYS, Line, Wanted, find_shipments, in_hand, lines_of, waiting_for
+from trace.templatetags.ui import url_or_none
+
+LAPSING = datetime.timedelta(days=60)
+RECENT = 8
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that waits for the reader: how many, in words, where to go. Only shown where ``count`` is not 0."""
+
+    count: int
+    label: str
+    url: str
+    icon: str
+    tone: str = "attention"
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Doing:
+    """One button of the usual work."""
+
+    label: str
+    url: str
+    icon: str
+
+
+@dataclass(frozen=True)
+class Home:
+    """A member's home. ``kind`` chooses the page; lists that do not belong to it are empty."""
+
+    kind: str
+    needs: Sequence[Need] = ()
+    doings: Sequence[Doing] = ()
+    lots: Sequence[LotRow] = ()
+    waiting: Sequence[tuple[Shipment, Sequence[Line]]] = ()
+    reports: Sequence[TestReport] = ()
+    campaigns: Sequence[CampaignRow] = ()
+    numbers: Sequence[Number] = ()
+    stages: Sequence[tuple[str, int]] = field(default_factory=tuple)
+
+
+KINDS = {
+    Organisation.Kind.PRODUCER: "producer",
+    Organisation.Kind.COOPERATIVE: "producer",
+    Organisation.Kind.GROWER: "grower",
+    Organisation.Kind.DISTRIBUTOR: "trader",
+    Organisation.Kind.RETAILER: "trader",
+    Organisation.Kind.CARRIER: "trader",
+    Organisation.Kind.LABORATORY: "laboratory",
+    Organisation.Kind.ASSOCIATION: "association",
+}
+"""Which home an organisation has."""
+
+
+def home_of(actor: Actor, *, now: datetime.datetime | None = None) -> Home:
+    """The home of a member of a vetted organisation, a fixed number of queries whatever it has."""
+    moment = now or timezone.now()
+    if actor.is_regulator:
+        return _regulator(actor, moment)
+    kind = KINDS.get(Organisation.Kind(actor.owner.kind), "producer")
+    if kind == "grower" or actor.on_behalf_of is not None:
+        return _grower(actor, moment)
+    if kind == "trader":
+        return _trader(actor, moment)
+    if kind == "laboratory":
+        return _laboratory(actor, moment)
+    if kind == "association":
+        return _association(actor, moment)
+    return _producer(actor, moment)
+
+
+def _kept(needs: Sequence[Need]) -> list[Need]:
+    """Only what there is."""
+    return [need for need in needs if need.count]
+
+
+def _links(*wanted: tuple[str, str, str]) -> list[Doing]:
+    """Buttons for pages that exist: words, name of the page, icon."""
+    found = [(words, url_or_none(name.partition("?")[0]), name.partition("?")[2], icon) for words, name, icon in wanted]
+    return [Doing(words, url + (f"?{query}" if query else ""), icon) for words, url, query, icon in found if url]
+
+
+# --- What waits -----------------------------------------------------------------------------------------------------
+
+
+def _common_needs(actor: Actor, now: datetime.datetime) -> list[Need]:
+    """What may wait for any organisation that deals in goods."""
+    mine = entered_for(actor)
+    late = now - datetime.timedelta(days=OVERDUE_DAYS)
+    silent = find_shipments(actor, Wanted(way="out", state="unconfirmed")).filter(sent_at__lt=late)
+    conflicts = conflicts_visible_to(actor).filter(answered_at=None, voided_by=None)
+    return [
+        Need(unread_notices(actor), _("召回通知等您回答"), reverse("recalls:notice_list"), "recall", "danger"),
+        Need(waiting_for(actor).count(), _("发货单等您确认收货"), reverse("trace:inbox"), "receive"),
+        Need(conflicts.count(), _("登记有矛盾，请核对说明"), url_or_none("trace:conflict_list"), "warning"),
+        Need(
+            silent.filter(organisation__in=mine).count(),
+            _("发货超过 %(n)d 天对方没有确认") % {"n": OVERDUE_DAYS},
+            f"{reverse('trace:transfer_list')}?way=out&state=unconfirmed",
+            "clock",
+        ),
+    ]
+
+
+def _lapsing(actor: Actor, now: datetime.datetime) -> Need:
+    """Certificates and licences that end within two months or have just ended."""
+    today = timezone.localdate(now)
+    until = today + LAPSING
+    since = today - LAPSING
+    mine = entered_for(actor)
+    certificates = certificates_visible_to(actor).filter(
+        organisation__in=mine, revoked_at=None, valid_until__gte=since, valid_until__lte=until
+    )
+    licences = Licence.objects.filter(
+        organisation__in=mine, ended_at=None, valid_until__gte=since, valid_until__lte=until
+    )
+    return Need(
+        certificates.count() + licences.count(),
+        _("证书或证照快到期"),
+        reverse("trace:certificate_list"),
+        "calendar",
+        hint=_("60 天内到期，或刚刚到期"),
+    )
+
+
+def _release_need(actor: Actor) -> Need:
+    """Lots that wait for the quality officer."""
+    return Need(
+        in_state(Lot.objects.filter(organisation__in=entered_for(actor)), "waiting").count(),
+        _("批次待放行"),
+        _lot_list("waiting"),
+        "shield",
+        hint="" if actor.can("quality") else _("由质量负责人放行"),
+    )
+
+
+def _lot_list(state: str) -> str:
+    """The list of lots narrowed to a state."""
+    url = url_or_none("trace:lot_list")
+    return f"{url}?state={state}" if url else ""
+
+
+def _recall_needs(actor: Actor) -> list[Need]:
+    """Open campaigns of one's own and signals nobody looked at."""
+    open_ones = campaigns_visible_to(actor).filter(status__in=sorted(OPEN), is_drill=False)
+    new = signals_visible_to(actor).filter(status=Signal.Status.NEW, is_drill=False)
+    return [
+        Need(open_ones.count(), _("召回正在进行"), reverse("recalls:campaign_list"), "recall", "danger"),
+        Need(new.count(), _("新的问题线索"), reverse("recalls:signal_list"), "flag"),
+    ]
+
+
+# --- Homes ----------------------------------------------------------------------------------------------------------
+
+
+def _recent(actor: Actor) -> list[LotRow]:
+    """The lots registered last."""
+    mine = entered_for(actor)
+    rows = Lot.objects.filter(Q(organisation__in=mine) | Q(origin_event__organisation__in=mine), voided_by=None)
+    lots = list(rows.select_related("product", "product_version", "organisation").order_by("-id")[:RECENT])
+    return lot_rows(lots, mine)
+
+
+def _producer(actor: Actor, now: datetime.datetime) -> Home:
+    """Producers and cooperatives."""
+    needs = [*_common_needs(actor, now), *_recall_needs(actor), _release_need(actor), _lapsing(actor, now)]
+    doings = _links(
+        (_("登记批次"), "trace:lot_new", "plus"),
+        (_("记录环节"), "trace:event_new", "edit"),
+        (_("发货"), "trace:shipment_new", "truck"),
+        (_("登记外购进货"), "trace:intake_new", "receive"),
+        (_("打印标签"), "labels:run_new", "label"),
+        (_("录入检验报告"), "trace:report_new", "flask"),
+        *(((_("代种植户录入"), "trace:grower_list", "people"),) if actor.organisation.kind == "cooperative" else ()),
+    )
+    return Home("producer", needs=_kept(needs), doings=doings, lots=_recent(actor))
+
+
+def _grower(actor: Actor, now: datetime.datetime) -> Home:
+    """Growers, and clerks entering for them: one large button."""
+    doings = _links(
+        (_("采收登记"), "trace:lot_new", "leaf"),
+        (_("农事记录"), "trace:event_new", "edit"),
+        (_("交货"), "trace:shipment_new", "truck"),
+    )
+    return Home("grower", needs=_kept(_common_needs(actor, now)), doings=doings, lots=_recent(actor))
+
+
+def _trader(actor: Actor, now: datetime.datetime) -> Home:
+    """Shops, distributors and carriers: receipts first, then what is on the shelf."""
+    waiting = list(waiting_for(actor)[:3])
+    lines = lines_of(waiting)
+    lots = list(in_hand(actor)[:RECENT])
+    doings = _links(
+        (_("发货"), "trace:shipment_new", "truck"),
+        (_("登记外购进货"), "trace:intake_new", "receive"),
+        (_("记录销售等环节"), "trace:event_new", "shop"),
+        (_("反映问题"), "recalls:signal_new", "flag"),
+    )
+    return Home(
+        "trader",
+        needs=_kept([*_common_needs(actor, now), _lapsing(actor, now)]),
+        doings=doings,
+        lots=lot_rows(lots, entered_for(actor)),
+        waiting=[(row, lines.get(row.pk, [])) for row in waiting],
+    )
+
+
+def _laboratory(actor: Actor, now: datetime.datetime) -> Home:
+    """Laboratories: reports."""
+    reports = list(
+        reports_visible_to(actor)
+        .filter(Q(organisation__in=entered_for(actor)) | Q(laboratory=actor.owner))
+        .select_related("lot__product_version", "lot__organisation")
+        .order_by("-id")[:RECENT]
+    )
+    doings = _links((_("录入检验报告"), "trace:report_new", "plus"), (_("全部报告"), "trace:report_list", "flask"))
+    return Home("laboratory", needs=_kept([_lapsing(actor, now)]), doings=doings, reports=reports)
+
+
+def _association(actor: Actor, now: datetime.datetime) -> Home:
+    """Trade associations: certificates they granted."""
+    doings = _links((_("登记证书"), "trace:certificate_new", "plus"), (_("全部证书"), "trace:certificate_list", "file"))
+    return Home("association", needs=_kept(_common_needs(actor, now)), doings=doings)
+
+
+def _regulator(actor: Actor, now: datetime.datetime) -> Home:
+    """The regulator's one screen: open campaigns with their clocks, what waits, and the territory in numbers."""
+    open_ones = list(campaigns_visible_to(actor).filter(status__in=sorted(OPEN), is_drill=False).order_by("-id")[:20])
+    stages: dict[str, int] = {}
+    for campaign in open_ones:
+        stages[campaign.get_status_display()] = stages.get(campaign.get_status_display(), 0) + 1
+    supervised = organisations_supervised_by(actor)
+    late = now - datetime.timedelta(days=OVERDUE_DAYS)
+    silent = find_shipments(actor, Wanted(state="unconfirmed")).filter(sent_at__lt=late)
+    conflicts = conflicts_visible_to(actor).filter(answered_at=None, voided_by=None)
+    signals = signals_visible_to(actor).filter(status=Signal.Status.NEW, is_drill=False)
+    claims = url_or_none("trace:gtin_claim_list")
+    failed = reports_visible_to(actor).filter(
+        verdict=TestReport.Verdict.FAIL, at__gte=now - datetime.timedelta(days=30)
+    )
+    needs = [
+        Need(signals.count(), _("问题线索待处理"), reverse("recalls:signal_list"), "flag", "danger"),
+        Need(
+            supervised.filter(status=Organisation.Status.APPLIED).count(),
+            _("入驻申请待审核"),
+            reverse("trace:application_list"),
+            "shield",
+        ),
+        Need(
+            supervised.filter(products__gtin_claim="claimed").values("products").distinct().count(),
+            _("商品条码声明待核对"),
+            claims,
+            "qr",
+        ),
+        Need(conflicts.count(), _("登记矛盾未说明"), url_or_none("trace:conflict_list"), "warning"),
+        Need(
+            silent.count(),
+            _("发货超过 %(n)d 天没有确认") % {"n": OVERDUE_DAYS},
+            f"{reverse('trace:transfer_list')}?state=unconfirmed",
+            "truck",
+        ),
+        Need(failed.count(), _("近 30 天不合格报告"), url_or_none("trace:report_list"), "flask", "danger"),
+    ]
+    doings = _links(
+        (_("登记线索"), "recalls:signal_new", "flag"),
+        (_("追溯查询"), "trace:console", "graph"),
+        (_("录入抽检结果"), "trace:report_new", "flask"),
+    )
+    return Home(
+        "regulator",
+        needs=_kept(needs),
+        doings=doings,
+        campaigns=campaign_rows(open_ones),
+        stages=list(stages.items()),
+        numbers=_territory(actor, now),
+    )
+
+
+def _territory(actor: Actor, now: datetime.datetime) -> list[Number]:
+    """The territory in numbers."""
+    month = now - datetime.timedelta(days=30)
+    lots = lots_visible_to(actor).filter(voided_by=None)
+    active = organisations_supervised_by(actor).filter(status=Organisation.Status.ACTIVE)
+    held = HoldSet.objects.filter(
+        active_from__isnull=False, ended_at=None, organisation__division__code__startswith=actor.organisation.territory
+    )
+    counted = lots.aggregate(all=Count("pk"), fresh=Count("pk", filter=Q(begun_at__gte=month)))
+    return [
+        Number(_("入驻单位"), active.count(), url=reverse("trace:supervised_list")),
+        Number(
+            _("登记批次"),
+            counted["all"],
+            note=_("近 30 天 %(n)d 个") % {"n": counted["fresh"]},
+            url=url_or_none("trace:lot_list"),
+        ),
+        Number(_("封存、停售、召回中"), held.count(), note=_("次决定"), url=url_or_none("trace:hold_list")),
+    ]
+
+
+# --- Operators and strangers ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OperatorHome:
+    """What the installation's operator watches."""
+
+    numbers: Sequence[Number]
+    needs: Sequence[Need]
+    last_event_at: datetime.datetime | None
+
+
+def operator_home(*, now: datetime.datetime | None = None) -> OperatorHome:
+    """Counts of the whole installation; no goods of anybody."""
+    states = dict(Organisation.objects.values_list("status").annotate(n=Count("pk")).values_list("status", "n"))
+    regulators = Organisation.objects.filter(kind=Organisation.Kind.REGULATOR).count()
+    head = LogHead.objects.values_list("last", flat=True).first() or 0
+    needs = [
+        Need(
+            0 if regulators else 1,
+            _("还没有监管部门：登记之后，别的单位才有人审核"),
+            reverse("trace:operator_list"),
+            "shield",
+        ),
+        Need(
+            states.get(Organisation.Status.APPLIED, 0),
+            _("入驻申请等监管部门审核"),
+            reverse("trace:operator_list"),
+            "people",
+        ),
+    ]
+    return OperatorHome(
+        numbers=[
+            Number(_("已入驻单位"), states.get(Organisation.Status.ACTIVE, 0), url=reverse("trace:operator_list")),
+            Number(_("可登录的人"), User.objects.filter(is_active=True).count()),
+            Number(_("登记的事件"), head, note=_("日志编号到此为止")),
+            Number(_("被扫描的码"), ScanTally.objects.count()),
+        ],
+        needs=_kept(needs),
+        last_event_at=Event.objects.aggregate(at=Max("recorded_at"))["at"],
+    )
+
+
+@dataclass(frozen=True)
+class Portal:
+    """The public front: recalls announced last, and what the system holds."""
+
+    recalls: Sequence[Publication]
+    numbers: Sequence[Number]
+
+
+def portal() -> Portal:
+    """What strangers see at the front door. Four queries."""
+    seen: dict[int, Publication] = {}
+    for publication in published()[:12]:
+        seen.setdefault(publication.notice.campaign_id, publication)
+    active = Organisation.objects.vetted().exclude(kind=Organisation.Kind.REGULATOR).count()
+    return Portal(
+        recalls=list(seen.values())[:3],
+        numbers=[
+            Number(_("入驻单位"), active),
+            Number(_("登记批次"), Lot.objects.filter(voided_by=None).count()),
+            Number(_("已公告召回"), Campaign.objects.filter(is_drill=False, announced_at__isnull=False).count()),
+        ],
+    )

@@ -1,0 +1,378 @@
+"""Everything a lot's page says, gathered in a fixed number of queries: one lot with its labels, tests, holds and recalls.
+
+What belongs to others passes the same doors as everywhere: own numbers in full, one step up and down, the rest without
+names.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import Exists, OuterRef, Q, Sum
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from labels.access import runs_visible_to
+from labels.models import CodeRun, ScanTally
+from recalls.queries import LotRecall, recalls_of_lot
+from trace.access import conflicts_visible_to, entered_for, events_visible_to, lots_visible_to
+from trace.actor import Actor
+from trace.event_templates import EventTemplate, template, usual_next
+from trace.guards import Blocking, blocking
+from trace.inventory import states_of
+from trace.models import (
+    Conflict,
+    Event,
+    EventItem,
+    HoldMember,
+    Lot,
+    LotLink,
+    Organisation,
+    Place,
+    Stock,
+    TestReport,
+    Transfer,
+)
+from trace.parts import Entry, Number
+from trace.units import decimal_text, format_amount, unit_name
+
+MOST_LINKS = 30
+MOST_EVENTS = 60
+_ICONS = {
+    "create": "leaf",
+    "transform": "factory",
+    "ship": "truck",
+    "receive": "receive",
+    "release": "shield",
+    "hold": "lock",
+    "sample": "flask",
+    "test": "flask",
+    "destroy": "trash",
+    "retail": "shop",
+    "return": "back",
+    "code": "label",
+    "correct": "edit",
+}
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A lot one step up or down: open with its name, or only region, family and day. ``micros`` where it may be told."""
+
+    lot: Lot | None
+    family: str
+    region: str
+    day: datetime.date | None
+    micros: int | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Millionths of the base unit on one party's side of the lot. ``gone`` was sampled, sold or destroyed."""
+
+    made: int = 0
+    received: int = 0
+    used: int = 0
+    shipped: int = 0
+    gone: int = 0
+    in_hand: int = 0
+    unconfirmed: int = 0
+
+
+@dataclass(frozen=True)
+class LotPage:
+    """One lot as one actor may see it."""
+
+    lot: Lot
+    state: str
+    holds: Sequence[Blocking]
+    amounts: Amounts
+    places: Sequence[tuple[Place | None, int]]
+    parents: Sequence[Neighbour]
+    children: Sequence[Neighbour]
+    arrivals: Sequence[Transfer]
+    departures: Sequence[Transfer]
+    reports: Sequence[TestReport]
+    runs: Sequence[CodeRun]
+    scans: int
+    recalls: Sequence[LotRecall]
+    past_holds: Sequence[HoldMember]
+    conflicts: Sequence[Conflict]
+    history: Sequence[Entry]
+    more_history: bool
+    is_mine: bool
+    is_held: bool
+    next_steps: Sequence[EventTemplate] = field(default_factory=tuple)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the amounts."""
+        return self.lot.product.base_unit
+
+
+def lot_page(actor: Actor, lot: Lot) -> LotPage:
+    """Gather the page of a lot that came through ``lot_for``."""
+    side = _side(actor, lot)
+    mine = set(entered_for(actor))
+    holds = blocking([lot]).get(lot.pk, [])
+    stocks = list(
+        Stock.objects.filter(lot=lot, organisation__in=side)
+        .exclude(micros=0)
+        .select_related("place")
+        .order_by("-micros")
+    )
+    history, more, last = _history(actor, lot)
+    return LotPage(
+        lot=lot,
+        state=states_of([lot])[lot.pk] or "ok",
+        holds=holds,
+        amounts=_amounts(lot, side, sum(stock.micros for stock in stocks)),
+        places=[(stock.place, stock.micros) for stock in stocks],
+        parents=_neighbours(actor, lot, up=True),
+        children=_neighbours(actor, lot, up=False),
+        arrivals=_transfers(actor, lot, "receiver"),
+        departures=_transfers(actor, lot, "sender"),
+        reports=_reports(lot),
+        runs=list(runs_visible_to(actor).filter(lot=lot).order_by("-id")[:10]),
+        scans=ScanTally.objects.filter(lot=lot).aggregate(n=Sum("count"))["n"] or 0,
+        recalls=recalls_of_lot(actor, lot),
+        past_holds=_ended_holds(lot),
+        conflicts=list(conflicts_visible_to(actor).filter(lot=lot, voided_by=None).order_by("-id")[:20]),
+        history=history,
+        more_history=more,
+        is_mine=lot.organisation_id in mine or (lot.is_external and lot.origin_event.organisation_id in mine),
+        is_held=any(stock.organisation_id in mine and stock.micros > 0 for stock in stocks),
+        next_steps=_next_steps(lot, last),
+    )
+
+
+def _side(actor: Actor, lot: Lot) -> list[int]:
+    """Whose stock the numbers are about: the actor's; for a regulator that of who registered the lot."""
+    return [lot.origin_event.organisation_id] if actor.is_regulator else entered_for(actor)
+
+
+def _amounts(lot: Lot, side: Sequence[int], in_hand: int) -> Amounts:
+    """The lot's numbers on one side, summed from the events that stand. Two queries."""
+    items = EventItem.objects.filter(lot=lot, holder__in=side, event__corrects=None)
+    items = items.exclude(Exists(Event.objects.filter(corrects=OuterRef("event"))))
+    sums: dict[str, int] = {}
+    for code, role, micros in items.values_list("event__template", "role").annotate(n=Sum("micros")):
+        key = _kind(template(code).moves, role)
+        sums[key] = sums.get(key, 0) + micros
+    sent = Transfer.objects.filter(lot=lot, sender__in=side, voided_by=None)
+    open_ = sent.filter(received_by=None).aggregate(n=Sum("sent_micros"))["n"] or 0
+    return Amounts(
+        made=sums.get("made", 0),
+        received=sums.get("received", 0),
+        used=-sums.get("used", 0),
+        shipped=-sums.get("shipped", 0),
+        gone=-sums.get("gone", 0),
+        in_hand=in_hand,
+        unconfirmed=open_,
+    )
+
+
+def _kind(moves: str, role: str) -> str:
+    """Which number an item counts in."""
+    if role == "output":
+        return "made"
+    if role == "input":
+        return "used"
+    return {"ship": "shipped", "receive": "received", "return": "received"}.get(moves, "gone")
+
+
+def numbers(page: LotPage) -> list[Number]:
+    """The numbers under the verdict: made or received, used, shipped, in hand, unaccounted for."""
+    unit = unit_name(page.unit)
+    amounts = page.amounts
+    rest = amounts.made + amounts.received - amounts.used - amounts.shipped - amounts.gone - amounts.in_hand
+    unknown = amounts.unconfirmed + max(rest, 0) + max(-amounts.in_hand, 0)
+    first = Number(_("产出"), _plain(amounts.made), unit)
+    if not amounts.made:
+        first = Number(_("收到"), _plain(amounts.received), unit)
+    return [
+        first,
+        Number(_("已用"), _plain(amounts.used), unit, note=_("做成别的批次")),
+        Number(
+            _("已发出"),
+            _plain(amounts.shipped),
+            unit,
+            note=_("另有抽样、零售、销毁 %(n)s") % {"n": format_amount(amounts.gone, page.unit)}
+            if amounts.gone
+            else "",
+        ),
+        Number(_("现有"), _plain(amounts.in_hand), unit, tone="attention" if amounts.in_hand < 0 else ""),
+        Number(
+            _("去向未确认"),
+            _plain(unknown),
+            unit,
+            note=_("发出后对方没有确认") if amounts.unconfirmed else "",
+            tone="attention" if unknown else "good",
+        ),
+    ]
+
+
+def _plain(micros: int) -> str:
+    """A number of base units, grouped in thousands."""
+    whole, dot, rest = decimal_text(micros).partition(".")
+    return f"{int(whole):,}{dot}{rest}"
+
+
+def _neighbours(actor: Actor, lot: Lot, *, up: bool) -> list[Neighbour]:
+    """Lots one step away, veiled where they may not be opened. Two queries."""
+    links = LotLink.objects.filter(voided_by=None, **{"child" if up else "parent": lot}).select_related(
+        "event", *(f"{'parent' if up else 'child'}__{path}" for path in _SHOWN)
+    )
+    rows = list(links.order_by("id")[:MOST_LINKS])
+    others = {link.pk: link.parent if up else link.child for link in rows}
+    opened = set(
+        lots_visible_to(actor).filter(pk__in=[other.pk for other in others.values()]).values_list("pk", flat=True)
+    )
+    mine = set(entered_for(actor))
+    found = []
+    for link in rows:
+        other = others[link.pk]
+        knows = link.organisation_id in mine or (
+            actor.is_regulator and link.event.organisation.division_id.startswith(actor.organisation.territory)
+        )
+        division = other.origin_place.division if other.origin_place else other.organisation.division
+        found.append(
+            Neighbour(
+                lot=other if other.pk in opened else None,
+                family=other.product.family,
+                region=division.label,
+                day=other.produced_on or timezone.localtime(other.begun_at).date(),
+                micros=link.input_micros if knows else None,
+                unit=link.parent.product.base_unit,
+            )
+        )
+    return found
+
+
+_SHOWN = ("organisation__division", "product", "product_version", "origin_place__division")
+
+
+def _transfers(actor: Actor, lot: Lot, side: str) -> list[Transfer]:
+    """Hand-overs of the lot in which the actor (or, for a regulator, somebody of its territory) is on this side."""
+    rows = Transfer.objects.filter(lot=lot, voided_by=None)
+    if actor.is_regulator:
+        if side == "receiver":
+            return []
+        code = actor.organisation.territory
+        rows = rows.filter(Q(sender__division__code__startswith=code) | Q(receiver__division__code__startswith=code))
+    else:
+        rows = rows.filter(**{f"{side}__in": entered_for(actor)})
+    return list(rows.select_related("shipment", "sender", "receiver").order_by("-id")[:MOST_LINKS])
+
+
+def _reports(lot: Lot) -> list[TestReport]:
+    """Standing reports on the lot with their results, newest first. Two queries."""
+    rows = TestReport.objects.filter(lot=lot, event__corrections__isnull=True)
+    return list(rows.select_related("laboratory").prefetch_related("results").order_by("-issued_on", "-id")[:20])
+
+
+def _ended_holds(lot: Lot) -> list[HoldMember]:
+    """Holds that were on the lot and have ended."""
+    rows = HoldMember.objects.filter(lot=lot, hold__ended_at__isnull=False).select_related("hold__organisation")
+    return list(rows.order_by("-hold_id")[:10])
+
+
+def _next_steps(lot: Lot, last: Event | None) -> list[EventTemplate]:
+    """What usually comes after the lot's last step, by its product family; steps with buttons of their own left out."""
+    if last is None:
+        return []
+    found = usual_next(last.template, lot.product.family or None)
+    own = {"ship", "receive", "release", "correct", "hold", "code", "return"}
+    return [step for step in found if step.moves not in own][:4]
+
+
+# --- The time line --------------------------------------------------------------------------------------------------
+
+
+def _history(actor: Actor, lot: Lot) -> tuple[list[Entry], bool, Event | None]:
+    """What happened to the lot, newest first, with who wrote it down; corrections strike what they correct."""
+    events = list(
+        events_visible_to(actor)
+        .filter(Exists(EventItem.objects.filter(event=OuterRef("pk"), lot=lot)))
+        .select_related("organisation", "entered_by_organisation", "entered_by", "place__division", "counterparty")
+        .order_by("-occurred_at", "-id")[: MOST_EVENTS + 1]
+    )
+    here = events[:MOST_EVENTS]
+    wrong = set(Event.objects.filter(corrects__in=here).values_list("corrects", flat=True))
+    items: dict[int, list[EventItem]] = {}
+    for item in EventItem.objects.filter(event__in=here, lot=lot).order_by("number"):
+        items.setdefault(item.event_id, []).append(item)
+    entries = [_entry(event, items.get(event.pk, []), lot, wrong=event.pk in wrong) for event in here]
+    standing = [event for event in here if event.pk not in wrong and event.corrects_id is None]
+    return entries, len(events) > MOST_EVENTS, standing[0] if standing else None
+
+
+def _entry(event: Event, items: Sequence[EventItem], lot: Lot, *, wrong: bool) -> Entry:
+    """One event in the time line."""
+    step = template(event.template)
+    words = [_item_words(item, lot) for item in items if item.micros]
+    if event.counterparty is not None and step.moves in ("ship", "receive", "return"):
+        words.append(event.counterparty.label)
+    text = " · ".join(words)
+    title = step.label()
+    return Entry(
+        at=event.occurred_at,
+        title=_("%(step)s（已声明有误）") % {"step": title} if wrong else title,
+        place=event.place.label if event.place else "",
+        text="" if wrong else text,
+        old=text if wrong else "",
+        who=who(event),
+        url=reverse("trace:event_detail", args=[event.uid]),
+        icon="void" if wrong else _ICONS.get(step.moves, "dot"),
+        tone="mute" if wrong else ("attention" if event.flags else ""),
+        precision=event.precision,
+        offset=event.tz_offset,
+    )
+
+
+def _item_words(item: EventItem, lot: Lot) -> str:
+    """How much came or went, as it was entered where that says more."""
+    sign = "+" if item.micros > 0 else "−"
+    amount = format_amount(abs(item.micros), lot.product.base_unit)
+    if item.entered and item.entered_unit and item.entered_unit != lot.product.base_unit:
+        return f"{sign} {item.entered} {unit_name(item.entered_unit)}（{amount}）"
+    return f"{sign} {amount}"
+
+
+def who(event: Event) -> str:
+    """Who wrote it down; both names where it was entered for somebody else (代录)."""
+    person = event.entered_by.display_name if event.entered_by is not None else ""
+    own = " · ".join(part for part in (event.organisation.label, person) if part)
+    if event.entered_by_organisation_id == event.organisation_id:
+        return own
+    entered = " ".join(part for part in (event.entered_by_organisation.label, person) if part)
+    return _("%(organisation)s（由 %(clerk)s 代录）") % {"organisation": event.organisation.label, "clerk": entered}
+
+
+# --- For homes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LotRow:
+    """A lot in a short list: its verdict and how much the owner has."""
+
+    lot: Lot
+    state: str
+    micros: int
+
+
+def lot_rows(lots: Sequence[Lot], owner: Organisation | Sequence[int]) -> list[LotRow]:
+    """Rows for these lots; two queries however many."""
+    owners = [owner.pk] if isinstance(owner, Organisation) else list(owner)
+    states = states_of(lots)
+    stocks: Mapping[int, int] = dict(
+        Stock.objects.filter(lot__in=lots, organisation__in=owners)
+        .values("lot")
+        .annotate(n=Sum("micros"))
+        .values_list("lot", "n")
+    )
+    return [LotRow(lot, states[lot.pk] or "ok", stocks.get(lot.pk, 0)) for lot in lots]
