@@ -1,0 +1,147 @@
+"""Clocks as rows: they follow facts, survive changes of the calendar with their history, and stop."""
+
+import datetime
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+
+from recalls.actions.assessment import assess
+from recalls.actions.campaigns import report_progress, start_campaign
+from recalls.actions.clocks import load_calendar, note_fact, record_fact, sync_clocks
+from recalls.law import DayRow, LegalEvent
+from recalls.models import ClockChange, ClockInstance, WorkCalendarDay
+from recalls.queries import clocks_of
+from tests.recalls.story import FINDING, Chain, announced, assessed, make_chain
+from tests.world import World, make_product
+from trace.errors import DomainError
+
+CHINA = datetime.timezone(datetime.timedelta(hours=8))
+
+
+@pytest.fixture
+def chain(world: World) -> Chain:
+    """The supply chain of the story."""
+    return make_chain(world)
+
+
+def at(*parts: int) -> datetime.datetime:
+    return datetime.datetime(*parts, tzinfo=CHINA)  # type: ignore[arg-type]
+
+
+@pytest.mark.django_db
+def test_the_calendar_is_seeded_with_make_up_days() -> None:
+    assert WorkCalendarDay.objects.count() == 1096
+    assert WorkCalendarDay.objects.get(on="2026-02-14").is_workday
+    assert not WorkCalendarDay.objects.get(on="2026-10-01").is_workday
+
+
+def test_a_limit_into_an_unannounced_year_is_provisional_and_moves_with_its_history(chain: Chain) -> None:
+    campaign = announced(chain)
+    clock = campaign.clocks.get(key="complete")
+    ClockInstance.objects.filter(pk=clock.pk).update(started_at=at(2026, 12, 25, 10), due_at=at(2027, 1, 9))
+    days = [DayRow(datetime.date(2027, 1, 1) + datetime.timedelta(days=n), n > 2) for n in range(60)]
+    assert load_calendar(rows=days, source="示例通知") == 1
+    clock.refresh_from_db()
+    assert not clock.provisional
+    change = ClockChange.objects.get(clock=clock)
+    assert change.old_due_at == at(2027, 1, 9)
+    assert change.new_due_at == clock.due_at
+    assert load_calendar(rows=days, source="示例通知") == 0
+
+
+def test_a_limit_that_rests_on_a_guess_says_so(chain: Chain) -> None:
+    campaign = assessed(chain)
+    record_fact(campaign=campaign, event=LegalEvent.ANNOUNCED, by=chain.world.walnuts, happened_at=at(2026, 12, 25, 10))
+    clock = campaign.clocks.get(key="complete")
+    assert clock.provisional
+    assert clock.unknown_from == datetime.date(2027, 1, 1)
+
+
+def test_the_file_of_a_notice_is_loaded_by_command(chain: Chain, tmp_path: Path) -> None:
+    notice = tmp_path / "2027.csv"
+    notice.write_text("# 示例\ndate,is_workday,holiday\n2027-01-01,0,元旦\n2027-01-02,1,\n", encoding="utf-8")
+    call_command("load_workdays", str(notice), "示例通知")
+    assert WorkCalendarDay.objects.get(on="2027-01-02").source == "示例通知"
+
+
+def test_facts_told_twice_start_no_second_clock(chain: Chain) -> None:
+    campaign = assessed(chain)
+    record_fact(campaign=campaign, event=LegalEvent.KNEW, by=chain.world.walnuts)
+    sync_clocks(campaign)
+    assert campaign.clocks.count() == 1
+    assert campaign.facts.filter(event="knew").count() == 1
+
+
+def test_a_consumer_product_reports_a_defect_within_two_working_days(chain: Chain) -> None:
+    world = chain.world
+    make_product(world.walnuts.organisation, track="consumer_product")
+    finding = FINDING.__class__(**{**FINDING.__dict__, "level": None, "hazard": "tip_over"})
+    campaign = assess(
+        by=world.walnuts_quality,
+        organisation=world.walnuts.organisation,
+        track="consumer_product",
+        title="示例柜子倾倒",
+        knew_at=at(2026, 10, 20, 9),
+        finding=finding,
+    )
+    clock = campaign.clocks.get(key="incident_report")
+    assert clock.due_at == at(2026, 10, 23, 0)
+    note_fact(
+        by=world.walnuts_quality,
+        campaign=campaign,
+        event=LegalEvent.INCIDENT_REPORTED,
+        happened_at=at(2026, 10, 21, 9),
+    )
+    clock.refresh_from_db()
+    assert clock.met_at == at(2026, 10, 21, 9)
+    assert campaign.authority == world.province.organisation
+    (shown,) = [one for one in clocks_of([campaign])[campaign.pk] if one.clock == clock]
+    assert not shown.verified
+    assert "未经核实" in shown.law
+
+
+def test_facts_made_by_steps_are_not_written_by_hand(chain: Chain) -> None:
+    with pytest.raises(DomainError) as refused:
+        note_fact(
+            by=chain.world.walnuts_quality,
+            campaign=assessed(chain),
+            event=LegalEvent.ANNOUNCED,
+            happened_at=at(2026, 10, 21, 9),
+        )
+    assert refused.value.code == "made_by_steps"
+
+
+def test_a_progress_report_meets_one_occurrence_and_begins_the_next(chain: Chain) -> None:
+    from recalls.actions.campaigns import order
+    from recalls.actions.scopes import freeze_scope
+    from recalls.scope import Question
+
+    world = chain.world
+    later = at(2026, 12, 3, 9)
+    campaign = assess(
+        by=world.county,
+        organisation=world.walnuts.organisation,
+        track="food",
+        title="示例核桃仁",
+        knew_at=at(2026, 12, 2, 9),
+        finding=FINDING,
+        at=later,
+    )
+    freeze_scope(by=world.county, campaign=campaign, question=Question.of([chain.pouch_a]), at=later)
+    order(by=world.county_approver, campaign=campaign, document="示例1号", served_at=later, at=later)
+    start_campaign(by=world.county, campaign=campaign, stop_order=True, at=later)
+    first = campaign.clocks.get(key="progress_daily")
+    assert (first.due_at, first.provisional) == (later + datetime.timedelta(hours=24), True)
+    report_progress(by=world.county, campaign=campaign, text="第一天", at=later + datetime.timedelta(hours=20))
+    first.refresh_from_db()
+    second = campaign.clocks.get(key="progress_daily", occurrence=2)
+    assert first.met_at == later + datetime.timedelta(hours=20)
+    assert second.due_at == later + datetime.timedelta(hours=48)
+
+
+def test_the_database_refuses_a_limit_that_ends_before_it_begins(chain: Chain) -> None:
+    clock = assessed(chain).clocks.get()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ClockInstance.objects.filter(pk=clock.pk).update(due_at=clock.started_at - datetime.timedelta(seconds=1))
