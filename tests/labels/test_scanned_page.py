@@ -17,9 +17,12 @@ from django.utils import timezone
 
 from labels import recall_state
 from labels.actions.runs import except_units, issue_codes, judge_copy
+from recalls.actions.announcements import draft_notice
+from recalls.actions.campaigns import announce, start_campaign
 from recalls.queries import PublicRecall
 from tests.goods import amount, day, make_lot, passed, receive, released, ship
 from tests.labels.goods import bottled, held
+from tests.recalls.story import ANNOUNCEMENT, decided, make_chain, started
 from tests.world import World, make_product
 from trace.actions.capture import NewLot
 from trace.actions.corrections import declare_error
@@ -569,3 +572,39 @@ def test_words_of_strangers_are_escaped(client: Client, world: World) -> None:
     page = page_of(client, lot.public_code)
     assert nasty not in page
     assert "&lt;script&gt;" in page
+
+
+# --- With a campaign behind it --------------------------------------------------------------------------------------
+
+
+def test_the_request_after_a_campaigns_start_shows_the_recall_and_after_its_announcement_all_of_it(
+    client: Client, world: World
+) -> None:
+    chain = make_chain(world)
+    code, other = chain.pouch_a.public_code, chain.pouch_b.public_code
+    campaign = decided(chain)
+    assert verdict_on(page_of(client, code)) == "ok"
+    start_campaign(by=world.walnuts_quality, campaign=campaign, stop_order=True)
+    page = page_of(client, code)
+    assert verdict_on(page) == "recalled"
+    assert "正在发布" in page
+    assert verdict_on(page_of(client, other)) == "ok"
+    draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    announce(by=world.walnuts, campaign=campaign, channel="本系统公告页")
+    page = page_of(client, code)
+    assert verdict_on(page) == "recalled"
+    assert campaign.title in page
+    assert ANNOUNCEMENT.risk in page
+    assert ANNOUNCEMENT.legal_representative not in page
+    assert re.search(r'<a class="button danger" href="/recalls/[^"]+"', page)
+    link = re.findall(r'<a class="button danger" href="([^"]+)"', page)[0]
+    assert client.get(link).status_code == 200
+
+
+def test_a_drill_shows_nothing(client: Client, world: World) -> None:
+    chain = make_chain(world)
+    started(chain, is_drill=True)
+    for lot in (chain.pouch_a, chain.pouch_b, chain.mother):
+        page = page_of(client, lot.public_code)
+        assert verdict_on(page) == "ok"
+        assert "演练" not in page
