@@ -2,7 +2,23 @@
 
 from django.urls import URLPattern, path
 
-from trace.views import account, genealogy, organisations, people, registry, shipments, slips
+from trace.views import (
+    account,
+    conflicts,
+    corrections,
+    events,
+    files,
+    genealogy,
+    holds,
+    lots,
+    organisations,
+    people,
+    registry,
+    reports,
+    shipments,
+    slips,
+    steps,
+)
 
 app_name = "trace"
 
@@ -92,4 +108,31 @@ genealogy_urls: list[URLPattern] = [
     path("trace.csv", genealogy.console_csv, name="console_csv"),
 ]
 
-urlpatterns: list[URLPattern] = [*account_urls, *organisation_urls, *people_urls, *registry_urls, *shipment_urls, *genealogy_urls]
+step_urls: list[URLPattern] = [
+    path("lots/", lots.lot_list, name="lot_list"),
+    path("lots/new/", steps.lot_new, name="lot_new"),
+    path("steps/", steps.event_new, name="event_new"),
+    path("steps/<str:code>/", steps.step_form, name="step_form"),
+    path("events/", events.event_list, name="event_list"),
+    path("events/<uuid:uid>/", events.event_detail, name="event_detail"),
+    path("events/<uuid:uid>/correct/", corrections.event_correct, name="event_correct"),
+    path("reports/", reports.report_list, name="report_list"),
+    path("reports/new/", reports.report_new, name="report_new"),
+    path("reports/<uuid:uid>/", reports.report_detail, name="report_detail"),
+    path("holds/", holds.hold_list, name="hold_list"),
+    path("holds/<uuid:uid>/", holds.hold_detail, name="hold_detail"),
+    path("holds/<uuid:uid>/end/", holds.hold_end, name="hold_end"),
+    path("conflicts/", conflicts.conflict_list, name="conflict_list"),
+    path("conflicts/<uuid:uid>/", conflicts.conflict_detail, name="conflict_detail"),
+    path("files/<uuid:uid>/", files.file_detail, name="file_detail"),
+]
+
+urlpatterns: list[URLPattern] = [
+    *account_urls,
+    *organisation_urls,
+    *people_urls,
+    *registry_urls,
+    *shipment_urls,
+    *genealogy_urls,
+    *step_urls,
+]

@@ -10,8 +10,9 @@ from django.db.models import Prefetch
 
 from trace import derive, ledger
 from trace.actions.capture import facts_of
+from trace.actions.packs import misplaced, standing_parents
 from trace.event_templates import template
-from trace.models import Conflict, Event, EventItem, LogHead, Lot, LotLink, Stock, Transfer
+from trace.models import Conflict, Event, EventItem, LogHead, Lot, LotLink, Stock, Transfer, Unit
 from trace.units import EnteredAmount, recompute_micros
 
 
@@ -50,8 +51,8 @@ def _events(report: Report) -> Iterator[derive.EventFacts]:
 def rebuild(*, write: bool) -> Report:
     """Fold all events and compare with the derived rows; with ``write`` put right what differs (never the events).
 
-    Compares lots (begin, amount made, release, void), stock, links, receipts and flagged conflicts, and verifies the
-    log's hashes. Holds the log head, so nothing is captured meanwhile. Memory grows with lots and links.
+    Compares lots (begin, amount made, release, void), stock, links, receipts, packs and flagged conflicts, and
+    verifies the log's hashes. Holds the log head, so nothing is captured meanwhile. Memory grows with lots and links.
     """
     report = Report()
     if write:
@@ -61,6 +62,7 @@ def rebuild(*, write: bool) -> Report:
     _links(world, report, write)
     _lots(world, report, write)
     _receipts(world, report, write)
+    _packs(report, write)
     _conflicts(report)
     for fault in ledger.verify():
         report.differ(f"log entry {fault.number}: {fault.what}")
@@ -160,6 +162,17 @@ def _receipts(world: derive.World, report: Report, write: bool) -> None:
                 Transfer.objects.filter(pk=row.pk).update(
                     received_micros=micros, received_by=event, received_at=occurred, voided_by=undone
                 )
+
+
+def _packs(report: Report, write: bool) -> None:
+    """In which pack each unit lies."""
+    rows = dict(Unit.objects.filter(parent__isnull=False).values_list("pk", "parent"))
+    parents = standing_parents()
+    report.rows += len(parents)
+    for unit, parent in misplaced(rows, parents).items():
+        report.differ(f"unit {unit}: lies in {rows.get(unit)}, events say {parent}")
+        if write:
+            Unit.objects.filter(pk=unit).update(parent=parent)
 
 
 def _conflicts(report: Report) -> None:

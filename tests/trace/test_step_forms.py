@@ -1,0 +1,69 @@
+"""Every template has a form that records its event, and what is wrong comes back beside its field."""
+
+import pytest
+
+from tests.trace.step_pages import Stage, errors_of, filled, open_form, post, recorded, signed, url_of
+from tests.world import World
+from trace.actions.rebuild import rebuild
+from trace.event_templates import templates
+from trace.models import Event, Place, Shipment, StoredFile, TestReport
+
+
+@pytest.fixture
+def stage(world: World) -> Stage:
+    """The producer with its lots."""
+    return Stage(world)
+
+
+def prepared(stage: Stage, code: str) -> dict[str, str]:
+    """What must be there before this step, and what the form cannot guess."""
+    moves = templates()[code].moves
+    more: dict[str, str] = {}
+    if moves == "return":
+        stage.sent()
+    if moves == "retail":
+        stage.sent()
+        more = {"subjects-0-lot": f"{stage.lots[0].uid}@{stage.world.plant.uid}"}
+    if moves == "ship":
+        stage.sent()
+        more = {"subjects-0-lot": str(stage.lots[0].uid), "subjects-1-amount": "", "subjects-1-lot": ""}
+    if moves in ("pack", "unpack"):
+        carton, *bottles = stage.units()
+        if code == "common.palletise":
+            more = {"pack": "095200000000000011", "units": carton.code}
+        else:
+            more = {"pack": carton.code, "units": "\n".join(bottle.code for bottle in bottles)}
+        if moves == "unpack":
+            type(carton).objects.filter(pk__in=[bottle.pk for bottle in bottles]).update(parent=carton)
+            more["units"] = ""
+    if moves == "hold":
+        more = {"subjects-1-lot": ""}
+    if moves == "release":
+        more = {"subjects-0-lot": str(stage.tested.uid), "release_report": ""}
+    if moves == "sample":
+        more = {"report_no": "示例-2026-1", "issued_on": "2026-10-01", "lab_cma": ""}
+    if moves == "receive":
+        more = {"outputs-0-lot_code": "SUP-77", "outputs-0-produced_on": "2026-09-01"}
+    if moves == "place" and "plot" in [field.key for field in templates()[code].fields]:
+        more = {"place": "", "plot_name": "示例新地块"}
+    if code in ("baijiu.bottle", "furniture.joinery"):
+        more = {"outputs-0-lot_code": "B2026-1"}
+    if templates()[code].amount_field and templates()[code].field(templates()[code].amount_field).type == "int":  # type: ignore[union-attr]
+        more |= {"outputs-0-unit": "袋"}
+    return more
+
+
+@pytest.mark.parametrize("code", sorted(templates()))
+def test_every_template_has_a_form_that_records_its_event(stage: Stage, code: str) -> None:
+    more = prepared(stage, code)
+    who = stage.world.walnuts_quality if templates()[code].moves in ("hold", "release") else stage.actor
+    client = signed(who)
+    form = open_form(client, url_of(code))
+    values = filled(form)
+    values = {key: value for key, value in (values | more).items() if value != ""}
+    event = recorded(post(client, url_of(code), values), code)
+    assert event.organisation == stage.actor.organisation
+    assert event.occurred_at.isoformat() == "2026-09-29T01:30:00+00:00"
+    assert (event.precision, event.tz_offset) == ("minute", 480)
+    page = client.get(f"/events/{event.uid}/")
+    assert page.status_code == 200
