@@ -254,20 +254,17 @@ class PrintOut(Out):
     example=examples.PRINT,
     body_example={"first": 1, "last": 24},
     summary=gettext_lazy("打印标签（PDF）"),
-    description=gettext_lazy("先画好、再记录、再给出。同一个幂等键重发得到同一份文件，不算补打。一次最多 1000 枚。"),
+    description=gettext_lazy("记录和文件一起生成，画不出来就不记录。同一个幂等键重发得到同一份文件，不算补打。一次最多 1000 枚。"),
 )
 def print_labels(request: HttpRequest, uid: Named, body: PrintIn) -> PrintOut:
-    """Draw, write down, hand out: a drawing that fails leaves no record of a print that never was."""
+    """Write down and draw in one transaction: a drawing that fails leaves no record of a print that never was."""
     actor = acting(request)
     run = run_for(actor, uid, write=True)
-    require_unblocked(run.lot)
-    if not body.first <= body.last <= min(run.count, body.first + MOST_LABELS - 1):
+    if body.last - body.first >= MOST_LABELS:
         raise Invalid(
-            _("打印范围应在第 1 到第 %(most)d 枚之间，起始不大于结束，一次最多 %(max)d 枚。")
-            % {"most": run.count, "max": MOST_LABELS},
-            code="bad_range",
-            most=run.count,
+            _("一次最多打印 %(most)d 枚，请分几次打印。") % {"most": MOST_LABELS}, code="bad_range", most=MOST_LABELS
         )
+    step = record_print(by=actor, run=run, first=body.first, last=body.last, reason=body.reason, test=body.test)
     if run.kind == CodeRun.Kind.LOT:
         wanted = [lot_content(run)] * (body.last - body.first + 1)
     else:
@@ -280,7 +277,6 @@ def print_labels(request: HttpRequest, uid: Named, body: PrintIn) -> PrintOut:
         material=qr.Material(run.material),
         title=f"{run.lot.product_version.label} {run.lot.code}",
     )
-    step = record_print(by=actor, run=run, first=body.first, last=body.last, reason=body.reason, test=body.test)
     return PrintOut(
         step=step.step,
         first=step.first,

@@ -105,7 +105,9 @@ def test_a_recall_goes_from_signal_to_closing(chain: Chain) -> None:
     assert public[0]["goods"][0]["lots"][0]["code"] == chain.pouch_a.code
 
     distributor = api_of(world.distributor)
-    notice = ok(distributor.get("/notices"))["items"][0]
+    received = {row["holder"]["label"]: row for row in ok(distributor.get("/notices"))["items"]}
+    assert set(received) == {world.distributor.organisation.name, chain.far_outsider.name}
+    notice = received[world.distributor.organisation.name]
     assert notice["campaign"] == uid
     ok(distributor.post(f"/notices/{notice['uid']}/acknowledgement", {"will_act": True}))
     line = {"lot": str(chain.pouch_a.uid), "on_hand": {"value": "16"}, "sealed": {"value": "16"}}
@@ -137,7 +139,6 @@ def test_a_recall_goes_from_signal_to_closing(chain: Chain) -> None:
     ok(step(quality, campaign, "finish_collecting", reason="其余单位已电话核实"))
     ok(step(quality, campaign, "finish_disposal"))
     ok(step(quality, campaign, "summarise", summary="示例总结"))
-    print(body(owner.get(f"/campaigns/{uid}/figures")))
     assert_problem(step(owner, campaign, "close"), 403, "role_required")
     closed = ok(step(person(world.county_approver), campaign, "close"))
     assert closed["status"] == "closed"
@@ -254,7 +255,7 @@ def test_the_scope_grows_after_the_start(chain: Chain) -> None:
     path = f"/campaigns/{campaign.uid}/scopes"
     both = {"lots": [str(chain.pouch_a.uid), str(chain.pouch_b.uid)], "same_run": False}
     assert_problem(quality.post(path, both), 409, "no_such_step")
-    assert_problem(quality.post(path, {**both, "change": "expand"}), 409, "guard_reason")
+    assert_problem(quality.post(path, {**both, "change": "expand"}), 422, "guard_reason")
     grown = ok(quality.post(path, {**both, "change": "expand", "reason": "同一次加工"}), 201)
     assert (grown["scope"]["number"], grown["scope"]["lots"]) == (2, 2)
     assert ok(quality.get(f"/lots/{chain.pouch_b.uid}"))["blocked"]

@@ -8,8 +8,12 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from tests.world import sign_in
+from trace.actor import Actor
 from trace.models import ApiKey, Membership, Organisation, User
 from trace.scopes import SCOPES
 
@@ -70,6 +74,27 @@ class Api:
 def machine(organisation: Organisation, **options: Any) -> Api:
     """A machine of an organisation."""
     return Api(make_key(organisation, **options)[1])
+
+
+def api_of(actor: Actor, **options: Any) -> Api:
+    """A machine of the actor's organisation, by default with the actor's role."""
+    return machine(actor.organisation, role=options.pop("role", actor.role), **options)
+
+
+def person(actor: Actor) -> Api:
+    """The actor in person."""
+    api = Api()
+    sign_in(api.client, actor)
+    return api
+
+
+def queries(api: Api, path: str, **query: Any) -> int:
+    """How many queries one request asks, the second time (the first notes that the key was used)."""
+    api.get(path, **query)
+    with CaptureQueriesContext(connection) as found:
+        answer = api.get(path, **query)
+    assert answer.status_code == 200, answer.content
+    return len(found)
 
 
 def body(response: Answer) -> Any:

@@ -7,12 +7,10 @@ import io
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from tests.goods import day, make_lot, passed, receive, released, ship, stock_of, turn_into
-from tests.trace.api_client import Api, assert_problem, body, machine
-from tests.world import World, behalf, make_actor, make_organisation, make_place, make_product, make_world, sign_in
+from tests.trace.api_client import Api, api_of, assert_problem, body, person, queries
+from tests.world import World, behalf, make_actor, make_organisation, make_place, make_product, make_world
 from trace.actions.holds import place_hold
 from trace.models import Event, HoldSet, Lot, Organisation, Place, Product, Shipment, TestReport
 from trace.tables import csv_table
@@ -21,27 +19,6 @@ from trace.tables import csv_table
 @pytest.fixture
 def world(db: None) -> World:
     return make_world()
-
-
-def api_of(actor: Any, **options: Any) -> Api:
-    """A machine of the actor's organisation, by default with the actor's role."""
-    return machine(actor.organisation, role=options.pop("role", actor.role), **options)
-
-
-def person(actor: Any) -> Api:
-    """The actor in person."""
-    api = Api()
-    sign_in(api.client, actor)
-    return api
-
-
-def queries(api: Api, path: str, **query: Any) -> int:
-    """How many queries one request asks (the note that the key was used not among them)."""
-    api.get(path, **query)
-    with CaptureQueriesContext(connection) as found:
-        answer = api.get(path, **query)
-    assert answer.status_code == 200, answer.content
-    return len(found)
 
 
 NOBODY = "0199b0c0-dead-7000-8000-000000000000"
