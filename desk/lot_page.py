@@ -1,4 +1,4 @@
-"""Everything a lot's page says, gathered in a fixed number of queries: one lot with its labels, tests, holds and recalls.
+"""Everything a lot's page says, gathered in a fixed number of queries: the lot, its labels, tests, holds and recalls.
 
 What belongs to others passes the same doors as everywhere: own numbers in full, one step up and down, the rest without
 names.
@@ -37,6 +37,7 @@ from trace.models import (
     Transfer,
 )
 from trace.parts import Entry, Number
+from trace.tracing import family_words
 from trace.units import decimal_text, format_amount, unit_name
 
 MOST_LINKS = 30
@@ -60,7 +61,7 @@ _ICONS = {
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A lot one step up or down: open with its name, or only region, family and day. ``micros`` where it may be told."""
+    """A lot one step up or down: with its name, or only region, family and day; ``micros`` where it may be told."""
 
     lot: Lot | None
     family: str
@@ -68,6 +69,11 @@ class Neighbour:
     day: datetime.date | None
     micros: int | None
     unit: str
+
+    @property
+    def family_words(self) -> str:
+        """The product family for people."""
+        return family_words(self.family)
 
 
 @dataclass(frozen=True)
@@ -339,7 +345,7 @@ def _item_words(item: EventItem, lot: Lot) -> str:
     sign = "+" if item.micros > 0 else "−"
     amount = format_amount(abs(item.micros), lot.product.base_unit)
     if item.entered and item.entered_unit and item.entered_unit != lot.product.base_unit:
-        return f"{sign} {item.entered} {unit_name(item.entered_unit)}（{amount}）"
+        return f"{sign} {item.entered} {unit_name(item.entered_unit)} ({amount})"
     return f"{sign} {amount}"
 
 

@@ -15,8 +15,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 MOST_NODES = 60
-BOX_WIDTH, BOX_HEIGHT = 178, 66
-GAP_X, GAP_Y = 58, 16
+BOX_WIDTH, BOX_HEIGHT = 156, 66
+GAP_X, GAP_Y = 38, 14
 MARGIN = 8
 _SIGNS = {"danger": "!", "hold": "‖", "good": "✓", "attention": "?"}
 
@@ -140,7 +140,7 @@ def _box(node: Node, x: int, y: int) -> SafeString:
             "",
             '<text class="tree-line-{}" x="{}" y="{}">{}</text>',
             (
-                (row, x + 11, y + 20 + 19 * row, shorten(line, 17 if row == 0 and sign else 20))
+                (row, x + 11, y + 20 + 19 * row, shorten(line, 14 if row == 0 and sign else 18))
                 for row, line in enumerate(node.lines[:3])
             ),
         ),

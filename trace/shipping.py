@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from trace.access import entered_for, lots_visible_to, organisations_visible_to, shipments_visible_to
 from trace.actor import Actor
 from trace.guards import Blocking, blocking
 from trace.models import EventItem, Lot, Organisation, Place, Shipment, Stock, Transfer
-from trace.units import decimal_text, parse_amount, units_for
+from trace.units import decimal_text, format_amount, parse_amount, unit_name, units_for
 
 STATES = ("unconfirmed", "disputed", "confirmed", "voided")
 OVERDUE_DAYS = 7
@@ -121,6 +122,17 @@ class Line:
     def unit(self) -> str:
         """The unit the amounts are kept in."""
         return self.lot.product.base_unit
+
+    @property
+    def sent(self) -> str:
+        """What was sent, as the sender entered it, and in the base unit where that says more."""
+        exact = format_amount(self.transfer.sent_micros, self.unit)
+        if not self.entered or self.entered_unit == self.unit:
+            return exact
+        as_entered = f"{self.entered} {unit_name(self.entered_unit)}"
+        if self.entered == decimal_text(self.transfer.sent_micros):
+            return as_entered
+        return _("%(entered)s（合 %(exact)s）") % {"entered": as_entered, "exact": exact}
 
     @property
     def differs(self) -> bool:

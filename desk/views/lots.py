@@ -52,7 +52,7 @@ def _buttons(actor: Actor, page: LotPage) -> dict[str, bool]:
 @audience("public")
 @require_safe
 def go(request: HttpRequest) -> HttpResponse:
-    """From a typed or scanned code to its page: the lot's page for who may open it, else the public page of the code."""
+    """From a typed or scanned code to its page: the lot's page for who may open it, else the code's public page."""
     text = request.GET.get("q", "")[:TEXT_MAX]
     if not request.user.is_authenticated:
         return HttpResponseRedirect(f"{reverse('labels:search')}?{urlencode({'q': text}, errors='replace')}")
