@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from trace.models import Certificate, Licence, Lot, Organisation, Product, TestReport, TestResult
@@ -86,7 +85,7 @@ def _card(report: TestReport, lot: Lot, names: dict[int, str]) -> ReportCard:
         cma_number=report.cma_number,
         number=report.report_number,
         issued_on=report.issued_on,
-        purpose=report.purpose,
+        purpose=report.purpose_label,
         state=STATES[report.verdict],
         source=_source(report),
         lot="" if report.lot_id == lot.pk else names.get(report.lot_id, ""),
@@ -105,10 +104,9 @@ def _source(report: TestReport) -> str:
 
 def _line(result: TestResult) -> ResultLine:
     """One result in words, 未检出 with its limit of quantification."""
-    english = (get_language() or "").startswith("en") and result.name_en
     unit = unit_name(result.unit) if result.unit else ""
     return ResultLine(
-        name=result.name_en if english else result.name,
+        name=result.label,
         measured=_measured(result, unit),
         limit=f"{_SIGNS.get(result.limit_operator, result.limit_operator)} {result.limit_value} {unit}".strip()
         if result.limit_value

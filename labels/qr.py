@@ -278,7 +278,7 @@ def _require_dpi(dpi: int) -> None:
     if dpi not in PRINTER_DPI:
         raise Invalid(
             _("不认识的打印分辨率 %(dpi)s:请选 %(known)s dpi。")
-            % {"dpi": dpi, "known": "、".join(str(known) for known in PRINTER_DPI)},
+            % {"dpi": dpi, "known": _("、").join(str(known) for known in PRINTER_DPI)},
             code="qr_bad_dpi",
             known=list(PRINTER_DPI),
         )

@@ -55,7 +55,7 @@ def require_glyphs(*texts: str) -> None:
     """Refuse text that would be printed with a blank: ``glyphs_missing``, the characters in the details."""
     missing = sorted(set().union(*(missing_glyphs(text) for text in texts)))
     if missing:
-        shown = "、".join(f"{_visible(char)}(U+{ord(char):04X})" for char in missing[:10])
+        shown = _("、").join(f"{_visible(char)}(U+{ord(char):04X})" for char in missing[:10])
         raise Invalid(
             _("这些字符印不出来,请换一种写法:%(characters)s。") % {"characters": shown},
             code="glyphs_missing",

@@ -61,7 +61,7 @@ def find_lot(actor: Actor, text: str) -> Named:
             _("没有找到批次“%(code)s”，请核对批号或追溯码。") % {"code": printable(text, 40)}, code="lot_not_found"
         )
     if len(found.lots) > 1:
-        names = _("、").join(f"{lot.product_version.label}（{lot.public_code}）" for lot in found.lots[:5])
+        names = _("、").join(f"{lot.product_version.label} ({lot.public_code})" for lot in found.lots[:5])
         raise Invalid(
             _("批号“%(code)s”有几个批次：%(lots)s。请改填括号里的追溯码。")
             % {"code": printable(text, 40), "lots": names},

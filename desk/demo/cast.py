@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop
+
 from desk.demo.stage import Stage
 from trace.actions.operators import create_first_operator
 from trace.actions.organisations import (
@@ -71,22 +73,22 @@ FIRMS = (
 )  # fmt: skip
 
 LOGINS: tuple[tuple[str, str], ...] = (
-    ("distillery", "酒坊：负责人"),
-    ("distillery-quality", "酒坊：质量负责人"),
-    ("walnuts", "核桃加工：负责人"),
-    ("walnuts-quality", "核桃加工：质量负责人"),
-    ("cooperative", "核桃合作社：理事长（可代种植户录入）"),
-    ("dates", "枣夹核桃：负责人"),
-    ("mill", "小米厂：负责人"),
-    ("furniture", "家具坊：负责人"),
-    ("lab", "检验机构"),
-    ("distributor", "经销商"),
-    ("shop", "便民商店"),
-    ("county", "汾阳市监管：经办"),
-    ("county-approver", "汾阳市监管：审批"),
-    ("prefecture", "吕梁市监管：经办"),
-    ("province", "山西省监管：经办"),
-    ("operator", "系统运维"),
+    ("distillery", gettext_noop("酒坊：负责人")),
+    ("distillery-quality", gettext_noop("酒坊：质量负责人")),
+    ("walnuts", gettext_noop("核桃加工：负责人")),
+    ("walnuts-quality", gettext_noop("核桃加工：质量负责人")),
+    ("cooperative", gettext_noop("核桃合作社：理事长（可代种植户录入）")),
+    ("dates", gettext_noop("枣夹核桃：负责人")),
+    ("mill", gettext_noop("小米厂：负责人")),
+    ("furniture", gettext_noop("家具坊：负责人")),
+    ("lab", gettext_noop("检验机构")),
+    ("distributor", gettext_noop("经销商")),
+    ("shop", gettext_noop("便民商店")),
+    ("county", gettext_noop("汾阳市监管：经办")),
+    ("county-approver", gettext_noop("汾阳市监管：审批")),
+    ("prefecture", gettext_noop("吕梁市监管：经办")),
+    ("province", gettext_noop("山西省监管：经办")),
+    ("operator", gettext_noop("系统运维")),
 )
 """Login names `make run` prints, with what they are for. All share one password, in the demonstration only."""
 

@@ -169,13 +169,14 @@ def public_feed(request: HttpRequest) -> HttpResponse:
     for row in rows:
         notice = row.notice
         campaign = notice.campaign
-        names = "、".join(
-            f"{goods['name']} {'、'.join(lot['code'] for lot in goods['lots'])}" for goods in notice.goods
+        comma = _("、")
+        names = comma.join(
+            f"{goods['name']} {comma.join(lot['code'] for lot in goods['lots'])}" for goods in notice.goods
         )
         feed.add_item(
             title=f"{campaign.number} {campaign.title}",
             link=base + reverse("recalls:public_recall", args=[campaign.uid]),
-            description=f"{names}。{notice.reason} {notice.what_to_do} {notice.phone}",
+            description=f"{names}{_('。')} {notice.reason} {notice.what_to_do} {notice.phone}",
             unique_id=f"urn:uuid:{campaign.uid}",
             pubdate=campaign.announced_at,
             updateddate=row.at,

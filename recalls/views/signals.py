@@ -109,7 +109,7 @@ def _failed_words(report: TestReport) -> str:
     return _("检验报告 %(number)s(%(lab)s)不合格:%(items)s") % {
         "number": report.report_number,
         "lab": report.laboratory_name,
-        "items": "、".join(failed),
+        "items": _("、").join(failed),
     }
 
 

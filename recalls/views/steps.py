@@ -185,7 +185,7 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
             )
         odd = figures(campaign).inconsistent
         if odd:
-            rows.append(Row(_("数量有出入的批次"), "、".join(one.lot.code for one in odd[:20])))
+            rows.append(Row(_("数量有出入的批次"), _("、").join(one.lot.code for one in odd[:20])))
         if campaign.explanation:
             rows.append(Row(_("差异说明"), campaign.explanation))
         if action == "close" and campaign.summary:

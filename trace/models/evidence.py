@@ -8,7 +8,9 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from trace.event_templates import template
 from trace.identifiers import uuid7
+from trace.units import is_english
 
 
 class TestReport(models.Model):
@@ -52,6 +54,19 @@ class TestReport(models.Model):
     def __str__(self) -> str:
         return f"{self.laboratory_name} {self.report_number}"
 
+    @property
+    def laboratory_label(self) -> str:
+        """The laboratory for people: as the report writes it, in English by the name it registered."""
+        if is_english(None) and self.laboratory is not None:
+            return self.laboratory.label
+        return self.laboratory_name
+
+    @property
+    def purpose_label(self) -> str:
+        """出厂检验, Factory test …; what is not in the template's list is shown as entered."""
+        field = template("common.sample").field("purpose")
+        return field.choice_label(self.purpose) if field is not None and self.purpose else self.purpose
+
 
 class TestResult(models.Model):
     """One item of a report: measured value with operator, limit beside it and where the limit is from. Append-only.
@@ -89,6 +104,11 @@ class TestResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.operator} {self.value} {self.unit}"
+
+    @property
+    def label(self) -> str:
+        """The item's name for people, in English where it has one."""
+        return self.name_en if self.name_en and is_english(None) else self.name
 
 
 class Certificate(models.Model):

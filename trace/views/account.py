@@ -59,7 +59,7 @@ def demo_logins() -> list[tuple[str, str, str]]:
     if not settings.DEMO or not name:
         return []
     cast = import_module(name)
-    return [(username, cast.PASSWORD, str(who)) for username, who in cast.LOGINS]
+    return [(username, cast.PASSWORD, _(who)) for username, who in cast.LOGINS]
 
 
 sign_in = audience("public")(SignIn.as_view())

@@ -147,7 +147,7 @@ def _under(step: Step) -> str:
 
 def _title(step: Step) -> str:
     """What a screen reader says of a box."""
-    return "，".join(part for part in (step.name, step.product, step.holder, _under(step)) if part)
+    return _("，").join(part for part in (step.name, step.product, step.holder, _under(step)) if part)
 
 
 @audience("signed_in")

@@ -247,7 +247,7 @@ def version_stories(product: Product) -> list[VersionStory]:
 def _shown(value: Any) -> str:
     """A version's value in words."""
     if isinstance(value, dict):
-        return "、".join(f"{name}={size}" for name, size in value.items())
+        return _("、").join(f"{name}={size}" for name, size in value.items())
     return "" if value is None else str(value)
 
 
