@@ -24,10 +24,11 @@ class Amounts:
     """Millionths of one base unit.
 
     ``made`` by the lot's event; ``used`` in other lots; ``shipped`` by the maker to others; ``recovered`` came back;
-    ``destroyed`` in this campaign; ``in_house`` lies with the initiator, blocked; ``held`` is what holders said they
+    ``destroyed`` or made harmless; ``in_house`` lies with the initiator, blocked; ``held`` is what holders said they
     have (sealed or about to be); ``sold`` went on to consumers or was sampled, and did not come back; ``unknown`` is by
     record with somebody who has not said, or cannot say; ``excess`` was answered or recovered beyond what records
-    allow: it must be explained.
+    allow: it must be explained. Two campaigns on one lot share its goods: what came back or was destroyed in either
+    counts in both.
     """
 
     made: int = 0
@@ -131,15 +132,15 @@ class _Sums:
         rows = Stock.objects.filter(lot__in=inside).values_list("lot", "organisation").annotate(n=Sum("micros"))
         for lot, organisation, micros in rows:
             self.stock[lot][organisation] = micros
-        self.answers = _latest_answers(campaign)
+        self.answers = _latest_answers(campaign, inside)
         self.recovered: dict[int, int] = defaultdict(int)
         self.destroyed: dict[int, int] = defaultdict(int)
         self.left_since: dict[LotOrganisation, int] = defaultdict(int)
-        returns = ReturnReceipt.objects.filter(campaign=campaign, **standing)
+        returns = ReturnReceipt.objects.filter(lot__in=inside, **standing)
         for lot, organisation, micros, at in returns.values_list("lot", "organisation", "micros", "at"):
             self.recovered[lot] += micros
             self._left(lot, organisation, micros, at)
-        disposals = Disposal.objects.filter(campaign=campaign, **standing)
+        disposals = Disposal.objects.filter(lot__in=inside, **standing)
         for lot, organisation, micros, at in disposals.values_list("lot", "organisation", "micros", "at"):
             self.destroyed[lot] += micros
             self._left(lot, organisation, micros, at)
@@ -186,9 +187,12 @@ class _Sums:
         )
 
 
-def _latest_answers(campaign: Campaign) -> dict[LotOrganisation, StockAnswer]:
-    """The last stock answer per lot and holder."""
-    rows = StockAnswer.objects.filter(notice__campaign=campaign).select_related("notice").order_by("at", "id")
+def _latest_answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> dict[LotOrganisation, StockAnswer]:
+    """The last stock answer per lot and holder, to whichever campaign; what was answered in a drill stays in it."""
+    told = StockAnswer.objects.filter(lot__in=inside, notice__campaign__is_drill=False)
+    if campaign.is_drill:
+        told = StockAnswer.objects.filter(notice__campaign=campaign)
+    rows = told.select_related("notice").order_by("at", "id")
     return {(answer.lot_id, answer.notice.organisation_id): answer for answer in rows}
 
 
@@ -211,14 +215,11 @@ def recovered_against(campaign: Campaign) -> list[Recovered]:
     """Per lot: recovered goods must be destroyed or still there (food safety law, article 63: they must not go back to
     market).
     """
+    rows = [one for one in figures(campaign).lots if one.amounts.recovered]
     own: dict[int, int] = defaultdict(int)
-    rows = Disposal.objects.filter(
-        campaign=campaign, organisation=campaign.organisation, event__corrections__isnull=True
-    ).values_list("lot", "micros")
-    for lot, micros in rows:
+    destroyed = Disposal.objects.filter(
+        organisation=campaign.organisation, lot__in=[one.lot.pk for one in rows], event__corrections__isnull=True
+    )
+    for lot, micros in destroyed.values_list("lot", "micros"):
         own[lot] += micros
-    return [
-        Recovered(one.unit, one.amounts.recovered, own[one.lot.pk], one.amounts.in_house)
-        for one in figures(campaign).lots
-        if one.amounts.recovered
-    ]
+    return [Recovered(one.unit, one.amounts.recovered, own[one.lot.pk], one.amounts.in_house) for one in rows]

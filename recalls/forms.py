@@ -309,7 +309,7 @@ class StockForm(forms.Form):
             "unknown": _("说不清去向"),
         }
         for number, (lot, _known) in enumerate(self.asked):
-            self.fields[f"unit_{number}"] = Pick(label=_("单位"), choices=unit_choices(lot))
+            self.fields[f"unit_{number}"] = Pick(label=_("计量单位"), choices=unit_choices(lot))
             for part in self.PARTS:
                 self.fields[f"{part}_{number}"] = Text(
                     label=labels[part], max_length=30, initial="" if part == "on_hand" else "0", required=True
@@ -363,7 +363,7 @@ class _GoodsForm(forms.Form):
         for number, (lot, _known) in enumerate(self.asked):
             self.fields[f"amount_{number}"] = Text(label=_("数量"), max_length=30, required=False)
             self.fields[f"amount_{number}"].widget.attrs["inputmode"] = "decimal"
-            self.fields[f"unit_{number}"] = Pick(label=_("单位"), choices=unit_choices(lot))
+            self.fields[f"unit_{number}"] = Pick(label=_("计量单位"), choices=unit_choices(lot))
 
     def groups(self) -> list[LotGroup]:
         """The fields lot by lot."""

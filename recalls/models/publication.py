@@ -19,7 +19,7 @@ class PublicNotice(models.Model):
     """
 
     class Kind(models.TextChoices):
-        ANNOUNCEMENT = "announcement", _("召回公告")
+        ANNOUNCEMENT = "announcement", _("首次公告")
         CORRECTION = "correction", _("更正公告")
         SUPPLEMENT = "supplement", _("补充公告")
 

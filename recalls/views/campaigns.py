@@ -410,7 +410,7 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
     lines = [
         (
             sight.lot(one.lot, one.lot.pk in opened),
-            [format_amount(_value(one.amounts, key), one.unit) for key, _label in number_labels()]
+            [(label, format_amount(_value(one.amounts, key), one.unit)) for key, label in number_labels()]
             if one.lot.pk in opened
             else [],
             bool(one.amounts.excess),
@@ -456,7 +456,7 @@ def campaign_figures_csv(request: HttpRequest, uid: str) -> HttpResponse:
         seen = sight.lot(one.lot, one.lot.pk in opened)
         values = [decimal_text(_value(one.amounts, key)) for key, _label in keys] if seen.lot else [""] * len(keys)
         rows.append([seen.product, seen.code, unit_name(one.unit), *values])
-    data = csv_table([_("产品"), _("批号"), _("单位"), *(label for _key, label in keys)], rows)
+    data = csv_table([_("产品"), _("批号"), _("计量单位"), *(label for _key, label in keys)], rows)
     return csv_answer(data, f"recall-{found.uid.hex[:8]}-figures.csv")
 
 

@@ -259,3 +259,29 @@ def test_a_return_declared_wrong_no_longer_counts(chain: Chain) -> None:
     now = sums(campaign)
     assert now.recovered == 0
     assert adds_up(now)
+
+
+def test_two_campaigns_on_one_lot_share_its_goods(chain: Chain) -> None:
+    world = chain.world
+    first, second = started(chain), started(chain)
+    answer_stock(
+        by=world.distributor,
+        notice=notice_to(first, world.distributor.organisation),
+        lots=[answer(chain.pouch_a, 16, 16)],
+    )
+    back(chain, second, world.distributor.organisation, "16")
+    gone(chain, second, "16")
+    for campaign in (first, second):
+        now = sums(campaign)
+        assert (now.recovered, now.destroyed, now.held, now.excess) == (16 * MICROS, 16 * MICROS, 0, 0)
+        assert adds_up(now)
+
+
+def test_answers_of_a_drill_stay_in_the_drill(chain: Chain) -> None:
+    world = chain.world
+    drill, real = started(chain, is_drill=True), started(chain)
+    answer_stock(
+        by=world.walnuts, notice=notice_to(drill, world.distributor.organisation), lots=[answer(chain.pouch_a, 16, 16)]
+    )
+    assert sums(drill).held == 16 * MICROS
+    assert sums(real).held == 0
