@@ -254,7 +254,9 @@ class PrintOut(Out):
     example=examples.PRINT,
     body_example={"first": 1, "last": 24},
     summary=gettext_lazy("打印标签（PDF）"),
-    description=gettext_lazy("记录和文件一起生成，画不出来就不记录。同一个幂等键重发得到同一份文件，不算补打。一次最多 1000 枚。"),
+    description=gettext_lazy(
+        "记录和文件一起生成，画不出来就不记录。同一个幂等键重发得到同一份文件，不算补打。一次最多 1000 枚。"
+    ),
 )
 def print_labels(request: HttpRequest, uid: Named, body: PrintIn) -> PrintOut:
     """Write down and draw in one transaction: a drawing that fails leaves no record of a print that never was."""

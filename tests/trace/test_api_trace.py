@@ -2,17 +2,19 @@
 number.
 """
 
+import base64
 import csv
 import io
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.goods import day, make_lot, passed, receive, released, ship, stock_of, turn_into
 from tests.trace.api_client import Api, api_of, assert_problem, body, person, queries
 from tests.world import World, behalf, make_actor, make_organisation, make_place, make_product, make_world
 from trace.actions.holds import place_hold
-from trace.models import Event, HoldSet, Lot, Organisation, Place, Product, Shipment, TestReport
+from trace.models import Event, HoldSet, Lot, Organisation, Place, Product, Shipment, StoredFile, TestReport
 from trace.tables import csv_table
 
 
@@ -612,6 +614,52 @@ def test_an_operator_may_not_hold(world: World) -> None:
     worker = make_actor(world.walnuts.organisation, "operator")
     assert_problem(api_of(worker).post("/holds", {"lots": [str(lot.uid)], "reason": "x"}), 403, "role_required")
     assert not HoldSet.objects.exists()
+
+
+def png() -> str:
+    """A small picture in base64."""
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), "white").save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def test_a_photograph_is_kept_and_tied_to_its_event(world: World) -> None:
+    api = api_of(world.walnuts)
+    answer = api.post("/files", {"name": "过磅单.png", "content": png()})
+    assert answer.status_code == 201, answer.content
+    kept = body(answer)
+    assert kept["media_type"] == "image/jpeg"
+    assert body(api.get(f"/files/{kept['uid']}")) == kept
+    assert_problem(api_of(world.distillery).get(f"/files/{kept['uid']}"), 404, "not_found")
+    sent = {**PRODUCED, "outputs": [{"product": str(world.kernels.uid), "amount": {"value": "5"}}]}
+    assert_problem(api.post("/events", {**sent, "files": [NOBODY]}), 404, "not_found")
+    assert not Event.objects.exists()
+    event = body(api.post("/events", {**sent, "files": [kept["uid"]]}))["event"]
+    assert [str(file.event.uid) for file in StoredFile.objects.select_related("event") if file.event] == [event["uid"]]
+    assert_problem(api.post("/events", {**sent, "files": [kept["uid"]]}), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [("不是", "not_base64"), ("", "file_empty"), ("aGFsbG8=", "file_type"), ("A" * 9_800_004, "text_too_long")],
+)
+def test_a_bad_file_is_refused(world: World, content: str, code: str) -> None:
+    answer = api_of(world.walnuts).post("/files", {"name": "a.png", "content": content})
+    assert_problem(answer, 422, code)
+    assert not StoredFile.objects.exists()
+
+
+def test_a_conflict_is_explained_once_by_who_recorded_the_fact(world: World) -> None:
+    lot = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "100"))
+    ship(world.walnuts, world.distributor.organisation, lot, "200", insist=True)
+    api = api_of(world.walnuts)
+    conflict = body(api.get("/conflicts", open="true"))["items"][0]
+    path = f"/conflicts/{conflict['uid']}/answer"
+    assert_problem(api_of(world.distillery).post(path, {"answer": "x"}), 404, "not_found")
+    assert_problem(api.post(path, {"answer": " "}), 422, "required")
+    assert body(api.post(path, {"answer": "少记一次入库"}))["answer"] == "少记一次入库"
+    assert_problem(api.post(path, {"answer": "又一次"}), 409, "stale_state")
+    assert body(api.get("/conflicts", open="true"))["items"] == []
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------

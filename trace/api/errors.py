@@ -218,6 +218,8 @@ def _said(kind: str, facts: Mapping[str, Any]) -> tuple[str, str]:
     for prefix, code, sentence in (
         ("missing", "required", _("这一项必须填写。")),
         ("extra_forbidden", "unknown_field", _("没有这一项，请检查名称。")),
+        ("string_too_long", "text_too_long", _("文字太长，请缩短。")),
+        ("string_too_short", "required", _("这一项必须填写。")),
         ("string", "text_not_text", _("这里应当是文字。")),
         ("int", "not_an_integer", _("这里应当是整数。")),
         ("bool", "not_a_boolean", _("这里应当是 true 或 false。")),

@@ -22,6 +22,7 @@ from trace.api.given import (
     Portions,
     Remark,
     amount_of,
+    files_of,
     own_place,
     party,
     portions_of,
@@ -128,6 +129,7 @@ class EventIn(Happening):
     outputs: list[NewLotIn] = Field(default_factory=list, max_length=MOST_LINES)
     subjects: Portions = Field(default_factory=list)
     data: Data = Field(default_factory=dict)
+    files: list[Uid] = Field(default_factory=list, max_length=9, description="Uploaded before by `POST /files`.")
     remark: Remark = ""
     insist: bool = False
     replaces: Uid | None = Field(None, description="The event declared wrong that this one states again.")
@@ -176,6 +178,7 @@ def record(request: HttpRequest, body: EventIn) -> Recorded:
             subjects=portions_of(actor, body.subjects),
             counterparty=party(request, body.counterparty),
             remark=body.remark,
+            files=files_of(actor, body.files),
             insist=body.insist,
             replaces=event_for(actor, body.replaces, write=True) if body.replaces else None,
         )

@@ -1,22 +1,29 @@
-"""What was found: test reports; what may not move: holds; what does not fit: conflicts."""
+"""What was found: test reports and files; what may not move: holds; what does not fit: conflicts."""
 
+import base64
+import io
 from typing import Annotated, Literal
 
 from django.db.models import Count
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from ninja import Query
 from pydantic import Field
 
 from trace.access import (
+    conflict_for,
     conflicts_visible_to,
+    file_for,
     hold_for,
     holds_visible_to,
     lot_for,
     report_for,
     reports_visible_to,
 )
+from trace.actions.conflicts import answer_conflict
 from trace.actions.evidence import ResultEntry, record_report
+from trace.actions.files import store_file
 from trace.actions.holds import end_hold, place_hold
 from trace.api import examples
 from trace.api.auth import acting
@@ -28,6 +35,7 @@ from trace.api.given import (
     PortionIn,
     Remark,
     WrittenReason,
+    files_of,
     lots_of,
     own_place,
     party,
@@ -35,7 +43,7 @@ from trace.api.given import (
 )
 from trace.api.operations import Area
 from trace.api.paging import Feed, Page, turn
-from trace.api.schemas import AmountIn, Day, In, Named, Text, Uid
+from trace.api.schemas import AmountIn, Day, In, Named, Out, Text, Uid
 from trace.api.shapes import (
     REPORT_PARTS,
     ConflictOut,
@@ -43,7 +51,11 @@ from trace.api.shapes import (
     ReportOut,
     reports_out,
 )
-from trace.models import HoldSet, TestReport
+from trace.errors import Invalid
+from trace.models import HoldSet, StoredFile, TestReport
+
+FILE_TEXT_MAX = 9_800_000
+"""Base64 that fits a request together with the rest of it."""
 
 evidence = Area("evidence", gettext_lazy("检验报告"))
 holds = Area("holds", gettext_lazy("封存与矛盾"))
@@ -117,6 +129,7 @@ class ReportIn(Happening):
     results: list[ResultIn] = Field(min_length=1, max_length=MOST_LINES)
     sample: AmountIn | None = Field(None, description="What was taken from stock for it.")
     place: Uid | None = None
+    file: Uid | None = Field(None, description="The report itself, uploaded before by `POST /files`.")
     data: Data = Field(default_factory=dict)
     remark: Remark = ""
     insist: bool = False
@@ -173,10 +186,69 @@ def add_report(request: HttpRequest, uid: Named, body: ReportIn) -> ReportOut:
             data=body.data,
             sample=sample,
             place=own_place(request, body.place),
+            file=files_of(actor, [body.file])[0] if body.file else None,
             remark=body.remark,
             insist=body.insist,
         )
     return reports_out([TestReport.objects.select_related(*REPORT_PARTS).get(pk=report.pk)])[0]
+
+
+# --- Files ----------------------------------------------------------------------------------------------------------
+
+
+class FileIn(In):
+    """A photograph or PDF, in base64. Pictures are made anew: nothing of camera, place or owner is left in them."""
+
+    name: Annotated[str, Text(120, required=True)]
+    content: Annotated[str, Field(max_length=FILE_TEXT_MAX)]
+
+
+class FileOut(Out):
+    """A file that was kept; name it in `files` of an event or `file` of a report. `sha256` is of what was kept."""
+
+    uid: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, row: StoredFile) -> "FileOut":
+        """From the row."""
+        return cls(uid=str(row.uid), name=row.name, media_type=row.media_type, size=row.size, sha256=row.sha256)
+
+
+FILE = {
+    "uid": "0199b0c0-0000-7000-8000-00000000000e",
+    "name": "报告.pdf",
+    "media_type": "application/pdf",
+    "size": 48213,
+    "sha256": examples.EVENT["sha256"],
+}
+
+
+@evidence.write(
+    "/files",
+    who="signed_in",
+    answer=FileOut,
+    example=FILE,
+    body_example={"name": "报告.pdf", "content": "JVBERi0xLjQKJSVFT0YK"},
+    summary=gettext_lazy("上传凭证"),
+    description=gettext_lazy("照片或 PDF，最多约 7 MB。登记环节或报告时写明它的 uid。"),
+)
+def add_file(request: HttpRequest, body: FileIn) -> FileOut:
+    """Keep a file until an event or report names it."""
+    try:
+        content = base64.b64decode(body.content, validate=True)
+    except ValueError:
+        raise Invalid(_("文件内容要用 base64 编码。"), code="not_base64") from None
+    return FileOut.of(store_file(by=acting(request), name=body.name, content=io.BytesIO(content)))
+
+
+@evidence.read("/files/{uid}", who="signed_in", answer=FileOut, example=FILE, summary=gettext_lazy("查看一个凭证"))
+def get_file(request: HttpRequest, uid: Named) -> FileOut:
+    """What is known of a file the caller may open."""
+    return FileOut.of(file_for(acting(request), uid))
 
 
 # --- Holds ----------------------------------------------------------------------------------------------------------
@@ -294,3 +366,26 @@ def list_conflicts(request: HttpRequest, wanted: Query[WantedConflicts]) -> Page
         rows = rows.filter(answered_at=None, voided_by=None)
     rows = rows.select_related("event", "organisation", "lot__product", "lot__product_version")
     return turn(rows, wanted, lambda found: [ConflictOut.of(row) for row in found])
+
+
+class ConflictAnswerIn(In):
+    """What was behind a conflict, in a sentence. It stays counted; the regulator reads the answer."""
+
+    answer: Annotated[str, Text(500, multiline=True, required=True)]
+
+
+@holds.write(
+    "/conflicts/{uid}/answer",
+    who="party",
+    answer=ConflictOut,
+    example={**examples.CONFLICT, "answered_at": "2026-11-21T02:00:00Z", "answer": "途中破损 3 升。"},
+    body_example={"answer": "途中破损 3 升。"},
+    status=200,
+    summary=gettext_lazy("说明矛盾"),
+)
+def explain_conflict(request: HttpRequest, uid: Named, body: ConflictAnswerIn) -> ConflictOut:
+    """Say what was behind a conflict of the caller's own facts."""
+    actor = acting(request)
+    answer_conflict(by=actor, conflict=conflict_for(actor, uid), answer=body.answer)
+    rows = conflicts_visible_to(actor).select_related("event", "organisation", "lot__product", "lot__product_version")
+    return ConflictOut.of(rows.get(uid=uid))

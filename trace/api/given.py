@@ -9,13 +9,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from pydantic import Field
 
-from trace.access import lots_visible_to, organisation_for, place_for
+from trace.access import loose_files_of, lots_visible_to, organisation_for, place_for
 from trace.actions.events import Portion, When
 from trace.actor import Actor
 from trace.api.auth import acting
 from trace.api.schemas import AmountIn, Code, In, Moment, Text, Uid
 from trace.errors import Invalid, NotFound
-from trace.models import Lot, Organisation, Place, Product
+from trace.models import Lot, Organisation, Place, Product, StoredFile
 from trace.units import EnteredAmount, parse_amount
 
 MOST_LINES = 500
@@ -100,6 +100,16 @@ def _portion(line: PortionIn, lot: Lot, places: Mapping[str, Place]) -> Portion:
         place=places[line.place] if line.place else None,
         unit=unit,
     )
+
+
+def files_of(actor: Actor, uids: Iterable[str]) -> list[StoredFile]:
+    """Files the caller uploaded and no event has yet; NotFound where one is not among them."""
+    wanted = list(dict.fromkeys(uids))
+    found = loose_files_of(actor, wanted)
+    missing = sorted(set(wanted) - {str(row.uid) for row in found})
+    if missing:
+        raise NotFound(_("没有找到，或者您无权查看。"), files=missing)
+    return found
 
 
 def own_place(request: HttpRequest, uid: str | None) -> Place | None:

@@ -31,6 +31,7 @@ from trace.units import decimal_text
 
 _DEEPEST = 30
 _INTEGER_BOUND = 2**63
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class In(BaseModel):
@@ -249,7 +250,7 @@ def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
         if "\x00" in value:
             raise Invalid(_("文字里有看不见的空字符（NUL），请删去后重新输入。"), code="text_nul")
-        if any("\ud800" <= char <= "\udfff" for char in value):
+        if _SURROGATE.search(value):
             raise Invalid(_("文字里有残缺的字符（半个表情符号），请删去后重新输入。"), code="text_surrogate")
     elif isinstance(value, float):
         if value in (float("inf"), float("-inf")):

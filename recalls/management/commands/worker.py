@@ -1,4 +1,4 @@
-"""`manage.py worker`: sends what lies in the outbox and takes unanswered notices further."""
+"""`manage.py worker`: sends what lies in the outbox, takes unanswered notices further, forgets old API answers."""
 
 import datetime
 import signal
@@ -13,6 +13,9 @@ from django.utils import timezone
 
 from recalls.actions.notices import age_notices
 from recalls.actions.outbox import LEASE, claim, due_messages, send_one
+from trace.actions.requests import forget_requests
+
+TIDY_EVERY = datetime.timedelta(hours=1)
 
 
 class Command(BaseCommand):
@@ -32,9 +35,13 @@ class Command(BaseCommand):
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._asked_to_stop)
         lease = datetime.timedelta(seconds=options["lease"])
+        tidied_at: datetime.datetime | None = None
         while True:
             close_old_connections()
             sent = self._round(lease)
+            if tidied_at is None or timezone.now() - tidied_at >= TIDY_EVERY:
+                forget_requests()
+                tidied_at = timezone.now()
             if options["once"]:
                 self.stdout.write(f"{sent} sent")
                 return
