@@ -20,8 +20,8 @@ from recalls.models import Campaign
 from recalls.notice_states import REACHED
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
-from trace.event_templates import families
 from trace.models import Lot, Organisation, Transfer
+from trace.tracing import family_words
 
 _CHUNK = 5_000
 
@@ -111,6 +111,6 @@ class Sight:
         day = lot.produced_on or timezone.localtime(lot.begun_at).date()
         if is_open:
             return SeenLot(lot, lot.product_version.label, lot.code, division.label, day)
-        known = families().get(lot.product.family)
-        family = known.label() if known is not None else _("未分类")
-        return SeenLot(None, _("他方批次（%(family)s）") % {"family": family}, "", division.label, day)
+        return SeenLot(
+            None, _("他方批次（%(family)s）") % {"family": family_words(lot.product.family)}, "", division.label, day
+        )

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from trace.access import entered_for
 from trace.actor import Actor
 from trace.disclosure import SeenEdge, SeenLot, SeenWalk, seen_walk
+from trace.event_templates import families
 from trace.genealogy import Direction, walk
 from trace.guards import Blocking, blocking
 from trace.models import Lot, TestReport, Transfer
@@ -100,14 +101,9 @@ class Answer:
 
 
 def family_words(code: str) -> str:
-    """A product family for people."""
-    return {
-        "baijiu": _("清香型白酒"),
-        "walnut": _("核桃"),
-        "millet": _("小米"),
-        "furniture": _("核桃木家具"),
-        "date_walnut": _("枣夹核桃"),
-    }.get(code, _("其他产品"))
+    """A product family for people; families nobody declared are other products."""
+    known = families().get(code)
+    return known.label() if known is not None and code else _("其他产品")
 
 
 def answer(actor: Actor, lot: Lot, direction: Direction) -> Answer:

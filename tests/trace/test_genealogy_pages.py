@@ -31,7 +31,7 @@ def ask(client: Client, lot: Lot, way: str = "back") -> str:
 @pytest.fixture
 def sweets(world: World) -> Product:
     """What the shop makes of the kernels it bought."""
-    return make_product(world.shop.organisation, "ZJ", "示例枣夹核桃", family="date_walnut")
+    return make_product(world.shop.organisation, "ZJ", "示例枣夹核桃", family="date_stuffed_walnut")
 
 
 @pytest.fixture
