@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db.models import Count, Max, Q
 from django.urls import reverse
@@ -16,16 +17,18 @@ from labels.models import ScanTally
 from recalls.access import campaigns_visible_to, signals_visible_to
 from recalls.models import Campaign, Publication, Signal
 from recalls.queries import CampaignRow, campaign_rows, published, unread_notices
-from recalls.transitions import OPEN
+from recalls.transitions import OPEN, Status
 from trace.access import (
     certificates_visible_to,
     conflicts_visible_to,
     entered_for,
     lots_visible_to,
     organisations_supervised_by,
+    own_products,
     reports_visible_to,
 )
 from trace.actor import Actor
+from trace.event_templates import templates
 from trace.inventory import in_state
 from trace.models import (
     Event,
@@ -40,7 +43,6 @@ from trace.models import (
 )
 from trace.parts import Number
 from trace.shipping import OVERDUE_DAYS, Line, Wanted, find_shipments, in_hand, lines_of, waiting_for
-from trace.templatetags.ui import url_or_none
 
 LAPSING = datetime.timedelta(days=60)
 RECENT = 8
@@ -79,7 +81,7 @@ class Home:
     reports: Sequence[TestReport] = ()
     campaigns: Sequence[CampaignRow] = ()
     numbers: Sequence[Number] = ()
-    stages: Sequence[tuple[str, int]] = field(default_factory=tuple)
+    stages: Sequence[tuple[Any, int]] = field(default_factory=tuple)
 
 
 KINDS = {
@@ -118,9 +120,18 @@ def _kept(needs: Sequence[Need]) -> list[Need]:
 
 
 def _links(*wanted: tuple[str, str, str]) -> list[Doing]:
-    """Buttons for pages that exist: words, name of the page, icon."""
-    found = [(words, url_or_none(name.partition("?")[0]), name.partition("?")[2], icon) for words, name, icon in wanted]
-    return [Doing(words, url + (f"?{query}" if query else ""), icon) for words, url, query, icon in found if url]
+    """Buttons: words, the page's name (or a step's code without colon), icon."""
+    return [
+        Doing(words, reverse(name) if ":" in name else reverse("trace:step_form", args=[name]), icon)
+        for words, name, icon in wanted
+    ]
+
+
+def _harvest_step(actor: Actor) -> str:
+    """The harvest form of what the grower grows; where that is not one thing, the page that asks which."""
+    codes = {f"{family}.harvest" for family in own_products(actor).values_list("family", flat=True).distinct()}
+    known = codes & templates().keys()
+    return known.pop() if len(known) == 1 else "trace:lot_new"
 
 
 # --- What waits -----------------------------------------------------------------------------------------------------
@@ -135,7 +146,7 @@ def _common_needs(actor: Actor, now: datetime.datetime) -> list[Need]:
     return [
         Need(unread_notices(actor), _("召回通知等您回答"), reverse("recalls:notice_list"), "recall", "danger"),
         Need(waiting_for(actor).count(), _("发货单等您确认收货"), reverse("trace:inbox"), "receive"),
-        Need(conflicts.count(), _("登记有矛盾，请核对说明"), url_or_none("trace:conflict_list"), "warning"),
+        Need(conflicts.count(), _("登记有矛盾，请核对说明"), reverse("trace:conflict_list"), "warning"),
         Need(
             silent.filter(organisation__in=mine).count(),
             _("发货超过 %(n)d 天对方没有确认") % {"n": OVERDUE_DAYS},
@@ -179,7 +190,7 @@ def _release_need(actor: Actor) -> Need:
 
 def _lot_list(state: str) -> str:
     """The list of lots narrowed to a state."""
-    url = url_or_none("trace:lot_list")
+    url = reverse("trace:lot_list")
     return f"{url}?state={state}" if url else ""
 
 
@@ -222,7 +233,7 @@ def _producer(actor: Actor, now: datetime.datetime) -> Home:
 def _grower(actor: Actor, now: datetime.datetime) -> Home:
     """Growers, and clerks entering for them: one large button."""
     doings = _links(
-        (_("采收登记"), "trace:lot_new", "leaf"),
+        (_("采收登记"), _harvest_step(actor), "leaf"),
         (_("农事记录"), "trace:event_new", "edit"),
         (_("交货"), "trace:shipment_new", "truck"),
     )
@@ -237,7 +248,8 @@ def _trader(actor: Actor, now: datetime.datetime) -> Home:
     doings = _links(
         (_("发货"), "trace:shipment_new", "truck"),
         (_("登记外购进货"), "trace:intake_new", "receive"),
-        (_("记录销售等环节"), "trace:event_new", "shop"),
+        (_("登记零售"), "common.sell", "shop"),
+        (_("其他环节"), "trace:event_new", "edit"),
         (_("反映问题"), "recalls:signal_new", "flag"),
     )
     return Home(
@@ -269,16 +281,16 @@ def _association(actor: Actor, now: datetime.datetime) -> Home:
 
 def _regulator(actor: Actor, now: datetime.datetime) -> Home:
     """The regulator's one screen: open campaigns with their clocks, what waits, and the territory in numbers."""
-    open_ones = list(campaigns_visible_to(actor).filter(status__in=sorted(OPEN), is_drill=False).order_by("-id")[:20])
-    stages: dict[str, int] = {}
-    for campaign in open_ones:
-        stages[campaign.get_status_display()] = stages.get(campaign.get_status_display(), 0) + 1
+    running = campaigns_visible_to(actor).filter(status__in=sorted(OPEN), is_drill=False)
+    open_ones = list(running.order_by("-id")[:20])
+    counted = dict(running.order_by().values_list("status").annotate(n=Count("pk")).values_list("status", "n"))
+    stages = [(status.label, counted[status.value]) for status in Status if status.value in counted]
     supervised = organisations_supervised_by(actor)
     late = now - datetime.timedelta(days=OVERDUE_DAYS)
     silent = find_shipments(actor, Wanted(state="unconfirmed")).filter(sent_at__lt=late)
     conflicts = conflicts_visible_to(actor).filter(answered_at=None, voided_by=None)
     signals = signals_visible_to(actor).filter(status=Signal.Status.NEW, is_drill=False)
-    claims = url_or_none("trace:gtin_claim_list")
+    claims = reverse("trace:gtin_claim_list")
     failed = reports_visible_to(actor).filter(
         verdict=TestReport.Verdict.FAIL, at__gte=now - datetime.timedelta(days=30)
     )
@@ -296,14 +308,14 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
             claims,
             "qr",
         ),
-        Need(conflicts.count(), _("登记矛盾未说明"), url_or_none("trace:conflict_list"), "warning"),
+        Need(conflicts.count(), _("登记矛盾未说明"), reverse("trace:conflict_list"), "warning"),
         Need(
             silent.count(),
             _("发货超过 %(n)d 天没有确认") % {"n": OVERDUE_DAYS},
             f"{reverse('trace:transfer_list')}?state=unconfirmed",
             "truck",
         ),
-        Need(failed.count(), _("近 30 天不合格报告"), url_or_none("trace:report_list"), "flask", "danger"),
+        Need(failed.count(), _("近 30 天不合格报告"), reverse("trace:report_list"), "flask", "danger"),
     ]
     doings = _links(
         (_("登记线索"), "recalls:signal_new", "flag"),
@@ -315,7 +327,7 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
         needs=_kept(needs),
         doings=doings,
         campaigns=campaign_rows(open_ones),
-        stages=list(stages.items()),
+        stages=stages,
         numbers=_territory(actor, now),
     )
 
@@ -335,9 +347,9 @@ def _territory(actor: Actor, now: datetime.datetime) -> list[Number]:
             _("登记批次"),
             counted["all"],
             note=_("近 30 天 %(n)d 个") % {"n": counted["fresh"]},
-            url=url_or_none("trace:lot_list"),
+            url=reverse("trace:lot_list"),
         ),
-        Number(_("封存、停售、召回中"), held.count(), note=_("次决定"), url=url_or_none("trace:hold_list")),
+        Number(_("封存、停售、召回中"), held.count(), note=_("次决定"), url=reverse("trace:hold_list")),
     ]
 
 

@@ -231,7 +231,7 @@ def _plain(micros: int) -> str:
 def _neighbours(actor: Actor, lot: Lot, *, up: bool) -> list[Neighbour]:
     """Lots one step away, veiled where they may not be opened. Two queries."""
     links = LotLink.objects.filter(voided_by=None, **{"child" if up else "parent": lot}).select_related(
-        "event", *(f"{'parent' if up else 'child'}__{path}" for path in _SHOWN)
+        "event__organisation", *(f"{'parent' if up else 'child'}__{path}" for path in _SHOWN)
     )
     rows = list(links.order_by("id")[:MOST_LINKS])
     others = {link.pk: link.parent if up else link.child for link in rows}
@@ -253,7 +253,7 @@ def _neighbours(actor: Actor, lot: Lot, *, up: bool) -> list[Neighbour]:
                 region=division.label,
                 day=other.produced_on or timezone.localtime(other.begun_at).date(),
                 micros=link.input_micros if knows else None,
-                unit=link.parent.product.base_unit,
+                unit=(other if up else lot).product.base_unit,
             )
         )
     return found
