@@ -26,9 +26,11 @@ from typing import IO, Any
 from urllib.parse import quote
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
+from django.test import override_settings
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
@@ -154,14 +156,14 @@ def _postgresql_url(name: str) -> str:
     return f"postgresql://{login}@{host}{port}/{name}"
 
 
-def _sql_outside(statement: str) -> None:
+def sql_outside(statement: str) -> None:
     """Run one statement on the maintenance database: no connection may be open to the one it names."""
     with connection._nodb_cursor() as cursor:
         cursor.execute(statement)
 
 
 @contextmanager
-def _default_database(name: str) -> Iterator[None]:
+def default_database(name: str) -> Iterator[None]:
     """Let `default` mean the named database, in this thread and in those started meanwhile."""
     old_connection = connections["default"]
     old_entry = connections.settings["default"]
@@ -177,11 +179,18 @@ def _default_database(name: str) -> Iterator[None]:
         connections["default"] = old_connection
 
 
+def make_tables() -> None:
+    """Make the tables of an empty database from the models, as TEST's MIGRATE=False does for the test database."""
+    none: dict[str, None] = {app.label: None for app in apps.get_app_configs()}
+    with override_settings(MIGRATION_MODULES=none):
+        call_command("migrate", run_syncdb=True, verbosity=0)
+
+
 def _copy_of_the_test_database(name: str) -> None:
     """Copy pytest-django's test database, which is migrated and, between tests, empty."""
     if connection.vendor == "postgresql":
         connection.close()  # PostgreSQL copies no database that somebody is connected to
-        _sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{connection.settings_dict["NAME"]}"')
+        sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{connection.settings_dict["NAME"]}"')
         return
     connection.ensure_connection()
     with closing(sqlite3.connect(name)) as target:
@@ -202,12 +211,14 @@ def committed_template(django_db_setup: None, django_db_blocker: DjangoDbBlocker
             _copy_of_the_test_database(name)
         else:
             if postgresql:
-                _sql_outside(f'CREATE DATABASE "{name}"')
-            with _default_database(name):
-                call_command("migrate", verbosity=0)
+                sql_outside(f'CREATE DATABASE "{name}"')
+            with default_database(name):
+                make_tables()
+        with default_database(name):
+            call_command("migrate", fake=True, verbosity=0)
         yield name
         if postgresql:
-            _sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
+            sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
         else:
             Path(name).unlink()
 
@@ -223,14 +234,14 @@ def committed_db(
     with django_db_blocker.unblock():
         if connection.vendor == "postgresql":
             connection.close()
-            _sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{committed_template}"')
-            with _default_database(name):
+            sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{committed_template}"')
+            with default_database(name):
                 yield CommittedDatabase(_postgresql_url(name))
-            _sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
+            sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
             return
         path = settings.DATA_DIR / f"{name}.sqlite3"
         shutil.copyfile(committed_template, path)
-        with _default_database(str(path)):
+        with default_database(str(path)):
             yield CommittedDatabase(f"sqlite:///{path}")
         for leftover in settings.DATA_DIR.glob(f"{name}.sqlite3*"):
             leftover.unlink()

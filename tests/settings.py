@@ -36,10 +36,14 @@ os.environ.update(
 )
 
 from config.settings import *  # noqa: E402, F403
-from config.settings import DATA_DIR, STATIC_ROOT, STORAGES  # noqa: E402
+from config.settings import DATA_DIR, DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
 
 (DATA_DIR / "files").mkdir(exist_ok=True)
 Path(STATIC_ROOT).mkdir(exist_ok=True)
+
+# Tables straight from the models: replaying the migrations takes many times as long in every worker. That both give
+# the same tables is a test of its own (tests/house/test_migrations.py).
+DATABASES["default"]["TEST"] = {"MIGRATE": False}
 
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -153,14 +153,5 @@ def test_unique_constraints_hold_in_the_test_database() -> None:
         User.objects.create(username="twice")
 
 
-@pytest.mark.django_db
-def test_every_migration_is_written() -> None:
-    from io import StringIO
-
-    from django.core.management import call_command
-
-    call_command("makemigrations", check=True, dry_run=True, stdout=StringIO())
-
-
 def test_the_test_data_lies_outside_the_checkout(settings: Any) -> None:
     assert Path(__file__).resolve().parents[2] not in Path(settings.DATA_DIR).parents

@@ -1,0 +1,109 @@
+"""The migrations and the models are one: the suite makes its tables from the models and relies on it."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from pytest_django import DjangoDbBlocker
+
+from tests.conftest import default_database, make_tables, sql_outside
+
+
+@contextmanager
+def empty_database() -> Iterator[None]:
+    """A database without any table as `default`."""
+    name = f"empty_{uuid.uuid4().hex}"
+    if connection.vendor == "postgresql":
+        sql_outside(f'CREATE DATABASE "{name}"')
+        with default_database(name):
+            yield
+        sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
+        return
+    path = settings.DATA_DIR / f"{name}.sqlite3"
+    with default_database(str(path)):
+        yield
+    for leftover in settings.DATA_DIR.glob(f"{name}*"):
+        leftover.unlink()
+
+
+def rows(sql: str) -> list[tuple[Any, ...]]:
+    """What a query answers."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def schema() -> dict[str, list[tuple[Any, ...]]]:
+    """Tables with columns, indexes, constraints and triggers, without the order in which columns were added."""
+    if connection.vendor == "postgresql":
+        return {
+            "columns": rows(
+                "SELECT table_name, column_name, data_type, is_nullable, character_maximum_length, identity_generation"
+                " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
+            ),
+            "indexes": rows(
+                "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 2"
+            ),
+            "constraints": rows(
+                "SELECT conrelid::regclass::text, contype::text, pg_get_constraintdef(oid) FROM pg_constraint"
+                " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2, 3"
+            ),
+            "triggers": rows(
+                "SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2"
+            ),
+        }
+    tables = [name for (name,) in rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+    return {
+        "columns": [
+            (table, *column[1:])
+            for table in tables
+            for column in sorted(rows(f'SELECT * FROM pragma_table_info("{table}")'), key=lambda each: str(each[1]))
+        ],
+        "keys": [
+            (table, *key[2:])
+            for table in tables
+            for key in sorted(rows(f'SELECT * FROM pragma_foreign_key_list("{table}")'), key=lambda each: str(each[3]))
+        ],
+        "indexes": rows(
+            "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY 2"
+        ),
+        # CHECK and UNIQUE stand in a table's own text; their order there follows how they came to be.
+        "constraints": [
+            (table, *sorted(part.strip(" ()") for part in sql.split('CONSTRAINT "')[1:]))
+            for table, sql in rows("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY 1")
+        ],
+        "triggers": rows("SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY 2"),
+    }
+
+
+def ours(facts: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The facts about our own tables: Django's own apps differ from their migrations in the width of an id."""
+    return [fact for fact in facts if str(fact[0]).strip('"').startswith(("trace_", "recalls_", "labels_"))]
+
+
+@pytest.mark.slow
+def test_migrations_make_the_same_tables_as_the_models(
+    django_test_environment: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    with django_db_blocker.unblock():
+        with empty_database():
+            call_command("migrate", verbosity=0)
+            migrated = schema()
+        with empty_database():
+            make_tables()
+            call_command("migrate", fake=True, verbosity=0)
+            made = schema()
+    for part, facts in migrated.items():
+        assert ours(facts), part
+        assert ours(facts) == ours(made[part]), part
+
+
+@pytest.mark.django_db
+def test_every_migration_is_written() -> None:
+    call_command("makemigrations", check=True, dry_run=True, stdout=StringIO())
