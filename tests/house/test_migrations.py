@@ -55,7 +55,8 @@ def schema() -> dict[str, list[tuple[Any, ...]]]:
                 " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2, 3"
             ),
             "triggers": rows(
-                "SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2"
+                "SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger"
+                " WHERE NOT tgisinternal ORDER BY 1, 2"
             ),
         }
     tables = [name for (name,) in rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
