@@ -23,6 +23,7 @@ from labels.sheets import render_sheet
 from recalls.queries import PublicRecall
 from trace.access import lot_for
 from trace.api.auth import acting
+from trace.api.examples import page
 from trace.api.given import WrittenReason, when
 from trace.api.operations import Area
 from trace.api.paging import Feed, Page, turn
@@ -97,7 +98,7 @@ class WantedRuns(Feed):
     "/code-runs",
     who="signed_in",
     answer=Page[RunOut],
-    example={"items": [examples.RUN], "next": None},
+    example=page(examples.RUN),
     summary=gettext_lazy("列出赋码任务"),
 )
 def list_code_runs(request: HttpRequest, wanted: Query[WantedRuns]) -> Page[RunOut]:
@@ -165,7 +166,7 @@ def issue_code_run(request: HttpRequest, uid: Named, body: RunIn) -> RunOut:
     "/code-runs/{uid}/units",
     who="signed_in",
     answer=Page[UnitOut],
-    example={"items": [examples.UNIT], "next": None},
+    example=page(examples.UNIT),
     summary=gettext_lazy("列出单件码"),
 )
 def list_units(request: HttpRequest, uid: Named, paging: Query[Feed]) -> Page[UnitOut]:

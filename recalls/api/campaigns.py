@@ -38,6 +38,7 @@ from recalls.transitions import OPEN, TERMINAL
 from trace.access import lots_visible_to, organisation_for
 from trace.actor import Actor
 from trace.api.auth import acting
+from trace.api.examples import page
 from trace.api.given import WrittenReason, lots_of
 from trace.api.paging import Feed, Page, turn
 from trace.api.schemas import AmountOut, Day, In, Moment, Named, Out, Text, Uid, Whole
@@ -59,7 +60,7 @@ class WantedCampaigns(Feed):
     "/campaigns",
     who="signed_in",
     answer=Page[CampaignRow],
-    example={"items": [examples.CAMPAIGN_ROW], "next": None},
+    example=page(examples.CAMPAIGN_ROW),
     summary=gettext_lazy("列出召回"),
     description=gettext_lazy("本单位发起的召回；监管部门见辖区内的召回。"),
 )
@@ -89,7 +90,7 @@ def get_campaign(request: HttpRequest, uid: Named) -> CampaignOut:
     "/campaigns/{uid}/steps",
     who="signed_in",
     answer=Page[StepOut],
-    example={"items": [examples.STEP], "next": None},
+    example=page(examples.STEP),
     summary=gettext_lazy("召回经过"),
 )
 def list_campaign_steps(request: HttpRequest, uid: Named, paging: Query[Feed]) -> Page[StepOut]:

@@ -27,6 +27,7 @@ from recalls.sight import Sight
 from trace.access import organisation_for
 from trace.actor import Actor
 from trace.api.auth import acting
+from trace.api.examples import page
 from trace.api.given import MOST_LINES, Happening, Remark, amount_of, own_place, party
 from trace.api.paging import Feed, Page, turn
 from trace.api.schemas import AmountIn, In, Moment, Named, Text, Uid
@@ -38,7 +39,7 @@ from trace.models import Lot
     "/notices",
     who="signed_in",
     answer=Page[NoticeOut],
-    example={"items": [examples.NOTICE], "next": None},
+    example=page(examples.NOTICE),
     summary=gettext_lazy("收到的召回通知"),
     description=gettext_lazy("发给本单位的通知，以及由本单位转交系统外单位的通知。"),
 )
@@ -156,7 +157,7 @@ def _answers(notice: Notice, body: StockAnswerIn) -> list[LotAnswer]:
     "/campaigns/{uid}/notices",
     who="signed_in",
     answer=Page[NoticeOut],
-    example={"items": [examples.NOTICE], "next": None},
+    example=page(examples.NOTICE),
     summary=gettext_lazy("一次召回的通知"),
 )
 def list_campaign_notices(request: HttpRequest, uid: Named, paging: Query[Feed]) -> Page[NoticeOut]:

@@ -12,6 +12,7 @@ from recalls.api.shapes import PublicRecallOut
 from recalls.models import Publication
 from recalls.queries import published
 from trace.access import parse_uid
+from trace.api.examples import page
 from trace.api.paging import Page, Paging, turn
 from trace.api.schemas import Named
 from trace.errors import NotFound
@@ -21,7 +22,7 @@ from trace.errors import NotFound
     "/public/recalls",
     who="public",
     answer=Page[PublicRecallOut],
-    example={"items": [examples.PUBLIC], "next": None},
+    example=page(examples.PUBLIC),
     summary=gettext_lazy("已公告的召回"),
     description=gettext_lazy("每次召回给出现行的公告。无需密钥。"),
 )

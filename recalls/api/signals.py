@@ -15,6 +15,7 @@ from recalls.api.shapes import SIGNAL_PARTS, SignalOut, signal_out
 from recalls.models import Signal
 from trace.access import lot_for, report_for
 from trace.api.auth import acting
+from trace.api.examples import page
 from trace.api.given import WrittenReason
 from trace.api.paging import Feed, Page, turn
 from trace.api.schemas import In, Moment, Named, Text, Uid
@@ -32,7 +33,7 @@ class WantedSignals(Feed):
     "/signals",
     who="signed_in",
     answer=Page[SignalOut],
-    example={"items": [examples.SIGNAL], "next": None},
+    example=page(examples.SIGNAL),
     summary=gettext_lazy("列出线索"),
 )
 def list_signals(request: HttpRequest, wanted: Query[WantedSignals]) -> Page[SignalOut]:

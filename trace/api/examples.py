@@ -257,4 +257,4 @@ TEMPLATE: dict[str, Any] = {
 
 def page(*items: Any) -> dict[str, Any]:
     """A last page with these items."""
-    return {"items": list(items), "next": None}
+    return {"items": list(items), "next": None, "position": "WzQ3MTFd:Yk3vX0…"}

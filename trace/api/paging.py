@@ -33,10 +33,14 @@ class Feed(Paging):
 
 
 class Page(Out, Generic[Item]):
-    """One page. `next` is the cursor of the next page, null on the last; the `Link` header carries it as an address."""
+    """One page. `next` is the cursor of the next page, null on the last; the `Link` header carries it as an address.
+
+    `position` is the cursor behind this page's last row, also on the last page: keep it to ask for what comes later.
+    """
 
     items: list[Item]
     next: str | None = None
+    position: str | None = None
 
 
 def turn(
@@ -59,10 +63,8 @@ def turn(
         rows = rows.filter(**{f"{by}__{'lt' if newest_first else 'gt'}": _position(paging.cursor, salt)})
     found = list(rows.order_by(f"-{by}" if newest_first else by)[: paging.limit + 1])
     here = found[: paging.limit]
-    following = None
-    if len(found) > paging.limit:
-        following = signing.Signer(salt=salt).sign_object([_value(here[-1], by)])
-    return Page[Item](items=shape(here), next=following)
+    position = signing.Signer(salt=salt).sign_object([_value(here[-1], by)]) if here else paging.cursor or None
+    return Page[Item](items=shape(here), next=position if len(found) > paging.limit else None, position=position)
 
 
 def _value(row: Model, by: str) -> Any:
