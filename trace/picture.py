@@ -18,6 +18,10 @@ MOST_NODES = 60
 BOX_WIDTH, BOX_HEIGHT = 156, 66
 GAP_X, GAP_Y = 38, 14
 MARGIN = 8
+FITS = 1650
+"""A drawing up to this width is scaled to its page; a wider one scrolls, for its words would get too small."""
+_ROOM = (18, 20, 21)
+"""Letters of a line that fit a box: the first is set large, the last small."""
 _SIGNS = {"danger": "!", "hold": "‖", "good": "✓", "attention": "?"}
 
 
@@ -53,15 +57,16 @@ def draw(nodes: Sequence[Node], edges: Sequence[tuple[int, int, str]], *, label:
     kept = list(nodes[:MOST_NODES])
     inside = {node.key for node in kept}
     lines = [(a, b, words) for a, b, words in edges if a in inside and b in inside and a != b]
-    spots = _spots(kept, lines)
+    spots = _spots(_layers(kept, lines), lines)
     width = max((x for x, _y in spots.values()), default=0) + BOX_WIDTH + MARGIN
     height = max((y for _x, y in spots.values()), default=0) + BOX_HEIGHT + MARGIN
     drawn = format_html(
-        '<svg class="tree" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-label="{label}">'
+        '<svg class="tree{fits}" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-label="{label}">'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" class="tree-tip"/></marker></defs>{edges}{nodes}</svg>',
         w=width,
         h=height,
+        fits=" tree-fits" if width <= FITS else "",
         label=label,
         edges=format_html_join("", "{}", ((_edge(spots[a], spots[b], words),) for a, b, words in lines)),
         nodes=format_html_join("", "{}", ((_box(node, *spots[node.key]),) for node in kept)),
@@ -69,11 +74,33 @@ def draw(nodes: Sequence[Node], edges: Sequence[tuple[int, int, str]], *, label:
     return Picture(drawn, len(kept), len(nodes))
 
 
-def _spots(nodes: Sequence[Node], edges: Sequence[tuple[int, int, str]]) -> dict[int, tuple[int, int]]:
+def _layers(nodes: Sequence[Node], edges: Sequence[tuple[int, int, str]]) -> dict[int, int]:
+    """The column of each box: the one given, moved away from the start until every line runs to the right.
+
+    Where lines run in a circle that has no end; then the columns stay as given.
+    """
+    given = {node.key: node.layer for node in nodes}
+    moved = dict(given)
+    back = min(given.values(), default=0) < 0
+    for _turn in range(len(nodes)):
+        still = True
+        for a, b, _words in edges:
+            if moved[a] >= moved[b]:
+                still = False
+                if back:
+                    moved[a] = moved[b] - 1
+                else:
+                    moved[b] = moved[a] + 1
+        if still:
+            return moved
+    return given
+
+
+def _spots(layers_of: dict[int, int], edges: Sequence[tuple[int, int, str]]) -> dict[int, tuple[int, int]]:
     """Where each box stands: columns by layer, rows so that few lines cross (barycentres, four sweeps)."""
     columns: dict[int, list[int]] = defaultdict(list)
-    for node in nodes:
-        columns[node.layer].append(node.key)
+    for key, layer in layers_of.items():
+        columns[layer].append(key)
     layers = sorted(columns)
     near: dict[int, list[int]] = defaultdict(list)
     for a, b, _words in edges:
@@ -140,7 +167,7 @@ def _box(node: Node, x: int, y: int) -> SafeString:
             "",
             '<text class="tree-line-{}" x="{}" y="{}">{}</text>',
             (
-                (row, x + 11, y + 20 + 19 * row, shorten(line, 14 if row == 0 and sign else 18))
+                (row, x + 11, y + 20 + 19 * row, shorten(line, _ROOM[row] - (4 if row == 0 and sign else 0)))
                 for row, line in enumerate(node.lines[:3])
             ),
         ),

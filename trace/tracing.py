@@ -15,9 +15,9 @@ from trace.access import entered_for
 from trace.actor import Actor
 from trace.disclosure import SeenEdge, SeenLot, SeenWalk, seen_walk
 from trace.event_templates import families
-from trace.genealogy import Direction, walk
+from trace.genealogy import Direction, Walk, walk
 from trace.guards import Blocking, blocking
-from trace.models import Lot, TestReport, Transfer
+from trace.models import HoldSet, Lot, TestReport, Transfer
 from trace.units import decimal_text, format_amount, unit_name
 
 MOST_TRANSFERS = 2000
@@ -111,15 +111,26 @@ def answer(actor: Actor, lot: Lot, direction: Direction) -> Answer:
     walked = walk([lot], direction)
     seen = seen_walk(actor, walked)
     opened = [one.lot for one in seen.lots if one.lot is not None]
-    holds = blocking(opened)
+    holds = _holds(walked, seen)
     towards: dict[int, list[SeenEdge]] = {}
     for edge in seen.edges:
         towards.setdefault(edge.parent if direction == "back" else edge.child, []).append(edge)
-    steps = [
-        Step(one, towards.get(one.number, ()), holds.get(one.lot.pk, ()) if one.lot is not None else ())
-        for one in seen.lots
-    ]
+    steps = [Step(one, towards.get(one.number, ()), holds.get(one.number, ())) for one in seen.lots]
     return Answer(lot, direction, steps, seen, _transfers(actor, opened, direction))
+
+
+def _holds(walked: Walk, seen: SeenWalk) -> dict[int, list[Blocking]]:
+    """What stands against the lots, by their number. Of others' lots only recalls are told: these are for everybody to
+    know, what is only being looked into is not.
+    """
+    order = sorted(walked.level, key=lambda pk: (walked.level[pk], pk))
+    by_pk = blocking(order)
+    found: dict[int, list[Blocking]] = {}
+    for one, pk in zip(seen.lots, order, strict=True):
+        told = [hold for hold in by_pk.get(pk, []) if one.lot is not None or hold.hold.kind == HoldSet.Kind.RECALL]
+        if told:
+            found[one.number] = told
+    return found
 
 
 def _transfers(actor: Actor, lots: Sequence[Lot], direction: Direction) -> list[Transfer]:

@@ -153,6 +153,18 @@ def test_trouble_in_the_chain_is_the_verdict(client: Client, world: World, chain
     assert "已封存" in page
 
 
+def test_of_others_lots_a_recall_is_told_and_an_investigation_is_not(
+    client: Client, world: World, chain: dict[str, Lot]
+) -> None:
+    sign_in(client, world.shop)
+    place_hold(by=world.county, kind="hold", reason="示例抽检", lots=[chain["nuts"]])
+    assert "没有发现不合格、封存或召回" in ask(client, chain["sweets"])
+    place_hold(by=world.county, kind="recall", reason="示例召回", lots=[chain["nuts"]])
+    page = ask(client, chain["sweets"])
+    assert "链上有不合格、封存或召回的批次" in page
+    assert "示例抽检" not in page
+
+
 def test_a_lot_without_past_or_future_says_so(client: Client, world: World) -> None:
     lot = make_lot(world.walnuts, world.kernels, "10")
     sign_in(client, world.walnuts)
@@ -216,6 +228,16 @@ def test_boxes_stand_in_columns_and_never_on_each_other() -> None:
     assert len(found) == len(set(found)) == 30
     assert len({x for x, _y in found}) == 2
     assert not drawn.cut
+
+
+def test_every_line_runs_to_the_right_where_it_can() -> None:
+    """A lot that went into its neighbour of the same level stands a column further from the start."""
+    forward = [Node(0, 0, ["a"], "a"), Node(1, 1, ["b"], "b"), Node(2, 1, ["c"], "c")]
+    columns = [x for x, _y in places(draw(forward, [(0, 1, ""), (0, 2, ""), (1, 2, "")], label="x").svg)]
+    assert columns[0] < columns[1] < columns[2]
+    back = [Node(0, 0, ["a"], "a"), Node(1, -1, ["b"], "b"), Node(2, -1, ["c"], "c")]
+    columns = [x for x, _y in places(draw(back, [(1, 0, ""), (2, 0, ""), (2, 1, "")], label="x").svg)]
+    assert columns[2] < columns[1] < columns[0]
 
 
 def test_a_cycle_is_drawn_and_too_many_are_left_out() -> None:

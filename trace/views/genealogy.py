@@ -20,7 +20,7 @@ from trace.models import Lot
 from trace.parts import Number
 from trace.picture import Node, Picture, draw
 from trace.tables import csv_table
-from trace.templatetags.ui import STATES, day_text, url_or_none
+from trace.templatetags.ui import STATES, url_or_none
 from trace.tracing import Answer, Step, answer, edge_words, table
 
 ROWS = 100
@@ -142,7 +142,8 @@ def picture(found: Answer) -> Picture:
 def _under(step: Step) -> str:
     """The third line of a box: the state's words, else the date."""
     words = str(STATES[step.state].words) if step.state else ""
-    return " · ".join(part for part in (words, day_text(step.seen.date)) if part)
+    day = step.seen.date.isoformat() if step.seen.date else ""
+    return " · ".join(part for part in (words, day) if part)
 
 
 def _title(step: Step) -> str:
