@@ -8,10 +8,13 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from labels.access import unit_of
+from labels.actions.runs import issue_codes
+from labels.contents import uri_of
 from tests.browser.conftest import OpenPage
 from tests.browser.people import ago, code_shown, codes_printed, fill, fits, follow, press, signed_in, text, today
-from tests.goods import make_lot
-from tests.world import make_product, make_world
+from tests.goods import make_lot, receive, released, ship
+from tests.world import make_organisation, make_product, make_world
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +39,9 @@ def send(page: Page, lot: str, amount: str, unit: str) -> None:
 
 def test_walnuts_go_from_the_growers_phone_to_the_producers_store(open_page: OpenPage) -> None:
     world = make_world()
-    make_product(world.grower.organisation, "SHT", "示例湿核桃", family="walnut_fenzhou", track="farm_produce", kind="raw")
+    make_product(
+        world.grower.organisation, "SHT", "示例湿核桃", family="walnut_fenzhou", track="farm_produce", kind="raw"
+    )
     assert world.grower.user is not None
     world.grower.user.set_unusable_password()
     world.grower.user.save()
@@ -51,9 +56,7 @@ def test_walnuts_go_from_the_growers_phone_to_the_producers_store(open_page: Ope
     fits(phone)
 
     # The grower harvests.
-    follow(phone, "采收")
-    fits(phone)
-    follow(phone, "采收")
+    follow(phone, "采收登记")
     fits(phone)
     fill(phone, {"采收日期": today(), "产品": "示例青皮核桃", "数量": "800"})
     press(phone, "保存")
@@ -143,7 +146,8 @@ def test_a_packed_lot_is_tested_released_labelled_shipped_and_scanned(open_page:
     form = producer.locator("form", has=producer.get_by_role("button", name="打印（PDF）"))
     token = form.locator("input[name=csrfmiddlewaretoken]").get_attribute("value")
     where = form.get_attribute("action")
-    assert token is not None and where is not None
+    assert token is not None
+    assert where is not None
     printed = producer.request.post(
         where,
         form={"csrfmiddlewaretoken": token, "first": "1", "last": "24", "reason": "示例：重打"},
@@ -189,3 +193,206 @@ def test_a_packed_lot_is_tested_released_labelled_shipped_and_scanned(open_page:
     for words in ("示例核桃仁", "HTR-260101-A", "汾阳示例核桃加工有限公司", "黄曲霉毒素B1", "12315"):
         assert words in consumer.locator("body").inner_text()
     assert "正品" not in consumer.content()
+
+
+def test_a_failed_sample_becomes_a_recall_that_every_page_shows_until_it_is_closed(open_page: OpenPage) -> None:
+    world = make_world()
+    lot = make_lot(world.walnuts, world.kernels, "200", when=ago(20), place=world.plant)
+    released(world.walnuts, world.walnuts_quality, lot, when=ago(15))
+    run = issue_codes(by=world.walnuts, lot=lot, count=24, key="示例", when=ago(14))
+    outsider = make_organisation(
+        "示例外地商行", "retailer", status="external", kept_by=world.walnuts.organisation, address="示例路 9 号"
+    )
+    shipped = ship(world.walnuts, world.shop.organisation, lot, "30", when=ago(12))
+    receive(world.shop, shipped, when=ago(11), place=world.counter)
+    ship(world.walnuts, outsider, lot, "10", when=ago(12))
+
+    # A consumer scans a bag: nothing is wrong yet. The page stays open, without JavaScript.
+    consumer = open_page(uri_of(run, unit_of(run, 1)), phone=True, javascript=False)
+    fits(consumer)
+    assert "信息正常" in text(consumer)
+
+    # The county's sample fails, and the county raises a signal.
+    county = signed_in(open_page, world.county)
+    county.goto(f"/reports/new/?q={lot.lot_code}")
+    follow(county, "检验", exact=True)
+    fill(county, {"水分": "3.0", "酸价": "0.9", "过氧化值": "0.06", "黄曲霉毒素B1": "12.5"})
+    fill(county, {"检验机构": "示例检测技术服务有限公司", "报告编号": "示例-抽-7", "签发日期": today()})
+    press(county, "保存")
+    follow(county, "示例-抽-7")
+    assert "不合格" in text(county)
+    report = county.url.rstrip("/").rpartition("/")[2]
+    county.goto(f"/recall/signals/new/?report={report}")
+    assert "12.5" in county.get_by_label("发现了什么").input_value()
+    press(county, "登记")
+    assert "回执号" in text(county)
+
+    # The producer's quality officer assesses it: a campaign begins, but nothing is decided.
+    quality = signed_in(open_page, world.walnuts_quality)
+    quality.goto("/recall/signals/")
+    quality.locator("main table a").first.click()
+    follow(quality, "开始评估")
+    fill(quality, {"召回名称": "示例核桃仁黄曲霉毒素B1超标", "危害类别": "真菌毒素"})
+    for words in ("可能造成严重伤害或死亡", "很可能发生", "应当召回"):
+        quality.get_by_label(words, exact=True).check()
+    fill(quality, {"建议召回级别": "一级", "依据": "示例-抽-7：12.5 微克每千克，限量 5.0"})
+    press(quality, "评估")
+    campaign = quality.url
+    assert "评估中" in text(quality)
+
+    # The preview of the scope names every lot and holder with the reason, and writes nothing.
+    follow(quality, "召回范围")
+    assert "1 个批次（确定 1，可能 0），3 个单位" in text(quality)
+    for words in (lot.lot_code, "示例便民商店", "示例外地商行"):
+        assert words in text(quality)
+    press(quality, "保存这一版")
+
+    # Another person decides; then the quality officer starts.
+    assert quality.get_by_role("link", name="决定召回").count() == 0
+    owner = signed_in(open_page, world.walnuts)
+    owner.goto(campaign)
+    follow(owner, "决定召回")
+    press(owner, "决定召回")
+    quality.goto(campaign)
+    follow(quality, "启动召回")
+    assert "2 个单位" in text(quality)
+    assert "信息正常" in reloaded(consumer)
+    quality.get_by_label("已决定停止生产、销售和使用范围内的产品").check()
+    press(quality, "启动召回")
+    assert "召回已启动" in text(quality)
+
+    # The very next request of the scanned page says so.
+    assert "已召回" in reloaded(consumer)
+    assert "信息正常" not in text(consumer)
+    fits(consumer)
+
+    # Labels of the lot are refused from now on.
+    owner.goto(f"/labels/new/lot/{lot.uid}/")
+    assert "这个批次现在不能签发标签" in text(owner)
+
+    # The announcement: drafted by one, published by another; the public reads it.
+    quality.goto(campaign)
+    follow(quality, "起草")
+    fill(
+        quality,
+        {
+            "住所": "汾阳市示例路 1 号",
+            "法定代表人": "示例法人",
+            "具体负责人": "示例负责人",
+            "联系电话": "0358-0000000",
+            "可能的危害": "长期食用可能损害肝脏",
+            "区域范围": "山西省",
+        },
+    )
+    press(quality, "保存这一版")
+    assert quality.get_by_role("link", name="发布召回公告").count() == 0
+    owner.goto(campaign)
+    follow(owner, "发布召回公告")
+    press(owner, "发布召回公告")
+    assert "公告已发布" in text(owner)
+    public = open_page("/recalls", phone=True, javascript=False)
+    fits(public)
+    follow(public, "示例核桃仁黄曲霉毒素B1超标")
+    fits(public)
+    for words in ("正在召回", lot.lot_code, "汾阳示例核桃加工有限公司", "长期食用可能损害肝脏", "0358-0000000"):
+        assert words in text(public)
+    feed = public.request.get("/recalls/feed.atom")
+    assert feed.headers["content-type"].startswith("application/atom+xml")
+    assert "示例核桃仁黄曲霉毒素B1超标" in feed.text()
+    assert "长期食用可能损害肝脏" in reloaded(consumer)
+
+    # The shop acknowledges and counts, with its account.
+    shop = signed_in(open_page, world.shop, phone=True)
+    shop.goto("/recall/notices/")
+    fits(shop)
+    follow(shop, "示例核桃仁黄曲霉毒素B1超标")
+    fits(shop)
+    press(shop, "确认收到，立即停售")
+    fill(shop, {"单位": "千克", "现有": "25", "其中已封存": "25", "已售出": "5", "说不清去向": "0"})
+    press(shop, "提交库存")
+    assert "库存已反馈" in text(shop)
+    fits(shop)
+
+    # The buyer without account answers by the letter's QR.
+    quality.goto(campaign)
+    follow(quality, "逐个查看通知")
+    follow(quality, "示例外地商行")
+    of_outsider = quality.url
+    follow(quality, "打印信函")
+    letter = code_shown(quality.locator(".letter-qr svg"))
+    holder = open_page(letter, phone=True, javascript=False)
+    fits(holder)
+    fill(holder, {"您的姓名": "示例店主"})
+    press(holder, "确认收到，立即停售")
+    fill(holder, {"单位": "千克", "现有": "6", "其中已封存": "6", "已售出": "3", "说不清去向": "1"})
+    fill(holder, {"您的姓名": "示例店主"})
+    fits(holder)
+    press(holder, "提交库存")
+    assert "库存已反馈" in text(holder)
+    quality.goto(campaign)
+    assert "共 2 个单位：已送出" in text(quality)
+    assert "已确认 2，已反馈库存 2" in text(quality)
+
+    # What is left comes back and is destroyed before the county's eyes.
+    quality.goto(of_outsider)
+    take_back(quality, "6")
+    quality.goto(campaign)
+    follow(quality, "逐个查看通知")
+    follow(quality, "示例便民商店")
+    take_back(quality, "25")
+    quality.goto(campaign)
+    follow(quality, "销毁")
+    fill(quality, {"数量": "191", "单位": "千克"})
+    quality.get_by_label("销毁", exact=True).check()
+    fill(quality, {"处理地点": "示例无害化处理厂", "见证单位": "汾阳市示例市场监管局", "见证人": "示例见证人"})
+    quality.get_by_label("事先报告的时间").fill(ago(0, 1).at.strftime("%Y-%m-%dT%H:%M"))
+    press(quality, "登记处理")
+    assert "处理已登记" in text(quality)
+
+    # Collected, disposed of, summed up; the county's approver closes with the numbers.
+    for step in ("收回完成", "处理完成"):
+        quality.goto(campaign)
+        follow(quality, step)
+        press(quality, step)
+    follow(quality, "报送召回总结")
+    fill(quality, {"召回总结": "示例：收回 31 千克，连同库存一并销毁。"})
+    press(quality, "报送召回总结")
+    approver = signed_in(open_page, world.county_approver)
+    approver.goto(campaign)
+    follow(approver, "结案")
+    press(approver, "结案")
+    assert "召回已结案" in text(approver)
+    approver.goto(campaign)
+    numbers = tiles(approver)
+    assert numbers == {
+        "生产": "200 千克",
+        "发出": "40 千克",
+        "收回": "31 千克",
+        "销毁处理": "191 千克",
+        "封存在库": "0 千克",
+        "已售出未收回": "8 千克",
+        "去向不明": "1 千克",
+    }
+    public.reload()
+    assert "召回已结案" in text(public)
+    assert "已召回" in reloaded(consumer)
+
+
+def reloaded(page: Page) -> str:
+    """What the page says when it is asked for again."""
+    page.reload()
+    return text(page)
+
+
+def take_back(page: Page, amount: str) -> None:
+    """From a notice's page, write down what came back in kilograms."""
+    follow(page, "登记收回")
+    fill(page, {"数量": amount, "单位": "千克", "存放地点": "加工车间"})
+    press(page, "登记收回")
+    assert "收回已入库" in text(page)
+
+
+def tiles(page: Page) -> dict[str, str]:
+    """The numbers of a campaign's page by their labels."""
+    labels = page.locator(".numbers .number-label").all_inner_texts()
+    return dict(zip(labels, page.locator(".numbers .number-value").all_inner_texts(), strict=True))
