@@ -28,7 +28,7 @@ from trace.access import (
     reports_visible_to,
 )
 from trace.actor import Actor
-from trace.event_templates import templates
+from trace.event_templates import families
 from trace.inventory import in_state
 from trace.models import (
     Event,
@@ -129,9 +129,9 @@ def _links(*wanted: tuple[str, str, str]) -> list[Doing]:
 
 def _harvest_step(actor: Actor) -> str:
     """The harvest form of what the grower grows; where that is not one thing, the page that asks which."""
-    codes = {f"{family}.harvest" for family in own_products(actor).values_list("family", flat=True).distinct()}
-    known = codes & templates().keys()
-    return known.pop() if len(known) == 1 else "trace:lot_new"
+    grown = [families()[code] for code in set(own_products(actor).values_list("family", flat=True)) & families().keys()]
+    codes = {code for family in grown for code in family.templates if code.endswith(".harvest")}
+    return codes.pop() if len(codes) == 1 else "trace:lot_new"
 
 
 # --- What waits -----------------------------------------------------------------------------------------------------

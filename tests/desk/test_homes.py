@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tests.goods import day, make_lot, passed, receive, released, ship
-from tests.world import World, behalf, make_actor, make_organisation, sign_in
+from tests.world import World, behalf, make_actor, make_organisation, make_product, sign_in
 from trace.actor import Actor
 from trace.identifiers import uuid7
 from trace.models import Organisation
@@ -82,6 +82,13 @@ def test_a_grower_has_one_large_button(client: Client, world: World) -> None:
     assert "采收登记" in page
     assert "50 千克" in page
     assert "批次待放行" not in page
+
+
+def test_the_large_button_leads_to_the_harvest_of_what_is_grown(client: Client, world: World) -> None:
+    sign_in(client, world.grower)
+    assert f'class="button big" href="{reverse("trace:step_form", args=["walnut.harvest"])}"' in home(client)
+    make_product(world.grower.organisation, "GZ", "示例谷子", family="millet", kind="raw")
+    assert f'class="button big" href="{reverse("trace:lot_new")}"' in home(client)
 
 
 def test_a_clerk_entering_for_a_grower_has_the_growers_home(client: Client, world: World) -> None:
