@@ -6,7 +6,7 @@ Pure: a template goes in, a plan comes out. The form draws it, ``trace.actions.s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -110,6 +110,12 @@ class Plan:
         """Whether the step cannot be recorded without a lot code of the maker's own."""
         field = self.template.field(self.template.lot_code_field) if self.template.lot_code_field else None
         return self.moves == "receive" or (field is not None and field.required)
+
+
+def without_stock(plan: Plan) -> Plan:
+    """The plan for who samples goods in others' hands: the amount is a statement and leaves nobody's stock."""
+    own = plan.template.field(plan.template.amount_field) if plan.template.amount_field else None
+    return replace(plan, amount="none", fields=(*plan.fields, own) if own is not None else plan.fields)
 
 
 @cache

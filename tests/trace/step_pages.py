@@ -67,7 +67,7 @@ def shown(form: StepForm) -> dict[str, Any]:
 def choices_of(form: StepForm, name: str) -> list[str]:
     """The real choices of a select."""
     found: list[str] = []
-    for value, label in form.fields[name].widget.choices:  # type: ignore[attr-defined]
+    for value, label in form.fields[name].widget.choices:
         options = label if isinstance(label, (list, tuple)) else [(value, label)]
         found += [str(option) for option, _words in options if option]
     return found

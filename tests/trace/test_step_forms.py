@@ -1,12 +1,10 @@
-"""Every template has a form that records its event, and what is wrong comes back beside its field."""
+"""Every template has a form, made from its data, that records its event."""
 
 import pytest
 
-from tests.trace.step_pages import Stage, errors_of, filled, open_form, post, recorded, signed, url_of
+from tests.trace.step_pages import Stage, filled, open_form, post, recorded, signed, url_of
 from tests.world import World
-from trace.actions.rebuild import rebuild
 from trace.event_templates import templates
-from trace.models import Event, Place, Shipment, StoredFile, TestReport
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from trace.actor import Actor
 from trace.inventory import OnHand, on_hand, own_lots, sent_lots, tested_lots
 from trace.models import Division, Event, EventItem, Lot, Organisation, Place, Product, Standard, TestReport
 from trace.shipping import partners, party_candidates
-from trace.steps import Plan, family_of, steps_before
+from trace.steps import Plan, family_of, steps_before, without_stock
 from trace.templatetags.ui import STATES
 from trace.units import format_amount, unit_name, units_for
 
@@ -61,6 +61,8 @@ class Offer:
 
 def offer_for(actor: Actor, plan: Plan) -> Offer:
     """What the form of this plan offers this actor."""
+    if plan.moves == "sample" and (actor.is_regulator or actor.organisation.kind == Organisation.Kind.LABORATORY):
+        plan = without_stock(plan)
     found = Offer(plan, actor, last=_last_time(actor, plan))
     found.places = list(
         Place.objects.filter(organisation=actor.owner, ended_at=None).order_by("kind", "name", "id")[:300]

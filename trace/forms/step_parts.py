@@ -69,7 +69,8 @@ class MeasuredInput(forms.MultiWidget):
         # Made on each form, so that the words are in the reader's language.
         words = [("=", _("实测值")), ("<", _("小于")), ("nd", _("未检出（填定量限）"))]
         number = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
-        super().__init__([number, forms.Select(choices=words)], attrs)
+        word = forms.Select(choices=words, attrs={"aria-label": _("结果的含义")})
+        super().__init__([number, word], attrs)
 
     def decompress(self, value: Any) -> list[Any]:
         """A stored or typed result as number and word."""
@@ -152,14 +153,17 @@ def code_field(label: Any, *, required: bool = False, hint: Any = "", initial: A
     return Asked(label=label, required=required, help_text=hint, widget=forms.TextInput(attrs=attrs), initial=initial)
 
 
-def template_field(field: TemplateField, *, places: Choices, reports: Choices, initial: Any = "") -> Asked:
+def template_field(
+    field: TemplateField, *, places: Choices, reports: Choices, initial: Any = "", radios: bool = True
+) -> Asked:
     """The form field of a template's field, by its type. Lists with columns are no single field (``column_field``)."""
     common: dict[str, Any] = {"required": field.required, "hint": hint_of(field), "initial": initial}
     label, kind = field.label(), field.type
     if kind == "enum":
-        return choice_field(label, [(choice.value, choice.label()) for choice in field.choices], **common)
+        choices = [(choice.value, choice.label()) for choice in field.choices]
+        return choice_field(label, choices, radios=radios, **common)
     if kind == "bool":
-        return choice_field(label, [("true", _("是")), ("false", _("否"))], **common)
+        return choice_field(label, [("true", _("是")), ("false", _("否"))], radios=radios, **common)
     if kind == "decimal" and field.below_loq:
         return Asked(
             label=label,

@@ -234,7 +234,7 @@ class Reader:
         return NewLot(
             product=product,
             amount=amount,
-            lot_code="" if restated is not None else lot_code,
+            lot_code=lot_code,
             produced_on=days.get("produced_on"),
             expires_on=days.get("expires_on"),
             restates=restated,

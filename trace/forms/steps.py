@@ -149,11 +149,10 @@ class StepForm(forms.Form):
         self.fields["when_on"] = day_field(label, initial=now.date(), required=True)
         widget = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
         self.fields["when_at"] = Asked(
-            label=_("时间"),
+            label=_("时间（可不填）"),
             required=False,
             initial=now.time() if timed else None,
             widget=widget,
-            help_text=_("不填则只记到日。"),
         )
 
     def _place(self) -> None:
@@ -170,12 +169,14 @@ class StepForm(forms.Form):
         if self.plan.moves in ("correct", "hold", "release"):
             return
         own = self.plan.place
-        required = (own is not None and own.required) or self.plan.moves == "place"
         choices = self._places()
+        begins = bool(choices) and (self.plan.outputs > 0 or self.plan.moves == "place")
+        required = begins or (own is not None and own.required)
         last = self.offer.last.place
         only = self.offer.places[0] if len(self.offer.places) == 1 else None
         chosen = last or only
-        label = own.label() if own is not None else _("地点")
+        only_plots = all(each.kind == Place.Kind.PLOT for each in self.offer.places)
+        label = own.label() if own is not None else _("地块") if only_plots and choices else _("地点")
         self.fields["place"] = choice_field(
             label, choices, radios=False, required=required, initial=str(chosen.uid) if chosen else ""
         )
@@ -186,8 +187,11 @@ class StepForm(forms.Form):
     def _places(self) -> Pairs:
         """Own places; plots only where the step is about a plot."""
         rows = self.offer.places
+        plots = [each for each in rows if each.kind == Place.Kind.PLOT]
         if self.plan.moves == "place":
-            rows = [each for each in rows if each.kind == Place.Kind.PLOT] or rows
+            rows = plots or rows
+        elif self.plan.moves == "create":
+            rows = plots + [each for each in rows if each not in plots]
         return [(str(each.uid), place_words(each)) for each in rows]
 
     def _party(self) -> None:
@@ -269,7 +273,7 @@ class StepForm(forms.Form):
         """An amount and its unit; where goods of several kinds are offered, none means the goods' own unit."""
         self.fields[f"{name}-amount"] = decimal_field(_("数量"), required=required)
         units = all_units(products)
-        choices = units if len({each.pk for each in products}) == 1 else [("", _("默认单位")), *units]
+        choices = units if len({each.pk for each in products}) == 1 else [("", _("默认")), *units]
         self.fields[f"{name}-unit"] = Asked(
             label=_("单位"), required=False, initial=preferred, widget=forms.Select(choices=choices)
         )
@@ -315,7 +319,7 @@ class StepForm(forms.Form):
             self.fields[f"{name}-x_{column.key}"] = column_field(column, required=required)
             cells.append(f"{name}-x_{column.key}")
         for each in self.plan.output_fields:
-            self.fields[f"{name}-f_{each.key}"] = self._made(each, required=required and each.required)
+            self.fields[f"{name}-f_{each.key}"] = self._made(each, required=required and each.required, radios=False)
             cells.append(f"{name}-f_{each.key}")
         if receiving:
             for key, label in (("produced_on", _("生产日期")), ("expires_on", _("保质期至"))):
@@ -331,14 +335,18 @@ class StepForm(forms.Form):
                 self._table(each)
                 continue
             made = self._made(each, required=each.required and not self._follows(each))
-            made.initial = self.offer.last.data.get(each.key) or self._usual(each) or made.initial
+            again = self.offer.last.data.get(each.key)
+            if isinstance(again, bool):
+                again = "true" if again else "false"
+            made.initial = again or self._usual(each) or made.initial
             self.fields[f"{DATA}{each.key}"] = made
 
-    def _made(self, each: TemplateField, *, required: bool) -> Asked:
+    def _made(self, each: TemplateField, *, required: bool, radios: bool = True) -> Asked:
         made = template_field(
             each,
             places=self._places(),
             reports=[(str(row.uid), report_words(row)) for row in self.offer.reports],
+            radios=radios,
         )
         made.required = required
         return made
@@ -475,7 +483,7 @@ class StepForm(forms.Form):
         for key, spec in self._specs.items():
             rows = [
                 Row(
-                    legend or (str(number + 1) if len(spec.rows) > 1 else ""),
+                    legend or self._row_name(spec, number),
                     self._cells(cells, number),
                     self._cells(folded, number),
                 )
@@ -485,7 +493,17 @@ class StepForm(forms.Form):
             yield Group(key, spec.legend, spec.hint, rows, may_grow, spec.fold_words)
 
     def _cells(self, names: list[str], number: int) -> list[Cell]:
-        return [Cell(self[name], name.rpartition("-")[2], None if number == 0 else False) for name in names]
+        return [
+            Cell(self[name], kind, None if number == 0 and kind != "unit" else False)
+            for name in names
+            if (kind := name.rpartition("-")[2])
+        ]
+
+    def _row_name(self, spec: _Spec, number: int) -> str:
+        """The number of a row, and that it may stay empty."""
+        if len(spec.rows) == 1:
+            return ""
+        return str(number + 1) if number == 0 else _("%(n)d（没有就留空）") % {"n": number + 1}
 
     @property
     def facts(self) -> list[BoundField]:

@@ -90,13 +90,15 @@ def event_new(request: HttpRequest) -> HttpResponse:
     query = f"?lot={lot.uid}" if lot is not None else ""
     own = templates_for(chosen.code) if chosen is not None else []
     flow = chosen.flow if chosen is not None else ()
+    shared, shared_flow = templates_for(COMMON), family(COMMON).flow
     context = {
         "families": made or [each for each in families().values() if each.code != COMMON],
         "family": chosen,
         "lot": lot,
         "usual": _choices([each for each in own if each.polished or each.code in flow], query),
         "more": _choices([each for each in own if not (each.polished or each.code in flow)], query),
-        "common": _choices(_shared(), query),
+        "common": _choices([each for each in shared if each.polished or each.code in shared_flow], query),
+        "common_more": _choices([each for each in shared if not (each.polished or each.code in shared_flow)], query),
         "go_on": [] if lot is not None else _go_on(actor),
         "lot_url": url_or_none("desk:lot_detail", lot.uid) if lot is not None else "",
         "receipts": url_or_none("trace:transfer_list"),
@@ -146,13 +148,14 @@ def _chosen_family(request: HttpRequest, made: Sequence[Family]) -> Family | Non
     return made[0] if made else None
 
 
-def _shared() -> list[EventTemplate]:
-    """Shared steps in their usual order; receipts by slip have a page of their own."""
-    return templates_for(COMMON)
-
-
 def _choices(steps: Sequence[EventTemplate], query: str = "") -> list[Choice]:
-    return [Choice(each, reverse("trace:step_form", args=[each.code]) + query) for each in steps]
+    return [Choice(each, _address(each) + query) for each in steps]
+
+
+def _address(step: EventTemplate) -> str:
+    """Where a step is filled in: sending goods has pages that print the slip."""
+    slip = url_or_none("trace:shipment_new") if step.code == "common.ship" else ""
+    return slip or reverse("trace:step_form", args=[step.code])
 
 
 def _go_on(actor: Actor) -> list[GoOn]:
