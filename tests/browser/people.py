@@ -98,7 +98,7 @@ def today() -> str:
 
 def code_of(picture: Image.Image) -> str:
     """The text of the one QR code that a picture shows."""
-    found = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(picture)
     assert len(found) == 1, [each.text for each in found]
     return str(found[0].text)
 
@@ -115,7 +115,7 @@ def codes_printed(pdf: bytes) -> list[str]:
         codes = []
         for page in document:
             picture = page.render(scale=300 / 72).to_pil()
-            codes += [each.text for each in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)]
+            codes += [each.text for each in zxingcpp.read_barcodes(picture)]
         return codes
     finally:
         document.close()
