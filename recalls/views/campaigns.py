@@ -18,7 +18,7 @@ from recalls.actions.assessment import reassess
 from recalls.actions.campaigns import STOPPABLE, report_progress, stop_sale
 from recalls.actions.moves import doers, proposal_of, second_person_words
 from recalls.actions.scopes import lots_of
-from recalls.figures import Amounts, CampaignFigures, figures
+from recalls.figures import Amounts, figures
 from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
 from recalls.guards import drafted_notice, open_guards, red_lines, refusal
 from recalls.law import regime
@@ -28,12 +28,13 @@ from recalls.scope import latest_scope
 from recalls.sight import Sight
 from recalls.transitions import OPEN, TERMINAL, Doer, Status, Transition, transitions_from
 from recalls.views.doors import acting, page
+from recalls.views.numbers import amount_shares, number_labels, number_tiles
 from recalls.views.steps import PROPOSABLE, STEPS
 from trace.access import audience
 from trace.actor import Actor
 from trace.forms.fields import attempt
 from trace.models import Product
-from trace.parts import Entry, Number, Row, Share, Task
+from trace.parts import Entry, Row, Share, Task
 from trace.tables import csv_table
 from trace.units import decimal_text, format_amount, unit_name
 
@@ -98,8 +99,8 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
             "tasks": _tasks(found, scope, reached) if full else [],
             "reached": reached,
             "coverage": _coverage_shares(reached),
-            "amounts": _amount_shares(numbers) if numbers and full else [],
-            "numbers": _numbers(numbers) if numbers and full else [],
+            "amounts": amount_shares(numbers) if numbers and full else [],
+            "numbers": number_tiles(numbers) if numbers and full else [],
             "entries": _history(found.steps.select_related("by", "by_organisation")) if full else [],
             "red_lines": [_red_line_words(key) for key in red_lines(found)] if found.has_started and full else [],
             "scope": scope,
@@ -131,6 +132,12 @@ def _facts(found: Campaign) -> list[Row]:
     ]
 
 
+_ASIDE = frozenset(
+    {"refuse", "return_plan", "amend_notice", "expand_scope", "narrow_scope", "grant_extension", "strengthen", "cancel"}
+)
+"""Steps that lead aside or back: shown after those that lead on."""
+
+
 @dataclass(frozen=True)
 class Button:
     """One step that can be taken from here, why not yet, and the proposal that waits for it."""
@@ -140,6 +147,11 @@ class Button:
     why_not: str
     proposal: CampaignStep | None
     proposes: bool = False
+
+    @property
+    def aside(self) -> bool:
+        """Whether the step leads aside or back."""
+        return self.row.action in _ASIDE or self.proposes
 
 
 def _buttons(actor: Actor, found: Campaign) -> list[Button]:
@@ -162,7 +174,7 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
             buttons.append(Button(row, url, "", None, proposes=True))
             continue
         buttons.append(Button(row, url, why_not, proposal))
-    return buttons
+    return sorted(buttons, key=lambda button: (button.aside, bool(button.why_not)))
 
 
 def _state(done: bool, begun: bool = False) -> str:
@@ -236,51 +248,6 @@ def _coverage_shares(reached: Coverage) -> list[Share]:
         Share(_("仅确认收到"), max(acknowledged_only, 0), "info"),
         Share(_("已发未答复"), max(told_only, 0), "attention"),
         Share(_("尚未送出"), max(reached.holders - reached.sent, 0), "mute"),
-    ]
-
-
-def _amount_shares(numbers: CampaignFigures) -> list[tuple[str, list[Share]]]:
-    """Per unit: what became of what was made and not turned into other lots."""
-    found: list[tuple[str, list[Share]]] = []
-    for unit, sums in numbers.totals.items():
-        parts = [
-            (_("已销毁处理"), sums.destroyed, "good"),
-            (_("封存在库"), sums.on_hand, "hold"),
-            (_("已售出未收回"), sums.sold, "attention"),
-            (_("去向不明"), sums.unknown, "mute"),
-        ]
-        found.append((unit_name(unit), [Share(label, n, tone, format_amount(n, unit)) for label, n, tone in parts]))
-    return found
-
-
-def number_labels() -> list[tuple[str, str]]:
-    """The columns of the numbers, in the reader's language."""
-    return [
-        ("made", _("生产")),
-        ("shipped", _("发出")),
-        ("recovered", _("收回")),
-        ("destroyed", _("销毁处理")),
-        ("on_hand", _("封存在库")),
-        ("sold", _("已售出未收回")),
-        ("unknown", _("去向不明")),
-    ]
-
-
-def _numbers(numbers: CampaignFigures) -> list[tuple[str, list[Number]]]:
-    """The closing numbers per unit as tiles."""
-    return [
-        (
-            unit_name(unit),
-            [
-                Number(
-                    label,
-                    format_amount(getattr(sums, key), unit),
-                    tone="attention" if key == "unknown" and sums.unknown else "",
-                )
-                for key, label in number_labels()
-            ],
-        )
-        for unit, sums in numbers.totals.items()
     ]
 
 
@@ -422,8 +389,8 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
         "recalls/campaign_figures.html",
         {
             "campaign": found,
-            "numbers": _numbers(numbers),
-            "shares": _amount_shares(numbers),
+            "numbers": number_tiles(numbers),
+            "shares": amount_shares(numbers),
             "labels": [label for _key, label in number_labels()],
             "lines": lines,
             "more": max(len(numbers.lots) - 500, 0),

@@ -24,6 +24,7 @@ from recalls.queries import coverage
 from recalls.scope import drift, latest_scope
 from recalls.transitions import Doer, Status, transition
 from recalls.views.doors import acting, page
+from recalls.views.numbers import number_tiles
 from trace.access import audience
 from trace.actor import Actor
 from trace.errors import NotFound
@@ -125,6 +126,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
             "rows": _check_rows(campaign, action),
             "proposal": proposal_of(campaign, action),
             "dangerous": action in DANGEROUS,
+            "numbers": number_tiles(figures(campaign)) if action in ("summarise", "close") else [],
         },
         bad=form.is_bound,
     )

@@ -1,0 +1,54 @@
+"""The numbers of a campaign as pages show them."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from recalls.figures import CampaignFigures
+from trace.parts import Number, Share
+from trace.units import format_amount, unit_name
+
+
+def amount_shares(numbers: CampaignFigures) -> list[tuple[str, list[Share]]]:
+    """Per unit: what became of what was made and not turned into other lots."""
+    found: list[tuple[str, list[Share]]] = []
+    for unit, sums in numbers.totals.items():
+        parts = [
+            (_("已销毁处理"), sums.destroyed, "good"),
+            (_("封存在库"), sums.on_hand, "hold"),
+            (_("已售出未收回"), sums.sold, "attention"),
+            (_("去向不明"), sums.unknown, "mute"),
+        ]
+        found.append((unit_name(unit), [Share(label, n, tone, format_amount(n, unit)) for label, n, tone in parts]))
+    return found
+
+
+def number_labels() -> list[tuple[str, str]]:
+    """The columns of the numbers, in the reader's language."""
+    return [
+        ("made", _("生产")),
+        ("shipped", _("发出")),
+        ("recovered", _("收回")),
+        ("destroyed", _("销毁处理")),
+        ("on_hand", _("封存在库")),
+        ("sold", _("已售出未收回")),
+        ("unknown", _("去向不明")),
+    ]
+
+
+def number_tiles(numbers: CampaignFigures) -> list[tuple[str, list[Number]]]:
+    """The closing numbers per unit as tiles."""
+    return [
+        (
+            unit_name(unit),
+            [
+                Number(
+                    label,
+                    format_amount(getattr(sums, key), unit),
+                    tone="attention" if key == "unknown" and sums.unknown else "",
+                )
+                for key, label in number_labels()
+            ],
+        )
+        for unit, sums in numbers.totals.items()
+    ]
