@@ -87,7 +87,7 @@ def test_a_grower_has_one_large_button(client: Client, world: World) -> None:
 def test_the_large_button_leads_to_the_harvest_of_what_is_grown(client: Client, world: World) -> None:
     sign_in(client, world.grower)
     assert f'class="button big" href="{reverse("trace:step_form", args=["walnut.harvest"])}"' in home(client)
-    make_product(world.grower.organisation, "GZ", "示例谷子", family="millet", kind="raw")
+    make_product(world.grower.organisation, "GZ", "示例谷子", family="millet_fenzhou", kind="raw")
     assert f'class="button big" href="{reverse("trace:lot_new")}"' in home(client)
 
 
