@@ -24,7 +24,7 @@ from trace.errors import Clash, Invalid, NotAllowed
 from trace.models import Lot, Organisation, Place
 from trace.personal import seal
 from trace.text import clean_text
-from trace.units import EnteredAmount
+from trace.units import EnteredAmount, decimal_text, parse_amount
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ def destroy(
 ) -> list[Disposal]:
     """Destroy recalled goods or make them harmless (处理): by the initiator, or on the spot by (or at) a holder.
 
-    Each lot is an event that takes the goods out of stock; more than is there is refused. A witness is required, from
-    another organisation than the one that does it (``witness_required``, ``witness_same``). ``announced_at`` is when
-    time and place were reported to the county (food safety law, article 63); it cannot be after the fact
-    (``announced_late``).
+    Each lot and place is an event that takes the goods out of stock; more than is there is refused. A witness is
+    required, from another organisation than the one that does it (``witness_required``, ``witness_same``).
+    ``announced_at`` is when time and place were reported to the county (food safety law, article 63); it cannot be
+    after the fact (``announced_late``).
     """
     now = at or timezone.now()
     by.require("operator", "quality")
@@ -136,7 +136,7 @@ def destroy(
     if witness is not None:
         data["witness_org"] = str(witness.uid)
     rows: list[Disposal] = []
-    for line in lines:
+    for line in (part for whole in lines for part in _by_place(whole, executing)):
         event = record_event(
             by=by,
             code="common.destroy",
@@ -168,6 +168,25 @@ def destroy(
         move_notice(notice=notice, action="dispose_on_site", side=side, by=by, at=now)
     carry_out_by_itself(by=by, campaign=campaign, at=now)
     return rows
+
+
+def _by_place(line: GoodsLine, holder: Organisation) -> list[GoodsLine]:
+    """The line as what is taken from each place, the fullest first, as an event without a place takes it.
+
+    Goods that came back often lie elsewhere than the rest, and the form asks for one amount. More than there is stays
+    one line, and is refused as such.
+    """
+    stocks = line.lot.stocks.filter(organisation=holder, micros__gt=0)
+    there = list(stocks.order_by("-micros", "id").values_list("micros", flat=True))
+    if not there or line.amount.micros <= there[0] or line.amount.micros > sum(there):
+        return [line]
+    unit, left, parts = line.lot.product.base_unit, line.amount.micros, []
+    for micros in there:
+        taken = min(micros, left)
+        left -= taken
+        if taken:
+            parts.append(GoodsLine(line.lot, parse_amount(decimal_text(taken), unit, unit)))
+    return parts
 
 
 def _require_running(campaign: Campaign) -> None:

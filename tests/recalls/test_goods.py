@@ -285,3 +285,22 @@ def test_answers_of_a_drill_stay_in_the_drill(chain: Chain) -> None:
     )
     assert sums(drill).held == 16 * MICROS
     assert sums(real).held == 0
+
+
+def test_goods_that_lie_in_two_places_are_destroyed_in_one_go(chain: Chain) -> None:
+    world = chain.world
+    campaign = announced(chain)
+    receive_return(
+        by=world.walnuts,
+        campaign=campaign,
+        organisation=chain.outsider,
+        lines=[GoodsLine(chain.pouch_a, amount("5", world.kernels))],
+        when=day(40),
+        place=world.plant,
+    )
+    there = stock_of(chain.pouch_a, world.walnuts.organisation)
+    assert chain.pouch_a.stocks.filter(organisation=world.walnuts.organisation, micros__gt=0).count() == 2
+    rows = gone(chain, campaign, str(there // MICROS))
+    assert sum(row.micros for row in rows) == there
+    assert len(rows) == 2
+    assert stock_of(chain.pouch_a, world.walnuts.organisation) == 0
