@@ -22,7 +22,6 @@ from trace.access import (
     certificates_visible_to,
     conflicts_visible_to,
     entered_for,
-    lots_visible_to,
     organisations_supervised_by,
     own_products,
     reports_visible_to,
@@ -291,8 +290,10 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
     conflicts = conflicts_visible_to(actor).filter(answered_at=None, voided_by=None)
     signals = signals_visible_to(actor).filter(status=Signal.Status.NEW, is_drill=False)
     claims = reverse("trace:gtin_claim_list")
-    failed = reports_visible_to(actor).filter(
-        verdict=TestReport.Verdict.FAIL, at__gte=now - datetime.timedelta(days=30)
+    failed = TestReport.objects.filter(
+        verdict=TestReport.Verdict.FAIL,
+        at__gte=now - datetime.timedelta(days=30),
+        lot__organisation__division__code__startswith=actor.organisation.territory,
     )
     needs = [
         Need(signals.count(), _("问题线索待处理"), reverse("recalls:signal_list"), "flag", "danger"),
@@ -335,7 +336,7 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
 def _territory(actor: Actor, now: datetime.datetime) -> list[Number]:
     """The territory in numbers."""
     month = now - datetime.timedelta(days=30)
-    lots = lots_visible_to(actor).filter(voided_by=None)
+    lots = Lot.objects.filter(organisation__division__code__startswith=actor.organisation.territory, voided_by=None)
     active = organisations_supervised_by(actor).filter(status=Organisation.Status.ACTIVE)
     held = HoldSet.objects.filter(
         active_from__isnull=False, ended_at=None, organisation__division__code__startswith=actor.organisation.territory
@@ -344,7 +345,7 @@ def _territory(actor: Actor, now: datetime.datetime) -> list[Number]:
     return [
         Number(_("入驻单位"), active.count(), url=reverse("trace:supervised_list")),
         Number(
-            _("登记批次"),
+            _("已登记批次"),
             counted["all"],
             note=_("近 30 天 %(n)d 个") % {"n": counted["fresh"]},
             url=reverse("trace:lot_list"),
@@ -414,7 +415,7 @@ def portal() -> Portal:
         recalls=list(seen.values())[:3],
         numbers=[
             Number(_("入驻单位"), active),
-            Number(_("登记批次"), Lot.objects.filter(voided_by=None).count()),
+            Number(_("已登记批次"), Lot.objects.filter(voided_by=None).count()),
             Number(_("已公告召回"), Campaign.objects.filter(is_drill=False, announced_at__isnull=False).count()),
         ],
     )

@@ -312,13 +312,23 @@ def _history(actor: Actor, lot: Lot) -> tuple[list[Entry], bool, Event | None]:
     items: dict[int, list[EventItem]] = {}
     for item in EventItem.objects.filter(event__in=here, lot=lot).order_by("number"):
         items.setdefault(item.event_id, []).append(item)
-    entries = [_entry(event, items.get(event.pk, []), lot, wrong=event.pk in wrong) for event in here]
+    mine = set(entered_for(actor))
+    entries = [
+        _entry(
+            event,
+            items.get(event.pk, []),
+            lot,
+            wrong=event.pk in wrong,
+            with_place=actor.is_regulator or event.organisation_id in mine,
+        )
+        for event in here
+    ]
     standing = [event for event in here if event.pk not in wrong and event.corrects_id is None]
     return entries, len(events) > MOST_EVENTS, standing[0] if standing else None
 
 
-def _entry(event: Event, items: Sequence[EventItem], lot: Lot, *, wrong: bool) -> Entry:
-    """One event in the time line."""
+def _entry(event: Event, items: Sequence[EventItem], lot: Lot, *, wrong: bool, with_place: bool) -> Entry:
+    """One event in the time line; where others keep their goods is theirs to tell."""
     step = template(event.template)
     words = [_item_words(item, lot) for item in items if item.micros]
     if event.counterparty is not None and step.moves in ("ship", "receive", "return"):
@@ -328,7 +338,7 @@ def _entry(event: Event, items: Sequence[EventItem], lot: Lot, *, wrong: bool) -
     return Entry(
         at=event.occurred_at,
         title=_("%(step)s（已声明有误）") % {"step": title} if wrong else title,
-        place=event.place.label if event.place else "",
+        place=event.place.label if event.place and with_place else "",
         text="" if wrong else text,
         old=text if wrong else "",
         who=who(event),

@@ -225,6 +225,22 @@ def test_the_buyer_confirms_by_the_slip_once(client: Client, shipment: Shipment,
     assert Event.objects.filter(template="common.receive").count() == 1
 
 
+def test_the_slip_needs_no_cookie(shipment: Shipment) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    assert not strict.get(slip(shipment)).cookies
+    assert strict.post(slip(shipment), {"answer": "all"}).status_code == 302
+    assert shipment.transfers.get().received_micros == 4_000_000
+
+
+def test_what_contradicts_the_sending_is_not_told_to_the_receiver(client: Client, world: World, lot: Lot) -> None:
+    row = ship(world.walnuts, world.shop.organisation, lot, "99", insist=True)
+    url = reverse("trace:shipment", args=[row.uid])
+    sign_in(client, world.walnuts)
+    assert "只有 10 千克" in text(client.get(url))
+    sign_in(client, world.shop)
+    assert "只有 10 千克" not in text(client.get(url))
+
+
 def test_a_difference_reported_by_the_slip_is_a_conflict_both_sides_see(
     client: Client, shipment: Shipment, world: World
 ) -> None:

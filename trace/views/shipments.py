@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
@@ -40,7 +39,7 @@ from trace.forms.shipments import (
     ShipForm,
     TakeBackForm,
 )
-from trace.models import Lot, Organisation, Shipment, Transfer
+from trace.models import Conflict, Lot, Organisation, Shipment, Transfer
 from trace.qr import qr_svg
 from trace.shipping import (
     OVERDUE_DAYS,
@@ -197,7 +196,7 @@ def shipment(request: HttpRequest, uid: str) -> HttpResponse:
         "row": row,
         "state": state_of(row),
         "lines": lines_of([row]).get(row.pk, []),
-        "conflicts": list(row.event.conflicts.filter(voided_by=None)) + _receipt_conflicts(row),
+        "conflicts": _conflicts(row, told_of_sending=actor.is_regulator or row.organisation_id in mine),
         "is_sender": row.organisation_id in mine,
         "is_receiver": row.receiver_id in mine,
         "slip_url": _slip_url(row) if row.organisation_id in mine else "",
@@ -221,12 +220,14 @@ def _receipt_of(row: Shipment) -> Transfer | None:
     return answered.select_related("received_by__entered_by", "received_by__place").order_by("id").first()
 
 
-def _receipt_conflicts(row: Shipment) -> list[Any]:
-    """Conflicts of the receipt."""
-    received = _receipt_of(row)
-    if received is None or received.received_by is None:
-        return []
-    return list(received.received_by.conflicts.filter(voided_by=None))
+def _conflicts(row: Shipment, *, told_of_sending: bool) -> list[Conflict]:
+    """What contradicts the records: of the receipt for both sides; of the sending only for the sender and regulators,
+    since it may tell what else the sender has.
+    """
+    events = [transfer.received_by_id for transfer in row.transfers.all() if transfer.received_by_id is not None]
+    if told_of_sending:
+        events.append(row.event_id)
+    return list(Conflict.objects.filter(event__in=events, voided_by=None).order_by("id"))
 
 
 def _slip_url(row: Shipment) -> str:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from trace.access import audience
@@ -20,13 +21,15 @@ from trace.units import EnteredAmount, decimal_text, parse_amount
 
 
 @audience("public")
+@csrf_exempt
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def slip(request: HttpRequest, token: str) -> HttpResponse:
     """GET shows what was sent and, once answered, the receipt; POST answers, once. No account is needed.
 
-    A preview or crawler that only looks answers nothing. ``answer=all`` confirms every line as sent; otherwise the
-    amounts of the form count.
+    What stands in for the CSRF cookie is the signed token in the address: who has it may answer, nobody else can forge
+    it, and the page sets no cookie. A preview or crawler that only looks answers nothing. ``answer=all`` confirms every
+    line as sent; otherwise the amounts of the form count.
     """
     row = shipment_by_slip(token)
     lines = lines_of([row]).get(row.pk, [])
