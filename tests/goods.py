@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-
 from trace.actions.capture import NewLot
 from trace.actions.events import Portion, When, record_event
 from trace.actions.evidence import ResultEntry, record_report, release_lot
@@ -29,7 +28,13 @@ def amount(text: str, product: Product, unit: str = "") -> EnteredAmount:
 
 
 def make_lot(
-    by: Actor, product: Product, text: str = "100", *, when: When | None = None, place: Place | None = None, **fields: Any
+    by: Actor,
+    product: Product,
+    text: str = "100",
+    *,
+    when: When | None = None,
+    place: Place | None = None,
+    **fields: Any,
 ) -> Lot:
     """A lot begun as stock on hand: what most tests start from."""
     captured = record_event(
@@ -71,9 +76,7 @@ def passed(by: Actor, lot: Lot, *, when: When | None = None, value: str = "1.0",
         lot=lot,
         report_number=number,
         issued_on=(when or day(2)).at.date(),
-        results=[
-            ResultEntry("afb1", "黄曲霉毒素B1", value, unit="ug/kg", limit_operator="<=", limit_value="5.0")
-        ],
+        results=[ResultEntry("afb1", "黄曲霉毒素B1", value, unit="ug/kg", limit_operator="<=", limit_value="5.0")],
         when=when or day(2),
         laboratory_name="示例检测技术服务有限公司",
     )
@@ -96,7 +99,9 @@ def ship(
     )
 
 
-def receive(by: Actor, shipment: Shipment, text: str = "", *, when: When | None = None, place: Place | None = None) -> Any:
+def receive(
+    by: Actor, shipment: Shipment, text: str = "", *, when: When | None = None, place: Place | None = None
+) -> Any:
     """Confirm a shipment: all of it, or of its single line this amount."""
     received = {
         transfer: amount(text, transfer.lot.product) if text else _sent(transfer.lot, transfer.sent_micros)
@@ -115,5 +120,3 @@ def _sent(lot: Lot, micros: int) -> EnteredAmount:
 def stock_of(lot: Lot, organisation: Organisation) -> int:
     """Millionths this holder has of the lot, over all places."""
     return sum(lot.stocks.filter(organisation=organisation).values_list("micros", flat=True))
-
-

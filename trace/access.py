@@ -425,7 +425,9 @@ def conflict_for(actor: Actor, uid: str | uuid.UUID) -> Conflict:
 
 
 def files_visible_to(actor: Actor) -> QuerySet[StoredFile]:
-    """Files the actor's organisation keeps, those of test reports it may read; for regulators those of their territory."""
+    """Files the actor's organisation keeps, those of test reports it may read; for regulators those of their
+    territory.
+    """
     reports = TestReport.objects.filter(file=OuterRef("pk"), pk__in=reports_visible_to(actor))
     seen = Q(organisation__in=entered_for(actor)) | Q(Exists(reports))
     if actor.is_regulator:

@@ -16,7 +16,7 @@ from trace.actions.rebuild import rebuild
 from trace.models import Event, Lot, Transfer
 
 
-def _start(database: CommittedDatabase, *arguments: str) -> "subprocess.Popen[str]":
+def _start(database: CommittedDatabase, *arguments: str) -> subprocess.Popen[str]:
     """One racer as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "tests.trace.racer", *arguments],
