@@ -39,7 +39,7 @@ _COMPARE = {
 
 @dataclass(frozen=True)
 class ResultEntry:
-    """One measured item as entered: decimal text, or 未检出 (``nd``) with its limit of quantification; limit if stated."""
+    """One measured item as entered: decimal text, or 未检出 (``nd``) with its limit of quantification."""
 
     parameter: str
     name: str

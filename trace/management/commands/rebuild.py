@@ -10,8 +10,7 @@ from trace.actions.rebuild import rebuild
 class Command(BaseCommand):
     """Compare the derived rows with the events, or put them right."""
 
-    help = "Derive lots, stock, links and receipts again from the events. --check: compare only, exit 1 on a
-    difference."
+    help = "Derive lots, stock, links and receipts again from the events. With --check only compare."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """``--check`` writes nothing."""
