@@ -211,7 +211,13 @@ def numbers(page: LotPage) -> list[Number]:
             if amounts.gone
             else "",
         ),
-        Number(_("现有"), _plain(amounts.in_hand), unit, tone="attention" if amounts.in_hand < 0 else ""),
+        Number(
+            _("现有"),
+            _plain(amounts.in_hand),
+            unit,
+            note=_("含退回 %(n)s") % {"n": back} if amounts.made and amounts.received else "",
+            tone="attention" if amounts.in_hand < 0 else "",
+        ),
         Number(
             _("去向未确认"),
             _plain(unknown),
