@@ -215,7 +215,9 @@ def numbers(page: LotPage) -> list[Number]:
             _("现有"),
             _plain(amounts.in_hand),
             unit,
-            note=_("含退回 %(n)s") % {"n": back} if amounts.made and amounts.received else "",
+            note=_("含退回 %(n)s") % {"n": format_amount(amounts.received, page.unit)}
+            if amounts.made and amounts.received
+            else "",
             tone="attention" if amounts.in_hand < 0 else "",
         ),
         Number(

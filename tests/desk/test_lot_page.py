@@ -12,10 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from desk.lot_page import lot_page, numbers
-from tests.goods import day, make_lot, passed, receive, released, ship, turn_into
+from tests.goods import amount, day, make_lot, passed, receive, released, ship, turn_into
 from tests.world import World, behalf, make_actor, make_product, sign_in
 from trace.actions.corrections import declare_error
+from trace.actions.events import Portion
 from trace.actions.holds import end_hold, place_hold
+from trace.actions.transfers import take_back
 from trace.actor import Actor
 from trace.models import Lot
 
@@ -88,6 +90,20 @@ def test_the_numbers_add_up_on_each_side(world: World, lot: Lot) -> None:
     assert told(world.shop, lot) == ["25", "0", "0", "25", "0"]
     assert told(world.county, lot) == ["100", "30", "40", "30", "15"]
     assert told(world.distributor, lot) == ["0", "0", "0", "0", "0"]
+
+
+def test_what_came_back_is_said(client: Client, world: World, lot: Lot) -> None:
+    released(world.walnuts, world.walnuts_quality, lot)
+    receive(world.shop, ship(world.walnuts, world.shop.organisation, lot, "25"))
+    take_back(
+        by=world.walnuts,
+        source=world.shop.organisation,
+        portions=[Portion(lot, amount("20", lot.product))],
+        when=day(6),
+    )
+    assert told(world.walnuts, lot) == ["100", "0", "25", "95", "0"]
+    sign_in(client, world.walnuts)
+    assert "含退回 20 千克" in see(client, lot)
 
 
 def test_a_holder_sees_its_own_side_and_nothing_of_the_makers_stock(client: Client, world: World, lot: Lot) -> None:
