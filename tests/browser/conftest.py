@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect, sync_playwright
 
 from tests.conftest import Served
 
@@ -18,6 +18,9 @@ PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
 
 OpenPage = Callable[..., Page]
+
+# A busy machine draws slowly; what never comes fails all the same.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def open_page(chromium: Browser, served: Served) -> Iterator[OpenPage]:
         context = chromium.new_context(base_url=served.url, java_script_enabled=javascript, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(45_000)
         page.on("console", said)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", answered)
