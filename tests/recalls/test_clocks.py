@@ -27,7 +27,7 @@ def chain(world: World) -> Chain:
 
 
 def at(*parts: int) -> datetime.datetime:
-    return datetime.datetime(*parts, tzinfo=CHINA)  # type: ignore[arg-type]
+    return datetime.datetime(*parts, tzinfo=CHINA)  # type: ignore[arg-type, misc]
 
 
 @pytest.mark.django_db
