@@ -246,6 +246,7 @@ def event_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         "reports": list(TestReport.objects.filter(event=event).select_related("lot")),
         "conflicts": list(event.conflicts.select_related("lot").order_by("id")) if inside else [],
         "declared": declared,
+        "why_wrong": _why(declared) or _why(event),
         "corrects": event.corrects,
         "replaces": event.replaces,
         "replacement": event.replacements.order_by("id").first(),
@@ -256,6 +257,12 @@ def event_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         "shipment_url": _shipment_url(event),
     }
     return render(request, "trace/events/detail.html", context)
+
+
+def _why(declaration: Event | None) -> str:
+    """The reason of an error declaration in words; empty for any other event."""
+    reasons = {str(value): str(words) for value, words in Event.ErrorReason.choices}
+    return reasons.get(declaration.error_reason, "") if declaration is not None else ""
 
 
 def _head(event: Event) -> list[Row]:
