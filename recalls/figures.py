@@ -104,7 +104,12 @@ def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFi
     if version is None:
         return CampaignFigures([], {})
     inside = ScopeLot.objects.filter(scope=version).values("lot")
-    lots = list(Lot.objects.filter(pk__in=inside).select_related("product", "product_version").order_by("id"))
+    # Products and versions are few: fetched apart, not joined to each of perhaps 100,000 lots.
+    lots = list(
+        Lot.objects.filter(pk__in=inside)
+        .prefetch_related("product", "product_version", "organisation__division", "origin_place__division")
+        .order_by("id")
+    )
     sums = _Sums(campaign, inside)
     rows = [LotAmounts(lot, lot.product.base_unit, sums.of(lot)) for lot in lots]
     totals: dict[str, Amounts] = defaultdict(Amounts)
@@ -215,7 +220,10 @@ def recovered_against(campaign: Campaign) -> list[Recovered]:
     """Per lot: recovered goods must be destroyed or still there (food safety law, article 63: they must not go back to
     market).
     """
-    rows = [one for one in figures(campaign).lots if one.amounts.recovered]
+    version = campaign.scopes.order_by("-number").first()
+    if version is None or not ReturnReceipt.objects.filter(lot__in=version.lots.values("lot")).exists():
+        return []
+    rows = [one for one in figures(campaign, version).lots if one.amounts.recovered]
     own: dict[int, int] = defaultdict(int)
     destroyed = Disposal.objects.filter(
         organisation=campaign.organisation, lot__in=[one.lot.pk for one in rows], event__corrections__isnull=True

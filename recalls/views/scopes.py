@@ -37,7 +37,7 @@ from recalls.views.campaigns import csv_answer
 from recalls.views.doors import acting, page
 from trace.access import audience, lots_visible_to, parse_uid
 from trace.actor import Actor
-from trace.errors import DomainError, Invalid, NotFound
+from trace.errors import Invalid, NotFound
 from trace.forms.fields import attempt
 from trace.genealogy import lots_by_pk
 from trace.models import Lot
@@ -120,12 +120,12 @@ class HolderView:
 
 
 class Shown:
-    """An answer as an actor may see it: what is veiled is decided once for all lots."""
+    """Some lines of an answer as an actor may see them: what is veiled is decided once for all lots of these lines."""
 
-    def __init__(self, actor: Actor, campaign: Campaign, answer: Answer) -> None:
+    def __init__(self, actor: Actor, campaign: Campaign, answer: Answer, lines: Sequence[ScopeLine]) -> None:
         self.answer = answer
         self.sight = Sight(actor, campaign)
-        self.opened = self.sight.open_lots(answer.lots)
+        self.opened = self.sight.open_lots({pk for line in lines for pk in (line.lot.pk, *line.path)})
         self.by_lot: dict[int, list[int]] = {}
         for one in answer.holdings:
             self.by_lot.setdefault(one.lot_id, []).append(one.organisation_id)
@@ -170,14 +170,14 @@ def campaign_scope(request: HttpRequest, uid: str) -> HttpResponse:
     query = request.POST if request.method == "POST" else request.GET
     question = _question(actor, campaign, query)
     scope = latest_scope(campaign)
-    mode = _mode(actor, campaign, question, scope)
+    answer, problem = _answer(question)
+    mode = _mode(campaign, answer, scope)
     form = FreezeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         done = _freeze(actor, campaign, question, form, mode)
         if done:
             messages.success(request, _("召回范围已存为新的一版。"))
             return redirect("recalls:campaign", campaign.uid)
-    answer, problem = _answer(question)
     context: dict[str, Any] = {
         "campaign": campaign,
         "scope": scope,
@@ -193,28 +193,23 @@ def campaign_scope(request: HttpRequest, uid: str) -> HttpResponse:
     context |= _asked(question)
     if answer is not None:
         context |= _shown(request, actor, campaign, answer)
-    if scope is not None and campaign.has_started and "lot" not in request.GET:
-        change = drift(scope)
-        context["drift"] = change if change else None
+        if scope is not None and campaign.has_started and "lot" not in request.GET:
+            change = drift(scope, answer)
+            context["drift"] = change if change else None
     return page(request, "recalls/campaign_scope.html", context, bad=form.is_bound)
 
 
-def _mode(actor: Actor, campaign: Campaign, question: Question, scope: ScopeVersion | None) -> str:
+def _mode(campaign: Campaign, answer: Answer | None, scope: ScopeVersion | None) -> str:
     """What freezing would mean now: ``freeze`` before the start, ``expand`` or ``narrow`` after it, else ``look``."""
     if campaign.status in _BEFORE_START:
         return "freeze"
     if scope is None or transition(campaign.status, "expand_scope", is_drill=campaign.is_drill) is None:
         return "look"
-    try:
-        ids = preview_scope(question).lot_ids
-    except DomainError:
+    if answer is None or not answer.lot_ids < lot_ids_of(scope):
         return "expand"
-    before = lot_ids_of(scope)
-    if ids < before:
-        if transition(campaign.status, "narrow_scope", is_drill=campaign.is_drill) is None:
-            return "look"
-        return "narrow" if proposal_of(campaign, "narrow_scope") is not None else "propose_narrow"
-    return "expand"
+    if transition(campaign.status, "narrow_scope", is_drill=campaign.is_drill) is None:
+        return "look"
+    return "narrow" if proposal_of(campaign, "narrow_scope") is not None else "propose_narrow"
 
 
 def _freeze(actor: Actor, campaign: Campaign, question: Question, form: FreezeForm, mode: str) -> bool:
@@ -271,8 +266,8 @@ def _asked(question: Question) -> dict[str, Any]:
 
 def _shown(request: HttpRequest, actor: Actor, campaign: Campaign, answer: Answer) -> dict[str, Any]:
     """The answer's part of the page."""
-    shown = Shown(actor, campaign, answer)
     listed = Paginator(answer.lines, _PER_PAGE).get_page(request.GET.get("page"))
+    shown = Shown(actor, campaign, answer, list(listed.object_list))
     sources = sources_of(sorted(answer.question.named))
     opened = shown.sight.open_lots([lot.pk for lot, _level in sources])
     return {
@@ -304,7 +299,7 @@ def campaign_scope_csv(request: HttpRequest, uid: str) -> HttpResponse:
     answer, problem = _answer(_question(actor, campaign, request.GET))
     if answer is None:
         raise Invalid(problem or _("请至少指明一个批次。"), code="lots_required")
-    shown = Shown(actor, campaign, answer)
+    shown = Shown(actor, campaign, answer, answer.lines)
     holdings: dict[int, list[Any]] = {}
     for one in answer.holdings:
         holdings.setdefault(one.lot_id, []).append(one)
