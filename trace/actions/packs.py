@@ -105,7 +105,11 @@ def unpack_units(
     """
     by.require("operator", "quality")
     pack = _units(by, [parent])[0]
-    inside = _units(by, children) if children else list(pack.children.select_related("lot__product", "parent"))
+    inside = (
+        _units(by, children)
+        if children
+        else list(pack.children.select_related("lot__product", "parent").order_by("id"))
+    )
     if not inside:
         raise Invalid(_("包装 %(pack)s 里没有登记过单件。") % {"pack": pack.code}, code="pack_empty")
     broken = [

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja.security import APIKeyCookie, HttpBearer
@@ -122,7 +123,7 @@ class KeyAuth(HttpBearer):
 class PersonAuth(APIKeyCookie):
     """A signed-in session. Requests that write need the CSRF token in ``X-CSRFToken``."""
 
-    param_name = "sessionid"
+    param_name = settings.SESSION_COOKIE_NAME
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(csrf=True)

@@ -275,7 +275,7 @@ class StepForm(forms.Form):
         units = all_units(products)
         choices = units if len({each.pk for each in products}) == 1 else [("", _("默认")), *units]
         self.fields[f"{name}-unit"] = Asked(
-            label=_("单位"), required=False, initial=preferred, widget=forms.Select(choices=choices)
+            label=_("计量单位"), required=False, initial=preferred, widget=forms.Select(choices=choices)
         )
 
     def _goods(self) -> None:
