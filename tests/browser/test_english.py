@@ -15,7 +15,7 @@ from tests.world import make_world
 from trace.actions.transfers import slip_token
 from trace.models import Shipment
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.once]
 
 
 def in_english(page: Page) -> None:

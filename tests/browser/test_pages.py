@@ -13,7 +13,7 @@ from tests.browser.people import signed_in
 from tests.recalls.story import announced, make_chain
 from tests.world import make_world
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.once]
 PARTY = [
     "/",
     "/lots/",

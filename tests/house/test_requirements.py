@@ -6,7 +6,11 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.house.test_import_arrow import OURS, imported
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ["config", "trace", "recalls", "labels", "desk", "manage.py"]

@@ -21,6 +21,8 @@ from tests.world import World, sign_in
 from trace.management.commands.compile_translations import compile_catalogue
 from trace.models import Organisation, Place, ProductVersion, User
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ["trace", "recalls", "labels", "desk", "config"]
 CHINESE = re.compile(r"[\u3400-\u9fff]")

@@ -53,9 +53,7 @@ def claim_request(
     if created:
         return Claim(record, record.started_at, answered=False)
     if record.request_hash != request_hash:
-        raise Invalid(
-            _("这个幂等键已经用在另一个请求上。新的请求请用新的键。"), code="idempotency_key_reused"
-        )
+        raise Invalid(_("这个幂等键已经用在另一个请求上。新的请求请用新的键。"), code="idempotency_key_reused")
     if record.finished_at is not None:
         return Claim(record, record.started_at, answered=True)
     if now - record.started_at >= IN_FLIGHT and _take_over(record, now):
@@ -72,8 +70,7 @@ def _take_over(record: IdempotencyRecord, now: datetime.datetime) -> bool:
 def finish_request(
     *, claim: Claim, status: int, body: str, content_type: str, at: datetime.datetime | None = None
 ) -> None:
-    """Keep the answer, in the same transaction as the effect. Refuses (``stale_state``) a claim that was taken over.
-    """
+    """Keep the answer, in the same transaction as the effect. Refuses (``stale_state``) a claim that was taken over."""
     ours = IdempotencyRecord.objects.filter(pk=claim.record.pk, started_at=claim.started_at, finished_at=None)
     kept = ours.update(status=status, body=body, content_type=content_type, finished_at=at or timezone.now())
     if not kept:
@@ -82,9 +79,7 @@ def finish_request(
 
 def abandon_request(*, claim: Claim) -> None:
     """Give up a claim whose work was rolled back, so that a repeat need not wait."""
-    IdempotencyRecord.objects.filter(
-        pk=claim.record.pk, started_at=claim.started_at, finished_at=None
-    ).delete()
+    IdempotencyRecord.objects.filter(pk=claim.record.pk, started_at=claim.started_at, finished_at=None).delete()
 
 
 @transaction.atomic
@@ -101,6 +96,6 @@ def note_key_used(*, key: ApiKey, at: datetime.datetime | None = None) -> None:
     now = at or timezone.now()
     if key.last_used_at is not None and now - key.last_used_at < _USED_AGAIN:
         return
-    ApiKey.objects.filter(pk=key.pk).filter(
-        Q(last_used_at=None) | Q(last_used_at__lt=now - _USED_AGAIN)
-    ).update(last_used_at=now)
+    ApiKey.objects.filter(pk=key.pk).filter(Q(last_used_at=None) | Q(last_used_at__lt=now - _USED_AGAIN)).update(
+        last_used_at=now
+    )
