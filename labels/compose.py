@@ -146,7 +146,7 @@ def _tidied(content: LabelContent) -> LabelContent:
     every = [found.title, found.code, found.host, found.watermark, *(part for line in lines for part in line)]
     if any(len(text) > TEXT_MAX for text in every):
         raise Invalid(
-            _("标签上的一项文字最多 %(most)d 个字,请缩短。") % {"most": TEXT_MAX},
+            _("标签上的一项文字最多 %(most)d 个字，请缩短。") % {"most": TEXT_MAX},
             code="label_text_too_long",
             most=TEXT_MAX,
         )
@@ -298,7 +298,7 @@ def _row(text: str, box: TextBox) -> list[Text]:
         if width_em(text) * em <= box.w and em * LEADING <= box.h + 1e-6:
             return [_placed(text, 0, size, box, box.y)]
     raise Invalid(
-        _("“%(text)s”在这种标签上一行放不下:请缩短或换更大的标签。") % {"text": text[:60]},
+        _("“%(text)s”在这种标签上一行放不下：请缩短或换更大的标签。") % {"text": text[:60]},
         code="label_text_too_long",
     )
 
@@ -320,7 +320,7 @@ def _lines(lines: Sequence[tuple[str, str]], box: TextBox) -> list[Text]:
     capacity = _capacity(box, MIN_SIZE_PT, TIGHT_LEADING)
     if sum(map(len, blocks[:UNCUT_LINES])) + len(blocks[UNCUT_LINES:]) > capacity:
         raise Invalid(
-            _("这种标签放不下这些文字:最多 %(most)d 行。请减少或缩短项目,或换更大的标签。") % {"most": capacity},
+            _("这种标签放不下这些文字：最多 %(most)d 行。请减少或缩短项目，或换更大的标签。") % {"most": capacity},
             code="label_too_many_lines",
             most=capacity,
         )

@@ -23,9 +23,9 @@ DEFAULT_SHEET = "a4-24"
 DEFAULT_ROLL = "roll-40x30"
 
 NAMES: dict[str, str | Promise] = {
-    "a4-24": gettext_lazy("A4 不干胶纸,每张 24 枚(63.5 × 33.9 毫米)"),
-    "roll-40x30": gettext_lazy("卷装标签 40 × 30 毫米(热敏或热转印打印机)"),
-    "roll-100x70": gettext_lazy("卷装标签 100 × 70 毫米(箱标、批次标)"),
+    "a4-24": gettext_lazy("A4 不干胶纸，每张 24 枚（63.5 × 33.9 毫米）"),
+    "roll-40x30": gettext_lazy("卷装标签 40 × 30 毫米（热敏或热转印打印机）"),
+    "roll-100x70": gettext_lazy("卷装标签 100 × 70 毫米（箱标、批次标）"),
 }
 
 
@@ -105,7 +105,7 @@ def layout(key: str) -> Layout:
     """The layout of a key. Raises NotFound ``layout_unknown`` with the known keys."""
     found = layouts().get(key)
     if found is None:
-        raise NotFound(_("没有这种标签版式,请从列表中选择。"), code="layout_unknown", known=list(layouts()))
+        raise NotFound(_("没有这种标签版式，请从列表中选择。"), code="layout_unknown", known=list(layouts()))
     return found
 
 

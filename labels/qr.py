@@ -112,14 +112,14 @@ def check_data(data: str) -> bytes:
         raise Invalid(_("二维码没有内容。"), code="qr_empty")
     if len(data) > MAX_CHARACTERS:
         raise Invalid(
-            _("二维码内容有 %(length)d 个字符,最多 %(most)d 个:请缩短网址。")
+            _("二维码内容有 %(length)d 个字符，最多 %(most)d 个：请缩短网址。")
             % {"length": len(data), "most": MAX_CHARACTERS},
             code="qr_too_long",
             length=len(data),
             most=MAX_CHARACTERS,
         )
     if not all("!" <= char <= "~" for char in data):
-        raise Invalid(_("二维码内容只能用英文字母、数字和网址符号:其他字符请先按网址规则编码。"), code="qr_not_ascii")
+        raise Invalid(_("二维码内容只能用英文字母、数字和网址符号：其他字符请先按网址规则编码。"), code="qr_not_ascii")
     return data.encode("ascii")
 
 
@@ -253,7 +253,7 @@ def require_module(dots: int, dpi: int) -> None:
     least, most = least_dots(dpi), most_dots(dpi)
     if not least <= dots <= most:
         raise Invalid(
-            _("每个模块 %(dots)d 点在 %(dpi)d dpi 下不符合印刷规则:请用 %(least)d 到 %(most)d 点。")
+            _("每个模块 %(dots)d 点在 %(dpi)d dpi 下不符合印刷规则：请用 %(least)d 到 %(most)d 点。")
             % {"dots": dots, "dpi": dpi, "least": least, "most": most},
             code="qr_bad_module",
             least=least,
@@ -266,7 +266,8 @@ def require_side(code: QrMatrix, side_mm: float) -> None:
     least, most = code.full_size * MIN_MODULE_MM, code.full_size * MAX_MODULE_MM
     if not least <= side_mm <= most:
         raise Invalid(
-            _("这个二维码的边长应在 %(least).1f 到 %(most).1f 毫米之间(含四周空白)。") % {"least": least, "most": most},
+            _("这个二维码的边长应在 %(least).1f 到 %(most).1f 毫米之间（含四周空白）。")
+            % {"least": least, "most": most},
             code="qr_bad_side",
             least_mm=math.ceil(least * 10) / 10,
             most_mm=math.floor(most * 10) / 10,
@@ -277,7 +278,7 @@ def _require_dpi(dpi: int) -> None:
     """Refuse a resolution that no label printer has."""
     if dpi not in PRINTER_DPI:
         raise Invalid(
-            _("不认识的打印分辨率 %(dpi)s:请选 %(known)s dpi。")
+            _("不认识的打印分辨率 %(dpi)s：请选 %(known)s dpi。")
             % {"dpi": dpi, "known": _("、").join(str(known) for known in PRINTER_DPI)},
             code="qr_bad_dpi",
             known=list(PRINTER_DPI),
@@ -304,8 +305,8 @@ def fit_matrix(code: QrMatrix, width_mm: float, dpi: int) -> QrFit:
         room = _room(math.floor(width_mm / module_mm(least, dpi) + 1e-9), code.level)
         raise Invalid(
             _(
-                "二维码印不下:在 %(dpi)d dpi 下它需要 %(needed).1f 毫米宽,这里只有 %(width).1f 毫米。"
-                "请换大一些的标签、分辨率更高的打印机,或把网址从 %(length)d 个字符缩短到 %(room)d 个以内。"
+                "二维码印不下：在 %(dpi)d dpi 下它需要 %(needed).1f 毫米宽，这里只有 %(width).1f 毫米。"
+                "请换大一些的标签、分辨率更高的打印机，或把网址从 %(length)d 个字符缩短到 %(room)d 个以内。"
             )
             % {"dpi": dpi, "needed": needed, "width": width_mm, "length": len(code.data), "room": room},
             code="qr_does_not_fit",

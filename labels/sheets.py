@@ -98,7 +98,8 @@ def _check_request(count: int, layout: Layout, start: int) -> None:
         raise Invalid(_("没有要打印的标签。"), code="no_labels")
     if count > MAX_LABELS:
         raise Invalid(
-            _("一份文件最多 %(most)d 枚标签,现在有 %(count)d 枚:请分几次打印。") % {"most": MAX_LABELS, "count": count},
+            _("一份文件最多 %(most)d 枚标签，现在有 %(count)d 枚：请分几次打印。")
+            % {"most": MAX_LABELS, "count": count},
             code="too_many_labels",
             most=MAX_LABELS,
         )

@@ -57,7 +57,7 @@ def require_glyphs(*texts: str) -> None:
     if missing:
         shown = _("、").join(f"{_visible(char)}(U+{ord(char):04X})" for char in missing[:10])
         raise Invalid(
-            _("这些字符印不出来,请换一种写法:%(characters)s。") % {"characters": shown},
+            _("这些字符印不出来，请换一种写法：%(characters)s。") % {"characters": shown},
             code="glyphs_missing",
             characters=[f"U+{ord(char):04X}" for char in missing],
         )

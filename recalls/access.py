@@ -24,7 +24,7 @@ _LINK = signing.Signer(salt="recalls.notice", sep="~")
 
 
 def _not_found() -> NotFound:
-    return NotFound(_("没有找到,或者您无权查看。"))
+    return NotFound(_("没有找到，或者您无权查看。"))
 
 
 def _the(queryset: QuerySet[Any], value: str | uuid.UUID) -> Any:
@@ -134,10 +134,10 @@ def notice_by_link(token: str) -> Notice:
     try:
         uid = uuid.UUID(_LINK.unsign(token))
     except (signing.BadSignature, ValueError):
-        raise NotFound(_("这个链接无效。请核对信函上的网址,或与发出通知的单位联系。")) from None
+        raise NotFound(_("这个链接无效。请核对信函上的网址，或与发出通知的单位联系。")) from None
     found = _notices().filter(uid=uid, campaign__is_drill=False).first()
     if found is None:
-        raise NotFound(_("这个链接无效。请核对信函上的网址,或与发出通知的单位联系。"))
+        raise NotFound(_("这个链接无效。请核对信函上的网址，或与发出通知的单位联系。"))
     return found
 
 
@@ -188,4 +188,4 @@ def roles_in(actor: Actor, campaign: Campaign) -> frozenset[Role]:
 def require_side(actor: Actor, campaign: Campaign) -> None:
     """Refuse (``role_required``) who may not prepare anything in this campaign."""
     if not roles_in(actor, campaign):
-        raise NotAllowed(_("您的岗位不能办理这次召回,请由质量负责人、负责人或监管部门办理。"), code="role_required")
+        raise NotAllowed(_("您的岗位不能办理这次召回，请由质量负责人、负责人或监管部门办理。"), code="role_required")

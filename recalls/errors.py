@@ -13,4 +13,4 @@ class DrillStaysInside(Clash):
     code = "drill_stays_inside"
 
     def __init__(self) -> None:
-        super().__init__(_("这是演练,不对外发布,也不发送通知。"))
+        super().__init__(_("这是演练，不对外发布，也不发送通知。"))

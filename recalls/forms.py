@@ -33,7 +33,7 @@ class Moment(forms.DateTimeField):
 
     default_error_messages = {
         **REQUIRED,
-        "invalid": gettext_lazy("没有这个时间,请按 2026-11-22 14:05 的样子填写。"),
+        "invalid": gettext_lazy("没有这个时间，请按 2026-11-22 14:05 的样子填写。"),
     }
 
     def to_python(self, value: Any) -> datetime.datetime | None:
@@ -79,7 +79,7 @@ class SignalForm(forms.Form):
         label=gettext_lazy("批号或追溯码"),
         max_length=100,
         required=False,
-        help_text=gettext_lazy("知道是哪一批就填,可以扫码或抄标签上的码。"),
+        help_text=gettext_lazy("知道是哪一批就填，可以扫码或抄标签上的码。"),
     )
     text = Text(label=gettext_lazy("发现了什么"), max_length=2000, multiline=True)
     received_at = Moment(label=gettext_lazy("什么时候知道的"), initial=now_here)
@@ -87,7 +87,7 @@ class SignalForm(forms.Form):
     is_drill = forms.BooleanField(
         label=gettext_lazy("这是演练"),
         required=False,
-        help_text=gettext_lazy("演练用同样的步骤和真实的批次,不封存货物,不通知任何人,不对外公布。"),
+        help_text=gettext_lazy("演练用同样的步骤和真实的批次，不封存货物，不通知任何人，不对外公布。"),
     )
 
     def __init__(self, *args: Any, regulator: bool, **kwargs: Any) -> None:
@@ -115,11 +115,11 @@ class AssessmentForm(forms.Form):
     title = Text(
         label=gettext_lazy("召回名称"),
         max_length=120,
-        help_text=gettext_lazy("一看就懂的一句话,例如:示例核桃仁 2026年10月12日批次 黄曲霉毒素超标。扫码页会显示。"),
+        help_text=gettext_lazy("一看就懂的一句话，例如：示例核桃仁 2026年10月12日批次 黄曲霉毒素超标。扫码页会显示。"),
     )
     knew_at = Moment(
         label=gettext_lazy("知悉时间"),
-        help_text=gettext_lazy("从这一刻起计算法定时限,登记后不能修改。"),
+        help_text=gettext_lazy("从这一刻起计算法定时限，登记后不能修改。"),
     )
     hazard = Pick(label=gettext_lazy("危害类别"), choices=Assessment.Hazard.choices)
     severity = Pick(label=gettext_lazy("严重程度"), choices=Assessment.Severity.choices, widget=forms.RadioSelect)
@@ -179,16 +179,16 @@ class StepForm(forms.Form):
         if Guard.STOP_ORDER in guards:
             self.fields["stop_order"] = Yes(
                 label=_("已决定停止生产、销售和使用范围内的产品"),
-                help_text=_("启动后,范围内批次的出库、使用和赋码一律被拒绝。"),
+                help_text=_("启动后，范围内批次的出库、使用和赋码一律被拒绝。"),
             )
         if Guard.CHANNEL in guards:
             self.fields["channel"] = Text(
                 label=_("发布渠道"),
                 max_length=200,
-                initial=_("本系统召回公告页;%(place)s") % {"place": regime.publication.one_province}
+                initial=_("本系统召回公告页；%(place)s") % {"place": regime.publication.one_province}
                 if regime.publication
                 else "",
-                help_text=_("按销售范围选择,见适用规则。"),
+                help_text=_("按销售范围选择，见适用规则。"),
             )
         if Guard.PLAN_COMPLETE in guards:
             items = regime.plan_items
@@ -199,7 +199,7 @@ class StepForm(forms.Form):
                     label=_("召回计划"),
                     max_length=2000,
                     multiline=True,
-                    help_text=_("适用规则对计划内容的规定尚未取得正式文本,请写明范围、措施、时限和负责人。"),
+                    help_text=_("适用规则对计划内容的规定尚未取得正式文本，请写明范围、措施、时限和负责人。"),
                 )
         if Guard.SUMMARY_COMPLETE in guards:
             self.fields["summary"] = Text(label=_("召回总结"), max_length=4000, multiline=True)
@@ -208,7 +208,7 @@ class StepForm(forms.Form):
                 max_length=2000,
                 multiline=True,
                 required=False,
-                help_text=_("数量对不上的地方,逐条写明原因。"),
+                help_text=_("数量对不上的地方，逐条写明原因。"),
             )
         if row.action in ("finish_collecting", "finish_disposal", "close", "order", "start"):
             self.fields["reason"] = Text(label=_("说明"), max_length=500, multiline=True, required=False)
@@ -246,14 +246,14 @@ class AnnouncementForm(forms.Form):
         max_length=300,
         multiline=True,
         required=False,
-        help_text=gettext_lazy("批号印在包装的什么地方,怎样看。"),
+        help_text=gettext_lazy("批号印在包装的什么地方，怎样看。"),
     )
     reason = Text(label=gettext_lazy("召回原因"), max_length=500, multiline=True)
     risk = Text(
         label=gettext_lazy("可能的危害"),
         max_length=500,
         multiline=True,
-        help_text=gettext_lazy("写清楚会怎样,不要用“个别”“预防性”之类淡化的话。"),
+        help_text=gettext_lazy("写清楚会怎样，不要用“个别”“预防性”之类淡化的话。"),
     )
     begins_on = Day(label=gettext_lazy("召回开始日期"))
     ends_on = Day(label=gettext_lazy("召回截止日期"), required=False)
@@ -413,7 +413,7 @@ class DisposalForm(_GoodsForm):
     announced_at = Moment(
         label=gettext_lazy("事先报告的时间"),
         required=False,
-        help_text=gettext_lazy("食品安全法第六十三条:销毁前向县级市场监管部门报告时间和地点。"),
+        help_text=gettext_lazy("食品安全法第六十三条：销毁前向县级市场监管部门报告时间和地点。"),
     )
     witness = Pick(label=gettext_lazy("见证单位"), required=False)
     witness_name = Text(label=gettext_lazy("见证人"), max_length=60, required=False)

@@ -49,7 +49,7 @@ def qr_svg(text: str, *, module: int = 4) -> SafeString:
         size,
         size * module,
         size * module,
-        _("二维码:打开答复网页"),
+        _("二维码：打开答复网页"),
         size,
         size,
         path,
@@ -97,8 +97,8 @@ def compose(message: OutboxMessage) -> EmailMessage:
 
 def _subject(notice: Notice, kind: str) -> str:
     words = {
-        Kind.NOTICE: _("【紧急】召回通知 %(number)s:请立即停止销售并答复"),
-        Kind.REMINDER: _("【催办】召回通知 %(number)s:还没有收到您的答复"),
+        Kind.NOTICE: _("【紧急】召回通知 %(number)s：请立即停止销售并答复"),
+        Kind.REMINDER: _("【催办】召回通知 %(number)s：还没有收到您的答复"),
         Kind.CHANGE: _("召回范围变更 %(number)s"),
         Kind.END: _("召回结束 %(number)s"),
     }[Kind(kind)]
@@ -118,25 +118,25 @@ def _body(notice: Notice, kind: str) -> str:
     }
     if kind == Kind.END:
         if campaign.status == "cancelled":
-            return _("%(to)s:\n\n召回 %(number)s“%(title)s”已撤销,此前的通知作废。谢谢配合。\n\n%(from)s") % facts
+            return _("%(to)s:\n\n召回 %(number)s“%(title)s”已撤销，此前的通知作废。谢谢配合。\n\n%(from)s") % facts
         return (
             _(
-                "%(to)s:\n\n召回 %(number)s“%(title)s”已结案。已封存的货物请按原通知处理,不得再售。"
+                "%(to)s:\n\n召回 %(number)s“%(title)s”已结案。已封存的货物请按原通知处理，不得再售。"
                 "谢谢配合。\n\n%(from)s"
             )
             % facts
         )
     if kind == Kind.CHANGE:
         opening = _(
-            "%(to)s:\n\n召回 %(number)s“%(title)s”的范围有变更。打开下面的链接,可以看到哪些批次仍在召回范围内。"
+            "%(to)s:\n\n召回 %(number)s“%(title)s”的范围有变更。打开下面的链接，可以看到哪些批次仍在召回范围内。"
         )
         return "\n\n".join([opening % facts, link_url(notice), campaign.organisation.label])
     opening = _(
-        "%(to)s:\n\n%(from)s 正在召回下列产品(%(number)s,%(level)s):%(title)s。记录显示您单位有或曾有这些批次。"
+        "%(to)s:\n\n%(from)s 正在召回下列产品(%(number)s,%(level)s)：%(title)s。记录显示您单位有或曾有这些批次。"
     )
     steps = _(
-        "请立即:\n1. 停止销售和使用,把货物单独封存;\n2. 在门店张贴召回公告,告知您的下游客户;\n"
-        "3. 打开下面的链接确认收到,并填写每个批次的库存(不需要账号)。"
+        "请立即:\n1. 停止销售和使用，把货物单独封存;\n2. 在门店张贴召回公告，告知您的下游客户;\n"
+        "3. 打开下面的链接确认收到，并填写每个批次的库存（不需要账号）。"
     )
     return "\n\n".join([opening % facts, _lot_list(notice), steps, link_url(notice), campaign.organisation.label])
 
@@ -146,5 +146,5 @@ def _lot_list(notice: Notice) -> str:
     lots = letter_lots(notice)
     lines = [f"- {lot.product} {lot.code} {lot.produced_on}".rstrip() for lot in lots[:_LISTED]]
     if len(lots) > _LISTED:
-        lines.append(_("……共 %(count)s 个批次,其余见链接。") % {"count": len(lots)})
+        lines.append(_("……共 %(count)s 个批次，其余见链接。") % {"count": len(lots)})
     return "\n".join(lines)

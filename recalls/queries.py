@@ -207,10 +207,10 @@ def running_clock(clock: ClockInstance, calendar: WorkCalendar | None = None) ->
         words.append(counted.explanation if not clock.extension else "")
         words.append(str(rule.note))
     if clock.extension:
-        words.append(_("主管部门已同意延期,文书 %(document)s。") % {"document": clock.extension})
+        words.append(_("主管部门已同意延期，文书 %(document)s。") % {"document": clock.extension})
     law = snapshot["legal_basis"]
     if not snapshot["verified"]:
-        law = _("%(law)s(条文未经核实)") % {"law": law}
+        law = _("%(law)s（条文未经核实）") % {"law": law}
     return RunningClock(clock, label, law, bool(snapshot["verified"]), " ".join(word for word in words if word))
 
 

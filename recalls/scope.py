@@ -264,7 +264,7 @@ def _reasons(question: Question, limit: int) -> tuple[Reasons, bool]:
     if question.sources:
         back = walk(sorted(question.named), "back", limit=limit, with_voided=True)
         if not question.sources <= set(back.level):
-            raise Invalid(_("所选来源不是指定批次的上游批次,请重新选择。"), code="not_a_source")
+            raise Invalid(_("所选来源不是指定批次的上游批次，请重新选择。"), code="not_a_source")
         wider = walk(sorted(question.sources), "forward", limit=limit, with_voided=True)
         cut = cut or back.cut or wider.cut
         for pk, path in wider.paths().items():
@@ -305,7 +305,7 @@ def _check_left_out(question: Question, found: Reasons) -> None:
     if not question.left_out_reason:
         raise Invalid(_("请写明为什么排除这些批次。"), code="reason_required")
     if any(_SHELL[found[pk][0]] is Shell.PROVEN for pk in question.left_out if pk in found):
-        raise Invalid(_("“确定”的批次不能排除,只能排除“可能”的批次。"), code="proven_left_out")
+        raise Invalid(_("“确定”的批次不能排除，只能排除“可能”的批次。"), code="proven_left_out")
 
 
 def _lines(kept: Reasons, lots: Mapping[int, Lot]) -> list[ScopeLine]:
@@ -428,7 +428,7 @@ def require_whole(answer: Answer) -> None:
     """Refuse (``scope_cut``) an answer that the limit stopped."""
     if answer.cut:
         raise Clash(
-            _("范围超过 %(limit)s 个批次,没有算完。请分成几次召回,或与系统运维联系。") % {"limit": LIMIT},
+            _("范围超过 %(limit)s 个批次，没有算完。请分成几次召回，或与系统运维联系。") % {"limit": LIMIT},
             code="scope_cut",
             at=datetime.datetime.now(datetime.UTC).isoformat(),
         )

@@ -118,20 +118,20 @@ class Guard(StrEnum):
 GUARDS: "Mapping[Guard, StrOrPromise]" = {
     Guard.ASSESSMENT: _("请先完成风险评估并写明结论和依据。"),
     Guard.LEVEL: _("请先确定召回级别。"),
-    Guard.SCOPE: _("请先划定召回范围,至少包含一个批次。"),
+    Guard.SCOPE: _("请先划定召回范围，至少包含一个批次。"),
     Guard.REASON: _("请写明理由。"),
     Guard.SERVED_DOCUMENT: _("请登记文书编号和送达时间。"),
     Guard.STOP_ORDER: _("请先记录停止生产经营的决定。"),
-    Guard.PLAN_COMPLETE: _("召回计划内容不全,请补齐各项。"),
-    Guard.NOTICE_COMPLETE: _("召回公告内容不全,请补齐各项。"),
+    Guard.PLAN_COMPLETE: _("召回计划内容不全，请补齐各项。"),
+    Guard.NOTICE_COMPLETE: _("召回公告内容不全，请补齐各项。"),
     Guard.CHANNEL: _("请按销售范围选择公告渠道。"),
-    Guard.SCOPE_GROWS: _("扩大范围须包含原有全部批次;缩小范围请另行申请。"),
+    Guard.SCOPE_GROWS: _("扩大范围须包含原有全部批次；缩小范围请另行申请。"),
     Guard.SCOPE_EVIDENCE: _("缩小范围须写明理由并附证据。"),
-    Guard.NOTICES_ANSWERED: _("仍有通知未反馈,请催办、升级或说明原因。"),
-    Guard.RECOVERED_ACCOUNTED: _("收回数量与处理、放行、封存数量不符,请补录或说明差异。"),
-    Guard.SUMMARY_COMPLETE: _("召回总结内容不全,请补齐各项。"),
-    Guard.BALANCED: _("数量不平且未说明原因,不能结案。"),
-    Guard.RED_LINES: _("效果评价红线未消除,不能结案。"),
+    Guard.NOTICES_ANSWERED: _("仍有通知未反馈，请催办、升级或说明原因。"),
+    Guard.RECOVERED_ACCOUNTED: _("收回数量与处理、放行、封存数量不符，请补录或说明差异。"),
+    Guard.SUMMARY_COMPLETE: _("召回总结内容不全，请补齐各项。"),
+    Guard.BALANCED: _("数量不平且未说明原因，不能结案。"),
+    Guard.RED_LINES: _("效果评价红线未消除，不能结案。"),
 }
 
 
@@ -304,7 +304,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     # Disposal, summary, evaluation.
     *_rows(
-        (_S.IN_PROGRESS,), _S.DISPOSING, "finish_collecting", _("收回完成,转入处理"), FIRM,
+        (_S.IN_PROGRESS,), _S.DISPOSING, "finish_collecting", _("收回完成，转入处理"), FIRM,
         guards=(_G.NOTICES_ANSWERED,), events=(_L.COLLECTED,),
     ),
     *_rows(

@@ -79,11 +79,11 @@ def draft_notice(
         raise Clash(_("召回已经结束。"), code="no_such_step")
     scope = latest_scope(campaign)
     if scope is None:
-        raise Clash(_("请先划定召回范围,至少包含一个批次。"), code="guard_scope")
+        raise Clash(_("请先划定召回范围，至少包含一个批次。"), code="guard_scope")
     if kind not in PublicNotice.Kind.values:
         raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
     if announcement.ends_on is not None and announcement.ends_on < announcement.begins_on:
-        raise Invalid(_("截止日期早于开始日期,请核对。"), code="ends_before_start")
+        raise Invalid(_("截止日期早于开始日期，请核对。"), code="ends_before_start")
     texts: dict[str, Any] = {
         name: clean_text(getattr(announcement, name), length, multiline=length > 200, required=True)
         for name, length in _LENGTHS.items()

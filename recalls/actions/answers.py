@@ -119,7 +119,7 @@ def _link_actor(notice: Notice) -> Actor:
 def _require_open(notice: Notice) -> None:
     if not notice.is_open:
         raise Clash(
-            _("这份通知已经“%(status)s”,不用再答复。") % {"status": notice.get_status_display()},
+            _("这份通知已经“%(status)s”，不用再答复。") % {"status": notice.get_status_display()},
             code="notice_state",
             status_now=notice.status,
         )
@@ -262,13 +262,13 @@ def _check(notice: Notice, lots: Sequence[LotAnswer]) -> None:
     """Every lot asked about is answered once, with amounts that can be."""
     asked = set(notice.lots.values_list("lot", flat=True))
     if {one.lot.pk for one in lots} != asked or len(lots) != len(asked):
-        raise Invalid(_("请逐个批次填写,没有的填 0。"), code="lots_incomplete")
+        raise Invalid(_("请逐个批次填写，没有的填 0。"), code="lots_incomplete")
     for one in lots:
         amounts = (one.on_hand, one.sealed, one.sold, one.unknown)
         if min(amounts) < 0:
             raise Invalid(_("数量不能是负数。"), code="amount_negative")
         if max(amounts) > MAX_BASE_UNITS * MICROS:
-            raise Invalid(_("数量太大,请核对数字和单位。"), code="amount_too_large")
+            raise Invalid(_("数量太大，请核对数字和单位。"), code="amount_too_large")
         if one.sealed > one.on_hand:
             raise Invalid(_("已封存的数量不能多于现有库存。"), code="sealed_too_much")
 

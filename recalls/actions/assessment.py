@@ -66,7 +66,7 @@ def assess(
     elif organisation.pk not in entered_for(by):
         raise NotAllowed(_("只能评估本单位的产品。"), code="not_own")
     if knew_at > now:
-        raise Invalid(_("知悉时间在将来,请核对。"), code="in_future")
+        raise Invalid(_("知悉时间在将来，请核对。"), code="in_future")
     _check(finding, track)
     choice = regime_for(track, knew_at)
     tier = licence_tier_of(organisation)
@@ -106,7 +106,7 @@ def reassess(*, by: Actor, campaign: Campaign, finding: Finding, at: datetime.da
         level=finding.level, kind=_kind(finding), revision=campaign.revision + 1
     )
     if not moved:
-        raise Clash(_("已经作出决定,不能再改评估。"), code="no_such_step")
+        raise Clash(_("已经作出决定，不能再改评估。"), code="no_such_step")
     campaign.refresh_from_db()
     assessment = _write(campaign, by, finding, at or timezone.now())
     sync_clocks(campaign)

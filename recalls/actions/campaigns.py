@@ -69,7 +69,7 @@ def order(
     """The authority orders the recall (责令召回): its approver, another than who assessed, by a served document."""
     now = at or timezone.now()
     if served_at > now:
-        raise Invalid(_("时间在将来,请核对日期和时间。"), code="in_future")
+        raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
     require_row(campaign, "order", by)
     number = campaign.number or _next_number(is_drill=campaign.is_drill, at=now)
     changes: dict[str, Any] = {"form": Form.ORDERED.value, "number": number}
@@ -93,7 +93,7 @@ def start_campaign(
     now = at or timezone.now()
     require_row(campaign, "start", by)
     if by.user is None:
-        raise NotAllowed(_("这一步须由本人登录办理,不能用 API 密钥。"), code="person_required")
+        raise NotAllowed(_("这一步须由本人登录办理，不能用 API 密钥。"), code="person_required")
     lock_log_head()
     version = refresh_scope(by=by, campaign=campaign, at=now)
     given = Given(stop_order=stop_order, reason=reason, scope=version)
@@ -196,7 +196,7 @@ def propose(
     if not reason.strip():
         raise Invalid(_("请写明理由。"), code="reason_required")
     if by.user is None:
-        raise NotAllowed(_("这一步须由本人登录办理,不能用 API 密钥。"), code="person_required")
+        raise NotAllowed(_("这一步须由本人登录办理，不能用 API 密钥。"), code="person_required")
     return write_step(campaign, "propose", by, at or timezone.now(), about=action, given=Given(reason=reason))
 
 

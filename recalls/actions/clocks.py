@@ -60,9 +60,9 @@ def note_fact(
     """
     by.require("quality", "owner", "officer", "approver")
     if event not in BY_HAND:
-        raise Invalid(_("这个事实由召回的步骤产生,不单独登记。"), code="made_by_steps")
+        raise Invalid(_("这个事实由召回的步骤产生，不单独登记。"), code="made_by_steps")
     if happened_at > (at or timezone.now()):
-        raise Invalid(_("时间在将来,请核对日期和时间。"), code="in_future")
+        raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
     return record_fact(campaign=campaign, event=event, by=by, happened_at=happened_at, at=at)
 
 
@@ -215,7 +215,7 @@ def load_calendar(
             continue
         counted = due(rule, clock.started_at, calendar, clock.occurrence)
         if counted.at != clock.due_at:
-            _move_due(clock, counted.at, _("放假安排已公布,重新计算(%(source)s)。") % {"source": source}, by, now)
+            _move_due(clock, counted.at, _("放假安排已公布，重新计算（%(source)s）。") % {"source": source}, by, now)
             moved += 1
         if (counted.provisional, counted.unknown_from) != (clock.provisional, clock.unknown_from):
             clock.provisional, clock.unknown_from = counted.provisional, counted.unknown_from

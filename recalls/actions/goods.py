@@ -131,7 +131,7 @@ def destroy(
     if witness is not None and witness.pk == executing.pk:
         raise Invalid(_("见证单位不能是处理单位自己。"), code="witness_same")
     if announced_at is not None and announced_at > when.at:
-        raise Invalid(_("事先报告的时间晚于处理时间,请核对。"), code="announced_late")
+        raise Invalid(_("事先报告的时间晚于处理时间，请核对。"), code="announced_late")
     data = {"method": str(Disposal.Method(method).label), "recall_case": str(campaign.uid)}
     if witness is not None:
         data["witness_org"] = str(witness.uid)
@@ -214,7 +214,7 @@ def _require_in_scope(campaign: Campaign, lines: Sequence[GoodsLine]) -> None:
         if line.amount.micros <= 0:
             raise Invalid(_("数量必须大于 0。"), code="amount_zero")
     if len(set(ids)) != len(ids):
-        raise Invalid(_("同一批次填了两次,请合并成一行。"), code="input_twice")
+        raise Invalid(_("同一批次填了两次，请合并成一行。"), code="input_twice")
 
 
 def _notice_of(campaign: Campaign, organisation: Organisation) -> Notice | None:

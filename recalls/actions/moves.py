@@ -83,15 +83,15 @@ def require_row(campaign: Campaign, action: str, by: Actor) -> Transition:
     row = transition(campaign.status, action, is_drill=campaign.is_drill)
     if row is None:
         raise Clash(
-            _("召回现在处于“%(status)s”,不能办理这一步。请刷新页面。") % {"status": campaign.get_status_display()},
+            _("召回现在处于“%(status)s”，不能办理这一步。请刷新页面。") % {"status": campaign.get_status_display()},
             code="no_such_step",
             status_now=campaign.status,
         )
     if row.who.isdisjoint(roles_in(by, campaign)):
-        raise NotAllowed(_("您的岗位不能办理这一步,请由有权限的同事办理。"), code="role_required")
+        raise NotAllowed(_("您的岗位不能办理这一步，请由有权限的同事办理。"), code="role_required")
     if row.other_than:
         if by.user is None:
-            raise NotAllowed(_("这一步须由本人登录办理,不能用 API 密钥。"), code="person_required")
+            raise NotAllowed(_("这一步须由本人登录办理，不能用 API 密钥。"), code="person_required")
         fact = row.second_person_missing(by.user.pk, doers(campaign, action))
         if fact is not None:
             raise NotAllowed(second_person_words(fact), code="second_person_required", fact=fact.value)
@@ -101,11 +101,11 @@ def require_row(campaign: Campaign, action: str, by: Actor) -> Transition:
 def second_person_words(fact: Doer) -> str:
     """Why another person must do it, in words."""
     return {
-        Doer.ASSESSED: _("评估和决定须由两人分别办理:您做了评估,请由另一位负责人决定。"),
-        Doer.NOTICE_DRAFTED: _("公告的起草和发布须由两人分别办理,请由另一位负责人发布。"),
-        Doer.PROPOSED: _("这一步须先由一人提出,再由另一人批准。"),
-        Doer.SUMMARISED: _("总结和结案须由两人分别办理,请由另一人结案。"),
-        Doer.EVALUATED: _("评价和结案须由两人分别办理,请由另一人结案。"),
+        Doer.ASSESSED: _("评估和决定须由两人分别办理：您做了评估，请由另一位负责人决定。"),
+        Doer.NOTICE_DRAFTED: _("公告的起草和发布须由两人分别办理，请由另一位负责人发布。"),
+        Doer.PROPOSED: _("这一步须先由一人提出，再由另一人批准。"),
+        Doer.SUMMARISED: _("总结和结案须由两人分别办理，请由另一人结案。"),
+        Doer.EVALUATED: _("评价和结案须由两人分别办理，请由另一人结案。"),
     }[fact]
 
 
@@ -139,7 +139,7 @@ def move(
         status=row.target, revision=F("revision") + 1, **changes
     )
     if not moved:
-        raise StaleState(_("有人已先办理了这次召回,请刷新页面后再试。"))
+        raise StaleState(_("有人已先办理了这次召回，请刷新页面后再试。"))
     campaign.refresh_from_db()
     write_step(campaign, action, by, now, old=old, given=words, data=data)
     for event in row.events:

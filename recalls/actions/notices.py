@@ -201,7 +201,7 @@ def side_for(actor: Actor, notice: Notice, action: str) -> Side:
         if notice_move(notice.status, action, side) is not None:
             return side
     raise Clash(
-        _("通知现在处于“%(status)s”,不能办理这一步。") % {"status": notice.get_status_display()},
+        _("通知现在处于“%(status)s”，不能办理这一步。") % {"status": notice.get_status_display()},
         code="notice_state",
         status_now=notice.status,
     )
@@ -224,14 +224,14 @@ def move_notice(
     row = notice_move(notice.status, action, side)
     if row is None:
         raise Clash(
-            _("通知现在处于“%(status)s”,不能办理这一步。") % {"status": notice.get_status_display()},
+            _("通知现在处于“%(status)s”，不能办理这一步。") % {"status": notice.get_status_display()},
             code="notice_state",
             status_now=notice.status,
         )
     old = notice.status
     moved = Notice.objects.filter(pk=notice.pk, status=old).update(status=row.target, **changes)
     if not moved:
-        raise StaleState(_("这份通知刚刚有了变化,请刷新页面。"))
+        raise StaleState(_("这份通知刚刚有了变化，请刷新页面。"))
     notice.status = row.target
     for name, value in changes.items():
         setattr(notice, name, value)

@@ -75,7 +75,7 @@ def _check_named(by: Actor, campaign: Campaign, question: Question) -> None:
     if version is not None:
         allowed |= lot_ids_of(version)
     if not question.named <= allowed:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
 
 
 def _freeze(
@@ -159,7 +159,7 @@ def refresh_scope(*, by: Actor, campaign: Campaign, at: datetime.datetime) -> Sc
     change = drift(version)
     if not change:
         return version
-    return _freeze(campaign, change.answer, by, _("启动时重新计算,有新的批次或持有单位。"), "", at)
+    return _freeze(campaign, change.answer, by, _("启动时重新计算，有新的批次或持有单位。"), "", at)
 
 
 @transaction.atomic
@@ -182,7 +182,7 @@ def expand_scope(
     change = drift(before) if question is None else None
     grown = answer.lot_ids - lot_ids_of(before)
     if not grown and not (change and change.new_pairs):
-        raise Clash(_("范围没有变化,不需要新版本。"), code="scope_unchanged")
+        raise Clash(_("范围没有变化，不需要新版本。"), code="scope_unchanged")
     version = _freeze(campaign, answer, by, reason, "", now)
     return move(
         campaign=campaign,
@@ -215,7 +215,7 @@ def narrow_scope(
     before = _require_scope(campaign)
     answer = preview_scope(question)
     if not answer.lot_ids < lot_ids_of(before):
-        raise Clash(_("新范围须少于现有范围,且不含新的批次。"), code="scope_not_narrower")
+        raise Clash(_("新范围须少于现有范围，且不含新的批次。"), code="scope_not_narrower")
     version = _freeze(campaign, answer, by, reason, evidence, now)
     return move(
         campaign=campaign,
@@ -231,7 +231,7 @@ def _require_scope(campaign: Campaign) -> ScopeVersion:
     """The version in force, or a refusal."""
     version = latest_scope(campaign)
     if version is None:
-        raise Clash(_("请先划定召回范围,至少包含一个批次。"), code="guard_scope")
+        raise Clash(_("请先划定召回范围，至少包含一个批次。"), code="guard_scope")
     return version
 
 

@@ -55,7 +55,7 @@ def raise_signal(
     told = clean_text(contact, CONTACT_MAX)
     received = received_at or now
     if received > now:
-        raise Invalid(_("时间在将来,请核对日期和时间。"), code="in_future")
+        raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
     if unit is not None:
         lot = lot or unit.lot
     if report is not None:
@@ -134,7 +134,7 @@ def dismiss_signal(*, by: Actor, signal: Signal, reason: str, at: datetime.datet
         raise Invalid(_("请写明理由。"), code="reason_required")
     moved = Signal.objects.filter(pk=signal.pk, status=Signal.Status.NEW).update(status=Signal.Status.DISMISSED)
     if not moved:
-        raise StaleState(_("这条线索已有人处理,请刷新页面。"))
+        raise StaleState(_("这条线索已有人处理，请刷新页面。"))
     signal.refresh_from_db()
     _step(signal, Signal.Status.NEW, by, reason, at or timezone.now())
     return signal
@@ -167,6 +167,6 @@ def link_signal(*, by: Actor, signal: Signal, campaign_id: int, at: datetime.dat
         status=Signal.Status.LINKED, campaign=campaign_id
     )
     if not moved:
-        raise StaleState(_("这条线索已有人处理,请刷新页面。"))
+        raise StaleState(_("这条线索已有人处理，请刷新页面。"))
     signal.refresh_from_db()
     _step(signal, Signal.Status.NEW, by, "", at)

@@ -59,10 +59,10 @@ def competent_authority(regime: Regime, licence_tier: Tier | str, division: str)
     try:
         licensed_by = Tier(licence_tier)
     except ValueError:
-        raise Invalid(_("发证级别不明,请选择省级、市级、县级或无许可证。"), code="unknown_tier") from None
+        raise Invalid(_("发证级别不明，请选择省级、市级、县级或无许可证。"), code="unknown_tier") from None
     # str.isdigit also accepts full-width and other scripts' digits, which no division code has.
     if not (division.isascii() and division.isdigit()) or len(division) < 6 or division[4:6] == "00":
-        raise Invalid(_("行政区划代码须到县级(六位),请在单位资料中补全所在地。"), code="division_too_coarse")
+        raise Invalid(_("行政区划代码须到县级（六位），请在单位资料中补全所在地。"), code="division_too_coarse")
     rule = next(rule for rule in regime.authorities if licensed_by in rule.licence_tiers)
     return Authority(
         tier=rule.competent,

@@ -51,11 +51,11 @@ class Due:
         sentences = [self._counted()]
         if self.unknown_from is not None:
             sentences.append(
-                str(_("%(day)s起的放假安排尚未公布或未载入,按周一至周五推算,暂定。"))
+                str(_("%(day)s起的放假安排尚未公布或未载入，按周一至周五推算，暂定。"))
                 % {"day": self.unknown_from.isoformat()}
             )
         if not self.rule.verified:
-            sentences.append(str(_("规则条文尚未与正式文本核对,暂定。")))
+            sentences.append(str(_("规则条文尚未与正式文本核对，暂定。")))
         return "".join(sentences)
 
     def _counted(self) -> str:
@@ -69,20 +69,20 @@ class Due:
             "makeup": self.makeup_days,
         }
         if self.rule.unit is Unit.HOUR:
-            return str(_("自%(start)s起连续计%(amount)s小时,休息日照算,至%(end)s止。")) % facts
+            return str(_("自%(start)s起连续计%(amount)s小时，休息日照算，至%(end)s止。")) % facts
         if self.rule.unit is Unit.WORKDAY:
             return (
                 str(
                     _(
-                        "自%(start)s的次日起计%(amount)s个工作日,跳过休息日%(rest)s天,"
-                        "调休上班%(makeup)s天计入,至%(last)s 24:00止。"
+                        "自%(start)s的次日起计%(amount)s个工作日，跳过休息日%(rest)s天，"
+                        "调休上班%(makeup)s天计入，至%(last)s 24:00止。"
                     )
                 )
                 % facts
             )
         if self.nominal != self.last_day:
-            return str(_("自%(start)s起%(amount)s个月,对应日%(nominal)s为休息日,顺延至%(last)s 24:00止。")) % facts
-        return str(_("自%(start)s起%(amount)s个月,至%(last)s 24:00止。")) % facts
+            return str(_("自%(start)s起%(amount)s个月，对应日%(nominal)s为休息日，顺延至%(last)s 24:00止。")) % facts
+        return str(_("自%(start)s起%(amount)s个月，至%(last)s 24:00止。")) % facts
 
 
 def due(rule: ClockRule, started_at: datetime, calendar: WorkCalendar, occurrence: int = 1) -> Due:

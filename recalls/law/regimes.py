@@ -250,7 +250,7 @@ def regime_for(track: Track | str, knew_at: datetime) -> RegimeChoice:
             neighbours = editions[place + 1 : place + 2] or editions[max(place - 1, 0) : place]
             return RegimeChoice(edition, neighbours[0] if neighbours else None, known_on, edition.tracks[wanted])
     raise Invalid(
-        _("知悉日没有可适用的召回规则,请核对知悉时间。"),
+        _("知悉日没有可适用的召回规则，请核对知悉时间。"),
         code="no_regime",
         track=wanted.value,
         known_on=known_on.isoformat(),
@@ -263,7 +263,7 @@ def parse_track(value: Track | str) -> Track:
         return Track(value)
     except ValueError:
         raise Invalid(
-            _("产品的适用类别不明,请在产品资料中选择食品、消费品或食用农产品。"), code="unknown_track"
+            _("产品的适用类别不明，请在产品资料中选择食品、消费品或食用农产品。"), code="unknown_track"
         ) from None
 
 

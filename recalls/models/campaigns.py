@@ -34,7 +34,7 @@ class Campaign(models.Model):
 
     class Kind(models.TextChoices):
         RECALL = "recall", _("召回")
-        WITHDRAWAL = "withdrawal", _("追回(尚未售给消费者)")
+        WITHDRAWAL = "withdrawal", _("追回（尚未售给消费者）")
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     number = models.CharField(_("编号"), max_length=30, null=True, unique=True)
@@ -217,7 +217,7 @@ class Assessment(models.Model):
 
     class Verdict(models.TextChoices):
         RECALL = "recall", _("应当召回")
-        WITHDRAW = "withdraw", _("追回即可(尚未售给消费者)")
+        WITHDRAW = "withdraw", _("追回即可（尚未售给消费者）")
         NO_RECALL = "no_recall", _("不需要召回")
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)

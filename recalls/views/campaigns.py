@@ -112,8 +112,8 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
 def _red_line_words(key: str) -> str:
     """A red line in words."""
     return {
-        "resold": _("召回启动后仍有范围内批次的出库、使用或销售记录,冲突尚未答复"),
-        "not_handled": _("有收回的货物既没有处理,也不在库"),
+        "resold": _("召回启动后仍有范围内批次的出库、使用或销售记录，冲突尚未答复"),
+        "not_handled": _("有收回的货物既没有处理，也不在库"),
     }[key]
 
 
@@ -122,7 +122,7 @@ def _facts(found: Campaign) -> list[Row]:
     rule_book = regime(found.regime)
     law = str(rule_book.label)
     if not rule_book.verified:
-        law = _("%(law)s(条文未经核实)") % {"law": law}
+        law = _("%(law)s（条文未经核实）") % {"law": law}
     return [
         Row(_("召回单位"), found.organisation.label),
         Row(_("主管部门"), found.authority.label if found.authority else _("本系统内没有对应的监管部门")),
@@ -194,27 +194,27 @@ def _tasks(found: Campaign, scope: ScopeVersion | None, reached: Coverage) -> li
         return reverse(f"recalls:{name}", args=[uid])
 
     words = {
-        "scope": _("%(lots)s 个批次,%(holders)s 个单位") % {"lots": scope.lot_count, "holders": scope.holder_count}
+        "scope": _("%(lots)s 个批次，%(holders)s 个单位") % {"lots": scope.lot_count, "holders": scope.holder_count}
         if scope
         else "",
-        "notices": _("%(ack)s/%(all)s 已确认,%(answered)s/%(all)s 已反馈")
+        "notices": _("%(ack)s/%(all)s 已确认，%(answered)s/%(all)s 已反馈")
         % {"ack": reached.acknowledged, "answered": reached.answered, "all": reached.holders},
     }
     tasks = [
         Task(_("风险评估"), _state(True), link("campaign_assess")),
         Task(_("召回范围"), _state(scope is not None), link("campaign_scope"), hint=words["scope"]),
-        Task(_("决定(第二人)"), _state(found.decided_at is not None)),
-        Task(_("启动:封存批次、通知各单位"), _state(found.has_started)),
+        Task(_("决定（第二人）"), _state(found.decided_at is not None)),
+        Task(_("启动：封存批次、通知各单位"), _state(found.has_started)),
     ]
     if not found.is_drill:
         tasks += [
             Task(
-                _("召回公告:起草"),
+                _("召回公告：起草"),
                 _state(published or draft is not None),
                 link("campaign_notice") if scope else "",
                 hint=_("第 %(number)s 版待发布") % {"number": draft.number} if draft else "",
             ),
-            Task(_("召回公告:发布(第二人)"), _state(published)),
+            Task(_("召回公告：发布（第二人）"), _state(published)),
         ]
     tasks += [
         Task(
@@ -229,12 +229,12 @@ def _tasks(found: Campaign, scope: ScopeVersion | None, reached: Coverage) -> li
             link("campaign_notices") if found.has_started and found.is_open and not found.is_drill else "",
         ),
         Task(
-            _("处理(销毁)"),
+            _("处理（销毁）"),
             _state(found.status in after[1:], disposed),
             link("campaign_disposal") if found.has_started and found.is_open and not found.is_drill else "",
         ),
         Task(_("总结"), _state(found.status in after[2:]), link("campaign_figures") if found.has_started else ""),
-        Task(_("结案(第二人)"), _state(found.status == Status.CLOSED)),
+        Task(_("结案（第二人）"), _state(found.status == Status.CLOSED)),
     ]
     return tasks
 
@@ -369,7 +369,7 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         kept = attempt(form, lambda: report_progress(by=actor, campaign=found, text=form.cleaned_data["text"]))
         if kept is not None:
-            messages.success(request, _("进展报告已报送,数字已存档。"))
+            messages.success(request, _("进展报告已报送，数字已存档。"))
             return redirect("recalls:campaign_figures", found.uid)
     numbers = figures(found)
     sight = Sight(actor, found)

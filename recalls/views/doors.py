@@ -18,7 +18,7 @@ def acting(request: HttpRequest) -> Actor:
     """The actor of a page for firms and regulators alike; refuses organisations not (or no longer) admitted."""
     actor = actor_of(request)
     if actor.organisation.status != Organisation.Status.ACTIVE:
-        raise NotAllowed(_("本单位还没有通过审核,通过后才能办理。"), code="organisation_not_active")
+        raise NotAllowed(_("本单位还没有通过审核，通过后才能办理。"), code="organisation_not_active")
     return actor
 
 

@@ -59,7 +59,7 @@ def campaign_return(request: HttpRequest, uid: str, notice: str) -> HttpResponse
             ),
         )
         if done is not None:
-            messages.success(request, _("收回已入库,货物仍处于封存状态。"))
+            messages.success(request, _("收回已入库，货物仍处于封存状态。"))
             return redirect("recalls:campaign_notice_page", campaign.uid, found.uid)
     return page(
         request,

@@ -229,9 +229,9 @@ def _notice_to_hand_on(actor: Actor, uid: str) -> Notice:
     """A notice whose letter this actor may print: as issuer, as supervisor, or because it knows the outsider."""
     found = letter_for(actor, uid)
     if Side.ISSUER not in sides_of(actor, found):
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     if not Sight(actor, found.campaign).knows(found.organisation_id):
-        raise NotAllowed(_("这家单位不是您的直接客户,信函由其供货单位或监管部门转交。"), code="not_your_customer")
+        raise NotAllowed(_("这家单位不是您的直接客户，信函由其供货单位或监管部门转交。"), code="not_your_customer")
     return found
 
 
@@ -277,7 +277,7 @@ def campaign_notice_answer(request: HttpRequest, uid: str, notice: str) -> HttpR
     require_side(actor, campaign)
     found = campaign_notice_for(actor, campaign, notice)
     if not Sight(actor, campaign).knows(found.organisation_id):
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return _answer_page(
         request, actor, found, "recalls:campaign_notice_page", (campaign.uid, found.uid), telephone=True
     )

@@ -239,7 +239,7 @@ def _first_words(campaign: Campaign) -> dict[str, Any]:
         "begins_on": (campaign.started_at or campaign.created_at)
         .astimezone(datetime.timezone(datetime.timedelta(hours=8)))
         .date(),
-        "duties": _("立即停止购进和销售,封存库存,在店内醒目处张贴本公告,配合召回。"),
-        "what_to_do": _("立即停止食用(使用),凭实物到购买处退货,或拨打下面的电话。"),
-        "compensation": _("凭实物退还货款,不需要购物小票;由此产生的必要费用由召回单位承担。"),
+        "duties": _("立即停止购进和销售，封存库存，在店内醒目处张贴本公告，配合召回。"),
+        "what_to_do": _("立即停止食用（使用），凭实物到购买处退货，或拨打下面的电话。"),
+        "compensation": _("凭实物退还货款，不需要购物小票；由此产生的必要费用由召回单位承担。"),
     }

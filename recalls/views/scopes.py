@@ -80,7 +80,7 @@ def _lots(actor: Actor, uids: Sequence[Any], kept: frozenset[int]) -> frozenset[
     mine = set(lots_visible_to(actor).filter(uid__in=uids).values_list("pk", flat=True))
     found = set(rows.values_list("pk", flat=True))
     if len(found) != len(set(uids)) or not found <= mine | kept:
-        raise NotFound(_("没有找到,或者您无权查看。"))
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return frozenset(found)
 
 

@@ -85,7 +85,7 @@ def signal_new(request: HttpRequest) -> HttpResponse:
                 ),
             )
             if signal is not None:
-                messages.success(request, _("线索已登记,回执号 %(receipt)s。") % {"receipt": signal.receipt})
+                messages.success(request, _("线索已登记，回执号 %(receipt)s。") % {"receipt": signal.receipt})
                 return redirect("recalls:signal", signal.uid)
     return page(request, "recalls/signal_new.html", {"form": form, "report": report}, bad=form.is_bound)
 
@@ -106,7 +106,7 @@ def _failed_words(report: TestReport) -> str:
         f"{row.name} {row.value} {row.unit}({_('限值')} {row.limit_value} {row.unit})"
         for row in report.results.filter(verdict=TestReport.Verdict.FAIL)
     ]
-    return _("检验报告 %(number)s(%(lab)s)不合格:%(items)s") % {
+    return _("检验报告 %(number)s(%(lab)s)不合格：%(items)s") % {
         "number": report.report_number,
         "lab": report.laboratory_name,
         "items": _("、").join(failed),
@@ -120,10 +120,10 @@ def _named_lot(actor: Actor, form: SignalForm) -> Lot | None:
         return None
     found = lots_by_words(actor, words)
     if not found:
-        form.add_error("lot", _("没有找到这个批次。请核对批号,或留空并在下面写明。"))
+        form.add_error("lot", _("没有找到这个批次。请核对批号，或留空并在下面写明。"))
         return None
     if len(found) > 1:
-        form.add_error("lot", _("有几个批次都叫这个批号,请改填追溯码。"))
+        form.add_error("lot", _("有几个批次都叫这个批号，请改填追溯码。"))
         return None
     return found[0]
 
@@ -143,7 +143,7 @@ def signal(request: HttpRequest, uid: str) -> HttpResponse:
     rows = [
         Row(_("回执号"), found.receipt),
         Row(_("来源"), found.get_source_display()),
-        Row(_("涉及单位"), found.organisation.label if found.organisation else _("未发过的码,或不明")),
+        Row(_("涉及单位"), found.organisation.label if found.organisation else _("未发过的码，或不明")),
         Row(_("批次"), f"{found.lot.product_version.label} {found.lot.code}" if found.lot else ""),
         Row(_("所扫的码"), found.code),
         Row(_("内容"), reveal(found.words)),
@@ -209,7 +209,7 @@ def signal_assess(request: HttpRequest, uid: str) -> HttpResponse:
             {"level_required": "level", "in_future": "knew_at"},
         )
         if campaign is not None:
-            messages.success(request, _("评估已登记。下一步:划定召回范围。"))
+            messages.success(request, _("评估已登记。下一步：划定召回范围。"))
             return redirect("recalls:campaign", campaign.uid)
     return page(
         request,

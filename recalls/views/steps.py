@@ -100,7 +100,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
         if moved is not None:
             messages.success(
                 request,
-                _("已办理:%(step)s。召回现在处于“%(status)s”。")
+                _("已办理：%(step)s。召回现在处于“%(status)s”。")
                 % {"step": row.label, "status": moved.get_status_display()},
             )
             if action in DANGEROUS:
@@ -140,7 +140,7 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
         rows.append(
             Row(
                 _("范围"),
-                _("第 %(number)s 版:%(lots)s 个批次,%(holders)s 个单位")
+                _("第 %(number)s 版：%(lots)s 个批次，%(holders)s 个单位")
                 % {"number": scope.number, "lots": scope.lot_count, "holders": scope.holder_count},
             )
         )
@@ -152,7 +152,7 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
             rows.append(
                 Row(
                     _("范围确定之后"),
-                    _("又新增 %(lots)s 个批次、%(pairs)s 条持有记录,启动时一并纳入")
+                    _("又新增 %(lots)s 个批次、%(pairs)s 条持有记录，启动时一并纳入")
                     % {"lots": len(change.new_lots), "pairs": len(change.new_pairs)},
                 )
             )
@@ -181,7 +181,7 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
             rows.append(
                 Row(
                     _("通知"),
-                    _("共 %(all)s,已确认 %(ack)s,已反馈库存 %(answered)s")
+                    _("共 %(all)s，已确认 %(ack)s，已反馈库存 %(answered)s")
                     % {"all": reached.holders, "ack": reached.acknowledged, "answered": reached.answered},
                 )
             )
@@ -233,7 +233,7 @@ def campaign_propose(request: HttpRequest, uid: str, action: str) -> HttpRespons
             lambda: act.propose(by=actor, campaign=campaign, action=action, reason=form.cleaned_data["reason"]),
         )
         if step is not None:
-            messages.success(request, _("已提出“%(step)s”,请另一位有权限的同事批准。") % {"step": row.label})
+            messages.success(request, _("已提出“%(step)s”，请另一位有权限的同事批准。") % {"step": row.label})
             return redirect("recalls:campaign", campaign.uid)
     return page(
         request, "recalls/campaign_propose.html", {"campaign": campaign, "row": row, "form": form}, bad=form.is_bound

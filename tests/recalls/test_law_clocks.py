@@ -139,9 +139,9 @@ def test_an_instant_without_zone_is_refused() -> None:
 
 def test_an_explanation_names_start_amount_and_end() -> None:
     hours = due(rule("CN-FOOD-2015/start/2"), local(2026, 11, 22, 8, 5), seed_calendar()).explanation
-    assert hours == "自2026-11-22 08:05起连续计48小时,休息日照算,至2026-11-24 08:05止。"
+    assert hours == "自2026-11-22 08:05起连续计48小时，休息日照算，至2026-11-24 08:05止。"
     days = due(rule("CN-FOOD-2015/report/*"), local(2026, 2, 13), seed_calendar()).explanation
-    assert days == ("自2026-02-13 09:00的次日起计5个工作日,跳过休息日9天,调休上班1天计入,至2026-02-27 24:00止。")
+    assert days == ("自2026-02-13 09:00的次日起计5个工作日，跳过休息日9天，调休上班1天计入，至2026-02-27 24:00止。")
 
 
 def test_facts_start_and_stop_the_clocks_of_their_level() -> None:
