@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import F
 
+from trace.batch import current
 from trace.models import Event, EventItem, LogEntry, LogHead
 
 
@@ -21,6 +22,9 @@ def take_log_head() -> int:
     locks, and a recall that starts sees every event before it and blocks every one after (DECISIONS, "One writer of
     events").
     """
+    batch = current()
+    if batch is not None:
+        return batch.next_number()
     updated = LogHead.objects.filter(id=1).update(last=F("last") + 1)
     if not updated:
         LogHead.objects.create(id=1, last=1)
@@ -84,10 +88,10 @@ def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
     return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def append(number: int, event: Event, items: Sequence[EventItem]) -> LogEntry:
-    """Write the log entry of an event just inserted, under the number taken by ``take_log_head``."""
+def entry(number: int, event: Event, items: Sequence[EventItem]) -> LogEntry:
+    """The log entry of an event just inserted, under the number taken by ``take_log_head``; not yet written."""
     data = canonical(event, items)
-    return LogEntry.objects.create(number=number, event=event, canonical=data, sha256=hashlib.sha256(data).hexdigest())
+    return LogEntry(number=number, event=event, canonical=data, sha256=hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True)

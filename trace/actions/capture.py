@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from trace import derive, ledger
 from trace.actions.lot_codes import lot_codes
 from trace.actor import Actor
+from trace.batch import current, keep, refuse_in_batch, settle
 from trace.errors import BrokenGuard, GuardBroken, Invalid
 from trace.event_templates import EventTemplate
 from trace.guards import broken_guards
@@ -151,6 +152,7 @@ def capture(
         raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
     number = ledger.take_log_head()
     draft = _fresh(draft)
+    settle(lot.pk for lot in draft.known_lots())
     broken = [*draft.found, *(broken_guards(draft) if guarded else [])]
     if len(broken) > len(draft.found) and not insist:
         raise GuardBroken(" ".join(guard.message for guard in broken), broken)
@@ -159,7 +161,7 @@ def capture(
     items = _write_items(draft, event, lots)
     _apply(draft, event, items, lots)
     conflicts = _flag(draft, event, broken, now)
-    ledger.append(number, event, items)
+    keep([ledger.entry(number, event, items)])
     return Captured(event, lots, conflicts)
 
 
@@ -168,7 +170,11 @@ def _fresh(draft: Draft) -> Draft:
     known = [lot.pk for lot in draft.known_lots()]
     if not known:
         return draft
-    rows = {lot.pk: lot for lot in Lot.objects.filter(pk__in=known).select_related("product", "released_by")}
+    batch = current()
+    if batch is not None:
+        rows = batch.fresh_lots(known)
+    else:
+        rows = {lot.pk: lot for lot in Lot.objects.filter(pk__in=known).select_related("product", "released_by")}
     uses = [replace(use, lot=rows[use.lot.pk]) if use.lot is not None else use for use in draft.uses]
     return replace(draft, uses=uses)
 
@@ -176,8 +182,10 @@ def _fresh(draft: Draft) -> Draft:
 def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: bool, now: datetime.datetime) -> Event:
     """Insert the event row itself."""
     template = draft.template
-    remark = seal(draft.remark, organisation=draft.organisation, purpose="event_remark") if draft.remark else None
-    return Event.objects.create(
+    batch = current()
+    sealed = bool(draft.remark) and (batch is None or batch.writes)
+    remark = seal(draft.remark, organisation=draft.organisation, purpose="event_remark") if sealed else None
+    event = Event(
         organisation=draft.organisation,
         entered_by_organisation=by.organisation,
         entered_by=by.user,
@@ -201,6 +209,8 @@ def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: boo
         replaces=draft.replaces,
         remark=remark,
     )
+    keep([event])
+    return event
 
 
 def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
@@ -234,12 +244,13 @@ def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
                 is_external=new.is_external,
             )
         )
-    Lot.objects.bulk_create([lot for lot in lots if lot.pk is None])
+    keep([lot for lot in lots if lot.pk is None])
     return lots
 
 
 def _restate(new: NewLot, lot: Lot, event: Event) -> Lot:
     """Give a voided lot its beginning again, by a corrected event; its code and public code stay as printed."""
+    refuse_in_batch(lot)
     lot.origin_event = event
     lot.origin_place = event.place
     lot.begun_at = event.occurred_at
@@ -273,7 +284,8 @@ def _write_items(draft: Draft, event: Event, lots: list[Lot]) -> list[EventItem]
         item = _item(event, len(items), "output", lot, draft.organisation, place, new.micros, new.amount)
         item.ilmd = _ilmd(new, lot)
         items.append(item)
-    return EventItem.objects.bulk_create(items)
+    keep(items)
+    return items
 
 
 def _item(
@@ -348,7 +360,7 @@ def _apply(draft: Draft, event: Event, items: list[EventItem], lots: list[Lot]) 
     move_stock(
         change.stock, fresh={lot.pk for new, lot in zip(draft.outputs, lots, strict=True) if new.restates is None}
     )
-    LotLink.objects.bulk_create(
+    keep(
         [
             LotLink(
                 parent_id=link.parent,
@@ -363,7 +375,9 @@ def _apply(draft: Draft, event: Event, items: list[EventItem], lots: list[Lot]) 
     begun = {lot.pk for lot in lots}
     for lot_id, micros in change.made.items():
         if lot_id not in begun:
+            refuse_in_batch(lot_id)
             Lot.objects.filter(pk=lot_id).update(made_micros=F("made_micros") + micros)
+    refuse_in_batch(change.released or change.received)
     if change.released:
         Lot.objects.filter(pk__in=change.released, released_by=None).update(released_by=event)
     if change.received:
@@ -381,6 +395,10 @@ def move_stock(deltas: Mapping[derive.StockKey, int], *, fresh: AbstractSet[int]
     ``fresh`` are lots just begun, which have no stock row yet. Three queries at most per five hundred rows: the head is
     held, so reading and writing back loses nothing.
     """
+    batch = current()
+    if batch is not None:
+        batch.move(deltas)
+        return
     wanted = {key: micros for key, micros in deltas.items() if micros}
     lots = {key[0] for key in wanted} - fresh
     rows = Stock.objects.filter(lot__in=lots, organisation__in={key[1] for key in wanted}) if lots else []
@@ -401,17 +419,17 @@ def move_stock(deltas: Mapping[derive.StockKey, int], *, fresh: AbstractSet[int]
 
 def _flag(draft: Draft, event: Event, broken: list[BrokenGuard], now: datetime.datetime) -> list[Conflict]:
     """One conflict row for each guard a report broke."""
-    return Conflict.objects.bulk_create(
-        [
-            Conflict(
-                uid=uuid7(),
-                event=event,
-                organisation=draft.organisation,
-                lot=guard.lot,
-                code=guard.code,
-                details=guard.as_dict(),
-                at=now,
-            )
-            for guard in broken
-        ]
-    )
+    conflicts = [
+        Conflict(
+            uid=uuid7(),
+            event=event,
+            organisation=draft.organisation,
+            lot=guard.lot,
+            code=guard.code,
+            details=guard.as_dict(),
+            at=now,
+        )
+        for guard in broken
+    ]
+    keep(conflicts)
+    return conflicts

@@ -15,6 +15,7 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actions.events import Portion, When, portion_use, prepare, stock_place
 from trace.actor import Actor
+from trace.batch import keep
 from trace.errors import Clash, Invalid, NotAllowed, NotFound
 from trace.event_templates import template
 from trace.identifiers import new_serials, normalise_captured_lot_code
@@ -73,14 +74,15 @@ def ship_lots(
         replaces=replaces,
     )
     captured = capture(draft=draft, by=by, insist=insist, at=at)
-    shipment = Shipment.objects.create(
+    shipment = Shipment(
         number=_shipment_number(when.at),
         organisation=by.owner,
         receiver=receiver,
         event=captured.event,
         sent_at=when.at,
     )
-    Transfer.objects.bulk_create(
+    keep([shipment])
+    keep(
         [
             Transfer(shipment=shipment, lot=lot, sender=by.owner, receiver=receiver, sent_micros=micros)
             for lot, micros in merged

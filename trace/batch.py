@@ -1,0 +1,251 @@
+"""Many events in one transaction: rows kept in memory and written together, guards judging the sum so far.
+
+``capture`` and the actions around it read and write through the functions here. Outside of a batch these do at once
+what they say. Inside one (an import) the head of the log is taken once, lots, stock and holds are read once, and rows
+are inserted hundreds at a time. Guards and results are the same; a test enters the same facts both ways.
+
+A *trial* writes nothing and takes no lock: it is how an import finds out before what guards will say.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import connection
+from django.db.models import Max, Model
+from django.utils.translation import gettext as _
+
+from trace.errors import Invalid
+from trace.models import Conflict, Event, EventItem, LogEntry, LogHead, Lot, LotLink, Place, Shipment, Stock, Transfer
+
+if TYPE_CHECKING:
+    from trace.derive import StockKey
+    from trace.models import Organisation
+
+Row = TypeVar("Row", bound=Model)
+Found = TypeVar("Found")
+# Parents before children, though foreign keys are only checked at the end of the transaction.
+ORDER: Sequence[type[Model]] = (Event, Lot, EventItem, LotLink, Shipment, Transfer, Conflict, LogEntry)
+CHUNK = 500
+LOT_PARTS = ("product", "released_by")
+
+
+class Batch:
+    """The rows of one import on their way, and what is known of the lots they touch.
+
+    Needs the caller's transaction when it ``writes``; then the head of the log is held until that ends.
+    """
+
+    def __init__(self, *, writes: bool, number: int = 0) -> None:
+        self.writes = writes
+        self.number = number
+        self.lots: dict[int, Lot] = {}
+        self.stock: dict[StockKey, int] = {}
+        self.places: dict[int, Place] = {}
+        self.unwritten: set[int] = set()
+        self.memo: dict[tuple[str, Any], Any] = {}
+        self.codes: dict[tuple[int, int], set[str]] = defaultdict(set)
+        self.asked_codes: set[str] = set()
+        self.products: set[int] = set()
+        self._places_of: dict[tuple[int, int], list[int | None]] = defaultdict(list)
+        self._stock_of: set[tuple[int, int]] = set()
+        self._stock_rows: dict[StockKey, Stock] = {}
+        self._moved: set[StockKey] = set()
+        self._waiting: dict[type[Model], list[Any]] = defaultdict(list)
+        self._ids: dict[type[Model], Iterator[int]] = {}
+
+    # --- Numbers ----------------------------------------------------------------------------------------------------
+
+    def next_number(self) -> int:
+        """The number of the next entry of the log."""
+        self.number += 1
+        return self.number
+
+    def _new_id(self, model: type[Model]) -> int:
+        """A row number before the row is written: others refer to it. In a trial it is negative and nobody's."""
+        if model not in self._ids:
+            self._ids[model] = _row_numbers(model) if self.writes else iter(range(-1, -(10**9), -1))
+        return next(self._ids[model])
+
+    # --- Known before -----------------------------------------------------------------------------------------------
+
+    def prepare(
+        self, *, lots: Iterable[int], holder: Organisation, codes: Iterable[str] = (), products: Iterable[int] = ()
+    ) -> None:
+        """Read what the rows will ask for, hundreds at a time: lots, the holder's stock of them, codes given out."""
+        numbers = sorted(set(lots))
+        self.fresh_lots(numbers)
+        self.load_stock(numbers, [holder.pk])
+        self.asked_codes |= set(codes)
+        self.products |= set(products)
+        for part in _chunks(sorted(self.asked_codes)):
+            rows = Lot.objects.filter(product__in=self.products, lot_code__in=part, voided_by=None)
+            for issuer, product, code in rows.values_list("organisation", "product", "lot_code"):
+                self.codes[(issuer, product)].add(code)
+
+    def fresh_lots(self, numbers: Iterable[int]) -> dict[int, Lot]:
+        """Lots by row number as they are now: read once while the head is held, since only we change them."""
+        wanted = list(numbers)
+        for part in _chunks([number for number in wanted if number not in self.lots]):
+            for lot in Lot.objects.filter(pk__in=part).select_related(*LOT_PARTS):
+                self.lots[lot.pk] = lot
+        return {number: self.lots[number] for number in wanted}
+
+    def load_stock(self, lots: Iterable[int], holders: Iterable[int]) -> None:
+        """Read the stock rows of these lots and holders that were not read yet."""
+        holders = sorted(set(holders))
+        missing = [lot for lot in lots if any((lot, holder) not in self._stock_of for holder in holders)]
+        for part in _chunks([lot for lot in missing if lot not in self.unwritten]):
+            for row in Stock.objects.filter(lot__in=part, organisation__in=holders).order_by("id"):
+                key = (row.lot_id, row.organisation_id, row.place_id)
+                if (row.lot_id, row.organisation_id) not in self._stock_of:
+                    self._stock_rows[key] = row
+                    self._put(key, row.micros)
+        self._stock_of |= {(lot, holder) for lot in missing for holder in holders}
+
+    def place(self, number: int | None) -> Place | None:
+        """A place by its row number."""
+        if number is None:
+            return None
+        if number not in self.places:
+            self.places[number] = Place.objects.get(pk=number)
+        return self.places[number]
+
+    # --- Changes ----------------------------------------------------------------------------------------------------
+
+    def keep(self, rows: Sequence[Model]) -> None:
+        """Take rows to be written with the rest; they get their row numbers now."""
+        for row in rows:
+            model = type(row)
+            if model in (Event, Lot, Shipment):
+                row.pk = self._new_id(model)
+            if isinstance(row, Lot):
+                self.lots[row.pk] = row
+                self.unwritten.add(row.pk)
+                self.codes[(row.organisation_id, row.product_id)].add(row.lot_code)
+                self.memo[("last_code", (row.organisation_id, row.product_id))] = row.lot_code
+            self._waiting[model].append(row)
+
+    def move(self, deltas: Mapping[StockKey, int]) -> None:
+        """Add signed millionths to the stock."""
+        for key, micros in deltas.items():
+            if micros:
+                self.load_stock([key[0]], [key[1]])
+                self._put(key, self.stock.get(key, 0) + micros)
+                self._moved.add(key)
+
+    def _put(self, key: StockKey, micros: int) -> None:
+        if key not in self.stock:
+            self._places_of[(key[0], key[1])].append(key[2])
+        self.stock[key] = micros
+
+    def places_of(self, lot: int, holder: int) -> list[tuple[int | None, int]]:
+        """Where a holder has how much of a lot, in the order in which it came there."""
+        return [(place, self.stock[(lot, holder, place)]) for place in self._places_of[(lot, holder)]]
+
+    def flush(self) -> None:
+        """Write what waits. Guards that look at the genealogy of a lot of this import find it in the database then."""
+        if not self.writes:
+            return
+        for model in ORDER:
+            rows = self._waiting.pop(model, [])
+            if rows:
+                model._default_manager.bulk_create(rows, batch_size=CHUNK)
+        self._write_stock()
+        self.unwritten.clear()
+        LogHead.objects.filter(id=1).update(last=self.number)
+
+    def _write_stock(self) -> None:
+        old = [key for key in self._moved if key in self._stock_rows]
+        new = [key for key in self._moved if key not in self._stock_rows]
+        for key in old:
+            self._stock_rows[key].micros = self.stock[key]
+        Stock.objects.bulk_update([self._stock_rows[key] for key in old], ["micros"], batch_size=CHUNK // 2)
+        made = [
+            Stock(lot_id=lot, organisation_id=holder, place_id=place, micros=self.stock[(lot, holder, place)])
+            for lot, holder, place in new
+        ]
+        for key, row in zip(new, Stock.objects.bulk_create(made, batch_size=CHUNK), strict=True):
+            self._stock_rows[key] = row
+        self._moved.clear()
+
+
+_current: ContextVar[Batch | None] = ContextVar("batch", default=None)
+
+
+def current() -> Batch | None:
+    """The batch that is open here, if one is."""
+    return _current.get()
+
+
+@contextmanager
+def open_batch(batch: Batch) -> Iterator[Batch]:
+    """Let all that is captured here go into this batch; written at the end, unless something was refused."""
+    token = _current.set(batch)
+    try:
+        yield batch
+        batch.flush()
+    finally:
+        _current.reset(token)
+
+
+def keep(rows: Sequence[Row]) -> Sequence[Row]:
+    """Insert rows now, or with the batch that is open."""
+    batch = current()
+    if batch is not None:
+        batch.keep(rows)
+    elif rows:
+        type(rows[0])._default_manager.bulk_create(rows)
+    return rows
+
+
+def once_per_batch(name: str, key: Any, find: Callable[[], Found]) -> Found:
+    """What cannot change while the head of the log is held, asked once in a batch and each time outside of one."""
+    batch = current()
+    if batch is None:
+        return find()
+    if (name, key) not in batch.memo:
+        batch.memo[(name, key)] = find()
+    found: Found = batch.memo[(name, key)]
+    return found
+
+
+def refuse_in_batch(what: object) -> None:
+    """Some facts are entered one by one: corrections, releases, receipts."""
+    if what and current() is not None:
+        raise Invalid(_("这个环节不能批量导入，请逐条登记。"), code="not_in_batch")
+
+
+def settle(lots: Iterable[int]) -> None:
+    """Have written what an open batch knows of these lots, for guards that ask the database about them."""
+    batch = current()
+    if batch is not None and not batch.unwritten.isdisjoint(lots):
+        batch.flush()
+
+
+def _row_numbers(model: type[Model]) -> Iterator[int]:
+    """Free row numbers in order. The head of the log is held, so nobody else takes them on SQLite; PostgreSQL's
+    sequence gives each number once.
+    """
+    if connection.vendor == "postgresql":
+        while True:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+                    [model._meta.db_table, CHUNK],
+                )
+                numbers = [row[0] for row in cursor.fetchall()]
+            yield from numbers
+    last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
+    while True:
+        last += 1
+        yield last
+
+
+def _chunks(items: Sequence[Found]) -> Iterator[Sequence[Found]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
