@@ -260,7 +260,7 @@ def _neighbours(actor: Actor, lot: Lot, *, up: bool) -> list[Neighbour]:
                 family=other.product.family,
                 region=division.label,
                 day=other.produced_on or timezone.localtime(other.begun_at).date(),
-                micros=link.input_micros if knows else None,
+                micros=(link.input_micros or None) if knows else None,
                 unit=(other if up else lot).product.base_unit,
             )
         )

@@ -1,7 +1,8 @@
 """What a recall must cover, from the genealogy: a question, and its answer. Nothing here writes.
 
 Two shells. *Proven*: the lots named and everything made of them. *Possible*: sources somebody suspects, what else was
-made of those, and what was made in the same run as a named lot. The answer does not depend on the order of lots and
+made of those, what was made in the same run as a named lot, the rest of the supplier's lot that a named lot was joined
+with, and goods somebody says are of these lots without the supplier's confirmation. The answer does not depend on the order of lots and
 follows links that were declared wrong as well: a scope asks generously.
 """
 
@@ -20,9 +21,10 @@ from django.db.models import Count, Sum
 from django.utils.translation import gettext as _
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
+from trace.crossing import claimed_of, joined_to
 from trace.errors import Clash, Invalid
 from trace.genealogy import walk
-from trace.models import Conflict, EventItem, Lot, LotLink, Organisation, Stock, Transfer
+from trace.models import Conflict, EventItem, Lot, LotClaim, LotLink, Organisation, Stock, Transfer
 
 LIMIT = 200_000
 """Largest scope; beyond it nothing is frozen, so that no scope is silently cut."""
@@ -37,6 +39,8 @@ _SHELL = {
     Why.SOURCE: Shell.POSSIBLE,
     Why.SAME_RUN: Shell.POSSIBLE,
     Why.SHARES_SOURCE: Shell.POSSIBLE,
+    Why.SAME_LOT: Shell.POSSIBLE,
+    Why.CLAIMED: Shell.POSSIBLE,
 }
 
 
@@ -277,7 +281,41 @@ def _reasons(question: Question, limit: int) -> tuple[Reasons, bool]:
             whole = (siblings[path[0]], *path)
             if pk not in found or (found[pk][0] is Why.SHARES_SOURCE and pk in siblings):
                 found[pk] = (Why.SAME_RUN, whole)
+    cut = _rest_of_joined(question, found, limit) or cut
+    cut = _claimed(found, limit) or cut
     return found, cut
+
+
+def _rest_of_joined(question: Question, found: Reasons, limit: int) -> bool:
+    """Named lots that a receiver took in and joined with its supplier's: the rest of that lot may be as bad. Says
+    whether the limit cut it.
+    """
+    joined = joined_to(question.named)
+    if not joined:
+        return False
+    taken = {supplier: external for external, supplier in sorted(joined.items(), reverse=True)}
+    beside = walk(sorted(taken), "forward", limit=limit, with_voided=True)
+    for pk, path in beside.paths().items():
+        found.setdefault(pk, (Why.SAME_LOT, (taken[path[0]], *path)))
+    return beside.cut
+
+
+def _claimed(found: Reasons, limit: int) -> bool:
+    """Goods outside that their receiver says are of these lots, and what was made of them. Says whether the limit cut
+    it.
+    """
+    cut = False
+    if not LotClaim.objects.filter(status__in=(LotClaim.Status.OPEN, LotClaim.Status.DENIED)).exists():
+        return cut
+    asked: set[int] = set()
+    while fresh := set(found) - asked:
+        asked |= fresh
+        claimed = {external: lot for external, lot in claimed_of(fresh).items() if external not in found}
+        wider = walk(sorted(claimed), "forward", limit=limit, with_voided=True)
+        cut = cut or wider.cut
+        for pk, path in wider.paths().items():
+            found.setdefault(pk, (Why.CLAIMED, (*found[claimed[path[0]]][1], *path)))
+    return cut
 
 
 def _same_run(named: Iterable[int]) -> dict[int, int]:

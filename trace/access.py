@@ -28,6 +28,7 @@ from trace.models import (
     Invitation,
     Licence,
     Lot,
+    LotClaim,
     Membership,
     Organisation,
     Place,
@@ -275,6 +276,45 @@ def conflicts_visible_to(actor: Actor) -> QuerySet[Conflict]:
     if actor.is_regulator:
         return Conflict.objects.filter(organisation__division__code__startswith=actor.organisation.territory)
     return Conflict.objects.filter(organisation__in=entered_for(actor))
+
+
+def claims_visible_to(actor: Actor) -> QuerySet[LotClaim]:
+    """Claims that two lots are one, of which the actor is a side; for regulators with a side in their territory."""
+    rows = LotClaim.objects.select_related(
+        "external__product_version", "external__product", "lot__product_version", "lot__product", "claimant", "supplier"
+    )
+    if actor.is_regulator:
+        code = actor.organisation.territory
+        return rows.filter(Q(claimant__division__code__startswith=code) | Q(supplier__division__code__startswith=code))
+    mine = entered_for(actor)
+    return rows.filter(Q(claimant__in=mine) | Q(supplier__in=mine))
+
+
+def claim_for(actor: Actor, uid: str | uuid.UUID) -> LotClaim:
+    """One claim the actor may see; answering it is for the supplier, withdrawing it for the claimant."""
+    found: LotClaim = _the(claims_visible_to(actor).select_related("event"), uid)
+    return found
+
+
+def taken_in_lot_for(actor: Actor, uid: str | uuid.UUID) -> Lot:
+    """One external lot the actor itself wrote down when it took the goods in."""
+    rows = Lot.objects.filter(is_external=True, origin_event__organisation__in=entered_for(actor))
+    found: Lot = _the(
+        rows.select_related("organisation__registered_as", "product", "product_version", "origin_event"), uid
+    )
+    return found
+
+
+def outsiders_of(actor: Actor) -> QuerySet[Organisation]:
+    """Buyers and suppliers outside the system that the actor's organisation (or its growers) wrote down."""
+    rows = Organisation.objects.filter(status=Organisation.Status.EXTERNAL, kept_by__in=entered_for(actor))
+    return rows.select_related("division", "registered_as", "kept_by")
+
+
+def outsider_for(actor: Actor, uid: str | uuid.UUID) -> Organisation:
+    """One outsider the actor keeps."""
+    found: Organisation = _the(outsiders_of(actor), uid)
+    return found
 
 
 def holds_visible_to(actor: Actor) -> QuerySet[HoldSet]:

@@ -70,7 +70,8 @@ def seen_walk(actor: Actor, walk: Walk) -> SeenWalk:
         SeenEdge(
             numbers[edge.parent],
             numbers[edge.child],
-            edge.micros if edge.event in known else None,
+            # A join carries no amount of its own: the goods on both sides are the same.
+            edge.micros if edge.event in known and edge.micros else None,
             rows[edge.parent].product.base_unit,
         )
         for edge in walk.edges

@@ -58,6 +58,8 @@ class ScopeLot(models.Model):
         SOURCE = "source", _("指定批次的来源")
         SAME_RUN = "same_run", _("与指定批次同一次加工")
         SHARES_SOURCE = "shares_source", _("与指定批次有共同来源")
+        SAME_LOT = "same_lot", _("与指定批次是供货方的同一批货")
+        CLAIMED = "claimed", _("收货方说是这批货，供货方没有确认")
 
     scope = models.ForeignKey(ScopeVersion, on_delete=models.PROTECT, related_name="lots")
     lot = models.ForeignKey("trace.Lot", on_delete=models.PROTECT, related_name="scope_lots")

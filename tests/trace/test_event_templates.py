@@ -92,6 +92,8 @@ def test_there_are_seventy_seven_templates_and_a_few_of_our_own() -> None:
         "common.merge",
         "common.repack",
         "common.rework",
+        "common.join",
+        "common.old_codes",
     }
 
 

@@ -16,7 +16,7 @@ from trace.actions.packs import restore_parents
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
 from trace.event_templates import template
-from trace.models import Conflict, Event, Lot, LotLink, Shipment, Stock, Transfer
+from trace.models import Conflict, Event, Lot, LotClaim, LotClaimStep, LotLink, Shipment, Stock, Transfer
 
 
 @transaction.atomic
@@ -39,7 +39,11 @@ def declare_error(
     declared wrong first).
     """
     by.require("operator", "quality")
-    if event.organisation_id not in entered_for(by) and event.entered_by_organisation_id != by.organisation.pk:
+    sides = {event.organisation_id}
+    if template(event.template).moves == "join" and event.counterparty_id is not None:
+        # A join is a statement of two: either may take it back.
+        sides.add(event.counterparty_id)
+    if not sides & set(entered_for(by)) and event.entered_by_organisation_id != by.organisation.pk:
         raise NotAllowed(_("只能更正本单位登记的环节。"), code="not_own")
     if event.corrects_id is not None:
         raise Invalid(_("更正声明本身不能再更正。"), code="not_correctable")
@@ -69,6 +73,8 @@ def declare_error(
     captured = capture(draft=draft, by=by, guarded=False, at=at)
     change = derive.effects(facts_of(event, items, template(event.template).moves))
     _undo(event, change, captured.event)
+    if template(event.template).moves == "join":
+        _withdraw_claims(event, by, captured.event)
     if template(event.template).moves in ("pack", "unpack"):
         restore_parents([item.unit_id for item in items[1:] if item.unit_id is not None])
     _flag_consequences(event, change, captured.event)
@@ -96,6 +102,21 @@ def _undo(event: Event, change: derive.Effects, by: Event) -> None:
     Shipment.objects.filter(event=event).update(voided_by=by)
     Transfer.objects.filter(shipment__event=event).update(voided_by=by)
     Conflict.objects.filter(event=event).update(voided_by=by)
+
+
+def _withdraw_claims(event: Event, by: Actor, declaration: Event) -> None:
+    """The claim behind a join that was declared wrong is withdrawn, and its history says so."""
+    for claim in LotClaim.objects.filter(event=event, status=LotClaim.Status.CONFIRMED):
+        LotClaim.objects.filter(pk=claim.pk).update(status=LotClaim.Status.WITHDRAWN)
+        LotClaimStep.objects.create(
+            claim=claim,
+            old=claim.status,
+            new=LotClaim.Status.WITHDRAWN,
+            by=by.user,
+            by_organisation=by.organisation,
+            reason=_("对接已声明有误"),
+            at=declaration.recorded_at,
+        )
 
 
 def _flag_consequences(event: Event, change: derive.Effects, by: Event) -> None:

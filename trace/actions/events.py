@@ -26,7 +26,11 @@ OWN_ACTION = {
     "correct": "declare_error",
     "hold": "place_hold",
     "release": "release_lot",
+    "join": "claim_lot / answer_claim",
+    "alias": "bring_in_codes",
 }
+# Steps that no general form offers: they have pages of their own beside the lot.
+OWN_PAGES = frozenset({"join", "alias"})
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ MOVES = frozenset(
         "place",
         "code",
         "place_on_sale",
+        "join",
+        "alias",
     ]
 )
 TYPES = frozenset(

@@ -1,5 +1,6 @@
 """The data of trace: what happened to goods, and who and what they belong to."""
 
+from trace.models.crossing import DifferenceAnswer, LotClaim, LotClaimStep, OldCode, Reminder
 from trace.models.events import (
     Conflict,
     Event,
@@ -21,6 +22,7 @@ __all__ = [
     "ApiKey",
     "Certificate",
     "Conflict",
+    "DifferenceAnswer",
     "Division",
     "EditLog",
     "Event",
@@ -36,14 +38,18 @@ __all__ = [
     "LogHead",
     "Lot",
     "LotAlias",
+    "LotClaim",
+    "LotClaimStep",
     "LotLink",
     "Membership",
+    "OldCode",
     "Organisation",
     "OrganisationStep",
     "PersonalRecord",
     "Place",
     "Product",
     "ProductVersion",
+    "Reminder",
     "Shipment",
     "Standard",
     "Stock",

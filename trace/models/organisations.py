@@ -51,7 +51,8 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
 class Organisation(models.Model):
     """One party of the chain (追溯参与方): producer, grower, shop, laboratory, regulator, or a named outsider.
 
-    An *external* organisation is a buyer or supplier who does not use the system; ``kept_by`` wrote it down.
+    An *external* organisation is a buyer or supplier who does not use the system; ``kept_by`` wrote it down and says
+    with ``registered_as`` under which name it joined later.
     """
 
     class Kind(models.TextChoices):
@@ -96,6 +97,9 @@ class Organisation(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="growers", verbose_name=_("所属合作社")
     )
     kept_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="externals")
+    registered_as = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="written_down_as"
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = OrganisationQuerySet.as_manager()

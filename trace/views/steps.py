@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from trace.access import actor_of, admit, audience, event_for, loose_files_of, lot_for
+from trace.actions.events import OWN_PAGES
 from trace.actions.files import FILES_PER_EVENT, store_file
 from trace.actions.steps import Recorded, StepEntry, record_step
 from trace.actor import Actor
@@ -149,7 +150,7 @@ def _chosen_family(request: HttpRequest, made: Sequence[Family]) -> Family | Non
 
 
 def _choices(steps: Sequence[EventTemplate], query: str = "") -> list[Choice]:
-    return [Choice(each, _address(each) + query) for each in steps]
+    return [Choice(each, _address(each) + query) for each in steps if each.moves not in OWN_PAGES]
 
 
 def _address(step: EventTemplate) -> str:
@@ -207,6 +208,8 @@ def step_form(request: HttpRequest, code: str) -> HttpResponse:
 def _worker(request: HttpRequest, plan: Plan) -> Actor:
     """Who may fill this in: workers of a party; officers for samples and holds. A strange step is not found."""
     actor = actor_of(request)
+    if plan.moves in OWN_PAGES:
+        raise NotFound(_("这个环节从批次的页面办理。"))
     if not actor.is_regulator:
         admit(request, "party", "operator", "quality")
         return actor

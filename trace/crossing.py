@@ -1,0 +1,116 @@
+"""Questions about lots that lie in two organisations' books: which lot of a supplier a code names, which joins stand.
+
+Who asks must know the code (architecture.md, rule 8): a whole code is compared, never a part, and nothing is listed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from trace.errors import Invalid
+from trace.finding import wanted_text
+from trace.identifiers import normalise_serial
+from trace.models import Lot, LotClaim, LotLink, OldCode, Organisation, Unit
+from trace.text import clean_text, fold_width
+
+JOIN = "common.join"
+"""The step that joins an external lot with the supplier's own."""
+CODE_MAX = 300
+MOST_ALIKE = 5
+_CHUNK = 5_000
+
+
+def supplier_in_system(external: Lot) -> Organisation | None:
+    """The registered organisation an external lot came from: its issuer itself, or what that outsider joined as."""
+    issuer = external.organisation
+    found = issuer.registered_as if issuer.is_external else issuer
+    return found if found is not None and found.status == Organisation.Status.ACTIVE else None
+
+
+def supplier_lots(supplier: Organisation, text: str) -> list[Lot]:
+    """Standing lots the supplier made that this whole code names (lot code, display code, public code, unit's code);
+    five at most. Two queries.
+    """
+    wanted = wanted_text(text)
+    if not wanted:
+        return []
+    named = Q(lot_code__iexact=wanted) | Q(display_code__iexact=wanted)
+    try:
+        serial = normalise_serial(wanted)
+    except Invalid:
+        serial = ""
+    if serial:
+        named |= Q(public_code=serial) | Q(pk__in=Unit.objects.filter(code=serial).values("lot"))
+    rows = Lot.objects.filter(named, organisation=supplier, is_external=False, voided_by=None)
+    return list(rows.select_related("product", "product_version").order_by("-id")[:MOST_ALIKE])
+
+
+def standing_claim(external: Lot) -> LotClaim | None:
+    """The claim in force on an external lot: open or confirmed."""
+    rows = external.claims.filter(status__in=(LotClaim.Status.OPEN, LotClaim.Status.CONFIRMED))
+    return rows.select_related("lot__product_version", "supplier", "event").first()
+
+
+def joined_to(lots: Iterable[int]) -> dict[int, int]:
+    """The supplier's lot that each of these external lots was joined with (withdrawn joins too: a scope asks
+    generously). One query per 5,000.
+    """
+    ids = sorted(lots)
+    found: dict[int, int] = {}
+    for begin in range(0, len(ids), _CHUNK):
+        rows = LotLink.objects.filter(child__in=ids[begin : begin + _CHUNK], event__template=JOIN)
+        found.update(rows.order_by("-id").values_list("child", "parent"))
+    return found
+
+
+def claimed_of(lots: Iterable[int]) -> dict[int, int]:
+    """External lots that somebody claims to be one of these, without the supplier's confirmation, each with that one.
+
+    Open and denied claims: the receiver has goods it believes to be these. One query per 5,000.
+    """
+    ids = sorted(lots)
+    found: dict[int, int] = {}
+    open_ones = (LotClaim.Status.OPEN, LotClaim.Status.DENIED)
+    for begin in range(0, len(ids), _CHUNK):
+        rows = LotClaim.objects.filter(lot__in=ids[begin : begin + _CHUNK], status__in=open_ones)
+        found.update(rows.order_by("-id").values_list("external", "lot"))
+    return found
+
+
+# --- Codes issued elsewhere -----------------------------------------------------------------------------------------
+
+
+def old_code_key(text: str) -> str:
+    """The form in which a code issued elsewhere is compared: half-width, without spaces around it.
+
+    Raises Invalid for text that cannot be kept (too long, control characters).
+    """
+    return clean_text(fold_width(text), CODE_MAX, required=True)
+
+
+def codes_sha256(keys: Sequence[str]) -> str:
+    """The SHA-256 of all codes brought in at once: each on a line, sorted."""
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
+
+
+def old_codes_named(text: str) -> list[OldCode]:
+    """Who brought this code in, and for which standing lot; the latest first, twenty at most. For anybody to ask."""
+    try:
+        key = old_code_key(text)
+    except Invalid:
+        return []
+    rows = OldCode.objects.filter(key=key, event__corrections__isnull=True, lot__voided_by=None)
+    return list(
+        rows.select_related("organisation", "lot__organisation", "lot__product", "lot__product_version").order_by(
+            "-id"
+        )[:20]
+    )
+
+
+def state_words(claim: LotClaim) -> str:
+    """A claim's state for people."""
+    return str(LotClaim.Status(claim.status).label) if claim.status else _("无")
