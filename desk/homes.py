@@ -27,6 +27,7 @@ from trace.access import (
     reports_visible_to,
 )
 from trace.actor import Actor
+from trace.chasing import chased, reminded_of
 from trace.event_templates import families
 from trace.inventory import in_state
 from trace.models import (
@@ -35,6 +36,7 @@ from trace.models import (
     Licence,
     LogHead,
     Lot,
+    LotClaim,
     Organisation,
     Shipment,
     TestReport,
@@ -149,10 +151,29 @@ def _common_needs(actor: Actor, now: datetime.datetime) -> list[Need]:
         Need(
             silent.filter(organisation__in=mine).count(),
             _("发货超过 %(n)d 天对方没有确认") % {"n": OVERDUE_DAYS},
-            f"{reverse('trace:transfer_list')}?way=out&state=unconfirmed",
+            f"{reverse('trace:chase_list')}?kind=out&overdue=1",
             "clock",
         ),
+        Need(reminded_of(actor).count(), _("对方催您处理的发货单"), _reminded_url(actor), "bell"),
+        Need(
+            chased(actor, "differences").count(),
+            _("发货数量有差异，没有了结"),
+            f"{reverse('trace:chase_list')}?kind=differences",
+            "scale",
+        ),
+        Need(
+            LotClaim.objects.filter(supplier__in=mine, status=LotClaim.Status.OPEN).count(),
+            _("有单位说收到了本单位的批次，请确认"),
+            f"{reverse('trace:claim_list')}?state=open",
+            "link",
+        ),
     ]
+
+
+def _reminded_url(actor: Actor) -> str:
+    """Where the shipments are that the other side reminded us of."""
+    waiting = chased(actor, "in").filter(pk__in=reminded_of(actor).values("pk")).exists()
+    return reverse("trace:inbox") if waiting else f"{reverse('trace:chase_list')}?kind=differences"
 
 
 def _lapsing(actor: Actor, now: datetime.datetime) -> Need:
@@ -313,8 +334,14 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
         Need(
             silent.count(),
             _("发货超过 %(n)d 天没有确认") % {"n": OVERDUE_DAYS},
-            f"{reverse('trace:transfer_list')}?state=unconfirmed",
+            f"{reverse('trace:chase_list')}?kind=out&overdue=1",
             "truck",
+        ),
+        Need(
+            chased(actor, "differences").count(),
+            _("收发数量有差异，没有了结"),
+            f"{reverse('trace:chase_list')}?kind=differences",
+            "scale",
         ),
         Need(failed.count(), _("近 30 天不合格报告"), reverse("trace:report_list"), "flask", "danger"),
     ]

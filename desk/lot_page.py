@@ -20,6 +20,7 @@ from labels.models import CodeRun, ScanTally
 from recalls.queries import LotRecall, recalls_of_lot
 from trace.access import conflicts_visible_to, entered_for, events_visible_to, lots_visible_to
 from trace.actor import Actor
+from trace.crossing import Beside, beside_lot
 from trace.event_templates import EventTemplate, template, usual_next
 from trace.guards import Blocking, blocking
 from trace.inventory import states_of
@@ -113,6 +114,7 @@ class LotPage:
     is_mine: bool
     is_held: bool
     next_steps: Sequence[EventTemplate] = field(default_factory=tuple)
+    crossing: Beside = field(default_factory=Beside)
 
     @property
     def unit(self) -> str:
@@ -153,6 +155,7 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
         is_mine=lot.organisation_id in mine or (lot.is_external and lot.origin_event.organisation_id in mine),
         is_held=any(stock.organisation_id in mine and stock.micros > 0 for stock in stocks),
         next_steps=_next_steps(lot, last),
+        crossing=beside_lot(actor, lot),
     )
 
 

@@ -2,8 +2,8 @@
 
 Two shells. *Proven*: the lots named and everything made of them. *Possible*: sources somebody suspects, what else was
 made of those, what was made in the same run as a named lot, the rest of the supplier's lot that a named lot was joined
-with, and goods somebody says are of these lots without the supplier's confirmation. The answer does not depend on the order of lots and
-follows links that were declared wrong as well: a scope asks generously.
+with, and goods somebody says are of these lots without the supplier's confirmation. The answer does not depend on the
+order of lots and follows links that were declared wrong as well: a scope asks generously.
 """
 
 from __future__ import annotations

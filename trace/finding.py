@@ -13,8 +13,8 @@ from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
 from trace.errors import Invalid, NotFound
 from trace.identifiers import normalise_serial
-from trace.models import Lot, LotAlias, Transfer, Unit
-from trace.text import printable
+from trace.models import Lot, LotAlias, OldCode, Transfer, Unit
+from trace.text import clean_text, fold_width, printable
 
 MOST = 20
 _SLIP = re.compile(r"S\d{8}-\w{8}", re.IGNORECASE)
@@ -83,7 +83,7 @@ def find_lots(actor: Actor, text: str) -> Found:
         unit = Unit.objects.filter(code=serial, lot__in=lots_visible_to(actor)).select_related("lot").first()
         if unit is not None:
             return Found(list(visible.filter(pk=unit.lot_id)), unit)
-    whole = list(_named(actor, visible, wanted, serial).order_by("-id")[:MOST])
+    whole = list(_named(actor, visible, wanted, serial, text).order_by("-id")[:MOST])
     if whole:
         return Found(whole)
     if len(wanted) < 3:
@@ -92,12 +92,24 @@ def find_lots(actor: Actor, text: str) -> Found:
     return Found(list(part.order_by("-id")[:MOST]), exact=False)
 
 
-def _named(actor: Actor, rows: QuerySet[Lot], wanted: str, serial: str) -> QuerySet[Lot]:
-    """Lots one of whose whole names this is."""
+def _old_code(asked: str) -> QuerySet[OldCode]:
+    """Codes issued elsewhere that this is, brought in by a statement that stands."""
+    try:
+        key = clean_text(fold_width(asked), TEXT_MAX)
+    except Invalid:
+        key = ""
+    if not key:
+        return OldCode.objects.none()
+    return OldCode.objects.filter(lot=OuterRef("pk"), key=key, event__corrections__isnull=True)
+
+
+def _named(actor: Actor, rows: QuerySet[Lot], wanted: str, serial: str, asked: str) -> QuerySet[Lot]:
+    """Lots one of whose whole names this is; ``asked`` is the text before a code was taken out of an address."""
     own = LotAlias.objects.filter(lot=OuterRef("pk"), organisation__in=entered_for(actor), code__iexact=wanted)
     named = Q(lot_code__iexact=wanted) | Q(display_code__iexact=wanted)
     if serial:
         named |= Q(public_code=serial)
+    named |= Q(Exists(_old_code(asked)))
     if _SLIP.fullmatch(wanted):
         named |= Q(Exists(Transfer.objects.filter(lot=OuterRef("pk"), shipment__number__iexact=wanted)))
     return rows.filter(named | Q(Exists(own)))

@@ -252,7 +252,7 @@ def party_candidates(actor: Actor, text: str) -> QuerySet[Organisation]:
     """Vetted organisations and the actor's own outsiders by part of the name or the whole credit code."""
     rows = organisations_visible_to(actor).exclude(kind=Organisation.Kind.REGULATOR).exclude(pk=actor.owner.pk)
     rows = rows.filter(status__in=[Organisation.Status.ACTIVE, Organisation.Status.EXTERNAL])
-    rows = rows.filter(Q(kept_by=None) | Q(kept_by__in=entered_for(actor)))
+    rows = rows.filter(Q(kept_by=None) | Q(kept_by__in=entered_for(actor)), registered_as=None)
     if text:
         rows = rows.filter(Q(name__icontains=text) | Q(name_en__icontains=text) | Q(uscc__iexact=text))
     return rows.select_related("division").order_by("name", "id")

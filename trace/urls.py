@@ -4,14 +4,17 @@ from django.urls import URLPattern, path
 
 from trace.views import (
     account,
+    chasing,
     conflicts,
     corrections,
+    crossing,
     events,
     files,
     genealogy,
     holds,
     lots,
     organisations,
+    outsiders,
     people,
     registry,
     reports,
@@ -97,10 +100,26 @@ shipment_urls: list[URLPattern] = [
     path("shipments/intake/<uuid:uid>/", shipments.intake, name="intake"),
     path("shipments/returns/", shipments.return_new, name="return_new"),
     path("shipments/returns/<uuid:uid>/", shipments.return_goods, name="return_goods"),
+    path("shipments/chase/", chasing.chase_list, name="chase_list"),
+    path("shipments/<uuid:uid>/remind/", chasing.shipment_remind, name="shipment_remind"),
+    path("shipments/<uuid:uid>/difference/", chasing.difference, name="difference"),
     path("shipments/<uuid:uid>/", shipments.shipment, name="shipment"),
     path("shipments/<uuid:uid>/slip/", shipments.slip_print, name="slip_print"),
     path("shipments/<uuid:uid>/receive/", shipments.receive, name="receive"),
     path("s/<str:token>", slips.slip, name="slip"),
+]
+
+crossing_urls: list[URLPattern] = [
+    path("lots/opening/", crossing.opening_new, name="opening_new"),
+    path("lots/<uuid:uid>/codes/", crossing.lot_codes, name="lot_codes"),
+    path("lots/<uuid:uid>/join/", crossing.lot_join, name="lot_join"),
+    path("claims/", crossing.claim_list, name="claim_list"),
+    path("claims/<uuid:uid>/", crossing.claim_detail, name="claim_detail"),
+    path("outsiders/", outsiders.outsider_list, name="outsider_list"),
+    path("outsiders/<uuid:uid>/", outsiders.outsider, name="outsider"),
+    path("outsiders/<uuid:uid>/edit/", outsiders.outsider_edit, name="outsider_edit"),
+    path("outsiders/<uuid:uid>/link/", outsiders.outsider_link, name="outsider_link"),
+    path("outsiders/<uuid:uid>/unlink/", outsiders.outsider_unlink, name="outsider_unlink"),
 ]
 
 genealogy_urls: list[URLPattern] = [
@@ -133,6 +152,7 @@ urlpatterns: list[URLPattern] = [
     *people_urls,
     *registry_urls,
     *shipment_urls,
+    *crossing_urls,
     *genealogy_urls,
     *step_urls,
 ]

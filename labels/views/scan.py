@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from labels import limits, nonces, provenance, resolve
 from labels.actions.scans import count_scan, report_mismatch
 from labels.digital_link import build_code_uri, build_lot_uri, build_unit_uri
+from labels.elsewhere import issued_elsewhere
 from labels.forms import ReportForm
 from labels.models import Scan
 from labels.places import place_of
@@ -83,6 +84,11 @@ def search(request: HttpRequest) -> HttpResponse:
         target = _lot_of_product(gtin, given)
     if target is not None:
         return HttpResponseRedirect(_page_url(request, target))
+    elsewhere = issued_elsewhere(given)
+    if elsewhere:
+        answer = render(request, "labels/elsewhere.html", _common(request, given=printable(given, 120), rows=elsewhere))
+        answer["Cache-Control"] = "private, no-cache"
+        return answer
     lots = list(resolve.labelled_lots(given)[: resolve.MOST_LOTS])
     if len(lots) == 1:
         return HttpResponseRedirect(_page_url(request, Target(lots[0].product, lots[0])))

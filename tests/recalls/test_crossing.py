@@ -1,4 +1,4 @@
-"""A recall finds goods across two sets of books: a supplier's lot and the receiver's external lot, joined or claimed."""
+"""A recall finds goods across two sets of books: a supplier's lot and the receiver's, joined or claimed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joining an external lot of a receiver's books with the lot its supplier keeps: claimed by one, confirmed by the other.
+"""Joining an external lot of a receiver's books with its supplier's lot: claimed by one, confirmed by the other.
 
 The past is not rewritten: receipts, events and codes stay as they were; a new event adds the edge that walks cross.
 """
@@ -61,7 +61,7 @@ def look_up(*, by: Actor, external: Lot, text: str) -> list[Lot]:
 def claim_lot(
     *, by: Actor, external: Lot, code: str, product_code: str = "", at: datetime.datetime | None = None
 ) -> LotClaim:
-    """Say that an external lot of ours is the supplier's lot with this code. The supplier is asked; nothing changes yet.
+    """Say that an external lot of ours is the supplier's lot with this code. The supplier is asked; nothing changes.
 
     ``product_code`` (the public code) chooses where a lot code names several. Refuses lots that we did not take in
     ourselves (``not_own``), void ones (``lot_void``), what ``look_up`` refuses, an ambiguous code (``lot_ambiguous``),
@@ -83,9 +83,7 @@ def claim_lot(
     if lot.organisation_id == external.origin_event.organisation_id:
         raise Invalid(_("这是本单位自己的批次，不用对接。"), code="own_lot")
     if lot.pk in walk([external], "forward").level:
-        raise Invalid(
-            _("批次 %(lot)s 是用这批货做成的，不可能又是它的来源。") % {"lot": lot.code}, code="join_cycle"
-        )
+        raise Invalid(_("批次 %(lot)s 是用这批货做成的，不可能又是它的来源。") % {"lot": lot.code}, code="join_cycle")
     if external.claims.filter(status__in=(Status.OPEN, Status.CONFIRMED)).exists():
         raise Clash(_("这个批次已经对接过，要改请先撤回。"), code="claim_stands")
     claim = LotClaim.objects.create(
@@ -180,7 +178,9 @@ def _too_much(lot: Lot, external: Lot) -> list[BrokenGuard]:
     """All that receivers joined to the lot is more than was ever made of it."""
     if external.product.base_unit != lot.product.base_unit:
         return []
-    others = LotClaim.objects.filter(lot=lot, status=Status.CONFIRMED, external__product__base_unit=lot.product.base_unit)
+    others = LotClaim.objects.filter(
+        lot=lot, status=Status.CONFIRMED, external__product__base_unit=lot.product.base_unit
+    )
     total = external.made_micros + int(others.aggregate(n=Sum("external__made_micros"))["n"] or 0)
     if total <= lot.made_micros:
         return []
@@ -237,12 +237,16 @@ def withdraw_claim(
     return claim
 
 
-def _step(
-    claim: LotClaim, old: str, new: str, by: Actor, reason: str, at: datetime.datetime | None
-) -> LotClaimStep:
+def _step(claim: LotClaim, old: str, new: str, by: Actor, reason: str, at: datetime.datetime | None) -> LotClaimStep:
     """One line of the claim's history."""
     return LotClaimStep.objects.create(
-        claim=claim, old=old, new=new, by=by.user, by_organisation=by.organisation, reason=reason, at=at or timezone.now()
+        claim=claim,
+        old=old,
+        new=new,
+        by=by.user,
+        by_organisation=by.organisation,
+        reason=reason,
+        at=at or timezone.now(),
     )
 
 
@@ -260,5 +264,3 @@ def may_withdraw(actor: Actor, claim: LotClaim) -> bool:
         and bool(sides & set(entered_for(actor)))
         and actor.can("operator", "quality")
     )
-
-

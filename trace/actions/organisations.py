@@ -116,13 +116,13 @@ def apply_for_admission(*, application: Application, at: datetime.datetime | Non
     uscc = check("uscc", normalise_uscc, application.uscc)
     address = check("address", clean_text, application.address, 200)
     for number, licence in enumerate(application.licences):
-        _gather_as(check, f"licences.{number}", partial(_checked_licence, licence))
+        gather_as(check, f"licences.{number}", partial(_checked_licence, licence))
     contact = application.contact or RecallContact("", "")
     if application.contact is not None:
-        contact = _gather_as(check, "contact", partial(_checked_contact, contact))
+        contact = gather_as(check, "contact", partial(checked_contact, contact))
     if uscc and _uscc_taken(uscc):
         check.refuse("uscc", _taken(uscc))
-    user = _gather_as(check, "login", lambda: create_login(login=application.login))
+    user = gather_as(check, "login", lambda: create_login(login=application.login))
     check.done()
     with unique("uscc", _taken(uscc)):
         organisation = Organisation.objects.create(
@@ -277,7 +277,7 @@ def _taken(uscc: str) -> Invalid:
     )
 
 
-def _gather_as(check: Gather, prefix: str, run: Callable[[], T]) -> T:
+def gather_as(check: Gather, prefix: str, run: Callable[[], T]) -> T:
     """Run a check that gathers errors of its own and keep them under a prefix; as with ``Gather``, ``done`` comes
     next.
     """
@@ -461,7 +461,7 @@ def keep_external(
     code = check("uscc", normalise_uscc, uscc) if uscc.strip() else None
     reach = RecallContact("", "")
     if contact is not None and (contact.name or contact.phone or contact.email):
-        reach = _gather_as(check, "contact", partial(_checked_contact, contact, phone_required=False))
+        reach = gather_as(check, "contact", partial(checked_contact, contact, phone_required=False))
     if not check.errors and not (address or reach.phone or reach.email):
         check.refuse(
             "address", Invalid(_("请填地址、电话或邮箱中的一项，召回时才能通知到对方。"), code="contact_required")
@@ -521,7 +521,7 @@ def set_recall_contact(
 ) -> Organisation:
     """Name the person to reach in a recall. The log keeps old and new words sealed, since they are personal data."""
     require_head_of(by, organisation)
-    contact = _checked_contact(contact)
+    contact = checked_contact(contact)
     organisation = Organisation.objects.select_for_update().get(pk=organisation.pk)
     changes = {
         "recall_contact_name": contact.name,
@@ -577,7 +577,7 @@ def checked_email(value: object) -> str:
     return email
 
 
-def _checked_contact(contact: RecallContact, *, phone_required: bool = True) -> RecallContact:
+def checked_contact(contact: RecallContact, *, phone_required: bool = True) -> RecallContact:
     check = Gather()
     name = check("name", clean_text, contact.name, 60, required=phone_required)
     phone = check("phone", checked_phone, contact.phone) if phone_required or contact.phone.strip() else ""

@@ -382,12 +382,12 @@ class IntakeForm(forms.Form):
         self.fields["product"].choices = [("", _("请选择")), *groups]  # type: ignore[attr-defined]
         self.fields["place"].choices = place_choices(actor)  # type: ignore[attr-defined]
         self.fields["arrived_on"].initial = timezone.localdate()
-        units = dict.fromkeys(name for row in rows for name in _units_of(row))
+        units = dict.fromkeys(name for row in rows for name in units_of(row))
         self.fields["unit"].choices = [(name, unit_name(name)) for name in units]  # type: ignore[attr-defined]
         self.products = {str(row.uid): row for row in rows}
         if product is not None:
             self.fields["product"].initial = str(product.uid)
-            self.fields["unit"].initial = next(iter(_units_of(product)))
+            self.fields["unit"].initial = next(iter(units_of(product)))
 
     def clean(self) -> dict[str, Any]:
         """The amount in the product's base unit; dates in their order."""
@@ -419,7 +419,7 @@ class IntakeForm(forms.Form):
         return {key: self.cleaned_data[key] for key in ("inspection_result", "doc_no") if self.cleaned_data.get(key)}
 
 
-def _units_of(product: Product) -> list[str]:
+def units_of(product: Product) -> list[str]:
     """Units of a product's amounts, its packs first."""
     packs = product.current.packs if product.current else {}
     return list(dict.fromkeys([*packs, *(name for name, _factor in units_for(product.base_unit))]))

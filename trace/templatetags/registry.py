@@ -38,6 +38,7 @@ FIELD_WORDS = {
     "recall_contact_email": gettext_lazy("召回邮箱"),
     "licence": gettext_lazy("证照"),
     "role": gettext_lazy("岗位"),
+    "registered_as": gettext_lazy("关联的入驻单位"),
 }
 
 

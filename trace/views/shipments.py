@@ -28,6 +28,7 @@ from trace.access import (
 from trace.actions.organisations import keep_external
 from trace.actions.transfers import receive_shipment, ship_lots, slip_token, take_back, take_in
 from trace.actor import Actor
+from trace.crossing import supplier_in_system, supplier_lots
 from trace.errors import DomainError, GuardBroken, Invalid
 from trace.forms.fields import attempt
 from trace.forms.shipments import (
@@ -201,6 +202,7 @@ def shipment(request: HttpRequest, uid: str) -> HttpResponse:
         "is_receiver": row.receiver_id in mine,
         "slip_url": _slip_url(row) if row.organisation_id in mine else "",
         "received": _receipt_of(row),
+        "reminders": row.reminders.order_by("-id")[:5],
     }
     return render(request, "trace/shipments/shipment.html", context)
 
@@ -528,6 +530,9 @@ def _take_in(request: HttpRequest, actor: Actor, supplier: Organisation, form: I
         request,
         _("已登记进货：%(product)s，批号 %(lot)s。") % {"product": lot.product_version.label, "lot": lot.code},
     )
+    registered = supplier_in_system(lot)
+    if registered is not None and supplier_lots(registered, data["supplier_lot"]):
+        return reverse("trace:lot_join", args=[lot.uid])
     return f"{reverse('trace:intake_new')}?done={lot.uid}"
 
 

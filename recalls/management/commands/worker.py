@@ -1,4 +1,4 @@
-"""`manage.py worker`: sends what lies in the outbox, takes unanswered notices further, forgets old API answers."""
+"""`manage.py worker`: sends the outbox and reminders, takes unanswered notices further, forgets old API answers."""
 
 import datetime
 import signal
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from recalls.actions.notices import age_notices
 from recalls.actions.outbox import LEASE, claim, due_messages, send_one
+from trace.actions.chasing import send_reminders
 from trace.actions.requests import forget_requests
 
 TIDY_EVERY = datetime.timedelta(hours=1)
@@ -49,7 +50,7 @@ class Command(BaseCommand):
                 return
 
     def _round(self, lease: datetime.timedelta) -> int:
-        """Every message due now, one by one; then the notices that waited too long."""
+        """Every message due now, one by one; then the notices that waited too long and reminders of receipts."""
         sent = 0
         for pk in due_messages(timezone.now()):
             if self.stop.is_set():
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             if message is not None:
                 sent += send_one(message=message)
         age_notices()
-        return sent
+        return sent + send_reminders()
 
     def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
         self.stop.set()
