@@ -1,4 +1,4 @@
-"""Pages where two sets of books meet: taking in by the supplier's code, opening stock, old codes, chasing, outsiders."""
+"""Pages where two sets of books meet: supplier's codes, opening stock, old codes, chasing, outsiders."""
 
 from __future__ import annotations
 

@@ -179,8 +179,8 @@ def _keys(codes: Sequence[str]) -> dict[str, str]:
         _("“%(code)s”是本系统签发的码，不能当旧码带入。") % {"code": printable(code)} for code in sorted(ours)[:5]
     ]
     if wrong:
-        error = Invalid(" ".join(wrong[:10]), code="code_is_ours" if ours else "codes_wrong")
-        raise FieldErrors(error.message, {"codes": error})
+        refusal = Invalid(" ".join(wrong[:10]), code="code_is_ours" if ours else "codes_wrong")
+        raise FieldErrors(refusal.message, {"codes": refusal})
     return found
 
 

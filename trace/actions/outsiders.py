@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from django.db import transaction
@@ -28,7 +28,7 @@ class OutsiderDetails:
     kind: str
     division: Division
     address: str = ""
-    contact: RecallContact = RecallContact("", "")
+    contact: RecallContact = field(default_factory=lambda: RecallContact("", ""))
     uscc: str = ""
 
 
