@@ -2,8 +2,9 @@
 
 Two shells. *Proven*: the lots named and everything made of them. *Possible*: sources somebody suspects, what else was
 made of those, what was made in the same run as a named lot, the rest of the supplier's lot that a named lot was joined
-with, and goods somebody says are of these lots without the supplier's confirmation. The answer does not depend on the
-order of lots and follows links that were declared wrong as well: a scope asks generously.
+with, goods somebody says are of these lots without the supplier's confirmation, and whatever shared equipment or a
+container with a named lot or one of its ancestors (``trace.shells``). The answer does not depend on the order of lots
+and follows links that were declared wrong as well: a scope asks generously.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from trace.crossing import claimed_of, joined_to
 from trace.errors import Clash, Invalid
 from trace.genealogy import walk
 from trace.models import Conflict, EventItem, Lot, LotClaim, LotLink, Organisation, Stock, Transfer
+from trace.shells import possible
 
 LIMIT = 200_000
 """Largest scope; beyond it nothing is frozen, so that no scope is silently cut."""
@@ -41,6 +43,7 @@ _SHELL = {
     Why.SHARES_SOURCE: Shell.POSSIBLE,
     Why.SAME_LOT: Shell.POSSIBLE,
     Why.CLAIMED: Shell.POSSIBLE,
+    Why.SAME_GEAR: Shell.POSSIBLE,
 }
 
 
@@ -49,8 +52,9 @@ class Question:
     """What is asked, by row numbers of lots.
 
     ``named`` are known to be bad. ``sources`` are ancestors of theirs that are suspected: everything made of them
-    comes in. ``same_run`` brings in lots that came out of the same event as a named lot. ``left_out`` are possible lots
-    a person excluded, ``left_out_reason`` says why.
+    comes in. ``same_run`` brings in lots that came out of the same event as a named lot, ``same_gear`` what shared a
+    run of equipment or a container with a named lot or one of its ancestors. ``left_out`` are possible lots a person
+    excluded, ``left_out_reason`` says why.
     """
 
     named: frozenset[int]
@@ -58,6 +62,7 @@ class Question:
     same_run: bool = True
     left_out: frozenset[int] = frozenset()
     left_out_reason: str = ""
+    same_gear: bool = False
 
     @classmethod
     def of(
@@ -68,6 +73,7 @@ class Question:
         same_run: bool = True,
         left_out: Iterable[Lot] = (),
         left_out_reason: str = "",
+        same_gear: bool = False,
     ) -> Question:
         """The question in lots instead of row numbers."""
         return cls(
@@ -76,6 +82,7 @@ class Question:
             same_run,
             frozenset(lot.pk for lot in left_out),
             left_out_reason.strip(),
+            same_gear,
         )
 
     def as_json(self, lots: Mapping[int, Lot]) -> dict[str, Any]:
@@ -90,6 +97,7 @@ class Question:
             "same_run": self.same_run,
             "left_out": names(self.left_out),
             "left_out_reason": self.left_out_reason,
+            **({"same_gear": True} if self.same_gear else {}),
         }
 
     @classmethod
@@ -102,14 +110,19 @@ class Question:
             return frozenset(known[uid] for uid in data[key] if uid in known)
 
         return cls(
-            ids("named"), ids("sources"), bool(data["same_run"]), ids("left_out"), data.get("left_out_reason", "")
+            ids("named"),
+            ids("sources"),
+            bool(data["same_run"]),
+            ids("left_out"),
+            data.get("left_out_reason", ""),
+            bool(data.get("same_gear")),
         )
 
 
 @dataclass(frozen=True)
 class ScopeLine:
     """One lot of the answer with its reason and the path to it, its amounts by record (millionths) and how many
-    conflicts lie on it.
+    conflicts lie on it. ``note`` names the equipment or container shared; it belongs to the first lot of the path.
     """
 
     lot: Lot
@@ -119,6 +132,7 @@ class ScopeLine:
     used: int = 0
     shipped: int = 0
     conflicts: int = 0
+    note: str = ""
 
     @property
     def shell(self) -> ScopeLot.Shell:
@@ -211,11 +225,11 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
     began = time.monotonic()
     if not question.named:
         raise Invalid(_("请至少指明一个批次。"), code="lots_required")
-    found, cut = _reasons(question, limit)
+    found, notes, cut = _reasons(question, limit)
     _check_left_out(question, found)
     kept = {pk: reason for pk, reason in found.items() if pk not in question.left_out}
     lots = lots_with_names({*kept, *question.left_out, *(pk for _why, path in kept.values() for pk in path)})
-    lines = _lines(kept, lots)
+    lines = _lines(kept, lots, notes)
     holdings = _holdings(list(kept))
     everybody = {one.organisation_id for one in holdings}
     organisations = {
@@ -258,8 +272,10 @@ def sources_of(named: Sequence[Lot | int]) -> list[tuple[Lot, int]]:
 Reasons = dict[int, tuple[ScopeLot.Why, tuple[int, ...]]]
 
 
-def _reasons(question: Question, limit: int) -> tuple[Reasons, bool]:
-    """Why and by which path each lot is in; the strongest reason wins, whatever the order of walks."""
+def _reasons(question: Question, limit: int) -> tuple[Reasons, dict[int, str], bool]:
+    """Why and by which path each lot is in; the strongest reason wins, whatever the order of walks. And the words of
+    those that shared equipment.
+    """
     forward = walk(sorted(question.named), "forward", limit=limit, with_voided=True)
     found: Reasons = {}
     for pk, path in forward.paths().items():
@@ -281,9 +297,15 @@ def _reasons(question: Question, limit: int) -> tuple[Reasons, bool]:
             whole = (siblings[path[0]], *path)
             if pk not in found or (found[pk][0] is Why.SHARES_SOURCE and pk in siblings):
                 found[pk] = (Why.SAME_RUN, whole)
+    notes: dict[int, str] = {}
+    if question.same_gear:
+        gear = possible(sorted(question.named), limit=limit, with_voided=True)
+        notes = {pk: words for pk, words in gear.words.items() if pk not in found}
+        found |= {pk: (Why.SAME_GEAR, gear.paths[pk]) for pk in notes}
+        cut = cut or gear.cut
     cut = _rest_of_joined(question, found, limit) or cut
     cut = _claimed(found, limit) or cut
-    return found, cut
+    return found, notes, cut
 
 
 def _rest_of_joined(question: Question, found: Reasons, limit: int) -> bool:
@@ -346,7 +368,7 @@ def _check_left_out(question: Question, found: Reasons) -> None:
         raise Invalid(_("“确定”的批次不能排除，只能排除“可能”的批次。"), code="proven_left_out")
 
 
-def _lines(kept: Reasons, lots: Mapping[int, Lot]) -> list[ScopeLine]:
+def _lines(kept: Reasons, lots: Mapping[int, Lot], notes: Mapping[int, str]) -> list[ScopeLine]:
     """The lines with amounts, proven first, then by reason and lot."""
     ids = sorted(kept)
     used: dict[int, int] = {}
@@ -373,6 +395,7 @@ def _lines(kept: Reasons, lots: Mapping[int, Lot]) -> list[ScopeLine]:
             -used.get(pk, 0),
             shipped.get(pk, 0),
             conflicts.get(pk, 0),
+            notes.get(pk, ""),
         )
         for pk, (why, path) in kept.items()
     ]

@@ -212,7 +212,7 @@ def build_open_recall(stage: Stage) -> None:
         signals=[signal],
         at=stage.ago(2, 17).at,
     )
-    question = Question.of([lot], [stage.lots["dried_1"]])
+    question = Question.of([lot], [stage.lots["dried_1"]], same_gear=True)
     _run(stage, campaign, by["walnuts_quality"], by["walnuts"], question, stage.ago(1, 9), "walnuts")
     _answer_all(stage, campaign, stage.ago(0, 8), only={"示例便民商店", "汾阳示例枣夹核桃食品有限公司"})
 

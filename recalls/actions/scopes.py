@@ -116,6 +116,7 @@ def _freeze(
                 shell=line.shell,
                 why=line.why,
                 path=[str(answer.lots[pk].uid) for pk in line.path],
+                note=line.note[:200],
                 made_micros=line.made,
                 used_micros=line.used,
                 shipped_micros=line.shipped,

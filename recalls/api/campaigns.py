@@ -217,6 +217,9 @@ class QuestionIn(In):
         default_factory=list, max_length=MOST_LOTS, description="Suspected ancestors: everything made of them comes in."
     )
     same_run: bool = Field(True, description="Also lots that came out of the same event as a named lot.")
+    same_gear: bool = Field(
+        False, description="Also what shared a run of equipment or a container with a named lot or its ancestors."
+    )
     left_out: list[Uid] = Field(default_factory=list, max_length=MOST_LOTS, description="Possible lots to leave out.")
     left_out_reason: Annotated[str, Text(500)] = ""
 
@@ -239,6 +242,7 @@ def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
         [rows[uid] for uid in asked.lots],
         [rows[uid] for uid in asked.sources],
         same_run=asked.same_run,
+        same_gear=asked.same_gear,
         left_out=[rows[uid] for uid in asked.left_out],
         left_out_reason=asked.left_out_reason,
     )
@@ -294,6 +298,7 @@ def _line_out(
         lot=SeenLotOut.of(sight.lot(line.lot, is_open)),
         shell=line.shell.value,
         why=line.why.value,
+        note=line.note if is_open and line.path and line.path[0] in opened else "",
         path=[sight.lot(lot, lot.pk in opened).label for lot in answer.path(line)],
         holders=[
             HolderOut.of(sight.holder(answer.organisations[pk])) for pk in dict.fromkeys(holders.get(line.lot.pk, []))

@@ -286,11 +286,14 @@ class HolderOut(Out):
 
 
 class ScopeLineOut(Out):
-    """One lot of a scope: proven or possible, why, by which path, and who has or had some of it."""
+    """One lot of a scope: proven or possible, why, by which path, and who has or had some of it. `note` names the
+    equipment or container it shared.
+    """
 
     lot: SeenLotOut
     shell: str
     why: str
+    note: str
     path: list[str]
     holders: list[HolderOut]
     made: AmountOut | None

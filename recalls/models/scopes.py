@@ -46,7 +46,10 @@ class ScopeVersion(models.Model):
 
 
 class ScopeLot(models.Model):
-    """One lot of one scope version: the shell it lies in, why, by which path, and its amounts then. Append-only."""
+    """One lot of one scope version: the shell it lies in, why, by which path, and its amounts then. Append-only.
+
+    ``note`` names the equipment or container it shared, where that is why.
+    """
 
     class Shell(models.TextChoices):
         PROVEN = "proven", _("确定")
@@ -60,12 +63,14 @@ class ScopeLot(models.Model):
         SHARES_SOURCE = "shares_source", _("与指定批次有共同来源")
         SAME_LOT = "same_lot", _("与指定批次是供货方的同一批货")
         CLAIMED = "claimed", _("收货方说是这批货，供货方没有确认")
+        SAME_GEAR = "same_gear", _("同一设备或同一容器")
 
     scope = models.ForeignKey(ScopeVersion, on_delete=models.PROTECT, related_name="lots")
     lot = models.ForeignKey("trace.Lot", on_delete=models.PROTECT, related_name="scope_lots")
     shell = models.CharField(_("把握"), max_length=8, choices=Shell)
     why = models.CharField(_("理由"), max_length=14, choices=Why)
     path = models.JSONField(default=list)
+    note = models.CharField(max_length=200, blank=True, default="")
     made_micros = models.BigIntegerField(default=0)
     used_micros = models.BigIntegerField(default=0)
     shipped_micros = models.BigIntegerField(default=0)

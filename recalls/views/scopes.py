@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib import messages
@@ -63,7 +63,7 @@ def _question(actor: Actor, campaign: Campaign, query: QueryDict) -> Question:
         if scope is not None:
             return question_of(scope)
         named = frozenset(one.lot_id for one in campaign.signals.all() if one.lot_id)
-        return Question(named)
+        return Question(named, same_gear=True)
     known = question_of(scope) if scope is not None else Question(frozenset())
     named = _lots(actor, _uids(query, "lot"), known.named)
     ancestors = {lot.pk for lot, _level in sources_of(sorted(named))} if query.get("source") else set()
@@ -71,7 +71,14 @@ def _question(actor: Actor, campaign: Campaign, query: QueryDict) -> Question:
         Lot.objects.filter(uid__in=_uids(query, "source"), pk__in=ancestors).values_list("pk", flat=True)
     )
     left_out = frozenset(Lot.objects.filter(uid__in=_uids(query, "out")).values_list("pk", flat=True))
-    return Question(named, sources, query.get("run") == "1", left_out, query.get("left_out_reason", "").strip()[:500])
+    return Question(
+        named,
+        sources,
+        query.get("run") == "1",
+        left_out,
+        query.get("left_out_reason", "").strip()[:500],
+        query.get("gear") == "1",
+    )
 
 
 def _lots(actor: Actor, uids: Sequence[Any], kept: frozenset[int]) -> frozenset[int]:
@@ -96,8 +103,9 @@ class LineView:
 
     @property
     def why(self) -> str:
-        """The reason in words."""
-        return str(self.line.why.label)
+        """The reason in words; which equipment only where the lot it belongs to may be told."""
+        note = self.line.note if self.path and self.path[0].lot is not None and self.seen.lot is not None else ""
+        return note or str(self.line.why.label)
 
     @property
     def shell(self) -> str:
@@ -221,6 +229,7 @@ def _freeze(actor: Actor, campaign: Campaign, question: Question, form: FreezeFo
         question.same_run,
         question.left_out,
         question.left_out_reason or form.cleaned_data["left_out_reason"],
+        question.same_gear,
     )
     if mode == "freeze":
         return (
@@ -247,7 +256,7 @@ def _answer(question: Question) -> tuple[Answer | None, str]:
         return None, ""
     asked = question
     if question.left_out and not question.left_out_reason:
-        asked = Question(question.named, question.sources, question.same_run, question.left_out, "-")
+        asked = replace(question, left_out_reason="-")
     try:
         return preview_scope(asked), ""
     except Invalid as error:

@@ -144,6 +144,25 @@ class TemplateField(Named):
 
 
 @dataclass(frozen=True)
+class Run:
+    """What ties lots of a step together that no link joins.
+
+    ``kind`` is ``run`` (goods that went through one piece of equipment together) or ``vessel`` (goods that lay in one
+    container at the same time); ``at`` are the fields naming it, ``number`` that of the run's number, ``last`` that of
+    how long it took, in hours of ``hours`` each.
+    """
+
+    kind: str
+    at: tuple[str, ...]
+    number: str = ""
+    last: str = ""
+    hours: Decimal = Decimal(0)
+
+
+_HOURS = {"minutes": Decimal(1) / 60, "hours": Decimal(1), "days": Decimal(24)}
+
+
+@dataclass(frozen=True)
 class EventTemplate(Named):
     """One kind of step: its EPCIS terms, what it does to amounts, and the fields people fill in."""
 
@@ -165,6 +184,7 @@ class EventTemplate(Named):
     polished: bool = False
     gains_water: bool = False
     vessel: bool = False
+    run: Run | None = None
     amount_field: str = ""
     input_amount_fields: tuple[str, ...] = ()
     input_list_field: str = ""
@@ -394,9 +414,15 @@ def _template(row: Mapping[str, Any], family_code: str, order: int) -> EventTemp
         outputs=tuple(Goods(**goods) for goods in row["outputs"]),
         next=tuple(row["next"]),
         fields=tuple(_field(field) for field in row["fields"]),
+        run=_run(row["run"]) if "run" in row else None,
         **{key: row.get(key, "") for key in texts},
         **{key: row.get(key, False) for key in flags},
     )
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    hours = _HOURS.get(row.get("unit", ""), Decimal(0))
+    return Run(row["kind"], tuple(row["at"]), row.get("number", ""), row.get("last", ""), hours)
 
 
 def _field(row: Mapping[str, Any]) -> TemplateField:
@@ -446,6 +472,10 @@ def _contradictions(book: _Book) -> Iterator[str]:
         if step.moves not in MOVES:
             yield f"{step.code}: unknown moves {step.moves}"
         named = [getattr(step, name) for name in _FIELD_NAMES] + list(step.input_amount_fields)
+        if step.run is not None:
+            named += [*step.run.at, step.run.number, step.run.last]
+            if step.run.kind not in ("run", "vessel") or bool(step.run.last) != bool(step.run.hours):
+                yield f"{step.code}: run is not understood"
         yield from (f"{step.code}: no field {key}" for key in named if key and key not in keys)
         yield from (f"{step.code}: no template {code}" for code in step.next if code not in book.templates)
         for field in step.fields:

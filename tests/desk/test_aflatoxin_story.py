@@ -1,0 +1,60 @@
+"""The story the demonstration is built around: what a finding in the kernels reaches, and one in the dates."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from django.utils import translation
+
+from desk.demo.cast import build_cast
+from desk.demo.stage import CHINA, Stage
+from desk.demo.walnuts import build_walnuts
+from recalls.models import ScopeLot
+from recalls.scope import Question, preview_scope
+from trace.identifiers import repeatable
+from trace.models import Stock
+
+Why, Shell = ScopeLot.Why, ScopeLot.Shell
+
+
+@pytest.fixture
+def stage(db: None) -> Stage:
+    """The walnut part of the demonstration."""
+    today = datetime.date(2026, 11, 22)
+    start = datetime.datetime.combine(today, datetime.time(0), CHINA) - datetime.timedelta(days=770)
+    with repeatable(1, start), translation.override("zh-hans"):
+        stage = Stage(today)
+        build_cast(stage)
+        build_walnuts(stage)
+    return stage
+
+
+def reached(stage: Stage, *named: str, gear: bool = True) -> dict[str, tuple[str, str]]:
+    """What the scope of these lots covers, by the demonstration's own names: shell and reason."""
+    names = {lot.pk: key for key, lot in stage.lots.items()}
+    answer = preview_scope(Question.of([stage.lots[key] for key in named], same_gear=gear))
+    return {names[line.lot.pk]: (line.shell.value, line.why.value) for line in answer.lines}
+
+
+def test_the_kernels_reach_pouches_date_walnuts_and_the_unsold_nuts_of_the_same_dryer_run(stage: Stage) -> None:
+    found = reached(stage, "kernel")
+    proven = {key for key, (shell, _why) in found.items() if shell == Shell.PROVEN}
+    assert proven == {"kernel", "pouch_1", "stuffed_1", "stuffed_2", "date_walnut_1"}
+    assert found["in_shell_2"] == (Shell.POSSIBLE, Why.SAME_GEAR)
+    unsold = Stock.objects.get(lot=stage.lots["in_shell_2"])
+    assert (unsold.micros, unsold.organisation) == (110_000_000, stage.actors["walnuts"].organisation)
+    assert not stage.lots["in_shell_2"].transfers.exists()
+    assert "in_shell_2" not in reached(stage, "kernel", gear=False)
+
+
+def test_the_reason_names_dryer_and_run_and_begins_with_the_lot_that_lay_in_it(stage: Stage) -> None:
+    answer = preview_scope(Question.of([stage.lots["kernel"]], same_gear=True))
+    line = next(line for line in answer.lines if line.lot == stage.lots["in_shell_2"])
+    assert "1号烘干机" in line.note
+    assert "烘" in line.note
+    assert answer.path(line)[:2] == [stage.lots["dried_1"], stage.lots["dried_3"]]
+
+
+def test_the_dates_reach_only_date_walnuts(stage: Stage) -> None:
+    assert set(reached(stage, "dates_1")) == {"dates_1", "pitted_1", "stuffed_1", "stuffed_2", "date_walnut_1"}
