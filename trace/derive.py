@@ -7,8 +7,8 @@ event it names; nothing else is undone ever.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 StockKey = tuple[int, int, int | None]
 
@@ -24,6 +24,7 @@ class ItemFacts:
     micros: int
     transfer: int | None = None
     begins: bool = False
+    unit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,14 @@ class World:
     released: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     received: dict[int, tuple[int, int]] = field(default_factory=dict)
     undone: dict[int, int] = field(default_factory=dict)
+    units: dict[int, UnitState] = field(default_factory=dict)
 
 
 def fold(events: Iterable[EventFacts]) -> World:
     """The world after these events, given in log order. Memory grows with lots and links, not with event size.
 
-    ``undone`` maps an event to the declaration that undid it; ``voided`` the lots begun by such an event.
+    ``undone`` maps an event to the declaration that undid it; ``voided`` the lots begun by such an event. Where units
+    are follows from the events that stand, in order: unlike amounts it cannot be taken back by itself.
     """
     world = World()
     kept: dict[int, EventFacts] = {}
@@ -120,6 +123,7 @@ def fold(events: Iterable[EventFacts]) -> World:
             continue
         kept[event.id] = event
         _apply(world, event)
+    world.units = fold_units(event for event in kept.values() if event.id not in world.undone)
     return world
 
 
@@ -158,3 +162,87 @@ def _undo(world: World, event: EventFacts, by: int) -> None:
     for transfer in change.received:
         if world.received.get(transfer, (0, 0))[1] == event.id:
             del world.received[transfer]
+
+
+# --- Units ----------------------------------------------------------------------------------------------------------
+
+GONE = frozenset({"retail", "destroy", "sample", "transform"})
+"""What a unit named by such an event does not come back from: it was sold, destroyed, tested, used up."""
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """Where one unit is: the pack it lies in; who has it and by which shipping event it is on its way (both only where
+    it lies in no pack); whether it was packed, so that its goods are what lies in it; the code that replaced it.
+    """
+
+    parent: int | None = None
+    holder: int | None = None
+    transit: int | None = None
+    container: bool = False
+    replaced_by: int | None = None
+
+
+NOWHERE = UnitState()
+
+
+def unit_effects(event: EventFacts, now: Mapping[int, UnitState]) -> dict[int, UnitState]:
+    """The new state of each unit that this event names, from what it was. Units inside follow their pack unnamed.
+
+    Packing and unpacking name the pack first. A unit that is shipped, received or returned by name leaves the pack it
+    lay in, unless that pack is named too: so a partial shipment splits a pallet.
+    """
+    named = [(item.unit, item.holder) for item in event.items if item.unit is not None]
+    if not named or event.corrects is not None:
+        return {}
+    if event.moves in ("pack", "unpack"):
+        return _packing(event.moves, named, now)
+    if event.moves == "recode":
+        (old, _holder), (new, _other) = named[:2]
+        was = now.get(old, NOWHERE)
+        return {old: UnitState(container=was.container, replaced_by=new), new: replace(was, replaced_by=None)}
+    units = {unit for unit, _holder in named}
+    found: dict[int, UnitState] = {}
+    for unit, holder in named:
+        was = now.get(unit, NOWHERE)
+        inside = was.parent if was.parent in units else None
+        if event.moves == "ship":
+            found[unit] = replace(was, parent=inside, holder=None, transit=None if inside else event.id)
+        elif event.moves in ("receive", "return"):
+            found[unit] = replace(was, parent=inside, holder=None if inside else holder, transit=None)
+        elif event.moves in GONE:
+            found[unit] = replace(was, parent=None, holder=None, transit=None)
+    return found
+
+
+def _packing(moves: str, named: Sequence[tuple[int, int]], now: Mapping[int, UnitState]) -> dict[int, UnitState]:
+    """Units going into or out of the first one."""
+    (pack, holder), *inside = named
+    was = now.get(pack, NOWHERE)
+    found: dict[int, UnitState] = {}
+    if moves == "pack":
+        own = None if was.parent is not None else holder
+        found[pack] = replace(was, container=True, holder=own, transit=None)
+    for unit, its_holder in inside:
+        state = now.get(unit, NOWHERE)
+        if moves == "pack":
+            found[unit] = replace(state, parent=pack, holder=None, transit=None)
+        else:
+            found[unit] = replace(state, parent=None, holder=its_holder, transit=None)
+    return found
+
+
+def fold_units(events: Iterable[EventFacts]) -> dict[int, UnitState]:
+    """The state of each unit named by these standing events, given in log order. A pack whose code was replaced passes
+    what lies in it on to its new code.
+    """
+    states: dict[int, UnitState] = {}
+    for event in events:
+        states.update(unit_effects(event, states))
+    for unit, state in states.items():
+        parent = state.parent
+        while parent is not None and parent in states and states[parent].replaced_by is not None:
+            parent = states[parent].replaced_by
+        if parent != state.parent:
+            states[unit] = replace(state, parent=parent)
+    return states

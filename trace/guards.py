@@ -18,13 +18,14 @@ from django.utils.translation import gettext as _
 from trace.batch import current, once_per_batch
 from trace.errors import BrokenGuard
 from trace.models import HoldMember, HoldSet, Lot, Organisation, Stock
+from trace.pack_guards import unit_guards
 from trace.units import format_amount
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
 
 # What holds and recalls call for is never blocked by them (architecture.md, rule 1).
-BLOCKED_MOVES = frozenset({"transform", "ship", "retail", "pack", "place_on_sale", "code"})
+BLOCKED_MOVES = frozenset({"transform", "ship", "retail", "pack", "place_on_sale", "code", "recode"})
 SHANGHAI = datetime.timezone(datetime.timedelta(hours=8))
 
 
@@ -87,6 +88,7 @@ def broken_guards(draft: Draft) -> list[BrokenGuard]:
         _not_enough,
         _gain,
         _receipt,
+        unit_guards,
     ):
         found.extend(guard(draft))
     return found

@@ -242,6 +242,38 @@ def normalise_sscc(value: object) -> str:
     return _gs1_key(code, 18, "sscc", _("物流单元代码(SSCC)"))
 
 
+GS1_PREFIX_LENGTHS = range(4, 13)
+"""How many digits a GS1 company prefix may have (in China 7 to 10)."""
+
+
+def normalise_gs1_prefix(value: object) -> str:
+    """A GS1 company prefix (厂商识别代码), 4 to 12 digits. Whose it is cannot be checked here.
+
+    Raises: ``gs1_prefix_shape``.
+    """
+    code = fold_code(value).replace("-", "")
+    if not (code.isascii() and code.isdigit() and len(code) in GS1_PREFIX_LENGTHS):
+        raise Invalid(
+            _("GS1 厂商识别代码应为 4 至 12 位数字（国内为 7 至 10 位），请对照系统成员证书填写。"),
+            code="gs1_prefix_shape",
+        )
+    return code
+
+
+def sscc_of(prefix: str, number: int) -> str:
+    """The SSCC with this serial number under a GS1 company prefix: extension digit, prefix, serial reference, check.
+
+    Seventeen digits before the check digit: the serial reference fills what the prefix leaves, and what overflows it
+    goes on in the extension digit. Raises ValueError when all are used up (from a hundred thousand on at least).
+    """
+    places = 16 - len(prefix)
+    extension, serial = divmod(number, 10**places)
+    if not 0 <= extension <= 9 or number < 0:
+        raise ValueError("no serial reference left under this prefix")
+    body = f"{extension}{prefix}{serial:0{places}d}"
+    return body + gs1_check_digit(body)
+
+
 def _gs1_key(value: object, length: int, kind: str, name: str) -> str:
     code = fold_code(value).replace("-", "")
     if not _digits(code, length):

@@ -18,11 +18,13 @@ from labels.layouts import layout as layout_of
 from labels.models import CodeException, CodeRun, CodeStep
 from labels.qr import Material
 from trace.access import entered_for, supervises
-from trace.actions.events import Portion, When, record_event
+from trace.actions.events import When
+from trace.actions.unit_codes import commission_units
 from trace.actor import Actor
 from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed
 from trace.guards import blocking
 from trace.identifiers import new_serials, normalise_lot_code
+from trace.ledger import lock_log_head
 from trace.models import Lot, Product, Unit
 from trace.text import clean_text
 
@@ -96,35 +98,37 @@ def _issue(
     at: datetime.datetime | None,
 ) -> CodeRun:
     """The checked wish, written: event, run, units, first step."""
-    event = None
-    if kind == CodeRun.Kind.UNIT:
-        # Takes the head of the log, so that from here on no other run of this lot can take the same numbers.
-        event = record_event(
-            by=by,
-            code="common.code",
-            when=when or When(now),
-            subjects=[Portion(lot)],
-            data={"count": count, "label_template": found.key},
-            at=at,
-        ).event
-    run = CodeRun.objects.create(
+    unit = kind == CodeRun.Kind.UNIT
+    run = CodeRun(
         organisation=lot.organisation,
         lot=lot,
         kind=kind,
-        level=level if kind == CodeRun.Kind.UNIT else "",
+        level=level if unit else "",
         count=count,
-        first_number=_next_number(lot) if kind == CodeRun.Kind.UNIT else 0,
         public_host=settings.PUBLIC_BASE_URL,
         gtin=gtin,
         layout=found.key,
         material=material,
         key=key,
-        event=event,
         issued_by=by.user,
         at=now,
     )
-    if kind == CodeRun.Kind.UNIT:
-        _write_units(run)
+    if unit:
+        # From here on no other run of this lot can take the same numbers, and no other unit the same code.
+        lock_log_head()
+        run.first_number = _next_number(lot)
+        run.event = commission_units(
+            by=by,
+            lot=lot,
+            codes=_unused_codes(count),
+            level=level,
+            run=run.uid,
+            first_number=run.first_number,
+            label_template=found.key,
+            when=when or When(now),
+            at=at,
+        )
+    run.save(force_insert=True)
     _step(run, CodeStep.Step.ISSUED, by, now, first=1, last=count)
     return run
 
@@ -202,39 +206,24 @@ def _next_number(lot: Lot) -> int:
     return (last or 0) + 1
 
 
-def _write_units(run: CodeRun) -> None:
-    """Insert the run's units. A code that exists already (once in centuries) makes the database refuse; then all are
-    drawn anew.
+def _unused_codes(count: int) -> list[str]:
+    """New codes that no unit and no lot has: lots and units share the path ``/c/…``. A code that exists already (once
+    in centuries) has all of them drawn anew. Safe while the head of the log is held.
     """
-    for attempt in range(MAX_TRIES):
-        codes = new_serials(run.count)
-        units = [
-            Unit(
-                code=code,
-                organisation_id=run.organisation_id,
-                lot_id=run.lot_id,
-                level=run.level,
-                run=run.uid,
-                number=run.first_number + index,
-            )
-            for index, code in enumerate(codes)
-        ]
-        try:
-            with transaction.atomic():
-                _refuse_lot_codes(codes)
-                Unit.objects.bulk_create(units, batch_size=_CHUNK)
-        except IntegrityError:
-            if attempt == MAX_TRIES - 1:
-                raise
-        else:
-            return
+    for _attempt in range(MAX_TRIES):
+        codes = new_serials(count)
+        if not _any_taken(codes):
+            return codes
+    raise IntegrityError("no unused codes found")
 
 
-def _refuse_lot_codes(codes: Sequence[str]) -> None:
-    """Lots and units share the path ``/c/…``, so no unit may have a lot's public code."""
-    for begin in range(0, len(codes), _CHUNK):
-        if Lot.objects.filter(public_code__in=codes[begin : begin + _CHUNK]).exists():
-            raise IntegrityError("a lot has one of these codes")
+def _any_taken(codes: Sequence[str]) -> bool:
+    """Whether a unit or a lot has one of these codes."""
+    return any(
+        Unit.objects.filter(code__in=codes[begin : begin + _CHUNK]).exists()
+        or Lot.objects.filter(public_code__in=codes[begin : begin + _CHUNK]).exists()
+        for begin in range(0, len(codes), _CHUNK)
+    )
 
 
 def _step(

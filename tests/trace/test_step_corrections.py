@@ -375,7 +375,7 @@ def test_what_cannot_be_packed_is_refused(world: World) -> None:
         ("222222222222", [one.code], "unit_unknown"),
         ("095200000000000012", [one.code], "sscc_check"),
         ("短", [one.code], "serial_length"),
-        (carton.code, [one.code] * 501, "too_many_items"),
+        (carton.code, [one.code] * 2001, "too_many_items"),
     ):
         with pytest.raises(Invalid) as refused:
             pack_units(by=world.walnuts, parent=parent, children=children, when=NOON)

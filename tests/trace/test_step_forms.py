@@ -35,6 +35,9 @@ def prepared(stage: Stage, code: str) -> dict[str, str]:
         if moves == "unpack":
             type(carton).objects.filter(pk__in=[bottle.pk for bottle in bottles]).update(parent=carton)
             more["units"] = ""
+    if moves == "recode":
+        _carton, bottle, spare, *_bottles = stage.units()
+        more = {"d_old_code": bottle.code, "d_new_code": spare.code}
     if moves == "hold":
         more = {"subjects-1-lot": ""}
     if moves == "release":

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from trace import derive, ledger
 from trace.actions.lot_codes import lot_codes
+from trace.actions.unit_states import apply_units
 from trace.actor import Actor
 from trace.batch import current, keep, refuse_in_batch, settle
 from trace.errors import BrokenGuard, GuardBroken, Invalid
@@ -348,6 +349,7 @@ def facts_of(event: Event, items: Sequence[EventItem], moves: str) -> derive.Eve
                 micros=item.micros,
                 transfer=item.transfer_id,
                 begins=bool(item.ilmd.get("begins")),
+                unit=item.unit_id,
             )
             for item in items
         ],
@@ -356,7 +358,10 @@ def facts_of(event: Event, items: Sequence[EventItem], moves: str) -> derive.Eve
 
 def _apply(draft: Draft, event: Event, items: list[EventItem], lots: list[Lot]) -> None:
     """Write the derived rows of a fresh event."""
-    change = derive.effects(facts_of(event, items, draft.template.moves))
+    facts = facts_of(event, items, draft.template.moves)
+    change = derive.effects(facts)
+    refuse_in_batch([item.unit for item in facts.items if item.unit is not None])
+    apply_units(facts)
     move_stock(
         change.stock, fresh={lot.pk for new, lot in zip(draft.outputs, lots, strict=True) if new.restates is None}
     )

@@ -12,7 +12,7 @@ from trace import derive
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture, facts_of, move_stock
 from trace.actions.events import When, checked_data
-from trace.actions.packs import restore_parents
+from trace.actions.unit_states import restate_units
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
 from trace.event_templates import template
@@ -75,8 +75,7 @@ def declare_error(
     _undo(event, change, captured.event)
     if template(event.template).moves == "join":
         _withdraw_claims(event, by, captured.event)
-    if template(event.template).moves in ("pack", "unpack"):
-        restore_parents([item.unit_id for item in items[1:] if item.unit_id is not None])
+    restate_units([item.unit_id for item in items if item.unit_id is not None])
     _flag_consequences(event, change, captured.event)
     return captured
 

@@ -28,6 +28,9 @@ OWN_ACTION = {
     "release": "release_lot",
     "join": "claim_lot / answer_claim",
     "alias": "bring_in_codes",
+    "pack": "pack_units",
+    "unpack": "unpack_units",
+    "recode": "replace_code",
 }
 # Steps that no general form offers: they have pages of their own beside the lot.
 OWN_PAGES = frozenset({"join", "alias"})

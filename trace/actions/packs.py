@@ -1,42 +1,35 @@
-"""Units put into packs and taken out again: bottles into a carton, cartons onto a pallet."""
+"""Units put into packs and taken out again, damaged codes replaced: bottles, boxes, cartons, pallets.
+
+Each action takes the head of the log first, so that of two people packing the same bottle the second sees what the
+first did. Where units are is written by ``capture`` from the event (``trace.actions.unit_states``).
+"""
 
 from __future__ import annotations
 
 import datetime
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture
 from trace.actions.events import When, attach_files, checked_data
 from trace.actor import Actor
-from trace.errors import BrokenGuard, GuardBroken, Invalid
-from trace.event_templates import EventTemplate, template, templates
-from trace.guards import broken_guards
-from trace.identifiers import fold_code, normalise_serial, normalise_sscc
-from trace.models import Event, EventItem, Place, StoredFile, Unit
-from trace.text import printable
+from trace.edits import log_edit
+from trace.errors import Clash, Invalid, NotAllowed
+from trace.event_templates import EventTemplate, template
+from trace.identifiers import GS1_PREFIX_LENGTHS, new_serials, normalise_gs1_prefix, sscc_of
+from trace.ledger import lock_log_head
+from trace.models import Event, Lot, Organisation, PackSeries, Place, Stock, StoredFile, Unit
+from trace.packs import RANK, WITH, contents, unit_code
+from trace.text import clean_text, printable
 
-MOST = 500
-"""Units in one step: a pallet's cartons, a case's bottles."""
-_RANK = {Unit.Level.ITEM: 0, Unit.Level.BOX: 1, Unit.Level.CARTON: 2, Unit.Level.PALLET: 3}
+MOST = 2_000
+"""Units named in one step: the cartons of a large pallet, what one scanner session reads."""
+REASON_MAX = 200
 _LEVEL = {"common.pack": Unit.Level.CARTON, "common.palletise": Unit.Level.PALLET}
-
-
-def unit_code(text: str) -> str:
-    """A unit's code as typed or scanned: a serial, an SSCC, or the address in a QR code that ends with one.
-
-    Raises Invalid ``code_too_long``, ``serial_length`` … as the identifiers do.
-    """
-    if "/" in text[:400]:
-        text = text[:400].split("?")[0].rstrip("/").rpartition("/")[2]
-    code = fold_code(text)
-    bare = code.removeprefix("(00)")
-    return normalise_sscc(code) if bare.isdigit() and len(bare) >= 17 else normalise_serial(code)
 
 
 @transaction.atomic
@@ -47,6 +40,7 @@ def pack_units(
     children: Sequence[str],
     when: When,
     code: str = "common.pack",
+    level: str = "",
     place: Place | None = None,
     remark: str = "",
     files: Sequence[StoredFile] = (),
@@ -54,32 +48,28 @@ def pack_units(
     replaces: Event | None = None,
     at: datetime.datetime | None = None,
 ) -> Captured:
-    """Put units into a pack: each unit then says in which pack it lies.
+    """Put units into a pack: each unit then says in which pack it lies, and goes where the pack goes.
 
-    The pack is a unit with a code of its own, or a new one under a valid SSCC. Refuses: nothing to pack
-    (``children_required``), codes that are nobody's or others' (``unit_unknown``), spoiled or void codes
-    (``unit_void``), a pack put into what is smaller or into itself (``pack_level``). By guards: a unit that lies in
-    another pack (``already_packed``), lots on hold; with ``insist`` these are recorded as conflicts.
+    The pack is a unit with a code of its own, a new one under a valid SSCC nobody uses yet, or, with ``parent`` empty,
+    a new one under the next SSCC of the organisation's GS1 prefix (an own code where it has none). ``level`` says what
+    a new pack is (box, carton, pallet; by default what the template packs into).
+
+    Refuses: nothing to pack (``children_required``), codes that are nobody's or others' (``unit_unknown``), spoiled or
+    void codes (``unit_void``), replaced ones (``unit_replaced``), a pack put into what is not larger, so never into
+    itself (``pack_level``), an SSCC under another organisation's prefix (``sscc_of_another``). By guards: a unit in
+    another pack (``already_packed``), on its way or in others' hands (``unit_in_transit``, ``not_in_custody``), lots
+    without stock (``not_in_stock``), more in packs than there is (``packed_more_than_stock``), a carton labelled for
+    another lot (``pack_of_another_lot``), lots on hold; with ``insist`` these are recorded as conflicts.
     """
     by.require("operator", "quality")
+    lock_log_head()
     found = template(code)
-    inside = _units(by, children)
+    inside = named_units(by, children)
     if not inside:
         raise Invalid(_("请填写装进去的单件码。"), code="children_required")
-    pack = _pack(by, parent, inside, _LEVEL[code])
+    pack = _pack(by, parent, inside, level or _LEVEL[code])
     _check_levels(pack, inside)
-    elsewhere = [unit for unit in inside if unit.parent_id not in (None, pack.pk)]
-    broken = [
-        BrokenGuard(
-            "already_packed",
-            _("单件 %(unit)s 已经装在 %(pack)s 里，请先拆箱。") % {"unit": unit.code, "pack": unit.parent.code},
-            lot=unit.lot,
-        )
-        for unit in elsewhere
-        if unit.parent is not None
-    ]
-    captured = _capture(found, by, pack, inside, when, place, remark, broken, insist, replaces, at)
-    Unit.objects.filter(pk__in=[unit.pk for unit in inside]).update(parent=pack)
+    captured = _capture(found, by, pack, inside, when, place, remark, insist, replaces, at)
     attach_files(captured.event, files)
     return captured
 
@@ -101,55 +91,109 @@ def unpack_units(
     """Take units out of a pack: those named, or all that lie in it.
 
     Refuses an unknown pack (``unit_unknown``) and one with nothing in it (``pack_empty``). By guard: a unit that does
-    not lie in this pack (``not_in_pack``).
+    not lie in this pack (``not_in_pack``), a pack on its way or in others' hands.
     """
     by.require("operator", "quality")
-    pack = _units(by, [parent])[0]
-    inside = (
-        _units(by, children)
-        if children
-        else list(pack.children.select_related("lot__product", "parent").order_by("id"))
-    )
+    lock_log_head()
+    pack = named_units(by, [parent])[0]
+    inside = named_units(by, children) if children else list(pack.children.select_related(*WITH).order_by("id"))
     if not inside:
         raise Invalid(_("包装 %(pack)s 里没有登记过单件。") % {"pack": pack.code}, code="pack_empty")
-    broken = [
-        BrokenGuard(
-            "not_in_pack",
-            _("单件 %(unit)s 登记的不在包装 %(pack)s 里。") % {"unit": unit.code, "pack": pack.code},
-            lot=unit.lot,
-        )
-        for unit in inside
-        if unit.parent_id != pack.pk
-    ]
-    captured = _capture(template("common.unpack"), by, pack, inside, when, place, remark, broken, insist, replaces, at)
-    Unit.objects.filter(pk__in=[unit.pk for unit in inside]).update(parent=None)
+    captured = _capture(template("common.unpack"), by, pack, inside, when, place, remark, insist, replaces, at)
     attach_files(captured.event, files)
     return captured
 
 
-def _units(by: Actor, codes: Sequence[str]) -> list[Unit]:
-    """The units of these codes in their order, each once; refuses what is not there or is not the actor's to move."""
+@transaction.atomic
+def replace_code(
+    *,
+    by: Actor,
+    old: str,
+    reason: str,
+    when: When,
+    new: str = "",
+    remark: str = "",
+    insist: bool = False,
+    replaces: Event | None = None,
+    at: datetime.datetime | None = None,
+) -> Captured:
+    """Put a new code on a unit or pack whose code is damaged: the goods stay where they are.
+
+    The new code takes the old one's place in its pack, and what lies in it; the old one stays known and names the new
+    one. ``new`` is a spare label of the same lot and level, or for a pack an SSCC nobody uses; left empty, a code is
+    made, which keeps the old one's number, so that a hold on a range of numbers covers it too.
+
+    Refuses: others' labels, since only the issuer names units of its lot (``not_own``), a code void or replaced before
+    (``unit_void``, ``unit_replaced``), a missing reason (``reason_required``), a new code that is in use or of other
+    goods (``code_in_use``). By guards: as for packing.
+    """
+    by.require("operator", "quality")
+    lock_log_head()
+    words = clean_text(reason, REASON_MAX)
+    if not words:
+        raise Invalid(_("请填写原因。"), code="reason_required")
+    damaged = named_units(by, [old], spoiled=True)[0]
+    if damaged.organisation_id not in entered_for(by):
+        raise NotAllowed(_("这个码是别的单位签发的，只有签发单位能换码。"), code="not_own")
+    fresh = _spare(by, damaged, new) if new.strip() else _new_code(by, damaged)
+    found = template("common.recode")
+    draft = Draft(
+        template=found,
+        organisation=by.owner,
+        occurred_at=when.at,
+        precision=when.precision,
+        tz_offset=when.tz_offset,
+        uses=[Use(lot=_own_lot(unit), role="subject", holder=by.owner, unit=unit) for unit in (damaged, fresh)],
+        data=checked_data(found, {"old_code": damaged.code, "new_code": fresh.code, "reason": words}),
+        remark=remark,
+        replaces=replaces,
+    )
+    return capture(draft=draft, by=by, insist=insist, at=at)
+
+
+# --- From codes to units --------------------------------------------------------------------------------------------
+
+
+def named_units(by: Actor, codes: Sequence[str], *, spoiled: bool = False) -> list[Unit]:
+    """The units of these codes in their order, each once; refuses what is not there or is not the actor's to move.
+
+    ``spoiled`` takes those whose label was marked spoiled too (to replace it).
+    """
     if len(codes) > MOST:
         raise Invalid(_("最多 %(most)d 项，请分几次登记。") % {"most": MOST}, code="too_many_items")
     wanted = list(dict.fromkeys(unit_code(code) for code in codes))
     mine = entered_for(by)
-    rows = Unit.objects.filter(code__in=wanted).filter(Q(organisation__in=mine) | Q(lot__stocks__organisation__in=mine))
-    found = {unit.code: unit for unit in rows.select_related("lot__product", "parent").distinct()}
+    in_stock = Stock.objects.filter(lot=OuterRef("lot"), organisation__in=mine)
+    rows = Unit.objects.filter(Q(organisation__in=mine) | Q(holder__in=mine) | Exists(in_stock))
+    found: dict[str, Unit] = {}
+    for begin in range(0, len(wanted), 500):
+        part = rows.filter(code__in=wanted[begin : begin + 500]).select_related(*WITH, "replaced_by")
+        found |= {unit.code: unit for unit in part}
+    return refuse_unusable(wanted, found, spoiled=spoiled)
+
+
+def refuse_unusable(wanted: Sequence[str], found: dict[str, Unit], *, spoiled: bool = False) -> list[Unit]:
+    """The units found for these codes, in order; refuses codes not found, void, or replaced."""
     missing = [code for code in wanted if code not in found]
     if missing:
-        raise _unknown(missing)
-    void = [code for code in wanted if found[code].state in (Unit.State.SPOILED, Unit.State.VOID)]
+        raise Invalid(
+            _("没有找到这些码，或不是本单位的：%(codes)s。") % {"codes": _listed(missing)},
+            code="unit_unknown",
+            codes=list(missing),
+        )
+    for code in wanted:
+        successor = found[code].replaced_by
+        if successor is not None:
+            raise Invalid(
+                _("码 %(old)s 已经换成 %(new)s，请扫新码。") % {"old": code, "new": successor.code},
+                code="unit_replaced",
+                codes=[code],
+            )
+    unusable = (Unit.State.VOID,) if spoiled else (Unit.State.SPOILED, Unit.State.VOID)
+    void = [code for code in wanted if found[code].state in unusable]
     if void:
         raise Invalid(_("这些码已损坏或作废：%(codes)s。") % {"codes": _listed(void)}, code="unit_void", codes=void)
     return [found[code] for code in wanted]
-
-
-def _unknown(codes: Sequence[str]) -> Invalid:
-    return Invalid(
-        _("没有找到这些码，或不是本单位的：%(codes)s。") % {"codes": _listed(codes)},
-        code="unit_unknown",
-        codes=list(codes),
-    )
 
 
 def _listed(codes: Sequence[str]) -> str:
@@ -158,18 +202,31 @@ def _listed(codes: Sequence[str]) -> str:
 
 
 def _pack(by: Actor, text: str, inside: Sequence[Unit], level: str) -> Unit:
-    """The pack: one there is, or a new one under an SSCC that nobody uses yet."""
-    code = unit_code(text)
-    if not Unit.objects.filter(code=code).exists() and len(code) == 18:
+    """The pack: one there is, or a new one."""
+    if level not in (Unit.Level.BOX, Unit.Level.CARTON, Unit.Level.PALLET):
+        raise Invalid(_("请选择装成盒、箱还是托盘。"), code="unknown_choice")
+    code = unit_code(text) if text.strip() else new_pack_code(by.owner)
+    if (len(code) == 18 or not text.strip()) and not Unit.objects.filter(code=code).exists():
+        _refuse_others_sscc(by, code)
         return Unit.objects.create(
             code=code, organisation=by.owner, lot=inside[0].lot, level=level, state=Unit.State.APPLIED
         )
-    return _units(by, [code])[0]
+    return named_units(by, [code])[0]
+
+
+def _refuse_others_sscc(by: Actor, code: str) -> None:
+    """An SSCC names the organisation whose GS1 prefix it carries."""
+    prefixes = [code[1 : 1 + length] for length in GS1_PREFIX_LENGTHS] if len(code) == 18 else []
+    if Organisation.objects.filter(gs1_prefix__in=prefixes).exclude(pk__in=entered_for(by)).exists():
+        raise Invalid(
+            _("物流单元代码 %(code)s 属于别的单位的 GS1 厂商识别代码，不能用作本单位的包装码。") % {"code": code},
+            code="sscc_of_another",
+        )
 
 
 def _check_levels(pack: Unit, inside: Sequence[Unit]) -> None:
     """A pack holds what is smaller than itself; so no pack can come to lie in itself."""
-    wrong = [unit for unit in inside if _RANK[Unit.Level(unit.level)] >= _RANK[Unit.Level(pack.level)]]
+    wrong = [unit for unit in inside if RANK[Unit.Level(unit.level)] >= RANK[Unit.Level(pack.level)]]
     if wrong:
         raise Invalid(
             _("%(unit)s（%(small)s）不能装进 %(pack)s（%(large)s）：包装须大一级，请核对箱码。")
@@ -183,6 +240,122 @@ def _check_levels(pack: Unit, inside: Sequence[Unit]) -> None:
         )
 
 
+# --- New codes ------------------------------------------------------------------------------------------------------
+
+
+def new_pack_code(organisation: Organisation) -> str:
+    """A code nobody has: the next SSCC under the organisation's GS1 prefix, else an own code of 12 characters.
+
+    Needs the log head held.
+    """
+    if not organisation.gs1_prefix:
+        while True:
+            code = new_serials(1)[0]
+            if not Unit.objects.filter(code=code).exists() and not Lot.objects.filter(public_code=code).exists():
+                return code
+    series, _made = PackSeries.objects.get_or_create(organisation=organisation, prefix=organisation.gs1_prefix)
+    while True:
+        code = sscc_of(series.prefix, series.next_number)
+        series.next_number += 1
+        if not Unit.objects.filter(code=code).exists():
+            PackSeries.objects.filter(pk=series.pk).update(next_number=series.next_number)
+            return code
+
+
+@transaction.atomic
+def reserve_pack_codes(*, by: Actor, count: int) -> list[str]:
+    """Give out SSCC numbers to be printed before packing; none of them is given again. They become packs when packed.
+
+    Refuses an organisation without GS1 prefix (``gs1_prefix_required``) and counts outside 1 to 100 (``bad_count``).
+    """
+    by.require("operator", "quality")
+    if not by.owner.gs1_prefix:
+        raise Invalid(_("请先填写 GS1 厂商识别代码；没有的单位装箱时由系统编码。"), code="gs1_prefix_required")
+    if not 1 <= count <= 100:
+        raise Invalid(_("数量应在 1 到 %(most)d 之间。") % {"most": 100}, code="bad_count")
+    lock_log_head()
+    return [new_pack_code(by.owner) for _number in range(count)]
+
+
+@transaction.atomic
+def set_gs1_prefix(*, by: Actor, prefix: str) -> Organisation:
+    """Write down the organisation's GS1 company prefix, under which its SSCC are numbered; empty takes it back.
+
+    Who: the owner or quality officer. Refuses what is no prefix (``gs1_prefix_shape``) and one another organisation
+    has (``gs1_prefix_taken``).
+    """
+    by.require("owner", "quality")
+    organisation = Organisation.objects.select_for_update().get(pk=by.owner.pk)
+    wanted = normalise_gs1_prefix(prefix) if prefix.strip() else ""
+    if wanted and Organisation.objects.filter(gs1_prefix=wanted).exclude(pk=organisation.pk).exists():
+        raise Clash(_("这个 GS1 厂商识别代码已登记在别的单位名下，请核对。"), code="gs1_prefix_taken")
+    if wanted != organisation.gs1_prefix:
+        log_edit(
+            row=organisation,
+            organisation=organisation,
+            field="gs1_prefix",
+            old=organisation.gs1_prefix,
+            new=wanted,
+            by=by.user,
+        )
+        organisation.gs1_prefix = wanted
+        organisation.save(update_fields=["gs1_prefix"])
+    return organisation
+
+
+def _new_code(by: Actor, damaged: Unit) -> Unit:
+    """A fresh code for the same goods: of the same kind and with the same number."""
+    code = new_pack_code(by.owner) if len(damaged.code) == 18 else new_pack_code(Organisation())
+    return Unit.objects.create(
+        code=code,
+        organisation_id=damaged.organisation_id,
+        lot=damaged.lot,
+        level=damaged.level,
+        state=Unit.State.APPLIED,
+        number=damaged.number,
+    )
+
+
+def _spare(by: Actor, damaged: Unit, text: str) -> Unit:
+    """A label that is on no goods yet: of the same lot and level, or for a pack a new SSCC."""
+    code = unit_code(text)
+    if len(code) == 18 and damaged.container and not Unit.objects.filter(code=code).exists():
+        _refuse_others_sscc(by, code)
+        return Unit.objects.create(
+            code=code,
+            organisation_id=damaged.organisation_id,
+            lot=damaged.lot,
+            level=damaged.level,
+            state=Unit.State.APPLIED,
+            number=damaged.number,
+        )
+    spare = named_units(by, [code])[0]
+    used = spare.parent_id or spare.holder_id or spare.transit_id or spare.container or spare.items.exists()
+    if spare.pk == damaged.pk or used:
+        raise Clash(
+            _("码 %(code)s 已经用在别的货物上，请换一个没用过的码。") % {"code": spare.code}, code="code_in_use"
+        )
+    if (spare.lot_id, spare.level) != (damaged.lot_id, damaged.level):
+        raise Clash(
+            _("码 %(code)s 不是同一批次、同一层级的备用码。") % {"code": spare.code}, code="code_of_other_goods"
+        )
+    return spare
+
+
+# --- The event ------------------------------------------------------------------------------------------------------
+
+
+def _own_lot(unit: Unit) -> Lot | None:
+    """The lot a unit is of; None for a pack that only holds others and has no label of a lot."""
+    return None if unit.run is None and unit.level != Unit.Level.ITEM and unit.number == 0 else unit.lot
+
+
+def _lots_inside(units: Iterable[Unit]) -> list[Lot]:
+    """The lots of what lies in these units."""
+    ids = {share.lot for shares in contents([unit.pk for unit in units]).values() for share in shares}
+    return list(Lot.objects.filter(pk__in=ids).select_related("product").order_by("id"))
+
+
 def _capture(
     found: EventTemplate,
     by: Actor,
@@ -191,12 +364,21 @@ def _capture(
     when: When,
     place: Place | None,
     remark: str,
-    broken: list[BrokenGuard],
     insist: bool,
     replaces: Event | None,
     at: datetime.datetime | None,
 ) -> Captured:
-    """Write the event: the pack is its first item, what goes in or out the others (EPCIS AggregationEvent)."""
+    """Write the event: the pack is its first item, then what goes in or out, then lots only found deeper inside, so
+    that guards and readers of a lot see a pallet that is made of cartons (EPCIS AggregationEvent).
+    """
+    units = (pack, *inside)
+    uses = [Use(lot=_own_lot(unit), role="subject", holder=by.owner, place=place, unit=unit) for unit in units]
+    named = {use.lot.pk for use in uses if use.lot is not None}
+    uses += [
+        Use(lot=lot, role="subject", holder=by.owner, place=place)
+        for lot in _lots_inside(inside)
+        if lot.pk not in named
+    ]
     draft = Draft(
         template=found,
         organisation=by.owner,
@@ -204,54 +386,9 @@ def _capture(
         precision=when.precision,
         tz_offset=when.tz_offset,
         place=place,
-        uses=[Use(lot=unit.lot, role="subject", holder=by.owner, place=place, unit=unit) for unit in (pack, *inside)],
-        data=checked_data(found, {"parent": pack.code, "children": [unit.code for unit in inside]}),
+        uses=uses,
+        data={"parent": pack.code, "children": [unit.code for unit in inside]},
         remark=remark,
-        found=broken,
         replaces=replaces,
     )
-    if broken and not insist:
-        everything = [*broken, *broken_guards(draft)]
-        raise GuardBroken(" ".join(guard.message for guard in everything), everything)
     return capture(draft=draft, by=by, insist=insist, at=at)
-
-
-# --- Derived again --------------------------------------------------------------------------------------------------
-
-
-def standing_parents(units: Iterable[int] | None = None) -> dict[int, int | None]:
-    """In which pack each unit lies by the events that stand (not declared wrong), by row numbers; ``None`` where it was
-    taken out. All units that were ever packed, or only these.
-    """
-    codes = [each.code for each in templates().values() if each.moves in ("pack", "unpack")]
-    rows = EventItem.objects.filter(
-        event__template__in=codes, event__corrections__isnull=True, event__log__isnull=False, unit__isnull=False
-    )
-    if units is not None:
-        touched = rows.filter(unit__in=list(units)).values("event")
-        rows = EventItem.objects.filter(event__in=touched, unit__isnull=False)
-    events: dict[int, list[int]] = defaultdict(list)
-    kinds: dict[int, str] = {}
-    for event, kind, unit in rows.order_by("event__log__number", "number").values_list(
-        "event", "event__template", "unit"
-    ):
-        events[event].append(unit)
-        kinds[event] = kind
-    parents: dict[int, int | None] = {}
-    for event, (pack, *inside) in events.items():
-        parent = pack if template(kinds[event]).moves == "pack" else None
-        parents.update(dict.fromkeys(inside, parent))
-    return parents
-
-
-def restore_parents(units: Sequence[int]) -> None:
-    """Put units back where the standing events say they lie, after a step was declared wrong."""
-    parents = standing_parents(units)
-    for unit in units:
-        Unit.objects.filter(pk=unit).update(parent=parents.get(unit))
-
-
-def misplaced(rows: Mapping[int, int | None], parents: Mapping[int, int | None]) -> dict[int, int | None]:
-    """Units whose row says something else than the events: row number to what it must say."""
-    everyone = {*rows, *parents}
-    return {unit: parents.get(unit) for unit in everyone if rows.get(unit) != parents.get(unit)}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 
 from trace import derive, ledger
 from trace.actions.capture import facts_of
-from trace.actions.packs import misplaced, standing_parents
+from trace.actions.unit_codes import make_units
+from trace.actions.unit_states import write_states
 from trace.event_templates import template
-from trace.models import Conflict, Event, EventItem, LogHead, Lot, LotLink, Stock, Transfer, Unit
+from trace.models import Conflict, Event, EventItem, IssuedCodes, LogHead, Lot, LotLink, Stock, Transfer, Unit
 from trace.units import EnteredAmount, recompute_micros
 
 
@@ -51,7 +53,7 @@ def _events(report: Report) -> Iterator[derive.EventFacts]:
 def rebuild(*, write: bool) -> Report:
     """Fold all events and compare with the derived rows; with ``write`` put right what differs (never the events).
 
-    Compares lots (begin, amount made, release, void), stock, links, receipts, packs and flagged conflicts, and
+    Compares lots (begin, amount made, release, void), stock, links, receipts, units and flagged conflicts, and
     verifies the log's hashes. Holds the log head, so nothing is captured meanwhile. Memory grows with lots and links.
     """
     report = Report()
@@ -62,7 +64,8 @@ def rebuild(*, write: bool) -> Report:
     _links(world, report, write)
     _lots(world, report, write)
     _receipts(world, report, write)
-    _packs(report, write)
+    _units(world, report, write)
+    _codes(report, write)
     _conflicts(report)
     for fault in ledger.verify():
         report.differ(f"log entry {fault.number}: {fault.what}")
@@ -164,15 +167,55 @@ def _receipts(world: derive.World, report: Report, write: bool) -> None:
                 )
 
 
-def _packs(report: Report, write: bool) -> None:
-    """In which pack each unit lies."""
-    rows = dict(Unit.objects.filter(parent__isnull=False).values_list("pk", "parent"))
-    parents = standing_parents()
-    report.rows += len(parents)
-    for unit, parent in misplaced(rows, parents).items():
-        report.differ(f"unit {unit}: lies in {rows.get(unit)}, events say {parent}")
-        if write:
-            Unit.objects.filter(pk=unit).update(parent=parent)
+def _units(world: derive.World, report: Report, write: bool) -> None:
+    """Where each unit is: its pack, who has it, what it is on its way by, which code replaced it."""
+    report.rows += len(world.units)
+    wrong: dict[int, derive.UnitState] = {}
+    seen: set[int] = set()
+    told = Q(parent__isnull=False) | Q(holder__isnull=False) | Q(transit__isnull=False) | Q(container=True)
+    told |= Q(replaced_by__isnull=False)
+    rows = Unit.objects.filter(told).values_list("pk", "parent", "holder", "transit", "container", "replaced_by")
+    for unit, parent, holder, transit, container, replaced_by in rows.iterator():
+        seen.add(unit)
+        state = derive.UnitState(parent, holder, transit, container, replaced_by)
+        says = world.units.get(unit, derive.NOWHERE)
+        if state != says:
+            report.differ(f"unit {unit}: {state}, events say {says}")
+            wrong[unit] = says
+    for unit, says in world.units.items():
+        if unit not in seen and says != derive.NOWHERE:
+            report.differ(f"unit {unit}: nowhere, events say {says}")
+            wrong[unit] = says
+    if write:
+        write_states(wrong)
+
+
+def _codes(report: Report, write: bool) -> None:
+    """The units each commissioning event issued: their codes are kept beside it and proved by the digest in it."""
+    for kept in IssuedCodes.objects.select_related("event", "lot").iterator(chunk_size=20):
+        codes = kept.listed()
+        report.rows += len(codes)
+        if kept.event.data.get("issued", {}).get("codes_sha256") != hashlib.sha256(bytes(kept.codes)).hexdigest():
+            report.differ(f"event {kept.event.uid}: the issued codes are not those of its digest")
+            continue
+        wanted = {code: number for number, code in enumerate(codes, kept.first_number)}
+        missing = _missing(kept, wanted, report)
+        if missing:
+            report.differ(f"event {kept.event.uid}: {len(missing)} units are missing or not as issued")
+        if missing and write:
+            make_units(kept, missing)
+
+
+def _missing(kept: IssuedCodes, wanted: Mapping[str, int], report: Report) -> dict[str, int]:
+    """Codes of an event without a unit row that says the same lot, level, run and number."""
+    found: set[str] = set()
+    codes = list(wanted)
+    for begin in range(0, len(codes), 1000):
+        rows = Unit.objects.filter(
+            code__in=codes[begin : begin + 1000], lot=kept.lot_id, level=kept.level, run=kept.run
+        )
+        found.update(code for code, number in rows.values_list("code", "number") if wanted[code] == number)
+    return {code: number for code, number in wanted.items() if code not in found}
 
 
 def _conflicts(report: Report) -> None:

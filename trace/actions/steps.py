@@ -16,7 +16,7 @@ from trace.actions.events import Portion, When, attach_files, record_event
 from trace.actions.evidence import ResultEntry, entries_from_data, record_report, release_lot
 from trace.actions.holds import place_hold
 from trace.actions.organisations import RecallContact, keep_external
-from trace.actions.packs import pack_units, unpack_units
+from trace.actions.packs import pack_units, replace_code, unpack_units
 from trace.actions.registry import PlaceInput, create_place
 from trace.actions.transfers import ship_lots, take_back, take_in
 from trace.actor import Actor
@@ -326,6 +326,21 @@ def _unpack(entry: StepEntry, found: EventTemplate, by: Actor, insist: bool, at:
     return _outcome(captured)
 
 
+def _recode(entry: StepEntry, found: EventTemplate, by: Actor, insist: bool, at: datetime.datetime | None) -> Recorded:
+    captured = replace_code(
+        by=by,
+        old=str(entry.data.get("old_code") or ""),
+        new=str(entry.data.get("new_code") or ""),
+        reason=str(entry.data.get("reason") or ""),
+        when=entry.when,
+        remark=entry.remark,
+        insist=insist,
+        replaces=entry.replaces,
+        at=at,
+    )
+    return _outcome(captured)
+
+
 def _correct(entry: StepEntry, found: EventTemplate, by: Actor, insist: bool, at: datetime.datetime | None) -> Recorded:
     if entry.wrong is None:
         raise Invalid(_("请选择要更正的环节。"), code="event_required")
@@ -343,5 +358,6 @@ _HOW: Mapping[str, How] = {
     "release": _release,
     "pack": _pack,
     "unpack": _unpack,
+    "recode": _recode,
     "correct": _correct,
 }

@@ -19,7 +19,8 @@ from trace.batch import keep
 from trace.errors import Clash, Invalid, NotAllowed, NotFound
 from trace.event_templates import template
 from trace.identifiers import new_serials, normalise_captured_lot_code
-from trace.models import Event, Lot, LotAlias, Organisation, Place, Product, Shipment, Transfer
+from trace.models import Event, Lot, LotAlias, Organisation, Place, Product, Shipment, Transfer, Unit
+from trace.packs import arriving
 from trace.units import EnteredAmount
 
 _SLIP = signing.Signer(salt="trace.slip")
@@ -38,13 +39,15 @@ def ship_lots(
     remark: str = "",
     insist: bool = False,
     replaces: Event | None = None,
+    units: Sequence[Unit] = (),
     at: datetime.datetime | None = None,
 ) -> Shipment:
     """Send portions of lots to one receiver: the goods leave the sender's stock and wait to be confirmed.
 
     Refuses shipping to oneself (``ship_to_self``), nothing (``subjects_required``), a refused or suspended receiver;
     and by guards: held, recalled, unreleased, expired lots, more than is there. With ``insist`` it is a report with
-    conflicts. ``replaces`` names the shipping event declared wrong that this one states again.
+    conflicts. ``replaces`` names the shipping event declared wrong that this one states again. ``units`` are
+    packs and units that go with it; ``pack_shipments.ship_packs`` counts the portions from them.
     """
     by.require("operator", "quality")
     found = template(code)
@@ -67,7 +70,10 @@ def ship_lots(
         precision=when.precision,
         tz_offset=when.tz_offset,
         place=place,
-        uses=[portion_use(portion, "subject", -1, by, place) for portion in portions],
+        uses=[
+            *(portion_use(portion, "subject", -1, by, place) for portion in portions),
+            *unit_uses(units, by.owner),
+        ],
         data=ready.data,
         counterparty=receiver,
         remark=ready.remark,
@@ -154,13 +160,14 @@ def receive_shipment(
     aliases: Mapping[Transfer, str] | None = None,
     remark: str = "",
     code: str = "common.receive",
+    units: Sequence[Unit] | None = None,
     at: datetime.datetime | None = None,
 ) -> Captured:
     """Say how much of each transfer arrived (zero is an answer). A receipt is a report: differences become conflicts.
 
     Refuses who is not the receiver, transfers of another slip or left out (``transfers_incomplete``), a second answer
     (``already_received``), and a slip that was declared wrong (``shipment_void``). ``aliases`` are the receiver's own
-    codes.
+    codes. ``units`` are the packs and units seen to arrive; left out, those of the slip, where anything arrived.
     """
     by.require("operator", "quality")
     if shipment.receiver_id not in entered_for(by):
@@ -200,7 +207,8 @@ def receive_shipment(
                 transfer=open_ones[transfer.pk],
             )
             for transfer, amount in received.items()
-        ],
+        ]
+        + unit_uses(_arrived(shipment, received) if units is None else units, shipment.receiver, place),
         data=ready.data,
         counterparty=shipment.organisation,
         remark=ready.remark,
@@ -217,6 +225,16 @@ def receive_shipment(
                 defaults={"event": captured.event},
             )
     return captured
+
+
+def _arrived(shipment: Shipment, received: Mapping[Transfer, EnteredAmount]) -> Sequence[Unit]:
+    """The packs and units of a slip that is answered by amounts alone: all, unless nothing arrived."""
+    return list(arriving(shipment)) if any(amount.micros for amount in received.values()) else []
+
+
+def unit_uses(units: Sequence[Unit], holder: Organisation, place: Place | None = None) -> list[Use]:
+    """Packs and units that move with the amounts beside them: named, without amount and lot of their own."""
+    return [Use(lot=None, role="subject", holder=holder, place=place, unit=unit) for unit in units]
 
 
 @transaction.atomic
@@ -297,6 +315,7 @@ def take_back(
     data: Mapping[str, Any] | None = None,
     remark: str = "",
     replaces: Event | None = None,
+    units: Sequence[Unit] = (),
     at: datetime.datetime | None = None,
 ) -> Captured:
     """Goods came back from a holder: they leave the holder's stock and enter ours. A report: more than was there is
@@ -313,6 +332,7 @@ def take_back(
         there = stock_place(portion.lot, source, None)
         uses.append(Use(lot=portion.lot, role="subject", holder=source, amount=portion.amount, sign=-1, place=there))
         uses.append(Use(lot=portion.lot, role="subject", holder=by.owner, amount=portion.amount, sign=1, place=place))
+    uses += unit_uses(units, by.owner, place)
     draft = Draft(
         template=found,
         organisation=by.owner,

@@ -44,6 +44,7 @@ MOVES = frozenset(
         "place_on_sale",
         "join",
         "alias",
+        "recode",
     ]
 )
 TYPES = frozenset(

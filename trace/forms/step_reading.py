@@ -26,13 +26,13 @@ from trace.access import (
 from trace.actions.capture import NewLot
 from trace.actions.events import Portion, When
 from trace.actions.evidence import ResultEntry
-from trace.actions.packs import unit_code
 from trace.actions.registry import PlaceInput
 from trace.actions.steps import NewParty, ReportEntry, StepEntry
 from trace.errors import DomainError, FieldErrors, Invalid, NotFound
 from trace.event_templates import TemplateField, parse_day, parse_measured, parse_moment, validate_data
 from trace.identifiers import normalise_captured_lot_code, normalise_cma, normalise_lot_code
 from trace.models import Division, HoldSet, Lot, Organisation, Place, Product
+from trace.packs import unit_code
 from trace.scanned import scanned_lot
 from trace.text import clean_text, fold_width
 from trace.units import UNITS, EnteredAmount, decimal_text, parse_amount

@@ -12,7 +12,7 @@ from trace.models.events import (
 )
 from trace.models.evidence import Certificate, TestReport, TestResult
 from trace.models.holds import HoldMember, HoldSet, HoldStep
-from trace.models.lots import Lot, LotAlias, LotLink, Shipment, Stock, Transfer, Unit
+from trace.models.lots import IssuedCodes, Lot, LotAlias, LotLink, PackSeries, Shipment, Stock, Transfer, Unit
 from trace.models.organisations import Division, EditLog, Licence, Organisation, OrganisationStep, Place
 from trace.models.people import ApiKey, Invitation, Membership, User
 from trace.models.products import Limit, Product, ProductVersion, Standard
@@ -32,6 +32,7 @@ __all__ = [
     "HoldStep",
     "IdempotencyRecord",
     "Invitation",
+    "IssuedCodes",
     "Licence",
     "Limit",
     "LogEntry",
@@ -45,6 +46,7 @@ __all__ = [
     "OldCode",
     "Organisation",
     "OrganisationStep",
+    "PackSeries",
     "PersonalRecord",
     "Place",
     "Product",

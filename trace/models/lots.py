@@ -108,6 +108,12 @@ class Unit(models.Model):
 
     ``code`` is the serial; the URI is built from the product's GTIN where there is one. ``run`` is the opaque name of
     the code run that issued it (labels keep the runs).
+
+    Where it is follows from events and is written by ``trace.actions.unit_states`` alone: ``parent`` the pack it lies
+    in; ``holder`` who has it and ``transit`` the shipping event it is on its way by, both only on what lies in no pack
+    (everything inside goes with it); ``replaced_by`` the code that took its place. A unit that no event has named yet
+    has none of these: it is wherever its lot is. ``container`` says that it was packed: its goods are what lies in it,
+    and its own ``lot`` is only the first that was put in.
     """
 
     class State(models.TextChoices):
@@ -130,14 +136,71 @@ class Unit(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.ISSUED)
     run = models.UUIDField(null=True, db_index=True)
     number = models.PositiveIntegerField(default=0)
+    container = models.BooleanField(default=False)
+    holder = models.ForeignKey("trace.Organisation", null=True, on_delete=models.PROTECT, related_name="units_held")
+    transit = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="units_in_transit")
+    replaced_by = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="replaces")
 
     class Meta:
         verbose_name = _("单件")
         verbose_name_plural = _("单件")
-        indexes = [models.Index(fields=["lot", "id"])]
+        indexes = [models.Index(fields=["lot", "id"]), models.Index(fields=["lot", "parent"])]
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def top(self) -> Unit:
+        """The outermost pack it lies in, or itself. Asks nothing where ``parent__parent__parent`` was read along."""
+        found = self
+        while found.parent is not None:
+            found = found.parent
+        return found
+
+
+class IssuedCodes(models.Model):
+    """The codes one commissioning event gave to a lot's units, in the order of their numbers. Append-only.
+
+    The event's data carry their SHA-256, so the log proves them; they lie here so that lists of events stay light, and
+    so that unit rows can be made again. ``codes`` are the codes one after another, ``width`` characters each.
+    """
+
+    event = models.OneToOneField("trace.Event", on_delete=models.PROTECT, related_name="issued_codes")
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="+")
+    level = models.CharField(max_length=8, choices=Unit.Level)
+    run = models.UUIDField(null=True)
+    first_number = models.PositiveIntegerField()
+    width = models.PositiveSmallIntegerField()
+    codes = models.BinaryField()
+
+    append_only = True
+
+    class Meta:
+        verbose_name_plural = "issued codes"
+
+    def __str__(self) -> str:
+        return f"{self.lot_id} {self.first_number}+{len(self.codes) // self.width}"
+
+    def listed(self) -> list[str]:
+        """The codes, one for each number from ``first_number`` on."""
+        text = bytes(self.codes).decode("ascii")
+        return [text[start : start + self.width] for start in range(0, len(text), self.width)]
+
+
+class PackSeries(models.Model):
+    """The next serial reference of an organisation's SSCC numbers under one GS1 prefix. GS1 asks that a number is not
+    given again within a year; here it never is.
+    """
+
+    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="pack_series")
+    prefix = models.CharField(max_length=12)
+    next_number = models.BigIntegerField(default=1)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organisation", "prefix"], name="one_pack_series")]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}: {self.next_number}"
 
 
 class LotLink(models.Model):

@@ -90,6 +90,7 @@ class Organisation(models.Model):
     address = models.CharField(_("地址"), max_length=200, blank=True)
     level = models.CharField(_("监管级别"), max_length=12, choices=Level, default=Level.NONE, blank=True)
     territory = models.CharField(_("辖区代码前缀"), max_length=12, blank=True)
+    gs1_prefix = models.CharField(_("GS1 厂商识别代码"), max_length=12, blank=True)
     recall_contact_name = models.CharField(_("召回联系人"), max_length=60, blank=True)
     recall_contact_phone = models.CharField(_("召回电话"), max_length=40, blank=True)
     recall_contact_email = models.EmailField(_("召回邮箱"), blank=True)
@@ -111,6 +112,7 @@ class Organisation(models.Model):
             models.UniqueConstraint(
                 fields=["uscc"], condition=~models.Q(status="external") & ~models.Q(status="refused"), name="one_uscc"
             ),
+            models.UniqueConstraint(fields=["gs1_prefix"], condition=~models.Q(gs1_prefix=""), name="one_gs1_prefix"),
             models.CheckConstraint(
                 condition=models.Q(status="external", kept_by__isnull=False) | ~models.Q(status="external"),
                 name="external_is_kept_by_someone",
