@@ -232,6 +232,7 @@ def make_product(
     kind: str = "finished",
     family: str = "",
     standard: str | None = None,
+    material: str = "",
     **version: Any,
 ) -> Product:
     """A product with its first version; a GTIN is confirmed unless ``claim`` says otherwise."""
@@ -239,6 +240,7 @@ def make_product(
         organisation=organisation,
         code=code or f"P{next(_numbers)}",
         base_unit=base_unit,
+        material=material,
         track=track,
         kind=kind,
         family=family,

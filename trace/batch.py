@@ -31,7 +31,7 @@ Found = TypeVar("Found")
 # Parents before children, though foreign keys are only checked at the end of the transaction.
 ORDER: Sequence[type[Model]] = (Event, Lot, EventItem, LotLink, Shipment, Transfer, Conflict, LogEntry)
 CHUNK = 500
-LOT_PARTS = ("product", "released_by")
+LOT_PARTS = ("product", "product_version__standard", "released_by", "origin_event")
 
 
 class Batch:

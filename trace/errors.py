@@ -113,12 +113,17 @@ class GuardBroken(Clash):
 class BrokenGuard:
     """One rule that a fact breaks: its code, the sentence naming the other record, and the lot concerned (uid) if
     any.
+
+    One that ``warns`` refuses nothing: the fact is recorded and flagged. ``details`` name other records by what they
+    are:
+    ``other_lot``, ``other_event``, ``report``, ``hold`` (uids), ``shipment`` (number).
     """
 
-    def __init__(self, code: str, message: Any, *, lot: Any = None, **details: Any) -> None:
+    def __init__(self, code: str, message: Any, *, lot: Any = None, warns: bool = False, **details: Any) -> None:
         self.code = code
         self._message = message
         self.lot = lot
+        self.warns = warns
         self.details = details
 
     @property
@@ -132,5 +137,6 @@ class BrokenGuard:
             "code": self.code,
             "detail": self.message,
             "lot": str(self.lot.uid) if self.lot is not None else None,
+            **({"warns": True} if self.warns else {}),
             **{key: str(value) for key, value in self.details.items()},
         }

@@ -7,18 +7,25 @@ fixed number of queries however many lots it touches.
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Sum
+from django.db.models import Min, Sum
 from django.utils.translation import gettext as _
 
+from trace import moments
+from trace.balance import balance_guards
 from trace.batch import current, once_per_batch
 from trace.errors import BrokenGuard
-from trace.models import HoldMember, HoldSet, Lot, Organisation, Stock
+from trace.event_templates import template
+from trace.lineage import lineage_guards
+from trace.models import Event, EventItem, HoldMember, HoldSet, Lot, Organisation, Stock, TestReport
 from trace.pack_guards import unit_guards
+from trace.solar_terms import solar_term
+from trace.spirits import alcohol_guards
 from trace.units import format_amount
 
 if TYPE_CHECKING:
@@ -86,9 +93,15 @@ def broken_guards(draft: Draft) -> list[BrokenGuard]:
         _expired,
         _closed_lots,
         _not_enough,
-        _gain,
+        _restated_short,
+        _before_arrival,
+        _report_dates,
         _receipt,
         unit_guards,
+        _early_harvest,
+        balance_guards,
+        alcohol_guards,
+        lineage_guards,
     ):
         found.extend(guard(draft))
     return found
@@ -113,11 +126,12 @@ def _receipt(draft: Draft) -> Iterator[BrokenGuard]:
                 lot=use.lot,
                 shipment=use.transfer.shipment.number,
             )
-        if latest < use.transfer.shipment.sent_at:
+        if latest < _of(use.transfer.shipment.event).first:
             yield BrokenGuard(
                 "before_shipping",
                 _("收货时间早于发货单 %(number)s 的发货时间，请核对。") % {"number": use.transfer.shipment.number},
                 lot=use.lot,
+                shipment=use.transfer.shipment.number,
             )
 
 
@@ -147,28 +161,182 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
         )
 
 
+def _span(draft: Draft) -> moments.Span:
+    """When the event may have happened: a day-precise one may be any minute of its day."""
+    return moments.span(draft.occurred_at, draft.precision, draft.tz_offset)
+
+
 def _latest(draft: Draft) -> datetime.datetime:
-    """The last instant the event may have happened at: a day-precise event may be any minute of its day."""
-    if draft.precision == "day":
-        day = draft.occurred_at.astimezone(SHANGHAI).date()
-        return datetime.datetime.combine(day, datetime.time.max, SHANGHAI)
-    return draft.occurred_at
+    """The last instant the event may have happened at."""
+    return _span(draft).last
+
+
+def _words(draft: Draft) -> str:
+    """The draft's moment for a message."""
+    return moments.words(draft.occurred_at, draft.precision, draft.tz_offset)
+
+
+def _of(event: Event) -> moments.Span:
+    """When a recorded event may have happened."""
+    return moments.span(event.occurred_at, event.precision, event.tz_offset)
+
+
+def _event_words(event: Event) -> str:
+    return moments.words(event.occurred_at, event.precision, event.tz_offset)
 
 
 def _chronology(draft: Draft) -> Iterator[BrokenGuard]:
+    """Nothing is used, looked at or moved before it began; nothing begins after what is recorded of it.
+
+    Enough for the whole graph: every lot begins after its parents, so a lot after its parents is after all ancestors,
+    and
+    a beginning that moves is held against everything recorded of its lot.
+    """
     latest = _latest(draft)
     for lot in draft.known_lots():
-        if latest < lot.begun_at:
+        if latest < _of(lot.origin_event).first:
             yield BrokenGuard(
                 "before_parent",
                 _("时间不对：批次 %(lot)s 到 %(begun)s 才产生，这一环节写的是 %(when)s。请核对时间。")
-                % {
-                    "lot": lot.code,
-                    "begun": lot.begun_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M"),
-                    "when": draft.occurred_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M"),
-                },
+                % {"lot": lot.code, "begun": _event_words(lot.origin_event), "when": _words(draft)},
+                lot=lot,
+                other_event=lot.origin_event.uid,
+            )
+    restated = {new.restates.pk: new.restates for new in draft.outputs if new.restates is not None}
+    if restated:
+        yield from _begins_after_use(draft, restated)
+
+
+def _begins_after_use(draft: Draft, restated: Mapping[int, Lot]) -> Iterator[BrokenGuard]:
+    """A beginning stated again that is later than what was done with the lot since; the first such event of each."""
+    rows = (
+        EventItem.objects.filter(lot__in=restated, event__occurred_at__lt=_span(draft).first)
+        .filter(event__corrections__isnull=True, event__corrects__isnull=True)
+        .exclude(ilmd__has_key="begins")
+        .select_related("event")
+        .order_by("event__occurred_at", "pk")
+    )
+    told: set[int] = set()
+    for item in rows[:1000]:
+        lot = restated[item.lot_id or 0]
+        if lot.pk in told or _of(item.event).last >= _span(draft).first:
+            continue
+        told.add(lot.pk)
+        yield BrokenGuard(
+            "begins_after_use",
+            _("批次 %(lot)s 的产生时间改成 %(when)s，但 %(used)s 已经登记过“%(step)s”。请核对两处的时间。")
+            % {
+                "lot": lot.code,
+                "when": _words(draft),
+                "used": _event_words(item.event),
+                "step": template(item.event.template).label(),
+            },
+            lot=lot,
+            other_event=item.event.uid,
+        )
+
+
+def _before_arrival(draft: Draft) -> Iterator[BrokenGuard]:
+    """Goods of others are used, sent or sold by a holder only after they arrived there. One query."""
+    goods = {
+        (use.lot.pk, use.holder.pk): use
+        for use in draft.uses
+        if use.lot is not None and use.micros < 0 and use.lot.origin_event.organisation_id != use.holder.pk
+    }
+    if not goods:
+        return
+    rows = (
+        EventItem.objects.filter(lot__in={lot for lot, _holder in goods}, holder__in={each for _lot, each in goods})
+        .filter(micros__gt=0, event__corrections__isnull=True)
+        .order_by()
+        .values("lot", "holder", "event__precision")
+        .annotate(first=Min("event__occurred_at"))
+    )
+    first: dict[tuple[int, int], tuple[datetime.datetime, str]] = {}
+    for row in rows:
+        key = (row["lot"], row["holder"])
+        at = moments.span(row["first"], row["event__precision"]).first
+        if key not in first or at < moments.span(*first[key]).first:
+            first[key] = (row["first"], row["event__precision"])
+    for key, use in goods.items():
+        if key not in first or use.lot is None or _latest(draft) >= moments.span(*first[key]).first:
+            continue
+        yield BrokenGuard(
+            "before_arrival",
+            _("时间不对：批次 %(lot)s 到 %(arrived)s 才收到，这一环节写的是 %(when)s。请核对时间。")
+            % {"lot": use.lot.code, "arrived": moments.words(*first[key]), "when": _words(draft)},
+            lot=use.lot,
+        )
+
+
+def _report_dates(draft: Draft) -> Iterator[BrokenGuard]:
+    """A report is signed after its sample was taken, and a lot is released after the report it relies on."""
+    if draft.issued_on is not None and draft.issued_on < _span(draft).first.astimezone(SHANGHAI).date():
+        for lot in draft.known_lots():
+            yield BrokenGuard(
+                "report_before_sample",
+                _("批次 %(lot)s 的检验报告 %(issued)s 签发，取样却在 %(when)s。请核对日期。")
+                % {"lot": lot.code, "issued": draft.issued_on.isoformat(), "when": _words(draft)},
                 lot=lot,
             )
+    if draft.template.moves != "release":
+        return
+    for report in _reports_named(draft.data.get("test_report")):
+        if _latest(draft).astimezone(SHANGHAI).date() < report.issued_on:
+            yield BrokenGuard(
+                "release_before_report",
+                _("报告 %(report)s 到 %(issued)s 才签发，放行却在 %(when)s。请核对时间。")
+                % {"report": report.report_number, "issued": report.issued_on.isoformat(), "when": _words(draft)},
+                lot=next(draft.known_lots(), None),
+                report=report.uid,
+            )
+
+
+def _reports_named(value: object) -> Iterable[TestReport]:
+    """The report a release relies on."""
+    try:
+        return TestReport.objects.filter(uid=uuid.UUID(str(value)))
+    except ValueError:
+        return ()
+
+
+def _early_harvest(draft: Draft) -> Iterator[BrokenGuard]:
+    """Walnuts picked before 白露 are unripe by the custom the indication rests on: a warning."""
+    if not draft.template.solar_term:
+        return
+    day = _span(draft).first.astimezone(SHANGHAI).date()
+    typed = draft.data.get(draft.template.produced_on_field)
+    if typed:
+        day = min(day, datetime.date.fromisoformat(str(typed)))
+    term = solar_term(draft.template.solar_term, day.year)
+    if day < term:
+        yield BrokenGuard(
+            "early_harvest",
+            _("%(day)s 采收，早于当年的%(term)s（%(date)s）。汾州核桃按习惯在白露后采收，早采影响成熟度。")
+            % {"day": day.isoformat(), "term": draft.template.solar_term, "date": term.isoformat()},
+            warns=True,
+        )
+
+
+def _restated_short(draft: Draft) -> Iterator[BrokenGuard]:
+    """A beginning stated again with less than was used, sent or sold of it since."""
+    restated = {new.restates.pk: new for new in draft.outputs if new.restates is not None}
+    if not restated:
+        return
+    rows = Stock.objects.filter(lot__in=restated, micros__lt=0).order_by().values_list("lot").annotate(n=Sum("micros"))
+    have = dict(rows)
+    for pk, new in restated.items():
+        short = -(have.get(pk, 0) + new.micros)
+        lot = new.restates
+        if short <= 0 or lot is None:
+            continue
+        unit = lot.product.base_unit
+        yield BrokenGuard(
+            "below_zero",
+            _("批次 %(lot)s 改成产出 %(made)s，但已经用掉、发出的比它多 %(short)s。")
+            % {"lot": lot.code, "made": format_amount(new.micros, unit), "short": format_amount(short, unit)},
+            lot=lot,
+        )
 
 
 def _unreleased(draft: Draft) -> Iterator[BrokenGuard]:
@@ -184,15 +352,13 @@ def _unreleased(draft: Draft) -> Iterator[BrokenGuard]:
                 _("批次 %(lot)s 还没有放行，不能出厂。请先由质量负责人放行。") % {"lot": lot.code},
                 lot=lot,
             )
-        elif latest < lot.released_by.occurred_at and lot.organisation_id == draft.organisation.pk:
+        elif latest < _of(lot.released_by).first and lot.organisation_id == draft.organisation.pk:
             yield BrokenGuard(
                 "before_release",
                 _("批次 %(lot)s 到 %(released)s 才放行，发货时间却更早。请核对时间。")
-                % {
-                    "lot": lot.code,
-                    "released": lot.released_by.occurred_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M"),
-                },
+                % {"lot": lot.code, "released": _event_words(lot.released_by)},
                 lot=lot,
+                other_event=lot.released_by.uid,
             )
 
 
@@ -244,22 +410,3 @@ def _not_enough(draft: Draft) -> Iterator[BrokenGuard]:
                 have=there,
                 want=micros,
             )
-
-
-def _gain(draft: Draft) -> Iterator[BrokenGuard]:
-    """More out than in: weight (or volume) does not grow by itself, except where the step adds water."""
-    if draft.template.moves != "transform" or draft.template.gains_water:
-        return
-    units = {use.lot.product.base_unit for use in draft.uses if use.lot is not None and use.role == "input"}
-    units |= {new.product.base_unit for new in draft.outputs}
-    if len(units) != 1 or units <= {"C62"}:
-        return
-    unit = units.pop()
-    taken = sum(-use.micros for use in draft.uses if use.role == "input")
-    made = sum(new.micros for new in draft.outputs) + sum(use.micros for use in draft.uses if use.role == "output")
-    if made > taken:
-        yield BrokenGuard(
-            "more_out_than_in",
-            _("产出 %(made)s 多于投入 %(taken)s。请核对数量，或补上漏记的投入批次。")
-            % {"made": format_amount(made, unit), "taken": format_amount(taken, unit)},
-        )

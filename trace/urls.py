@@ -80,6 +80,7 @@ registry_urls: list[URLPattern] = [
     path("products/new/", registry.product_new, name="product_new"),
     path("products/<uuid:uid>/", registry.product, name="product"),
     path("products/<uuid:uid>/edit/", registry.product_edit, name="product_edit"),
+    path("products/<uuid:uid>/material/", registry.product_material, name="product_material"),
     path("products/<uuid:uid>/gtin/", registry.product_gtin, name="product_gtin"),
     path("products/<uuid:uid>/end/", registry.product_end, name="product_end"),
     path("products/<uuid:uid>/reopen/", registry.product_reopen, name="product_reopen"),

@@ -12,6 +12,9 @@ PLEDGE = "本坊承诺：固态发酵，不添加食用酒精及非自身发酵�
 ROUNDS = (700, 640, 580)
 """Days ago at which each brewing round was discharged."""
 
+_MATERIALS = {"water": "water", "sorghum": "grain", "barley": "grain", "pea": "grain", "qu": "qu", "spirit": "spirit"}
+_MATERIALS |= {"base": "spirit", "blend": "spirit"}
+
 
 def build_baijiu(stage: Stage) -> None:
     """Two years of brewing; two bottlings this year, one a year ago."""
@@ -43,7 +46,8 @@ def _registry(stage: Stage) -> None:
         ("base", "JJ", "intermediate", "LTR", "示例基酒", "Base spirit (example)"),
         ("blend", "GT", "intermediate", "LTR", "示例勾调酒", "Blend (example)"),
     ):
-        stage.product(key, by, code, kind=kind, unit=unit, name=name, name_en=name_en, **family)
+        material = _MATERIALS.get(key, "")
+        stage.product(key, by, code, kind=kind, unit=unit, name=name, name_en=name_en, material=material, **family)
     for key, code, gtin, abv in (("b53", "QX53", "9520000010041", "53"), ("b42", "QX42", "9520000010058", "42")):
         stage.product(
             key,

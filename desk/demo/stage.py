@@ -88,12 +88,15 @@ class Stage:
         family: str = "",
         gtin: str = "",
         standard: str = "",
+        material: str = "",
         **version: Any,
     ) -> Product:
         """Register a product; its GTIN is confirmed by the county."""
         row = create_product(
             by=self.actors[by],
-            product=ProductInput(code=code, track=track, base_unit=unit, kind=kind, family=family, gtin=gtin),
+            product=ProductInput(
+                code=code, track=track, base_unit=unit, kind=kind, family=family, gtin=gtin, material=material
+            ),
             version=VersionInput(standard=Standard.objects.get(pk=standard) if standard else None, **version),
             at=self.ago(755).at,
         )

@@ -19,7 +19,7 @@ from trace import derive, ledger
 from trace.actions.lot_codes import lot_codes
 from trace.actions.unit_states import apply_units
 from trace.actor import Actor
-from trace.batch import current, keep, refuse_in_batch, settle
+from trace.batch import LOT_PARTS, current, keep, refuse_in_batch, settle
 from trace.errors import BrokenGuard, GuardBroken, Invalid
 from trace.event_templates import EventTemplate
 from trace.guards import broken_guards
@@ -42,6 +42,8 @@ from trace.personal import seal
 from trace.units import EnteredAmount
 
 SKEW = datetime.timedelta(minutes=5)
+COMMANDS = frozenset({"release"})
+"""Movements that never just happened: this system permits them, so nobody can insist that they did."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ class NewLot:
 class Draft:
     """An event before it is written: checked data, resolved rows. Made by the actions, looked at by the guards.
 
-    ``found`` are guards the action itself found broken and the user insisted on.
+    ``found`` are guards the action itself found broken and the user insisted on. ``issued_on`` is the date of a
+    report on
+    the sample.
     """
 
     template: EventTemplate
@@ -114,6 +118,7 @@ class Draft:
     replaces: Event | None = None
     disposition: str | None = None
     found: Sequence[BrokenGuard] = ()
+    issued_on: datetime.date | None = None
 
     def known_lots(self) -> Iterator[Lot]:
         """Each existing lot once, in the order named."""
@@ -145,7 +150,8 @@ def capture(
     """Write one event and all that follows from it, or nothing.
 
     With ``insist`` the fact is a report: broken guards become conflicts. Without it they refuse (``GuardBroken``, 409;
-    its ``guards`` name the other records). ``guarded=False`` is for what rules must never stop (error declarations).
+    its ``guards`` name the other records); those that only warn refuse nothing and are flagged. ``guarded=False`` is
+    for what rules must never stop (error declarations).
     Refuses always: times in the future (``in_future``), data of the wrong form, lot codes already taken.
     """
     now = at or timezone.now()
@@ -155,9 +161,11 @@ def capture(
     draft = _fresh(draft)
     settle(lot.pk for lot in draft.known_lots())
     broken = [*draft.found, *(broken_guards(draft) if guarded else [])]
-    if len(broken) > len(draft.found) and not insist:
-        raise GuardBroken(" ".join(guard.message for guard in broken), broken)
-    event = _write_event(draft, by, broken, insist, now)
+    refusing = [guard for guard in broken[len(draft.found) :] if not guard.warns]
+    if refusing and not insist:
+        insistable = draft.template.moves not in COMMANDS
+        raise GuardBroken(" ".join(guard.message for guard in broken), broken, insistable=insistable)
+    event = _write_event(draft, by, broken, insist or bool(draft.found), now)
     lots = _begin_lots(draft, event)
     items = _write_items(draft, event, lots)
     _apply(draft, event, items, lots)
@@ -175,7 +183,7 @@ def _fresh(draft: Draft) -> Draft:
     if batch is not None:
         rows = batch.fresh_lots(known)
     else:
-        rows = {lot.pk: lot for lot in Lot.objects.filter(pk__in=known).select_related("product", "released_by")}
+        rows = {lot.pk: lot for lot in Lot.objects.filter(pk__in=known).select_related(*LOT_PARTS)}
     uses = [replace(use, lot=rows[use.lot.pk]) if use.lot is not None else use for use in draft.uses]
     return replace(draft, uses=uses)
 

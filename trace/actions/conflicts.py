@@ -1,4 +1,4 @@
-"""Answering a conflict: the producer says in a sentence what happened."""
+"""Conflicts that come of facts said later, and answering one: the producer says in a sentence what happened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from trace.access import entered_for
 from trace.actor import Actor
 from trace.errors import NotAllowed, StaleState
 from trace.gather import Gather
-from trace.models import Conflict
+from trace.ledger import lock_log_head
+from trace.lineage import Offender, Target, forbidden, under_prohibition
+from trace.models import Conflict, Lot, Product
 from trace.text import clean_text
 
 ANSWER_MAX = 500
@@ -36,3 +38,41 @@ def answer_conflict(*, by: Actor, conflict: Conflict, answer: str, at: datetime.
         raise StaleState(_("这项矛盾已经有说明，或随更正撤销，请刷新页面。"))
     conflict.refresh_from_db()
     return conflict
+
+
+def flag_descendants(product: Product, *, at: datetime.datetime | None = None) -> list[Conflict]:
+    """Flag what was made of a product's lots and may not contain it, after somebody said what it is.
+
+    The conflict lies on the event by which the lot at fault began, once for each lot: what is open already is not
+    doubled. Five queries and one insert, whatever was made of it.
+    """
+    if not product.material:
+        return []
+    lock_log_head()
+    own = list(Lot.objects.filter(product=product, voided_by=None).order_by("pk").values_list("pk", flat=True))
+    hit = under_prohibition(own, product.material)
+    flagged = set(
+        Conflict.objects.filter(
+            lot__in=[lot.pk for lot, _rule in hit], code="forbidden_ancestor", voided_by=None
+        ).values_list("lot", flat=True)
+    )
+    first = Lot.objects.filter(pk__in=own[:1]).select_related("product").first()
+    found = []
+    for lot, rule in hit:
+        if lot.pk in flagged or first is None:
+            continue
+        mine = lot.organisation_id == product.organisation_id
+        where = _("产品“%(product)s”") % {"product": str(product)} if mine else _("上游供货者的一个产品")
+        target = Target(lot.product, lot.product_version, lot)
+        broken = forbidden(rule, target, Offender(first, product.material).words, where, first)
+        found.append(
+            Conflict(
+                event_id=lot.origin_event_id,
+                organisation_id=lot.organisation_id,
+                lot=lot,
+                code=broken.code,
+                details=broken.as_dict(),
+                at=at or timezone.now(),
+            )
+        )
+    return Conflict.objects.bulk_create(found)

@@ -30,7 +30,10 @@ from trace.models import (
     TestReport,
     TestResult,
 )
+from trace.text import clean_text
 
+REASON_MIN, REASON_MAX = 4, 500
+"""Characters of the reason for a release without a passing report: the regulator must be able to read why."""
 _COMPARE = {
     "<=": lambda measured, limit: measured <= limit,
     ">=": lambda measured, limit: measured >= limit,
@@ -196,6 +199,7 @@ def record_report(
         insist,
         replaces,
         at,
+        issued_on,
     ).event
     report = TestReport.objects.create(
         organisation=by.owner,
@@ -294,6 +298,7 @@ def _sampling_event(
     insist: bool,
     replaces: Event | None,
     at: datetime.datetime | None,
+    issued_on: datetime.date,
 ) -> Captured:
     """The event of taking the sample; goods leave the holder's stock only where an amount was given."""
     taken = sample if sample and sample.amount and sample.amount.micros else None
@@ -313,6 +318,7 @@ def _sampling_event(
         data=ready.data,
         remark=ready.remark,
         replaces=replaces,
+        issued_on=issued_on,
     )
     return capture(draft=draft, by=by, insist=insist, at=at)
 
@@ -332,7 +338,8 @@ def release_lot(
 
     Refuses who is not quality officer (``role_required``), a lot already released (``already_released``), a lot on hold
     (``lot_blocked``), and a lot without a passing report, or with a failed one (``no_passing_report``) unless
-    ``reason`` says why: that override is recorded as a conflict the regulator sees.
+    ``reason`` says why: that override is recorded as a conflict the regulator sees. The reason is for the report only:
+    every other guard (a release before the lot was made, before its report, a forbidden ancestor) still refuses.
     """
     by.require("quality")
     if lot.organisation_id not in entered_for(by):
@@ -356,7 +363,8 @@ def release_lot(
     message = _("批次 %(lot)s 没有合格的检验报告，或有不合格报告。仍要放行须写明理由，监管部门可见。") % {
         "lot": lot.code
     }
-    if broken and not reason.strip():
+    reason = clean_text(reason, REASON_MAX, multiline=True)
+    if broken and len(reason) < REASON_MIN:
         raise GuardBroken(message, [BrokenGuard("no_passing_report", message, lot=lot)])
     found = template("common.release")
     draft = Draft(
@@ -376,4 +384,4 @@ def release_lot(
         remark=remark,
         found=[BrokenGuard("no_passing_report", message, lot=lot, reason=reason)] if broken else [],
     )
-    return capture(draft=draft, by=by, insist=broken, at=at)
+    return capture(draft=draft, by=by, at=at)

@@ -6,6 +6,7 @@ The past is not rewritten: receipts, events and codes stay as they were; a new e
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 from django.core.cache import cache
 from django.db import transaction
@@ -24,6 +25,7 @@ from trace.event_templates import template
 from trace.genealogy import walk
 from trace.guards import SHANGHAI, blocking
 from trace.ledger import lock_log_head
+from trace.lineage import lineage_guards
 from trace.models import Event, Lot, LotClaim, LotClaimStep
 from trace.text import clean_text, printable
 from trace.units import format_amount
@@ -138,7 +140,7 @@ def _stale() -> StaleState:
 
 
 def _join(claim: LotClaim, by: Actor, now: datetime.datetime) -> Event:
-    """Write the join event with what contradicts it."""
+    """Write the join event with what contradicts it, the origin and the materials that the new ancestors bring too."""
     lot = Lot.objects.select_related("product").get(pk=claim.lot_id)
     external = Lot.objects.select_related("product", "origin_event").get(pk=claim.external_id)
     if lot.voided_by_id is not None or external.voided_by_id is not None:
@@ -156,8 +158,9 @@ def _join(claim: LotClaim, by: Actor, now: datetime.datetime) -> Event:
         ],
         data=checked_data(found, {"supplier_lot": claim.typed_code}),
         counterparty=claim.claimant,
-        found=broken,
     )
+    broken += lineage_guards(draft)
+    draft = replace(draft, found=broken)
     return capture(draft=draft, by=by, insist=bool(broken), guarded=False, at=now).event
 
 

@@ -15,8 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from trace.access import supervises
+from trace.actions.conflicts import flag_descendants
 from trace.actions.organisations import require_supervisor
 from trace.actor import Actor
+from trace.composition import materials
 from trace.edits import log_changes, log_edit
 from trace.errors import Clash, Invalid, NotAllowed, NotFound, StaleState
 from trace.gather import Gather, unique
@@ -155,7 +157,7 @@ class ProductInput:
     """What stays with a product for life: changing any of it would make it another product.
 
     ``track`` and ``kind`` from ``Product``, ``base_unit`` from ``trace.units.BaseUnit``. ``gtin`` is empty where the
-    goods have none.
+    goods have none. ``material`` says what it is (a key of ``trace.composition.materials``), empty where nobody says.
     """
 
     code: str
@@ -164,6 +166,7 @@ class ProductInput:
     kind: str = Product.Kind.FINISHED
     family: str = ""
     gtin: str = ""
+    material: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,7 @@ def create_product(
         ("track", product.track, Product.Track.values),
         ("kind", product.kind, Product.Kind.values),
         ("base_unit", product.base_unit, [unit.value for unit in BaseUnit]),
+        ("material", product.material, ["", *materials()]),
     ):
         if value not in allowed:
             check.refuse(name, Invalid(_("请从列表中选择。"), code=f"{name}_unknown"))
@@ -243,6 +247,7 @@ def create_product(
             track=product.track,
             kind=product.kind,
             base_unit=product.base_unit,
+            material=product.material,
             gtin=gtin,
             gtin_claim=Product.GtinClaim.CLAIMED if gtin else Product.GtinClaim.NONE,
             created_at=at or timezone.now(),
@@ -280,6 +285,30 @@ def edit_product(
     if all(getattr(current, name) == value for name, value in fields.items()):
         return current
     return _write_version(row, current.number + 1, fields, by, at)
+
+
+@transaction.atomic
+def say_material(*, row: Product, material: str, by: Actor, at: datetime.datetime | None = None) -> Product:
+    """Say what a product is, or take it back by an empty answer; the change is public.
+
+    What was made of its lots and follows a standard that forbids this material is flagged at once, whoever made it;
+    flags
+    there are stay. Refuses what is no material (``material_unknown``). Nothing happens where it is said already.
+    """
+    _require_own(by, row.organisation_id)
+    if material and material not in materials():
+        raise Invalid(_("请从列表中选择。"), code="material_unknown")
+    old = row.material
+    if not Product.objects.filter(pk=row.pk, material=old).exclude(material=material).update(material=material):
+        row.refresh_from_db()
+        return row
+    row.material = material
+    log_edit(
+        row=row, organisation=row.organisation, field="material", old=old, new=material, by=by.user, public=True, at=at
+    )
+    if material:
+        flag_descendants(row, at=at)
+    return row
 
 
 @transaction.atomic

@@ -82,13 +82,26 @@ class StepEntry:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What came of it: the event, the lots begun, how many rules it broke, and the slip or report made with it."""
+    """What came of it: the event, the lots begun, how many rules it broke, and the slip or report made with it.
+
+    The sentences of rules that only warn are asked with ``warnings``; they are not among ``conflicts``.
+    """
 
     event: Event
     lots: Sequence[Lot] = ()
     conflicts: int = 0
     shipment: Shipment | None = None
     report: TestReport | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the event was flagged with that refuses nothing."""
+        return [str(flag["detail"]) for flag in self.event.flags if flag.get("warns")]
+
+
+def _broken(event: Event) -> int:
+    """How many rules an event broke that would have refused it."""
+    return sum(1 for flag in event.flags if not flag.get("warns"))
 
 
 @transaction.atomic
@@ -144,7 +157,7 @@ def _party(entry: StepEntry) -> Organisation:
 
 
 def _outcome(captured: Captured) -> Recorded:
-    return Recorded(captured.event, captured.lots, len(captured.conflicts))
+    return Recorded(captured.event, captured.lots, _broken(captured.event))
 
 
 How = Callable[[StepEntry, EventTemplate, Actor, bool, "datetime.datetime | None"], Recorded]
@@ -184,7 +197,7 @@ def _ship(entry: StepEntry, found: EventTemplate, by: Actor, insist: bool, at: d
         replaces=entry.replaces,
         at=at,
     )
-    return Recorded(shipment.event, (), shipment.event.conflicts.count(), shipment=shipment)
+    return Recorded(shipment.event, (), _broken(shipment.event), shipment=shipment)
 
 
 def _receive(entry: StepEntry, found: EventTemplate, by: Actor, insist: bool, at: datetime.datetime | None) -> Recorded:
@@ -258,7 +271,7 @@ def _sample(entry: StepEntry, found: EventTemplate, by: Actor, insist: bool, at:
         replaces=entry.replaces,
         at=at,
     )
-    return Recorded(report.event, (), report.event.conflicts.count(), report=report)
+    return Recorded(report.event, (), _broken(report.event), report=report)
 
 
 def _only_subject(entry: StepEntry) -> Portion:

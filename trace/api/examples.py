@@ -55,6 +55,7 @@ PRODUCT: dict[str, Any] = {
     "track": "food",
     "kind": "finished",
     "base_unit": "LTR",
+    "material": "",
     "gtin": "09520000010010",
     "gtin_claim": "confirmed",
     "current": VERSION,

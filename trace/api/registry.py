@@ -22,6 +22,7 @@ from trace.actions.registry import (
     create_product,
     decide_gtin_claim,
     edit_product,
+    say_material,
 )
 from trace.api import examples
 from trace.api.auth import acting
@@ -171,6 +172,7 @@ class ProductIn(In):
     base_unit: Literal["KGM", "LTR", "C62", "MTQ", "MTK", "MTR"]
     kind: Literal["raw", "intermediate", "finished", "packaging", "byproduct"] = "finished"
     family: Annotated[str, Text(40)] = ""
+    material: Annotated[str, Text(20)] = Field("", description="What it is, e.g. water or walnut.")
     gtin: Annotated[str, Text(20)] = ""
     version: VersionIn
 
@@ -224,6 +226,28 @@ def add_version(request: HttpRequest, uid: Named, body: NewVersionIn) -> Version
     actor = acting(request)
     row = product_for(actor, uid, write=True)
     return VersionOut.of(edit_product(row=row, version=body.given(), by=actor, seen=body.seen))
+
+
+class MaterialIn(In):
+    """What a product is; empty takes it back."""
+
+    material: Annotated[str, Text(20)]
+
+
+@area.write(
+    "/products/{uid}/material",
+    who="party",
+    answer=ProductOut,
+    example={**examples.PRODUCT, "material": "water"},
+    body_example={"material": "water"},
+    status=200,
+    summary=gettext_lazy("注明产品是什么"),
+    description=gettext_lazy("更改会公开记录；标准不允许来源里有它的下游批次会立即记为矛盾。"),
+)
+def set_material(request: HttpRequest, uid: Named, body: MaterialIn) -> ProductOut:
+    """Say what the caller's product is."""
+    actor = acting(request)
+    return ProductOut.of(say_material(row=product_for(actor, uid, write=True), material=body.material, by=actor))
 
 
 class GtinIn(In):

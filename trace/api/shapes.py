@@ -177,6 +177,7 @@ class ProductOut(Out):
     track: str
     kind: str
     base_unit: str
+    material: str
     gtin: str | None
     gtin_claim: str
     current: VersionOut | None
@@ -192,6 +193,7 @@ class ProductOut(Out):
             track=row.track,
             kind=row.kind,
             base_unit=row.base_unit,
+            material=row.material,
             gtin=row.gtin,
             gtin_claim=row.gtin_claim,
             current=VersionOut.of(row.current) if row.current else None,

@@ -164,6 +164,32 @@ _HOURS = {"minutes": Decimal(1) / 60, "hours": Decimal(1), "days": Decimal(24)}
 
 
 @dataclass(frozen=True)
+class Yield:
+    """The most of the main product (by-products aside) that can come of what goes in, in percent; advisory."""
+
+    most: Decimal
+    source: str
+    evidence: str
+    verified: bool
+
+
+@dataclass(frozen=True)
+class AlcoholBalance:
+    """Pure alcohol of a step: it may come out up to ``gain`` percent more than went in, and ``loss`` percent less.
+
+    ``abv_field`` says the strength of what comes out, ``off_label`` by how many %vol the label may differ from it.
+    """
+
+    abv_field: str
+    gain: Decimal
+    loss: Decimal
+    off_label: Decimal
+    source: str
+    evidence: str
+    verified: bool
+
+
+@dataclass(frozen=True)
 class EventTemplate(Named):
     """One kind of step: its EPCIS terms, what it does to amounts, and the fields people fill in."""
 
@@ -197,6 +223,10 @@ class EventTemplate(Named):
     outputs: tuple[Goods, ...] = ()
     next: tuple[str, ...] = ()
     note: str = ""
+    yields: Yield | None = None
+    alcohol: AlcoholBalance | None = None
+    solar_term: str = ""
+    ageing_from: str = ""
 
     @property
     def makes_lots(self) -> bool:
@@ -395,6 +425,8 @@ def _template(row: Mapping[str, Any], family_code: str, order: int) -> EventTemp
         "expires_on_field",
         "lot_code_field",
         "note",
+        "solar_term",
+        "ageing_from",
     ]
     flags = ("own", "polished", "gains_water", "vessel")
     return EventTemplate(
@@ -416,6 +448,8 @@ def _template(row: Mapping[str, Any], family_code: str, order: int) -> EventTemp
         next=tuple(row["next"]),
         fields=tuple(_field(field) for field in row["fields"]),
         run=_run(row["run"]) if "run" in row else None,
+        yields=_yield(row["yields"]) if "yields" in row else None,
+        alcohol=_alcohol(row["alcohol"]) if "alcohol" in row else None,
         **{key: row.get(key, "") for key in texts},
         **{key: row.get(key, False) for key in flags},
     )
@@ -424,6 +458,22 @@ def _template(row: Mapping[str, Any], family_code: str, order: int) -> EventTemp
 def _run(row: Mapping[str, Any]) -> Run:
     hours = _HOURS.get(row.get("unit", ""), Decimal(0))
     return Run(row["kind"], tuple(row["at"]), row.get("number", ""), row.get("last", ""), hours)
+
+
+def _yield(row: Mapping[str, Any]) -> Yield:
+    return Yield(Decimal(str(row["most"])), row["source"], row["evidence"], bool(row["verified"]))
+
+
+def _alcohol(row: Mapping[str, Any]) -> AlcoholBalance:
+    return AlcoholBalance(
+        abv_field=row["abv_field"],
+        gain=Decimal(str(row["gain"])),
+        loss=Decimal(str(row["loss"])),
+        off_label=Decimal(str(row.get("off_label", 0))),
+        source=row["source"],
+        evidence=row["evidence"],
+        verified=bool(row["verified"]),
+    )
 
 
 def _field(row: Mapping[str, Any]) -> TemplateField:
@@ -477,6 +527,7 @@ def _contradictions(book: _Book) -> Iterator[str]:
             named += [*step.run.at, step.run.number, step.run.last]
             if step.run.kind not in ("run", "vessel") or bool(step.run.last) != bool(step.run.hours):
                 yield f"{step.code}: run is not understood"
+        named += [step.alcohol.abv_field] if step.alcohol is not None else []
         yield from (f"{step.code}: no field {key}" for key in named if key and key not in keys)
         yield from (f"{step.code}: no template {code}" for code in step.next if code not in book.templates)
         for field in step.fields:
@@ -492,6 +543,7 @@ _FIELD_NAMES = (
     "produced_on_field",
     "expires_on_field",
     "lot_code_field",
+    "ageing_from",
 )
 _FIELD_RULES: tuple[tuple[str, Callable[[TemplateField], bool]], ...] = (
     ("unknown type", lambda field: field.type not in TYPES),

@@ -18,6 +18,7 @@ from trace.actions.registry import (
     ProductInput,
     VersionInput,
 )
+from trace.composition import materials
 from trace.event_templates import families
 from trace.forms.fields import Code, Day, DivisionField, Pick, Text, Whole
 from trace.identifiers import normalise_gln, normalise_gtin, normalise_uscc
@@ -222,6 +223,14 @@ class ProductForm(VersionForm):
         help_text=gettext_lazy("数量一律按它计算，以后不能改。瓶、箱等在下面“包装”里填。"),
     )
     family = Pick(label=gettext_lazy("品类"), choices=lambda: family_choices(), required=False)
+    material = Pick(
+        label=gettext_lazy("是什么"),
+        choices=lambda: material_choices(),
+        required=False,
+        help_text=gettext_lazy(
+            "有的标准不允许来源里有某些东西，例如清香型白酒里的食用酒精和甜味剂；水也请注明，酒龄才算得出。"
+        ),
+    )
     gtin = Code(
         normalise_gtin,
         label=gettext_lazy("商品条码（GTIN）"),
@@ -231,9 +240,26 @@ class ProductForm(VersionForm):
 
     def product(self) -> ProductInput:
         """What the action takes."""
-        return ProductInput(
-            **{name: self.cleaned_data[name] for name in ("code", "track", "kind", "base_unit", "family", "gtin")}
-        )
+        return ProductInput(**{name: self.cleaned_data[name] for name in _FOR_LIFE})
+
+
+_FOR_LIFE = ("code", "track", "kind", "base_unit", "family", "material", "gtin")
+
+
+def material_choices() -> list[tuple[str, str]]:
+    """What a product can be said to be, in the reader's language; nothing said stands first."""
+    return [("", _("不说明")), *((each.key, each.label()) for each in materials().values())]
+
+
+class MaterialForm(forms.Form):
+    """What a product is."""
+
+    material = Pick(
+        label=gettext_lazy("是什么"),
+        choices=lambda: material_choices(),
+        required=False,
+        help_text=gettext_lazy("更改会公开记录。用它做成的、标准不允许有它的批次会立即记为矛盾，监管部门可见。"),
+    )
 
 
 class GtinForm(forms.Form):

@@ -72,7 +72,10 @@ class Product(models.Model):
     """A kind of goods of one organisation. What it says of itself lies in its versions; a lot pins one of them.
 
     ``gtin`` is a GTIN-14 or null: a thing without GTIN gets a code under the permanent host, never an invented GTIN.
-    ``track`` decides which recall law applies. ``base_unit`` is the one unit its amounts are counted in.
+    ``track`` decides which recall law applies. ``base_unit`` is the one unit its amounts are counted in. ``material``
+    says
+    what it is (a key of ``trace/data/composition.yaml``; empty where nobody said), which some standards forbid
+    upstream.
     """
 
     class Track(models.TextChoices):
@@ -100,6 +103,7 @@ class Product(models.Model):
     track = models.CharField(_("适用类别"), max_length=20, choices=Track)
     kind = models.CharField(_("类型"), max_length=14, choices=Kind, default=Kind.FINISHED)
     base_unit = models.CharField(_("计量单位"), max_length=8)
+    material = models.CharField(_("是什么"), max_length=20, blank=True, default="")
     gtin = models.CharField("GTIN", max_length=14, null=True, blank=True)
     gtin_claim = models.CharField(max_length=10, choices=GtinClaim, default=GtinClaim.NONE)
     current = models.ForeignKey(

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from trace.composition import materials
 from trace.identifiers import display_gtin
 from trace.models import Certificate, EditLog, Organisation
 from trace.templatetags.ui import badge
@@ -32,6 +33,7 @@ FIELD_WORDS = {
     "created": gettext_lazy("登记"),
     "ended_at": gettext_lazy("停用"),
     "gtin": gettext_lazy("商品条码"),
+    "material": gettext_lazy("是什么"),
     "gtin_claim": gettext_lazy("条码声明"),
     "recall_contact_name": gettext_lazy("召回联系人"),
     "recall_contact_phone": gettext_lazy("召回电话"),
@@ -65,9 +67,18 @@ def _value_words(edit: EditLog, value: Any) -> str:
         return ""
     if edit.field == "status" and value in Organisation.Status.values:
         return str(Organisation.Status(value).label)
+    if edit.field == "material":
+        return material(str(value))
     if isinstance(value, dict):
         return ", ".join(str(part) for part in value.values() if part)
     return str(value)
+
+
+@register.filter
+def material(key: str) -> str:
+    """What a product is, in the reader's language."""
+    known = materials().get(key)
+    return known.label() if known is not None else key
 
 
 @register.filter

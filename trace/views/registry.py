@@ -43,12 +43,13 @@ from trace.actions.registry import (
     reopen_place,
     reopen_product,
     revoke_certificate,
+    say_material,
 )
 from trace.actor import Actor
 from trace.errors import Invalid, NotFound
 from trace.forms.fields import attempt
 from trace.forms.organisations import NoteForm, ReasonForm
-from trace.forms.registry import CertificateForm, GtinForm, PlaceForm, ProductForm, VersionForm
+from trace.forms.registry import CertificateForm, GtinForm, MaterialForm, PlaceForm, ProductForm, VersionForm
 from trace.models import Organisation, Place, Product, ProductVersion, Stock
 from trace.views.pages import edits_of, form_page, page_of
 
@@ -333,6 +334,19 @@ def product_gtin(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         messages.success(request, _("已保存。条码由当地监管部门确认后才能印在标签上。"))
         return redirect("trace:product", uid=found.uid)
     return form_page(request, form, title=_("商品条码"), back=reverse("trace:product", args=[found.uid]))
+
+
+@audience("party", "operator", "quality")
+@require_http_methods(FORM)
+def product_material(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
+    """What a product is: water, edible alcohol, walnuts."""
+    actor = actor_of(request)
+    found = _own_product(actor, uid)
+    form = MaterialForm(request.POST or None, initial={"material": found.material})
+    if attempt(form, lambda: say_material(row=found, by=actor, material=form.cleaned_data["material"])) is not None:
+        messages.success(request, _("已保存。"))
+        return redirect("trace:product", uid=found.uid)
+    return form_page(request, form, title=_("是什么"), back=reverse("trace:product", args=[found.uid]))
 
 
 @audience("party", "operator", "quality")

@@ -317,6 +317,8 @@ def _told(request: HttpRequest, plan: Plan, recorded: Recorded) -> str:
         messages.success(request, _("已登记“%(step)s”，批号：%(codes)s") % {"step": name, "codes": codes})
     else:
         messages.success(request, _("已登记“%(step)s”。") % {"step": name})
+    for words in recorded.warnings:
+        messages.warning(request, words)
     if recorded.shipment is not None:
         slip = url_or_none("trace:shipment", recorded.shipment.uid)
         if slip:

@@ -1,0 +1,226 @@
+"""Mass balance of one operation: no more comes out than went in, in exact numbers, whatever it was counted in.
+
+斤, kg, t and packs are exact millionths of the base unit already; goods counted in bottles or bags are weighed or
+measured by the net content of their product. What adds water says so in its template. Yields are data (``yields`` in
+the
+templates): above them is possible and suspicious, so they warn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from trace.errors import BrokenGuard
+from trace.models import Lot, Product, ProductVersion
+from trace.text import fold_width
+from trace.units import UNITS, BaseUnit, format_amount
+
+if TYPE_CHECKING:
+    from trace.actions.capture import Draft
+
+BULK = (BaseUnit.KGM.value, BaseUnit.LTR.value, BaseUnit.MTQ.value)
+"""Units in which amounts of different goods can be added up."""
+_CONTENT = re.compile(
+    r"(?:(?P<before>\d{1,4})\s*[x*×]\s*)?(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>kg|g|mg|t|ml|l|千克|公斤|克|毫克|吨|斤|毫升|升)"
+    r"(?![a-z])(?:\s*[x*×]\s*(?P<after>\d{1,4}))?",
+    re.IGNORECASE,
+)
+
+
+def content_of(text: str) -> tuple[str, Fraction] | None:
+    """The net content a label states, as base unit and exact amount: ``500 mL`` is half a litre, ``6×500ml`` three.
+
+    None where it states none, or more than one that differ.
+    """
+    found: set[tuple[str, Fraction]] = set()
+    for match in _CONTENT.finditer(fold_width(text)):
+        unit = _unit(match["unit"])
+        if unit is None:
+            continue
+        base, factor = unit
+        pieces = int(match["before"] or match["after"] or 1)
+        found.add((base, Fraction(match["number"]) * factor * pieces))
+    return found.pop() if len(found) == 1 else None
+
+
+def _unit(text: str) -> tuple[str, Fraction] | None:
+    """A unit of mass or volume by any of its names."""
+    wanted = text.lower()
+    for unit in UNITS.values():
+        names = (unit.code, unit.zh, unit.en, *unit.aliases)
+        if unit.base.value in BULK and wanted in (name.lower() for name in names):
+            return unit.base.value, unit.factor
+    return None
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much of which product, on one side of an operation; ``lot`` where it is a known one."""
+
+    product: Product
+    version: ProductVersion | None
+    micros: int
+    lot: Lot | None = None
+
+    def bulk(self, typed: tuple[str, Fraction] | None = None) -> tuple[str, Fraction] | None:
+        """The amount in a unit that adds up, in base units of it; None where the net content is not known.
+
+        ``typed`` is the net content typed with the step, used where the product states none.
+        """
+        if self.product.base_unit in BULK:
+            return self.product.base_unit, Fraction(self.micros, 1_000_000)
+        if self.product.base_unit != BaseUnit.C62.value:
+            return None
+        content = content_of(self.version.net_content) if self.version is not None else None
+        if content is None and self.version is not None:
+            content = content_of(self.version.spec)
+        content = content or typed
+        return None if content is None else (content[0], content[1] * Fraction(self.micros, 1_000_000))
+
+
+def inputs_of(draft: Draft) -> list[Amount]:
+    """What goes in, packaging left out where anything else goes in: a bottle does not become spirit."""
+    taken = [
+        Amount(use.lot.product, use.lot.product_version, -use.micros, use.lot)
+        for use in draft.uses
+        if use.lot is not None and use.role == "input"
+    ]
+    goods = [each for each in taken if each.product.kind != Product.Kind.PACKAGING]
+    return goods or taken
+
+
+def outputs_of(draft: Draft) -> list[Amount]:
+    """What comes out: new lots, and goods added to lots there are."""
+    made = [Amount(new.product, new.product.current, new.micros, new.restates) for new in draft.outputs]
+    return made + [
+        Amount(use.lot.product, use.lot.product_version, use.micros, use.lot)
+        for use in draft.uses
+        if use.lot is not None and use.role == "output"
+    ]
+
+
+def typed_content(draft: Draft) -> tuple[str, Fraction] | None:
+    """The net content typed with the step, in its field's unit."""
+    field = draft.template.field("net_content")
+    value = draft.data.get("net_content")
+    if field is None or value in (None, "") or field.unit not in UNITS:
+        return None
+    unit = UNITS[field.unit]
+    return unit.base.value, Fraction(str(value)) * unit.factor
+
+
+def balance_guards(draft: Draft) -> Iterator[BrokenGuard]:
+    """More out than in (weight or volume does not grow by itself), and a yield above what is usual."""
+    if draft.template.moves != "transform":
+        return
+    inputs, outputs = inputs_of(draft), outputs_of(draft)
+    if not inputs or not outputs:
+        return
+    typed = typed_content(draft)
+    if not draft.template.gains_water:
+        yield from _gain(inputs, outputs, typed)
+    yield from _yield(draft, inputs, outputs, typed)
+
+
+def _gain(
+    inputs: Sequence[Amount], outputs: Sequence[Amount], typed: tuple[str, Fraction] | None
+) -> Iterator[BrokenGuard]:
+    """By weight, by volume, and by the piece where the same product goes in and comes out."""
+    products = {each.product.pk for each in (*inputs, *outputs)}
+    if len(products) == 1:
+        taken, made = sum(each.micros for each in inputs), sum(each.micros for each in outputs)
+        if made > taken:
+            yield _more(inputs, made, taken, inputs[0].product.base_unit)
+        return
+    went_in = [each.bulk() for each in inputs]
+    came_out = [each.bulk(typed) for each in outputs]
+    for unit in BULK:
+        taken_bulk = sum((found[1] for found in went_in if found is not None and found[0] == unit), Fraction())
+        made_bulk = sum((found[1] for found in came_out if found is not None and found[0] == unit), Fraction())
+        if not taken_bulk or made_bulk <= taken_bulk:
+            continue
+        unknown = [each for each, found in zip(inputs, went_in, strict=True) if found is None or found[0] != unit]
+        yield _more(inputs, _micros(made_bulk), _micros(taken_bulk), unit, unknown)
+
+
+def _more(inputs: Sequence[Amount], made: int, taken: int, unit: str, unknown: Sequence[Amount] = ()) -> BrokenGuard:
+    """The broken guard; where an input cannot be weighed against the output it only warns, naming that input."""
+    amounts = {"made": format_amount(made, unit), "taken": format_amount(taken, unit), "lots": _codes(inputs)}
+    if unknown:
+        return BrokenGuard(
+            "more_out_than_in",
+            _("产出 %(made)s 多于可以换算的投入 %(taken)s；批次 %(unknown)s 换算不了，请在产品资料里填净含量。")
+            % {**amounts, "unknown": _codes(unknown)},
+            lot=unknown[0].lot,
+            warns=True,
+        )
+    return BrokenGuard(
+        "more_out_than_in",
+        _("产出 %(made)s 多于投入 %(taken)s（批次 %(lots)s）。请核对数量，或补上漏记的投入批次。") % amounts,
+        lot=inputs[0].lot,
+    )
+
+
+def _codes(amounts: Sequence[Amount]) -> str:
+    """The lots' codes, three at most."""
+    codes = [each.lot.code for each in amounts if each.lot is not None]
+    return _("、").join(codes[:3]) + ("…" if len(codes) > 3 else "")
+
+
+def _micros(amount: Fraction) -> int:
+    """Base units in millionths, for showing."""
+    return round(amount * 1_000_000)
+
+
+def _yield(
+    draft: Draft,
+    inputs: Sequence[Amount],
+    outputs: Sequence[Amount],
+    typed: tuple[str, Fraction] | None,
+) -> Iterator[BrokenGuard]:
+    """The main products against the inputs, in percent, where the template knows the most there can be."""
+    rule = draft.template.yields
+    if rule is None:
+        return
+    went_in = [found for each in inputs if (found := each.bulk()) is not None]
+    main = [each for each in outputs if each.product.kind != Product.Kind.BYPRODUCT]
+    came_out = [found for each in main if (found := each.bulk(typed)) is not None]
+    units = {unit for unit, _amount in (*went_in, *came_out)}
+    taken, made = sum(amount for _unit, amount in went_in), sum(amount for _unit, amount in came_out)
+    if len(units) != 1 or not taken:
+        return
+    percent = Fraction(made) / Fraction(taken) * 100
+    if percent > Fraction(rule.most):
+        yield BrokenGuard(
+            "yield_too_high",
+            _(
+                "“%(step)s”出了 %(percent)s %%，一般不超过 %(most)s %%（投入批次 %(lots)s）。请核对数量和是否漏记投入；"
+                "这个上限的依据：%(evidence)s。"
+            )
+            % {
+                "step": draft.template.label(),
+                "percent": f"{Decimal(percent.numerator) / Decimal(percent.denominator):.1f}",
+                "most": rule.most,
+                "lots": _codes(inputs),
+                "evidence": evidence_words(rule.evidence, rule.verified),
+            },
+            lot=inputs[0].lot,
+            warns=True,
+        )
+
+
+def evidence_words(evidence: str, verified: bool) -> str:
+    """How well a rule's number is known, in words."""
+    if verified:
+        return _("监管部门已核对原文")
+    return {
+        "seen": _("见公开原文，未经监管部门核对"),
+        "seen_weak": _("见转载，未经监管部门核对"),
+    }.get(evidence, _("凭经验，未经核对"))

@@ -1,0 +1,415 @@
+"""What the ancestors of a lot must and must not be: forbidden materials and geographical indications.
+
+Both are asked of all ancestors, across organisations, when goods are made, taken in or released, and again of
+descendants
+when a fact about an ancestor comes later. A fixed number of queries each; nothing is walked for products that neither
+follow a standard with a prohibition nor claim an origin.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+
+from trace.balance import evidence_words
+from trace.composition import (
+    GeographicalIndication,
+    Prohibition,
+    indication_for,
+    materials,
+    materials_named,
+    prohibition_for,
+)
+from trace.divisions import division_path, divisions
+from trace.errors import BrokenGuard
+from trace.genealogy import Walk, walk
+from trace.models import Lot, Place, Product, ProductVersion
+
+if TYPE_CHECKING:
+    from trace.actions.capture import Draft
+
+INSIDE, UNKNOWN, OUTSIDE = "inside", "unknown", "outside"
+_CHUNK = 20_000
+_SHOWN = ("product", "product_version__standard", "origin_place", "origin_event", "organisation")
+
+
+# --- Forbidden materials --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Offender:
+    """An ancestor that is what a standard forbids."""
+
+    lot: Lot
+    material: str
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return materials()[self.material].label()
+
+
+def prohibition_of(version: ProductVersion | None) -> Prohibition | None:
+    """The prohibition a product's version is under by its standard."""
+    return prohibition_for(version.standard_id, version.standard_text) if version is not None else None
+
+
+def offenders(lots: Iterable[int], forbidden: Iterable[str]) -> list[Offender]:
+    """The lots among these that are a forbidden material, one for each product. Two queries per 20,000 lots."""
+    wanted, ids, found = set(forbidden), list(lots), {}
+    for begin in range(0, len(ids), _CHUNK):
+        rows = Lot.objects.filter(pk__in=ids[begin : begin + _CHUNK])
+        kinds = rows.order_by().values_list(
+            "product", "product_version", "product__material", "product_version__name", "product_version__ingredients"
+        )
+        bad = {
+            (product, version): sorted(named)[0]
+            for product, version, material, name, ingredients in kinds.distinct()
+            if (named := materials_named(material, name, ingredients) & wanted)
+        }
+        if not bad:
+            continue
+        hit = rows.filter(product_version__in={version for _product, version in bad})
+        for lot in hit.select_related(*_SHOWN).order_by("-pk"):
+            found[(lot.product_id, lot.product_version_id)] = Offender(
+                lot, bad[(lot.product_id, lot.product_version_id)]
+            )
+    return list(found.values())
+
+
+# --- Geographical indications ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one primary ancestor is from, as far as its records say; ``state`` is inside, unknown or outside."""
+
+    lot: Lot
+    state: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A geographical indication held against all primary ancestors of a lot.
+
+    ``state`` is inside (all are from the area), unknown (it cannot be shown) or outside (one is from elsewhere).
+    """
+
+    rule: GeographicalIndication
+    origins: Sequence[Origin]
+    cut: bool = False
+
+    @property
+    def state(self) -> str:
+        """The worst of the origins; without any nothing can be shown."""
+        states = {origin.state for origin in self.origins}
+        if OUTSIDE in states:
+            return OUTSIDE
+        return UNKNOWN if UNKNOWN in states or self.cut or not states else INSIDE
+
+    @property
+    def worst(self) -> Origin | None:
+        """An origin that decides the state, if it is not inside."""
+        return next((origin for origin in self.origins if origin.state == self.state != INSIDE), None)
+
+    @property
+    def words(self) -> str:
+        """The verdict for people, without the names of lots."""
+        amounts = {"n": len(self.origins), "area": self.rule.area()}
+        if self.state == INSIDE:
+            return _("全部 %(n)d 个初始来源批次都在产区内（%(area)s）。") % amounts
+        if self.state == OUTSIDE:
+            return _("有来源不在产区内（%(area)s），声明不成立。") % amounts
+        gap = self.rule.gap()
+        return _("不能证明全部来源在产区内（%(area)s）。") % amounts + (f"{gap}。" if gap else "")
+
+
+def claim_of(lot: Lot) -> Claim | None:
+    """The geographical indication a lot's product claims, held against its ancestors; None where it claims none."""
+    rule = indication_for(lot.product_version.gi_claim)
+    if rule is None:
+        return None
+    back = walk([lot], "back")
+    return Claim(rule, origins(rule, back), back.cut)
+
+
+def origins(rule: GeographicalIndication, back: Walk) -> list[Origin]:
+    """Where the primary ancestors of a walk back are from: the lots nothing went into, packaging and water aside.
+
+    Two queries per 20,000 of them. A lot bought from outside is from where its record says it grew, not from where it
+    was
+    received; goods begun at a plant or store are from nowhere that could be shown.
+    """
+    made = {edge.child for edge in back.edges}
+    ids = [lot for lot in back.level if lot not in made]
+    found: list[Origin] = []
+    for begin in range(0, len(ids), _CHUNK):
+        rows = list(Lot.objects.filter(pk__in=ids[begin : begin + _CHUNK]).select_related(*_SHOWN).order_by("pk"))
+        rows = [lot for lot in rows if _concerns(rule, lot.product, lot.product_version)]
+        named = _named_places(lot.origin_event.data.get("origin") for lot in rows)
+        found += [_origin(rule, lot, named) for lot in rows]
+    return found
+
+
+def _concerns(rule: GeographicalIndication, product: Product, version: ProductVersion | None) -> bool:
+    """Whether goods count for a claim: not packaging, and not said to be something else."""
+    if product.kind == Product.Kind.PACKAGING:
+        return False
+    named = materials_named(product.material, *((version.name, version.ingredients) if version else ()))
+    return product.family in rule.families or not named or bool(named & set(rule.materials))
+
+
+def _named_places(uids: Iterable[Any]) -> dict[str, Place]:
+    """Places named in the events' data, by uid."""
+    wanted = set()
+    for value in uids:
+        try:
+            wanted.add(uuid.UUID(str(value)))
+        except ValueError:
+            continue
+    rows = Place.objects.filter(uid__in=wanted) if wanted else Place.objects.none()
+    return {str(place.uid): place for place in rows}
+
+
+def _origin(rule: GeographicalIndication, lot: Lot, named: Mapping[str, Place]) -> Origin:
+    """The origin of one primary ancestor by its records."""
+    place = named.get(str(lot.origin_event.data.get("origin")))
+    if place is None and not lot.is_external and lot.origin_place is not None:
+        if lot.origin_place.kind != Place.Kind.PLOT:
+            return Origin(lot, UNKNOWN, _("登记在“%(place)s”，不是地块") % {"place": lot.origin_place.label})
+        place = lot.origin_place
+    if place is None:
+        return Origin(lot, UNKNOWN, _("没有登记产地"))
+    return Origin(lot, area_state(rule, place.division_id), division_path(place.division_id))
+
+
+def area_state(rule: GeographicalIndication, code: str) -> str:
+    """Whether a division lies in the protected area: inside, outside, or unknown where it is only partly known."""
+    attribute = rule.column.removeprefix("in_")
+    known = divisions().get(code) or (divisions().get(code[:9]) if len(code) == 12 else None)
+    if known is not None:
+        children = [each for each in divisions().values() if each.parent == known.code]
+        states = {getattr(each, attribute) for each in children or [known]}
+        if states == {"yes"}:
+            return INSIDE
+        return OUTSIDE if states == {"no"} else UNKNOWN
+    if any(code.startswith(prefix) for prefix in rule.unknown):
+        return UNKNOWN
+    prefix = code
+    while prefix.endswith("00"):
+        prefix = prefix[:-2]
+    return UNKNOWN if any(each.startswith(prefix) for each in divisions()) else OUTSIDE
+
+
+# --- The guard ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """Goods whose ancestors are asked about: a lot there is, or (``lot`` None) one that this draft begins."""
+
+    product: Product
+    version: ProductVersion
+    lot: Lot | None
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return f"{self.version.label} {self.lot.code}" if self.lot is not None else self.version.label
+
+
+def lineage_guards(draft: Draft) -> Iterator[BrokenGuard]:
+    """Forbidden ancestors and origins that do not bear a claim, of what this draft makes, takes in or releases.
+
+    Goods added to a lot there is, and a beginning that is stated again, also concern everything made of it since.
+    """
+    targets = list(_targets(draft))
+    if not targets:
+        return
+    released = draft.template.moves == "release"
+    starts = [use.lot for use in draft.uses if use.lot is not None and (released or use.role == "input")]
+    back = walk(starts, "back")
+    near = {lot.pk for lot in starts}
+    yield from _forbidden(draft, targets, back, near)
+    if starts:
+        yield from _claims(draft, targets, back, near)
+    else:
+        yield from _claims_of_beginnings(draft, targets)
+
+
+def _targets(draft: Draft) -> Iterator[Target]:
+    """What has a prohibition or claims an origin, among what is made or released and what was made of it since."""
+    found: list[Target] = []
+    later: list[Lot] = list(draft.added_to)
+    if draft.template.moves in ("transform", "create", "receive"):
+        for new in draft.outputs:
+            if new.product.current is not None:
+                found.append(Target(new.product, new.product.current, new.restates))
+            if new.restates is not None:
+                later.append(new.restates)
+    if draft.template.moves == "release":
+        found += [Target(lot.product, lot.product_version, lot) for lot in draft.known_lots()]
+    if later:
+        found += _descendants(later, {target.lot.pk for target in found if target.lot is not None})
+    for target in found:
+        if prohibition_of(target.version) is not None or indication_for(target.version.gi_claim) is not None:
+            yield target
+
+
+def _descendants(lots: Sequence[Lot], known: set[int]) -> list[Target]:
+    """These lots and what was made of them, where a standard or a claim makes it matter."""
+    reached = [pk for pk in walk(lots, "forward").level if pk not in known]
+    found: list[Target] = []
+    for begin in range(0, len(reached), _CHUNK):
+        rows = Lot.objects.filter(pk__in=reached[begin : begin + _CHUNK], voided_by=None)
+        rows = rows.exclude(
+            product_version__standard=None, product_version__standard_text="", product_version__gi_claim=""
+        )
+        found += [Target(lot.product, lot.product_version, lot) for lot in rows.select_related(*_SHOWN)]
+    return found
+
+
+def _forbidden(draft: Draft, targets: Sequence[Target], back: Walk, near: set[int]) -> Iterator[BrokenGuard]:
+    """Each target under a prohibition with each product above it that is forbidden."""
+    rules = {rule.key: rule for target in targets if (rule := prohibition_of(target.version)) is not None}
+    for rule in rules.values():
+        bad = offenders(back.level, rule.materials)
+        for target in targets:
+            if prohibition_of(target.version) is not rule:
+                continue
+            own = materials_named(target.product.material, target.version.name, target.version.ingredients)
+            for material in sorted(own & set(rule.materials)):
+                yield forbidden(rule, target, materials()[material].label(), _("它自己的产品资料"), None)
+            for each in bad:
+                if target.lot is None or each.lot.pk != target.lot.pk:
+                    yield forbidden(rule, target, each.words, _named(draft, each.lot, near), each.lot)
+        if not back.level:
+            bad_outputs = [new.product for new in draft.outputs if new.product.current is not None]
+            for target in targets:
+                for product in bad_outputs:
+                    yield from _taken_in(rule, target, product)
+
+
+def _taken_in(rule: Prohibition, target: Target, product: Product) -> Iterator[BrokenGuard]:
+    """A beginning stated again as something forbidden, under what was made of it."""
+    if target.lot is None or target.product.pk == product.pk or prohibition_of(target.version) is not rule:
+        return
+    version = product.current
+    named = materials_named(product.material, *((version.name, version.ingredients) if version else ()))
+    for material in sorted(named & set(rule.materials)):
+        yield forbidden(rule, target, materials()[material].label(), str(product), None)
+
+
+def forbidden(rule: Prohibition, target: Target, material: str, where: str, lot: Lot | None) -> BrokenGuard:
+    """The broken guard: which product, by which standard, what was found and where."""
+    more: dict[str, Any] = {"other_lot": lot.uid} if lot is not None else {}
+    standard = target.version.standard.number if target.version.standard else target.version.standard_text
+    return BrokenGuard(
+        "forbidden_ancestor",
+        _(
+            "%(product)s 执行 %(standard)s，来源里不允许有%(material)s，却查到：%(where)s"
+            "（规则依据：%(source)s；%(evidence)s）。"
+        )
+        % {
+            "product": target.name,
+            "standard": standard,
+            "material": material,
+            "where": where,
+            "source": rule.source,
+            "evidence": evidence_words(rule.evidence, rule.verified),
+        },
+        lot=target.lot or lot,
+        **more,
+    )
+
+
+def _named(draft: Draft, lot: Lot, near: set[int]) -> str:
+    """An ancestor for who makes the goods: by its code where it is theirs or next to them, else only what and where."""
+    mine = draft.organisation.pk in (lot.organisation_id, lot.origin_event.organisation_id)
+    if mine or lot.pk in near:
+        return _("批次 %(lot)s（%(product)s）") % {"lot": lot.code, "product": lot.product_version.label}
+    return _("上游一个批次（%(region)s）") % {"region": division_path(lot.organisation.division_id)}
+
+
+def _claims(draft: Draft, targets: Sequence[Target], back: Walk, near: set[int]) -> Iterator[BrokenGuard]:
+    """Each claim of origin against the primary ancestors above it."""
+    asked: dict[str, Claim] = {}
+    for target in targets:
+        rule = indication_for(target.version.gi_claim)
+        if rule is None:
+            continue
+        if rule.key not in asked:
+            asked[rule.key] = Claim(rule, origins(rule, back), back.cut)
+        claim = asked[rule.key]
+        if claim.state == INSIDE:
+            continue
+        worst = claim.worst
+        where = _named(draft, worst.lot, near) if worst is not None else ""
+        yield _unborne(target, claim, where, worst.words if worst is not None else "", worst.lot if worst else None)
+
+
+def _claims_of_beginnings(draft: Draft, targets: Sequence[Target]) -> Iterator[BrokenGuard]:
+    """Goods that begin here against the claims they make themselves, and those of what was made of them since.
+
+    They are from the place the step names as origin, else from the plot it happens at.
+    """
+    named = _named_places([draft.data.get("origin")])
+    place = named.get(str(draft.data.get("origin")))
+    if place is None and draft.template.moves == "create" and draft.place is not None:
+        place = draft.place if draft.place.kind == Place.Kind.PLOT else None
+    words = division_path(place.division_id) if place is not None else _("没有登记产地")
+    for target in targets:
+        rule = indication_for(target.version.gi_claim)
+        if rule is None or not any(_concerns(rule, new.product, new.product.current) for new in draft.outputs):
+            continue
+        state = area_state(rule, place.division_id) if place is not None else UNKNOWN
+        if state != INSIDE:
+            yield _unborne(target, Claim(rule, []), "", words, None, state=state)
+
+
+def _unborne(target: Target, claim: Claim, where: str, words: str, lot: Lot | None, *, state: str = "") -> BrokenGuard:
+    """A claim that is contradicted refuses; one that cannot be shown warns."""
+    state = state or claim.state
+    amounts = {
+        "product": target.name,
+        "claim": claim.rule.label(),
+        "area": claim.rule.area(),
+        "where": _("：").join(part for part in (where, words) if part),
+    }
+    more: dict[str, Any] = {"other_lot": lot.uid} if lot is not None else {}
+    if state == OUTSIDE:
+        return BrokenGuard(
+            "gi_foreign",
+            _("%(product)s 声明“%(claim)s”，产区是%(area)s，来源却有产区外的：%(where)s。") % amounts,
+            lot=target.lot or lot,
+            **more,
+        )
+    gap = claim.rule.gap()
+    return BrokenGuard(
+        "gi_unproven",
+        _("%(product)s 声明“%(claim)s”，但不能证明来源都在产区（%(area)s）：%(where)s。") % amounts
+        + (f"{gap}。" if gap else ""),
+        lot=target.lot or lot,
+        warns=True,
+        **more,
+    )
+
+
+def under_prohibition(lots: Sequence[int], material: str) -> list[tuple[Lot, Prohibition]]:
+    """Everything made of these lots whose standard forbids this material, the lots themselves too."""
+    found = []
+    for target in _descendants_of_rows(lots):
+        rule = prohibition_of(target.version)
+        if rule is not None and material in rule.materials and target.lot is not None:
+            found.append((target.lot, rule))
+    return found
+
+
+def _descendants_of_rows(lots: Sequence[int]) -> list[Target]:
+    rows = list(Lot.objects.filter(pk__in=lots))
+    return _descendants(rows, set()) if rows else []

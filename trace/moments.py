@@ -1,0 +1,37 @@
+"""When something can have happened: an entered instant known to the minute, or a day of which any minute may be meant.
+
+Chronology compares intervals (architecture.md, rule 9): a fact contradicts another only when no minute of its day would
+do. The day is the one of the offset it was entered in.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+DAY = "day"
+
+
+@dataclass(frozen=True)
+class Span:
+    """The first and the last instant that may be meant, both included."""
+
+    first: datetime.datetime
+    last: datetime.datetime
+
+
+def span(at: datetime.datetime, precision: str, tz_offset: int = 480) -> Span:
+    """The interval of an instant with its precision (``minute`` or ``day``) and entered offset in minutes."""
+    if precision != DAY:
+        return Span(at, at)
+    zone = datetime.timezone(datetime.timedelta(minutes=tz_offset))
+    day = at.astimezone(zone).date()
+    return Span(
+        datetime.datetime.combine(day, datetime.time.min, zone), datetime.datetime.combine(day, datetime.time.max, zone)
+    )
+
+
+def words(at: datetime.datetime, precision: str, tz_offset: int = 480) -> str:
+    """The moment for a message: with the minute only where it is known."""
+    zone = datetime.timezone(datetime.timedelta(minutes=tz_offset))
+    return at.astimezone(zone).strftime("%Y-%m-%d" if precision == DAY else "%Y-%m-%d %H:%M")

@@ -1,0 +1,497 @@
+"""Strength, alcohol balance and age of liquids, read from the events of their lots.
+
+A lot's strength is what was last recorded of it (a test, a stock-take, the step that made it), else that of what it was
+mixed from. What a blender types beside an input is compared with it and never taken instead of it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from trace import ages, moments
+from trace.balance import Amount, evidence_words, inputs_of, outputs_of, typed_content
+from trace.composition import is_water
+from trace.errors import BrokenGuard
+from trace.event_templates import parse_measured, template, templates
+from trace.genealogy import walk
+from trace.models import EventItem, Lot, Product, TestResult
+from trace.units import BaseUnit
+
+if TYPE_CHECKING:
+    from trace.actions.capture import Draft
+
+ABV = "%vol"
+CONTRADICTS = Decimal(1)
+"""%vol by which a typed strength may differ from the recorded one: the tolerance of a label (GB/T 10781.2)."""
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class Strength:
+    """A recorded strength: %vol, when it was so, and by which record."""
+
+    abv: Decimal
+    at: datetime.datetime
+    said: str
+    event: str
+    report: str = ""
+
+
+@cache
+def _strength_fields() -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]]:
+    """Per template: fields of the event and of one output that say a strength, and the list of cuts that does."""
+    found: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {}
+    for code, each in templates().items():
+        event = tuple(one.key for one in each.event_fields if one.unit == ABV and one.type == "decimal")
+        output = tuple(one.key for one in each.output_fields if one.unit == ABV and one.type == "decimal")
+        cuts = next((one.key for one in each.fields if one.type == "list[{grade,litres,abv}]"), "")
+        if event or output or cuts:
+            found[code] = (event, output, cuts)
+    return found
+
+
+def recorded_strengths(lots: Iterable[int], *, until: datetime.datetime | None = None) -> dict[int, Strength]:
+    """The last recorded strength of each lot that has one, by row number. Two queries per 20,000 lots.
+
+    Declarations of error and what they undo do not count; ``until`` leaves out what happened later.
+    """
+    found: dict[int, Strength] = {}
+    ids = list(lots)
+    for begin in range(0, len(ids), _CHUNK):
+        chunk = ids[begin : begin + _CHUNK]
+        for lot, strength in (*_from_events(chunk), *_from_reports(chunk)):
+            if (until is None or strength.at <= until) and (lot not in found or strength.at >= found[lot].at):
+                found[lot] = strength
+    return found
+
+
+def _from_events(lots: Sequence[int]) -> Iterator[tuple[int, Strength]]:
+    """Strengths in the data of events that made the lot or looked at it."""
+    rows = (
+        EventItem.objects.filter(lot__in=lots, role__in=("output", "subject"))
+        .filter(Q(event__template__in=list(_strength_fields())) | Q(event__template="common.sensor"))
+        .filter(event__corrections__isnull=True, event__corrects__isnull=True)
+        .order_by("event_id", "number")
+    )
+    columns = ("lot", "role", "micros", "ilmd", "event__template", "event__data", "event__occurred_at", "event__uid")
+    for lot, role, micros, ilmd, code, data, at, uid in rows.values_list(*columns):
+        abv = _abv_of(code, role, micros, data, ilmd.get("facts") or {})
+        if abv is not None:
+            yield lot, Strength(abv, at, template(code).label(), str(uid))
+
+
+def _abv_of(code: str, role: str, micros: int, data: Mapping[str, Any], facts: Mapping[str, Any]) -> Decimal | None:
+    """The strength one event says of one lot."""
+    if code == "common.sensor":
+        return _number(data.get("value")) if data.get("quantity_kind") == "AlcoholStrength" else None
+    event, output, cuts = _strength_fields()[code]
+    if role == "output":
+        for key in output:
+            if (abv := _number(facts.get(key))) is not None:
+                return abv
+        litres = Decimal(micros).scaleb(-6)
+        same = [_number(row.get("abv")) for row in data.get(cuts) or () if _number(row.get("litres")) == litres]
+        if len(set(same)) == 1:
+            return same[0]
+    return next((abv for key in event if (abv := _number(data.get(key))) is not None), None)
+
+
+def _from_reports(lots: Sequence[int]) -> Iterator[tuple[int, Strength]]:
+    """Strengths that laboratories measured."""
+    rows = TestResult.objects.filter(report__lot__in=lots, operator="=", report__event__corrections__isnull=True)
+    rows = rows.filter(Q(parameter="abv") | Q(unit=ABV, name__contains="酒精度")).order_by("report_id")
+    columns = ("report__lot", "value", "report__event__occurred_at", "report__report_number", "report__event__uid")
+    for lot, value, at, number, event, report in rows.values_list(*columns, "report__uid"):
+        abv = _number(value)
+        if abv is not None:
+            yield lot, Strength(abv, at, _("检验报告 %(number)s") % {"number": number}, str(event), str(report))
+
+
+def _number(value: object) -> Decimal | None:
+    """A strength as stored; nothing for what is none or lies outside 0–100 %vol."""
+    if value in (None, ""):
+        return None
+    text = parse_measured(str(value)).value if not str(value).replace(".", "", 1).isdigit() else str(value)
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        return None
+    return number if number >= 0 else None
+
+
+# --- The spirits of a lot's ancestry --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cellar:
+    """What is known of a lot and all liquids above it, by row number: strengths, vat entries, parts; and their lots."""
+
+    spirits: Mapping[int, ages.Spirit]
+    lots: Mapping[int, Lot]
+    cut: bool = False
+
+
+def cellar_of(lots: Sequence[Lot | int], *, until: datetime.datetime | None = None) -> Cellar:
+    """The liquids among these lots and their ancestors. A fixed number of queries, plus some per 20,000 lots."""
+    back = walk(lots, "back")
+    rows = _liquids(list(back.level))
+    recorded = recorded_strengths(rows, until=until)
+    parts: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for edge in back.edges:
+        if edge.parent in rows and edge.child in rows:
+            # A join says that an external lot is its supplier's lot, without an amount: it is all of it.
+            parts[edge.child][edge.parent] += edge.micros or rows[edge.child].made_micros
+    rows = _poured(rows, parts)
+    spirits = {
+        pk: ages.Spirit(
+            entered_on=_entered_on(lot),
+            abv=recorded[pk].abv if pk in recorded else None,
+            water=_is_water(lot.product, lot.product_version.name, lot.product_version.ingredients),
+            parts=[ages.Part(up, _litres(rows[up], micros)) for up, micros in parts[pk].items() if up in rows],
+        )
+        for pk, lot in rows.items()
+    }
+    return Cellar(spirits, rows, back.cut)
+
+
+def _poured(rows: dict[int, Lot], parts: Mapping[int, Mapping[int, int]]) -> dict[int, Lot]:
+    """Without pieces that no liquid went into (caps, boxes): they are no spirit, whatever their product says."""
+    kept = {pk for pk, lot in rows.items() if lot.product.base_unit == BaseUnit.LTR.value}
+    children: dict[int, list[int]] = defaultdict(list)
+    for child, above in parts.items():
+        for parent in above:
+            children[parent].append(child)
+    ready = list(kept)
+    while ready:
+        for child in children[ready.pop()]:
+            if child not in kept:
+                kept.add(child)
+                ready.append(child)
+    return {pk: lot for pk, lot in rows.items() if pk in kept}
+
+
+def _litres(lot: Lot, micros: int) -> Decimal:
+    """Litres of an amount; pieces by their net content, or as they are where it is not known."""
+    bulk = Amount(lot.product, lot.product_version, micros).bulk()
+    if bulk is None or bulk[0] != BaseUnit.LTR.value:
+        return Decimal(micros).scaleb(-6)
+    return Decimal(bulk[1].numerator) / Decimal(bulk[1].denominator)
+
+
+def _liquids(ids: Sequence[int]) -> dict[int, Lot]:
+    """The lots counted in litres, and what was filled from them: packaging and grain are no spirit."""
+    found: dict[int, Lot] = {}
+    for begin in range(0, len(ids), _CHUNK):
+        rows = Lot.objects.filter(pk__in=ids[begin : begin + _CHUNK]).exclude(product__kind=Product.Kind.PACKAGING)
+        rows = rows.filter(Q(product__base_unit=BaseUnit.LTR.value) | Q(product__base_unit=BaseUnit.C62.value))
+        rows = rows.select_related("product", "product_version", "origin_event").only(
+            "lot_code",
+            "display_code",
+            "uid",
+            "produced_on",
+            "is_external",
+            "made_micros",
+            "begun_at",
+            "product__kind",
+            "product__base_unit",
+            "product__material",
+            "product__family",
+            "product_version__name",
+            "product_version__ingredients",
+            "product_version__net_content",
+            "product_version__spec",
+            "origin_event__template",
+            "origin_event__data",
+        )
+        found.update({lot.pk: lot for lot in rows})
+    return found
+
+
+def _entered_on(lot: Lot) -> datetime.date | None:
+    """The day the lot's spirit was put into a vat.
+
+    By a vatting step its own date; for spirit that was there before the system or came from outside, the production
+    date
+    written down for it.
+    """
+    step = templates().get(lot.origin_event.template)
+    if step is not None and step.ageing_from:
+        value = lot.origin_event.data.get(step.ageing_from)
+        return datetime.date.fromisoformat(str(value)) if value else lot.produced_on
+    if step is not None and step.moves in ("create", "receive") and lot.product.base_unit == BaseUnit.LTR.value:
+        return lot.produced_on
+    return None
+
+
+def _is_water(product: Product, *texts: str) -> bool:
+    return is_water(product.material, *texts)
+
+
+# --- Age ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Age:
+    """The age of a lot's spirit on the day it was made up: both numbers in years, or why there is none.
+
+    ``applies`` is false for what is no spirit at all.
+    """
+
+    applies: bool = False
+    on: datetime.date | None = None
+    youngest: Decimal | None = None
+    average: Decimal | None = None
+    problem: str = ""
+    method: str = ""
+
+
+def age_of(lot: Lot) -> Age:
+    """The age of a lot, computed from its ancestors. A fixed number of queries; none for what cannot be spirit."""
+    if lot.product.base_unit not in (BaseUnit.LTR.value, BaseUnit.C62.value) or lot.voided_by_id is not None:
+        return Age()
+    cellar = cellar_of([lot])
+    spirit = cellar.spirits.get(lot.pk)
+    if spirit is None or spirit.water or not _has_spirit(cellar, lot):
+        return Age()
+    on = lot.produced_on if lot.product.base_unit == BaseUnit.C62.value and lot.produced_on else None
+    on = on or timezone.localdate(lot.begun_at)
+    found = ages.ageing(cellar.spirits, lot.pk)
+    if found.problem == "no_spirit":
+        return Age()
+    return Age(
+        applies=True,
+        on=on,
+        youngest=ages.years(found.youngest, on) if found.youngest is not None else None,
+        average=ages.years(found.average, on) if found.average is not None else None,
+        problem=_problem(found, cellar, lot),
+        method=_("从各组分首次入坛（罐）之日算到本批次做成之日；加权按各组分的纯酒精量（体积 × 酒精度），水不计。"),
+    )
+
+
+def _has_spirit(cellar: Cellar, lot: Lot) -> bool:
+    """Whether anything above the lot was vatted, or the lot calls itself spirit."""
+    if any(spirit.entered_on is not None for pk, spirit in cellar.spirits.items() if pk != lot.pk):
+        return True
+    spirit = cellar.spirits[lot.pk]
+    return spirit.entered_on is not None or any(
+        each.abv is not None and each.abv > 0 for each in cellar.spirits.values()
+    )
+
+
+def _problem(found: ages.Ageing, cellar: Cellar, here: Lot) -> str:
+    """Why a number is missing, naming the lot it fails on."""
+    if not found.problem:
+        return ""
+    lot = cellar.lots.get(found.at_fault) if found.at_fault is not None else None
+    if found.problem == "no_entry" and found.at_fault == here.pk:
+        return _("还没有入库贮存（入坛），酒龄从入坛之日算起。")
+    words = {
+        "no_entry": _("算不出：批次 %(lot)s 没有入库贮存（入坛）记录。如果它是水，请在产品资料里注明。"),
+        "no_abv": _("加权酒龄算不出：批次 %(lot)s 没有酒精度记录。"),
+        "cycle": _("算不出：批次 %(lot)s 的来源记录互相循环。"),
+    }
+    return words[found.problem] % {"lot": lot.code if lot is not None else ""}
+
+
+# --- The guard ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Input:
+    """One liquid that goes in: litres, the strength counted, the recorded one, and what was typed."""
+
+    amount: Amount
+    litres: Fraction
+    counted: Decimal | None
+    recorded: Strength | None
+    typed: Decimal | None
+
+
+def alcohol_guards(draft: Draft) -> Iterator[BrokenGuard]:
+    """Σ litres × %vol that come out against those that went in; typed strengths against recorded ones.
+
+    Only for steps whose template says so. Inputs that a blend's list of parts leaves out count for nothing unless a
+    strength is recorded of them: that is how water goes in, and how undeclared spirit is found.
+    """
+    rule = draft.template.alcohol
+    if rule is None:
+        return
+    liquids = [each for each in inputs_of(draft) if each.product.base_unit == BaseUnit.LTR.value and each.lot]
+    if not liquids:
+        return
+    typed = _typed_parts(draft)
+    inputs = _strengths_in(draft, liquids, typed)
+    yield from _contradictions(draft, inputs, typed)
+    went_in = sum((each.litres * _fraction(each.counted) for each in inputs if each.counted is not None), Fraction())
+    listed = draft.template.input_list_field
+    if any(each.counted is None and (not listed or _uid(each) in typed) for each in inputs):
+        return
+    came_out = _out(draft, Fraction(0))
+    least_out = _out(draft, Fraction(rule.off_label))
+    if came_out is None or least_out is None:
+        return
+    amounts = {"went_in": f"{float(went_in) / 100:.1f}", "lots": _names(inputs)}
+    evidence = evidence_words(rule.evidence, rule.verified)
+    if least_out > went_in * (1 + Fraction(rule.gain) / 100):
+        missing = [each for each in inputs if each.counted is None]
+        words = _(
+            "纯酒精对不上：投入合 %(went_in)s 升（批次 %(lots)s），产出合 %(came_out)s 升，多出 %(percent)s %%，"
+            "超过允许的 %(gain)s %%（%(evidence)s）。请核对体积和酒精度，或补上漏记的酒。"
+        )
+        yield BrokenGuard(
+            "undeclared_alcohol",
+            words
+            % {
+                **amounts,
+                "came_out": f"{float(came_out) / 100:.1f}",
+                "percent": _percent(came_out - went_in, went_in),
+                "gain": rule.gain,
+                "evidence": evidence,
+            }
+            + (_("批次 %(lot)s 没有酒精度记录，按水计。") % {"lot": _names(missing)} if missing else ""),
+            lot=inputs[0].amount.lot,
+        )
+    elif came_out < went_in * (1 - Fraction(rule.loss) / 100):
+        words = _(
+            "纯酒精少了 %(percent)s %%：投入合 %(went_in)s 升（批次 %(lots)s），产出合 %(came_out)s 升，超过通常的损耗"
+            " %(loss)s %%（%(evidence)s）。请核对体积和酒精度。"
+        )
+        yield BrokenGuard(
+            "alcohol_lost",
+            words
+            % {
+                **amounts,
+                "came_out": f"{float(came_out) / 100:.1f}",
+                "percent": _percent(went_in - came_out, went_in),
+                "loss": rule.loss,
+                "evidence": evidence,
+            },
+            lot=inputs[0].amount.lot,
+            warns=True,
+        )
+
+
+def _percent(part: Fraction, whole: Fraction) -> str:
+    return f"{float(part / whole * 100):.1f}" if whole else "100"
+
+
+def _fraction(number: Decimal) -> Fraction:
+    return Fraction(number)
+
+
+def _uid(each: _Input) -> str:
+    return str(each.amount.lot.uid) if each.amount.lot is not None else ""
+
+
+def _names(inputs: Sequence[_Input]) -> str:
+    codes = [each.amount.lot.code for each in inputs if each.amount.lot is not None]
+    return _("、").join(codes[:3]) + ("…" if len(codes) > 3 else "")
+
+
+def _typed_parts(draft: Draft) -> dict[str, tuple[Decimal, Decimal]]:
+    """The list of parts as typed: litres and %vol by the lot's uid; rows of one lot are added up."""
+    found: dict[str, tuple[Decimal, Decimal]] = {}
+    for row in draft.data.get(draft.template.input_list_field) or ():
+        litres, abv = _number(row.get("litres")), _number(row.get("abv"))
+        if litres is None or abv is None:
+            continue
+        before, strong = found.get(str(row.get("lot")), (Decimal(), abv))
+        found[str(row.get("lot"))] = (before + litres, max(strong, abv))
+    return found
+
+
+def _strengths_in(
+    draft: Draft, liquids: Sequence[Amount], typed: Mapping[str, tuple[Decimal, Decimal]]
+) -> list[_Input]:
+    """Each liquid with the strength that counts: recorded, else mixed from its ancestors, else typed."""
+    until = moments.span(draft.occurred_at, draft.precision, draft.tz_offset).last
+    lots = [each.lot for each in liquids if each.lot is not None]
+    recorded = recorded_strengths([lot.pk for lot in lots], until=until)
+    rest = [lot for lot in lots if lot.pk not in recorded]
+    mixed = ages.strengths(cellar_of(rest, until=until).spirits) if rest else {}
+    found = []
+    for each in liquids:
+        assert each.lot is not None  # noqa: S101 (tells the type checker)
+        record = recorded.get(each.lot.pk)
+        said = typed.get(str(each.lot.uid))
+        counted = record.abv if record is not None else mixed.get(each.lot.pk)
+        if counted is None and said is not None:
+            counted = said[1]
+        found.append(
+            _Input(each, Fraction(each.micros, 1_000_000), counted, record, said[1] if said is not None else None)
+        )
+    return found
+
+
+def _contradictions(
+    draft: Draft, inputs: Sequence[_Input], typed: Mapping[str, tuple[Decimal, Decimal]]
+) -> Iterator[BrokenGuard]:
+    """What the list of parts says against what is recorded and what goes in."""
+    for each in inputs:
+        lot = each.amount.lot
+        if lot is None or each.typed is None:
+            continue
+        if each.counted is not None and abs(each.typed - each.counted) > CONTRADICTS:
+            said = each.recorded
+            others: dict[str, Any] = {"other_event": said.event} if said else {}
+            if said and said.report:
+                others["report"] = said.report
+            yield BrokenGuard(
+                "abv_contradicts",
+                _("批次 %(lot)s 的酒精度填了 %(typed)s %%vol，而%(record)s记的是 %(recorded)s %%vol。")
+                % {
+                    "lot": lot.code,
+                    "typed": f"{each.typed.normalize():f}",
+                    "recorded": f"{each.counted:.1f}",
+                    "record": f"“{said.said}”（{moments.words(said.at, 'day')}）" if said else _("它的来源"),
+                },
+                lot=lot,
+                **others,
+            )
+        if Fraction(typed[str(lot.uid)][0]) != each.litres:
+            yield BrokenGuard(
+                "parts_differ",
+                _("组分表里批次 %(lot)s 是 %(typed)s 升，投入的却是 %(used)s 升，请改成一致。")
+                % {
+                    "lot": lot.code,
+                    "typed": f"{typed[str(lot.uid)][0].normalize():f}",
+                    "used": f"{Decimal(each.amount.micros).scaleb(-6).normalize():f}",
+                },
+                lot=lot,
+            )
+    known = {_uid(each) for each in inputs}
+    if draft.template.input_list_field and set(typed) - known:
+        yield BrokenGuard(
+            "parts_differ",
+            _("组分表里有 %(n)d 个批次不在投入里。请把它们也填到投入批次。") % {"n": len(set(typed) - known)},
+            lot=inputs[0].amount.lot,
+        )
+
+
+def _out(draft: Draft, off: Fraction) -> Fraction | None:
+    """Litres × %vol that come out, each strength ``off`` %vol lower; None where strength or litres are not known."""
+    rule = draft.template.alcohol
+    assert rule is not None  # noqa: S101 (the caller asked only where there is one)
+    total = Fraction()
+    facts = [new.facts for new in draft.outputs]
+    for number, each in enumerate(outputs_of(draft)):
+        own = facts[number] if number < len(facts) else {}
+        abv = _number(own.get(rule.abv_field) or draft.data.get(rule.abv_field))
+        bulk = each.bulk(typed_content(draft))
+        if each.product.kind == Product.Kind.BYPRODUCT and (bulk is None or bulk[0] != BaseUnit.LTR.value):
+            continue
+        if abv is None or bulk is None or bulk[0] != BaseUnit.LTR.value:
+            return None
+        total += bulk[1] * max(Fraction(abv) - off, Fraction())
+    return total
