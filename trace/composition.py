@@ -152,7 +152,8 @@ def _book() -> _Book:
         prohibitions=tuple(Prohibition(**_tuples(row)) for row in raw["prohibitions"]),
         indications=tuple(GeographicalIndication(**_tuples(row)) for row in raw["gi"]),
     )
-    named = {key for rule in (*book.prohibitions, *book.indications) for key in rule.materials}
+    named = {key for rule in book.prohibitions for key in rule.materials}
+    named |= {key for rule in book.indications for key in rule.materials}
     if named - set(book.materials):
         raise ValueError(f"no material {sorted(named - set(book.materials))}")
     return book
