@@ -38,6 +38,8 @@ from trace.models import (
     Transfer,
 )
 from trace.parts import Entry, Number
+from trace.report_questions import reports_serving
+from trace.result_words import BADGES, LaboratoryWord, ResultLine, laboratory_word, result_line
 from trace.tracing import family_words
 from trace.units import decimal_text, format_amount, unit_name
 
@@ -103,7 +105,7 @@ class LotPage:
     children: Sequence[Neighbour]
     arrivals: Sequence[Transfer]
     departures: Sequence[Transfer]
-    reports: Sequence[TestReport]
+    reports: Sequence[ReportCard]
     runs: Sequence[CodeRun]
     scans: int
     recalls: Sequence[LotRecall]
@@ -115,6 +117,11 @@ class LotPage:
     is_held: bool
     next_steps: Sequence[EventTemplate] = field(default_factory=tuple)
     crossing: Beside = field(default_factory=Beside)
+
+    @property
+    def has_own_report(self) -> bool:
+        """Whether the lot itself was tested, not only what went into it."""
+        return any(not card.ancestor for card in self.reports)
 
     @property
     def unit(self) -> str:
@@ -144,7 +151,7 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
         children=_neighbours(actor, lot, up=False),
         arrivals=_transfers(actor, lot, "receiver"),
         departures=_transfers(actor, lot, "sender"),
-        reports=_reports(lot),
+        reports=_reports(actor, lot),
         runs=list(runs_visible_to(actor).filter(lot=lot).order_by("-id")[:10]),
         scans=ScanTally.objects.filter(lot=lot).aggregate(n=Sum("count"))["n"] or 0,
         recalls=recalls_of_lot(actor, lot),
@@ -286,10 +293,59 @@ def _transfers(actor: Actor, lot: Lot, side: str) -> list[Transfer]:
     return list(rows.select_related("shipment", "sender", "receiver").order_by("-id")[:MOST_LINKS])
 
 
-def _reports(lot: Lot) -> list[TestReport]:
-    """Standing reports on the lot with their results, newest first. Two queries."""
-    rows = TestReport.objects.filter(lot=lot, event__corrections__isnull=True)
-    return list(rows.select_related("laboratory").prefetch_related("results").order_by("-issued_on", "-id")[:20])
+@dataclass(frozen=True)
+class ReportCard:
+    """A report that serves the lot, in words: on the lot itself, or on what went into it (then ``ancestor`` says what:
+    its code where the actor may open it, else family, region and day).
+    """
+
+    report: TestReport
+    badge: str
+    word: LaboratoryWord
+    lines: Sequence[ResultLine]
+    ancestor: str
+    ancestor_url: str
+    url: str
+
+
+MOST_LINES = 8
+
+
+def _reports(actor: Actor, lot: Lot) -> list[ReportCard]:
+    """Standing reports on the lot and on its ancestors (一次检验、结果互认), the lot's own first."""
+    served = reports_serving(lot)
+    ancestors = {each.ancestor.pk: each.ancestor for each in served if each.ancestor is not None}
+    opened = set(lots_visible_to(actor).filter(pk__in=ancestors).values_list("pk", flat=True)) if ancestors else set()
+    cards = []
+    for each in served:
+        mine = each.ancestor is None
+        url = reverse("trace:report_detail", args=[each.report.uid])
+        known = each.ancestor is not None and each.ancestor.pk in opened
+        cards.append(
+            ReportCard(
+                report=each.report,
+                badge=BADGES[each.report.verdict],
+                word=laboratory_word(each.report),
+                lines=[result_line(row) for row in list(each.report.results.all())[:MOST_LINES]],
+                ancestor="" if each.ancestor is None else _ancestor_words(each.ancestor, known=known),
+                ancestor_url=reverse("desk:lot_detail", args=[each.ancestor.uid]) if known and each.ancestor else "",
+                url=url if mine or known else f"{url}?lot={lot.uid}",
+            )
+        )
+    return cards
+
+
+def _ancestor_words(lot: Lot, *, known: bool) -> str:
+    """Which ancestor was tested, with its name only for who may open it."""
+    if known:
+        return f"{lot.product_version.label} {lot.code}"
+    division = lot.origin_place.division if lot.origin_place else lot.organisation.division
+    day = lot.produced_on or timezone.localtime(lot.begun_at).date()
+    return _("%(family)s · %(region)s · %(day)s") % {
+        "family": family_words(lot.product.family),
+        "region": division.label,
+        "day": day.isoformat(),
+    }
 
 
 def _ended_holds(lot: Lot) -> list[HoldMember]:

@@ -9,28 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
-from django.utils.translation import gettext as _
 
-from trace.models import Certificate, Licence, Lot, Organisation, Product, TestReport, TestResult
-from trace.templatetags.ui import unit_name
+from trace.models import Certificate, Licence, Lot, Organisation, Product, TestReport
+from trace.result_words import BADGES, LaboratoryWord, ResultLine, laboratory_word, result_line
 
 MOST_REPORTS = 8
-_SIGNS = {"<=": "≤", ">=": "≥", "<": "<", ">": ">", "=": "="}
-STATES = {"pass": "passed", "fail": "failed", "not_judged": "not_judged"}
-
-
-@dataclass(frozen=True)
-class ResultLine:
-    """One tested item in words: what was measured, the limit beside it and where it is from, the verdict's badge
-    state.
-    """
-
-    name: str
-    measured: str
-    limit: str
-    limit_source: str
-    limit_verified: bool
-    state: str
 
 
 @dataclass(frozen=True)
@@ -50,22 +33,23 @@ class ReportCard:
     lot: str
     lines: Sequence[ResultLine]
     declared_wrong: bool
+    word: LaboratoryWord
 
 
 def reports_on(lots: Collection[int]) -> list[TestReport]:
-    """Reports on these lots with their results, newest first. Two queries."""
+    """Reports on these lots with their results and what the laboratory says, newest first. Four queries."""
     rows = (
         TestReport.objects.filter(lot__in=lots)
         .select_related("laboratory", "event", "organisation")
-        .prefetch_related("results", "event__corrections")
+        .prefetch_related("results", "answers", "event__corrections")
         .order_by("-issued_on", "-id")
     )
     return list(rows)
 
 
 def standing(reports: Sequence[TestReport]) -> list[TestReport]:
-    """Those whose event was not declared wrong."""
-    return [report for report in reports if not report.event.corrections.all()]
+    """Those whose event was not declared wrong and that the laboratory does not deny."""
+    return [report for report in reports if not report.event.corrections.all() and report.laboratory_says != "denied"]
 
 
 def report_cards(
@@ -86,11 +70,12 @@ def _card(report: TestReport, lot: Lot, names: dict[int, str]) -> ReportCard:
         number=report.report_number,
         issued_on=report.issued_on,
         purpose=report.purpose_label,
-        state=STATES[report.verdict],
+        state=BADGES[report.verdict],
         source=_source(report),
         lot="" if report.lot_id == lot.pk else names.get(report.lot_id, ""),
-        lines=[_line(result) for result in report.results.all()],
+        lines=[result_line(result) for result in report.results.all()],
         declared_wrong=bool(report.event.corrections.all()),
+        word=laboratory_word(report),
     )
 
 
@@ -100,31 +85,6 @@ def _source(report: TestReport) -> str:
     if report.organisation.kind == Organisation.Kind.REGULATOR:
         return "regulator"
     return "laboratory" if report.laboratory_id is not None and by == report.laboratory_id else "self_declared"
-
-
-def _line(result: TestResult) -> ResultLine:
-    """One result in words, 未检出 with its limit of quantification."""
-    unit = unit_name(result.unit) if result.unit else ""
-    return ResultLine(
-        name=result.label,
-        measured=_measured(result, unit),
-        limit=f"{_SIGNS.get(result.limit_operator, result.limit_operator)} {result.limit_value} {unit}".strip()
-        if result.limit_value
-        else "",
-        limit_source=result.limit_source,
-        limit_verified=result.limit_verified,
-        state=STATES[result.verdict],
-    )
-
-
-def _measured(result: TestResult, unit: str) -> str:
-    """What was measured."""
-    if result.operator == TestResult.Operator.NOT_DETECTED:
-        if result.loq:
-            return _("未检出（定量限 %(loq)s）") % {"loq": f"{result.loq} {unit}".strip()}
-        return _("未检出")
-    value = f"{result.value} {unit}".strip()
-    return f"< {value}" if result.operator == TestResult.Operator.LESS else value
 
 
 def valid_certificates(organisation: Organisation, product: Product, today: datetime.date) -> list[Certificate]:

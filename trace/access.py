@@ -39,6 +39,7 @@ from trace.models import (
     TestReport,
     Transfer,
 )
+from trace.report_questions import serves
 
 Audience = Literal["public", "party", "regulator", "operator", "signed_in"]
 View = TypeVar("View", bound=Callable[..., Any])
@@ -446,14 +447,23 @@ def reports_visible_to(actor: Actor) -> QuerySet[TestReport]:
     )
 
 
+_REPORT_PARTS = ("lot__product", "lot__product_version", "organisation", "laboratory", "event")
+
+
 def report_for(actor: Actor, uid: str | uuid.UUID) -> TestReport:
     """One test report the actor may read."""
-    found: TestReport = _the(
-        reports_visible_to(actor).select_related(
-            "lot__product", "lot__product_version", "organisation", "laboratory", "event"
-        ),
-        uid,
-    )
+    found: TestReport = _the(reports_visible_to(actor).select_related(*_REPORT_PARTS), uid)
+    return found
+
+
+def report_through(actor: Actor, uid: str | uuid.UUID, lot: Lot) -> TestReport:
+    """One test report on a lot that went into ``lot``, which came through ``lot_for`` (一次检验、结果互认).
+
+    The report is read downstream; the tested lot itself stays closed to who may not open it.
+    """
+    found: TestReport = _the(TestReport.objects.select_related(*_REPORT_PARTS), uid)
+    if not serves(found, [lot]):
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return found
 
 

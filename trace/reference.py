@@ -1,17 +1,19 @@
 """Reference data as rows: divisions, standards and limits, read from ``trace/data`` after each migration.
 
-Rows that a regulator has verified are never overwritten; everything else follows the files. Nothing here is law in
-code: each row carries its source and how it is known.
+Rows that a regulator has verified or written are never overwritten; everything else follows the files. Nothing here is
+law in code: each row carries its source and how it is known.
 """
 
 from __future__ import annotations
 
 import csv
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
+from django.db.models import Q
 
 from trace.models import Division, Limit, Standard
 
@@ -53,14 +55,28 @@ def _load_standards(using: str) -> None:
     """Standards and their limits; a limit whose value nobody has seen stays empty and judges nothing."""
     document = yaml.safe_load((DATA / "standards.yaml").read_text(encoding="utf-8"))
     kept = set(Standard.objects.using(using).filter(verified_at__isnull=False).values_list("key", flat=True))
-    standards = [_standard(entry) for entry in document["standards"] if entry["id"] not in kept]
+    after = _replacements(document["standards"])
+    # An edition before the one that points to it: the rows go in by one statement, the keys must be there.
+    entries = sorted(document["standards"], key=lambda entry: entry["id"] in after)
+    standards = [_standard(entry, after.get(entry["id"])) for entry in entries if entry["id"] not in kept]
     Standard.objects.using(using).bulk_create(
         standards,
         update_conflicts=True,
         unique_fields=["key"],
-        update_fields=["number", "title", "kind", "effective_on", "ended_on", "evidence", "source", "note"],
+        update_fields=[
+            "number",
+            "title",
+            "kind",
+            "effective_on",
+            "ended_on",
+            "replaced_by",
+            "evidence",
+            "source",
+            "note",
+        ],
     )
-    verified = set(Limit.objects.using(using).filter(verified_at__isnull=False).values_list("standard_id", "parameter"))
+    said = Limit.objects.using(using).filter(Q(verified_at__isnull=False) | Q(version__gt=0))
+    verified = set(said.values_list("standard_id", "parameter"))
     limits = [
         _limit(entry["id"], parameter)
         for entry in document["standards"]
@@ -70,9 +86,29 @@ def _load_standards(using: str) -> None:
     Limit.objects.using(using).bulk_create(
         limits,
         update_conflicts=True,
-        unique_fields=["standard", "parameter"],
-        update_fields=["name", "operator", "value", "grades", "unit", "basis", "applies", "method", "evidence"],
+        unique_fields=["standard", "parameter", "applies"],
+        update_fields=["name", "operator", "value", "grades", "unit", "basis", "method", "evidence"],
     )
+
+
+def _replacements(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The edition after each, by the words ``superseded_by`` (a key) and ``replaces`` (numbers) of the file."""
+    by_key = {entry["id"]: entry for entry in entries}
+    by_number = {str(entry.get("number") or ""): entry["id"] for entry in entries}
+    after = {entry["id"]: by_key[entry["superseded_by"]] for entry in entries if entry.get("superseded_by") in by_key}
+    for entry in entries:
+        for number in str(entry.get("replaces", "")).split(","):
+            if number.strip() and number.strip() in by_number:
+                after[by_number[number.strip()]] = entry
+    return after
+
+
+def _ended(entry: dict[str, Any], after: dict[str, Any] | None) -> datetime.date | None:
+    """The first day an edition is no longer in force: said by its status, else the day the next one begins."""
+    found = re.search(r"(?:until_|superseded_)(\d{4}-\d{2}-\d{2})", str(entry.get("status", "")))
+    if found is not None:
+        return datetime.date.fromisoformat(found[1])
+    return _date(after.get("effective")) if after is not None else None
 
 
 def _date(value: Any) -> datetime.date | None:
@@ -80,7 +116,7 @@ def _date(value: Any) -> datetime.date | None:
     return value if isinstance(value, datetime.date) else None
 
 
-def _standard(entry: dict[str, Any]) -> Standard:
+def _standard(entry: dict[str, Any], after: dict[str, Any] | None) -> Standard:
     """One unsaved row of the catalogue."""
     return Standard(
         key=entry["id"],
@@ -88,6 +124,8 @@ def _standard(entry: dict[str, Any]) -> Standard:
         title=entry["title_zh"] if "title_zh" in entry else entry.get("number") or entry["id"],
         kind=entry.get("kind", ""),
         effective_on=_date(entry.get("effective")),
+        ended_on=_ended(entry, after),
+        replaced_by_id=after["id"] if after is not None else None,
         evidence=str(entry.get("evidence", "memory")).split(" ")[0].rstrip(":;,")[:20],
         source=str(entry.get("source", "")),
         note=str(entry.get("note", "")),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import transaction
@@ -16,132 +14,30 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture
 from trace.actions.events import Portion, When, attach_files, checked_data, portion_use, prepare
 from trace.actor import Actor
-from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed
-from trace.event_templates import EventTemplate, TemplateField, compute_data, parse_measured, template
+from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed, NotFound
+from trace.event_templates import COMMON, EventTemplate, template
 from trace.guards import blocking
 from trace.identifiers import normalise_cma
+from trace.judging import number, overall
+from trace.limits import Judged, ResultEntry, entries_from_data, judge_entries
 from trace.models import (
+    Conflict,
     Event,
-    Limit,
+    Licence,
     Lot,
     Organisation,
     Place,
+    ReportAnswer,
     StoredFile,
     TestReport,
     TestResult,
 )
 from trace.text import clean_text
+from trace.units import decimal_text
 
+__all__ = ["ResultEntry", "answer_report", "entries_from_data", "record_report", "release_lot"]
 REASON_MIN, REASON_MAX = 4, 500
 """Characters of the reason for a release without a passing report: the regulator must be able to read why."""
-_COMPARE = {
-    "<=": lambda measured, limit: measured <= limit,
-    ">=": lambda measured, limit: measured >= limit,
-}
-
-
-@dataclass(frozen=True)
-class ResultEntry:
-    """One measured item as entered: decimal text, or 未检出 (``nd``) with its limit of quantification."""
-
-    parameter: str
-    name: str
-    value: str = ""
-    operator: str = "="
-    unit: str = ""
-    loq: str = ""
-    limit_operator: str = ""
-    limit_value: str = ""
-    limit_source: str = ""
-    limit_verified: bool = False
-    method: str = ""
-    name_en: str = ""
-
-
-def judge(entry: ResultEntry) -> str:
-    """Pass, fail or not judged for one result against the limit beside it.
-
-    未检出 (and "less than") passes an upper limit when its limit of quantification is not above it, and is not judged
-    where that is unknown; it is never taken as zero. No limit, no judgement.
-    """
-    if not entry.limit_value or entry.limit_operator not in _COMPARE:
-        return TestReport.Verdict.NOT_JUDGED
-    limit = _decimal(entry.limit_value)
-    if entry.operator in ("nd", "<"):
-        bound = entry.loq if entry.operator == "nd" else entry.value
-        if entry.limit_operator != "<=" or not bound or _decimal(bound) > limit:
-            return TestReport.Verdict.NOT_JUDGED
-        return TestReport.Verdict.PASS
-    passed = _COMPARE[entry.limit_operator](_decimal(entry.value), limit)
-    return TestReport.Verdict.PASS if passed else TestReport.Verdict.FAIL
-
-
-def overall(verdicts: Sequence[str]) -> str:
-    """A report fails if any item fails, passes if some item passes and none fails, else it is not judged."""
-    if TestReport.Verdict.FAIL in verdicts:
-        return TestReport.Verdict.FAIL
-    return TestReport.Verdict.PASS if TestReport.Verdict.PASS in verdicts else TestReport.Verdict.NOT_JUDGED
-
-
-def _decimal(text: str) -> Decimal:
-    """Exact number of a result or limit; refuses anything else."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise Invalid(_("“%(text)s”不是数字。") % {"text": text[:20]}, code="not_a_number") from None
-    if not number.is_finite() or abs(number) > 10**9:
-        raise Invalid(_("“%(text)s”不是合理的数值。") % {"text": text[:20]}, code="not_a_number")
-    return number
-
-
-def entries_from_data(found: EventTemplate, data: Mapping[str, Any]) -> list[ResultEntry]:
-    """Results out of a test template's own fields (``walnut.test``: moisture, afb1 …), with the catalogue's limits
-    beside. The amount sampled is no result; 未检出 keeps its limit of quantification.
-
-    A limit that is stated at 100 %vol stands beside the converted value only (GB 2757-2012): the measured one is
-    shown unjudged, or half-strength spirit could hold twice the methanol.
-    """
-    refs = [field.limit_ref for field in found.fields if field.limit_ref]
-    limits = _limits(refs)
-    data = {**data, **compute_data(found, data)}
-    converted = {key for field in found.fields if field.computed for key in field.computed_from}
-    entries: list[ResultEntry] = []
-    for field in found.fields:
-        value = data.get(field.key)
-        if field.type != "decimal" or field.key == found.amount_field or value in (None, ""):
-            continue
-        judged_here = field.key not in converted or field.key == "abv"
-        entries.append(_entry(field, str(value), limits.get(field.limit_ref or "") if judged_here else None))
-    return entries
-
-
-def _entry(field: TemplateField, value: str, limit: Limit | None) -> ResultEntry:
-    """One result from one field."""
-    measured = parse_measured(value)
-    return ResultEntry(
-        parameter=field.key,
-        name=field.zh,
-        name_en=field.en,
-        operator=measured.operator,
-        value=measured.value,
-        loq=measured.loq,
-        unit=field.unit or "",
-        limit_operator=limit.operator if limit else "",
-        limit_value=limit.value if limit else "",
-        limit_source=limit.standard.number if limit else "",
-        limit_verified=limit.verified_at is not None if limit else False,
-        method=limit.method if limit else "",
-    )
-
-
-def _limits(refs: Sequence[str]) -> dict[str, Limit]:
-    """Catalogue limits by reference ``standard.parameter`` (or the parameter's own id)."""
-    wanted = {ref.split(".")[-1] for ref in refs}
-    found: dict[str, Limit] = {}
-    for limit in Limit.objects.filter(parameter__in=wanted).select_related("standard"):
-        found[limit.parameter] = limit
-        found[f"{limit.standard_id}.{limit.parameter}"] = limit
-    return {ref: found[key] for ref in refs for key in (ref, ref.split(".")[-1]) if key in found}
 
 
 @transaction.atomic
@@ -167,7 +63,9 @@ def record_report(
     replaces: Event | None = None,
     at: datetime.datetime | None = None,
 ) -> TestReport:
-    """Record a test of one lot: the sampling event, the report, its results, each judged against the limit beside it.
+    """Record a test of one lot: the sampling event, the report, its results, each judged by ``trace.limits``.
+
+    A laboratory of the system is found by its name or CMA number also where it was only typed: it is asked to confirm.
 
     Who: the lot's issuer or holder, a laboratory, a regulator. Refuses no results (``results_required``), a report
     dated before the sampling was possible is a guard's matter, a doubled report number of the same laboratory for this
@@ -179,14 +77,17 @@ def record_report(
     name = laboratory.name if laboratory else laboratory_name.strip()
     if not name:
         raise Invalid(_("请填写检验机构。"), code="laboratory_required")
+    _check_numbers(results)
     if issued_on > timezone.localdate(at):
         raise Invalid(_("报告日期在将来，请核对。"), code="in_future")
     cma = normalise_cma(cma_number) if cma_number else ""
+    laboratory = laboratory or _laboratory_named(name, cma)
     same = TestReport.objects.filter(lot=lot, laboratory_name=name, report_number=report_number)
     if same.filter(event__corrections__isnull=True).exists():
         raise Clash(_("这份报告已经登记过。"), code="report_exists")
-    verdicts = [judge(entry) for entry in results]
     found = template(code)
+    tested_on = timezone.localtime(when.at).date()
+    judged = judge_entries(lot, results, tested_on=tested_on, found=found if found.family != COMMON else None)
     event = _sampling_event(
         found,
         by,
@@ -194,7 +95,7 @@ def record_report(
         sample,
         when,
         place,
-        _report_data(found, data, name, cma, report_number, purpose, file, laboratory, results, verdicts, sample),
+        _report_data(found, data, name, cma, report_number, purpose, file, laboratory, judged, sample),
         remark,
         insist,
         replaces,
@@ -211,35 +112,61 @@ def record_report(
         lot=lot,
         event=event,
         issued_on=issued_on,
-        verdict=overall(verdicts),
+        verdict=overall([each.judgement.verdict for each in judged]),
         file=file,
         file_sha256=file.sha256 if file else "",
     )
-    TestResult.objects.bulk_create(
-        [
-            TestResult(
-                report=report,
-                number=number,
-                parameter=entry.parameter,
-                name=entry.name,
-                name_en=entry.name_en,
-                operator=entry.operator,
-                value=entry.value,
-                loq=entry.loq,
-                unit=entry.unit,
-                limit_operator=entry.limit_operator,
-                limit_value=entry.limit_value,
-                limit_source=entry.limit_source,
-                limit_verified=entry.limit_verified,
-                method=entry.method,
-                verdict=verdict,
-            )
-            for number, (entry, verdict) in enumerate(zip(results, verdicts, strict=True), start=1)
-        ]
-    )
+    TestResult.objects.bulk_create(_result(report, number, each) for number, each in enumerate(judged, start=1))
     if file is not None:
         attach_files(event, [file])
     return report
+
+
+def _check_numbers(results: Sequence[ResultEntry]) -> None:
+    """Refuse results and limits that are no numbers (``not_a_number``); 未检出 may come without its limit."""
+    for entry in results:
+        needed = [entry.value] if entry.operator != "nd" else []
+        for text in (*needed, entry.loq, entry.limit_value):
+            if (text or text in needed) and number(text) is None:
+                raise Invalid(_("“%(text)s”不是合理的数值。") % {"text": text[:20]}, code="not_a_number")
+
+
+def _laboratory_named(name: str, cma: str) -> Organisation | None:
+    """The laboratory of the system that a report names: by its own name, else by a CMA number it has entered."""
+    rows = Organisation.objects.vetted().filter(kind=Organisation.Kind.LABORATORY)
+    found = rows.filter(name=name).first()
+    if found is None and cma:
+        found = rows.filter(licences__kind=Licence.Kind.CMA, licences__number=cma, licences__ended_at=None).first()
+    return found
+
+
+def _result(report: TestReport, place: int, judged: Judged) -> TestResult:
+    """One row, with the limit it was judged by as it stands now."""
+    entry, rule = judged.entry, judged.judgement.rule
+    row = TestResult(
+        report=report,
+        number=place,
+        parameter=entry.parameter,
+        name=entry.name,
+        name_en=entry.name_en,
+        operator=entry.operator,
+        value=entry.value,
+        loq=entry.loq,
+        unit=entry.unit,
+        method=entry.method,
+        verdict=judged.judgement.verdict,
+        reason=judged.judgement.reason,
+    )
+    if rule is not None:
+        row.limit_kind = rule.kind
+        row.limit_operator, row.limit_value = rule.operator, rule.value[:40]
+        row.limit_source = rule.source
+        row.limit_verified = rule.verified
+        row.limit_basis, row.limit_applies = rule.basis, rule.applies
+        row.limit_version = rule.version
+        row.limit_id = rule.limit
+        row.method = entry.method or rule.method
+    return row
 
 
 def _report_data(
@@ -251,8 +178,7 @@ def _report_data(
     purpose: str,
     file: StoredFile | None,
     laboratory: Organisation | None,
-    results: Sequence[ResultEntry],
-    verdicts: Sequence[str],
+    judged: Sequence[Judged],
     sample: Portion | None,
 ) -> dict[str, Any]:
     """The event's data: what the template asks for, filled from the report where the fields exist."""
@@ -262,21 +188,24 @@ def _report_data(
         "report_no": report_number,
         "report_hash": file.sha256 if file else "-",
         "purpose": purpose,
-        "sample_qty": sample.amount.text if sample and sample.amount else "0",
-        "items": [
-            {
-                "parameter": entry.name,
-                "measured": _measured(entry),
-                "unit": entry.unit,
-                "limit": f"{entry.limit_operator}{entry.limit_value}",
-                "method": entry.method,
-                "verdict": str(verdict),
-            }
-            for entry, verdict in zip(results, verdicts, strict=True)
-        ],
+        "sample_qty": decimal_text(sample.amount.micros) if sample and sample.amount else "0",
+        "items": [_item(each) for each in judged],
     }
     known = {field.key for field in found.fields}
     return {**{key: value for key, value in offered.items() if key in known}, **(data or {})}
+
+
+def _item(judged: Judged) -> dict[str, str]:
+    """A judged item as the event keeps it."""
+    entry, rule = judged.entry, judged.judgement.rule
+    return {
+        "parameter": entry.name,
+        "measured": _measured(entry),
+        "unit": entry.unit,
+        "limit": f"{rule.operator}{rule.value}" if rule else "",
+        "method": entry.method,
+        "verdict": judged.judgement.verdict,
+    }
 
 
 def _measured(entry: ResultEntry) -> str:
@@ -355,9 +284,9 @@ def release_lot(
             "reason": hold.reason,
         }
         raise GuardBroken(message, [BrokenGuard("lot_blocked", message, lot=lot)], insistable=False)
-    reports = TestReport.objects.filter(lot=lot, event__corrections__isnull=True)
+    reports = TestReport.objects.counted().filter(lot=lot)
     latest = reports.order_by("-issued_on", "-id").first()
-    passing = report if report is not None and report.lot_id == lot.pk else latest
+    passing = (reports.filter(pk=report.pk).first() if report is not None else None) or latest
     failed = reports.filter(verdict=TestReport.Verdict.FAIL).exists()
     broken = passing is None or passing.verdict != TestReport.Verdict.PASS or failed
     message = _("批次 %(lot)s 没有合格的检验报告，或有不合格报告。仍要放行须写明理由，监管部门可见。") % {
@@ -385,3 +314,49 @@ def release_lot(
         found=[BrokenGuard("no_passing_report", message, lot=lot, reason=reason)] if broken else [],
     )
     return capture(draft=draft, by=by, at=at)
+
+
+@transaction.atomic
+def answer_report(
+    *, by: Actor, report: TestReport, answer: str, reason: str = "", at: datetime.datetime | None = None
+) -> ReportAnswer:
+    """The laboratory a report names says whether it issued it; the last answer counts, earlier ones stay.
+
+    A denial is a contradiction (``Conflict``) for who recorded the report and for the regulator, until the laboratory
+    confirms. Refuses other organisations (404), an unknown answer (``unknown_choice``), a denial without reason
+    (``required``), the same answer again (``already_answered``).
+    """
+    if report.laboratory_id is None or report.laboratory_id != by.owner.pk:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    by.require("operator", "quality")
+    if answer not in ReportAnswer.Answer.values:
+        raise Invalid(_("请从列表中选择。"), code="unknown_choice")
+    denied = answer == ReportAnswer.Answer.DENIED
+    words = clean_text(reason, 500, True, required=denied)
+    TestReport.objects.select_for_update().get(pk=report.pk)
+    last = report.answers.order_by("id").last()
+    if last is not None and last.answer == answer and last.reason == words:
+        raise Clash(_("已经这样答复过了。"), code="already_answered")
+    now = at or timezone.now()
+    row = ReportAnswer.objects.create(
+        report=report, laboratory=by.owner, answer=answer, reason=words, by=by.user, at=now
+    )
+    open_ones = Conflict.objects.filter(event=report.event, code="report_denied", answered_at=None)
+    if not denied:
+        open_ones.update(answered_at=now, answered_by=by.user, answer=_("检验机构后来确认了这份报告。"))
+    elif not open_ones.exists():
+        Conflict.objects.create(
+            event=report.event,
+            organisation=report.organisation,
+            lot=report.lot,
+            code="report_denied",
+            details={
+                "code": "report_denied",
+                "detail": _("检验机构“%(lab)s”否认报告 %(number)s：%(reason)s")
+                % {"lab": by.owner.name, "number": report.report_number, "reason": words},
+                "lot": str(report.lot.uid),
+                "report": str(report.uid),
+            },
+            at=now,
+        )
+    return row

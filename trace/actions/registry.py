@@ -284,6 +284,7 @@ def edit_product(
         raise StaleState(_("这个产品刚刚被别人更改，请刷新后重新填写。"))
     if all(getattr(current, name) == value for name, value in fields.items()):
         return current
+    fields["declared_limits"] = current.declared_limits
     return _write_version(row, current.number + 1, fields, by, at)
 
 
@@ -352,7 +353,7 @@ def _gather_version(check: Gather, version: VersionInput, owner: Organisation, b
     if version.standard is not None and fields["standard_text"]:
         check.refuse("standard_text", Invalid(_("执行标准只填一处：从目录选择，或填企业标准。"), code="standard_twice"))
     today = timezone.localdate()
-    if version.standard is not None and version.standard.ended_on and version.standard.ended_on < today:
+    if version.standard is not None and version.standard.ended_on and version.standard.ended_on <= today:
         check.refuse("standard", Invalid(_("这个版本的标准已废止，请选现行版本。"), code="standard_ended"))
     fields["standard"] = version.standard
     fields["licence_number"] = (

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from trace.actions.conflicts import ANSWER_MAX
 from trace.forms.fields import Pick, Text
-from trace.models import Event
+from trace.models import Event, ReportAnswer
 
 REMARK_MAX = 2000
 REASON_MAX = 300
@@ -52,4 +52,17 @@ class AnswerForm(forms.Form):
         max_length=ANSWER_MAX,
         multiline=True,
         help_text=_("一两句话说清楚发生了什么、怎样处理。监管部门能看到；不要写个人信息。"),
+    )
+
+
+class ReportAnswerForm(forms.Form):
+    """Whether a laboratory issued the report that names it."""
+
+    answer = Pick(label=_("这份报告是本机构出具的吗？"), widget=forms.RadioSelect, choices=ReportAnswer.Answer.choices)
+    reason = Text(
+        label=_("理由"),
+        max_length=500,
+        multiline=True,
+        required=False,
+        help_text=_("否认时必须写明，例如：没有这个编号；结果与留底不符。登记单位和监管部门能看到。"),
     )

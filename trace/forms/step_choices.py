@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from trace.access import reports_visible_to
@@ -86,7 +87,9 @@ def offer_for(actor: Actor, plan: Plan) -> Offer:
         found.divisions = list(Division.objects.order_by("code"))
     if any(each.type == "ref:ProductStandard" for each in plan.fields):
         found.standards = list(
-            Standard.objects.filter(ended_on=None).order_by("number").values_list("number", flat=True)
+            Standard.objects.filter(Q(ended_on=None) | Q(ended_on__gt=timezone.localdate()))
+            .order_by("number")
+            .values_list("number", flat=True)
         )
     return found
 

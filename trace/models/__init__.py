@@ -10,12 +10,12 @@ from trace.models.events import (
     PersonalRecord,
     StoredFile,
 )
-from trace.models.evidence import Certificate, TestReport, TestResult
+from trace.models.evidence import Certificate, ReportAnswer, TestReport, TestResult
 from trace.models.holds import HoldMember, HoldSet, HoldStep
 from trace.models.lots import IssuedCodes, Lot, LotAlias, LotLink, PackSeries, Shipment, Stock, Transfer, Unit
 from trace.models.organisations import Division, EditLog, Licence, Organisation, OrganisationStep, Place
 from trace.models.people import ApiKey, Invitation, Membership, User
-from trace.models.products import Limit, Product, ProductVersion, Standard
+from trace.models.products import Limit, LimitVersion, Product, ProductVersion, Standard
 from trace.models.requests import IdempotencyRecord
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "IssuedCodes",
     "Licence",
     "Limit",
+    "LimitVersion",
     "LogEntry",
     "LogHead",
     "Lot",
@@ -52,6 +53,7 @@ __all__ = [
     "Product",
     "ProductVersion",
     "Reminder",
+    "ReportAnswer",
     "Shipment",
     "Standard",
     "Stock",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -11,7 +13,12 @@ from trace.identifiers import uuid7
 
 
 class Standard(models.Model):
-    """One edition of a standard, law or notice, loaded from ``trace/data/standards.yaml`` with its evidence word."""
+    """One edition of a standard, law or notice, loaded from ``trace/data/standards.yaml`` with its evidence word, or
+    written down by a regulator.
+
+    In force from ``effective_on`` (empty: not known, taken as always) up to the day before ``ended_on``, the first day
+    it no longer is. ``replaced_by`` is the edition after it.
+    """
 
     key = models.CharField(max_length=60, primary_key=True)
     number = models.CharField(_("编号"), max_length=80)
@@ -19,6 +26,9 @@ class Standard(models.Model):
     kind = models.CharField(max_length=40, blank=True)
     effective_on = models.DateField(null=True, blank=True)
     ended_on = models.DateField(null=True, blank=True)
+    replaced_by = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaces", verbose_name=_("被替代为")
+    )
     evidence = models.CharField(max_length=20, default="memory")
     source = models.TextField(blank=True)
     note = models.TextField(blank=True)
@@ -37,12 +47,20 @@ class Standard(models.Model):
         """Whether a regulator has confirmed this row against the text."""
         return self.verified_at is not None
 
+    def in_force_on(self, day: datetime.date) -> bool:
+        """Whether it is the edition to go by on this day."""
+        return (self.effective_on is None or self.effective_on <= day) and (
+            self.ended_on is None or day < self.ended_on
+        )
+
 
 class Limit(models.Model):
     """One limit of one parameter in one edition; ``value`` is the text of a decimal number, empty where nobody knows
     it.
 
-    ``grades`` maps a quality grade to its own value. A limit without verification is shown as unverified.
+    ``grades`` maps a quality grade to its own value; ``applies`` is a condition on the lot's age (``<=1y``). A limit
+    without verification is shown as unverified. The row is what holds now; what was said before stands in its versions.
+    ``version`` 0 is the catalogue's own.
     """
 
     standard = models.ForeignKey(Standard, on_delete=models.PROTECT, related_name="limits")
@@ -58,14 +76,49 @@ class Limit(models.Model):
     evidence = models.CharField(max_length=200, default="memory")
     verified_by = models.ForeignKey("trace.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     verified_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=0)
 
     class Meta:
         verbose_name = _("限量")
         verbose_name_plural = _("限量")
-        constraints = [models.UniqueConstraint(fields=["standard", "parameter"], name="one_limit_per_parameter")]
+        constraints = [
+            models.UniqueConstraint(fields=["standard", "parameter", "applies"], name="one_limit_per_parameter_and_age")
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} {self.operator} {self.value} {self.unit}"
+
+
+class LimitVersion(models.Model):
+    """What one limit said from one moment on: by whom, from which text. Number 0 keeps the catalogue's own words.
+    Append-only.
+    """
+
+    limit = models.ForeignKey(Limit, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    operator = models.CharField(max_length=10, blank=True)
+    value = models.CharField(max_length=40, blank=True)
+    grades = models.JSONField(default=dict, blank=True)
+    unit = models.CharField(max_length=20, blank=True)
+    basis = models.CharField(max_length=200, blank=True)
+    applies = models.CharField(max_length=20, blank=True)
+    method = models.CharField(max_length=80, blank=True)
+    verified = models.BooleanField(default=False)
+    source = models.CharField(_("依据"), max_length=300, blank=True)
+    by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+")
+    by_organisation = models.ForeignKey("trace.Organisation", null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    append_only = True
+
+    class Meta:
+        verbose_name = _("限量版本")
+        verbose_name_plural = _("限量版本")
+        ordering = ["limit", "number"]
+        constraints = [models.UniqueConstraint(fields=["limit", "number"], name="one_limit_version")]
+
+    def __str__(self) -> str:
+        return f"{self.limit_id} v{self.number}: {self.operator} {self.value} {self.unit}"
 
 
 class Product(models.Model):
@@ -132,7 +185,11 @@ class Product(models.Model):
 
 
 class ProductVersion(models.Model):
-    """What a product said of itself from one day on. Append-only: a change is a new version."""
+    """What a product said of itself from one day on. Append-only: a change is a new version.
+
+    ``declared_limits`` are the limits the producer pledges beyond the law, by the field of the product's test:
+    ``{"methanol": {"operator": "<=", "value": "0.4"}}``, in that field's unit.
+    """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="versions")
@@ -153,6 +210,7 @@ class ProductVersion(models.Model):
     storage = models.CharField(_("贮存条件"), max_length=120, blank=True)
     warning = models.CharField(_("警示语"), max_length=120, blank=True)
     packs = models.JSONField(default=dict, blank=True)
+    declared_limits = models.JSONField(_("承诺限值"), default=dict, blank=True)
     by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
 

@@ -51,6 +51,7 @@ from trace.forms.fields import attempt
 from trace.forms.organisations import NoteForm, ReasonForm
 from trace.forms.registry import CertificateForm, GtinForm, MaterialForm, PlaceForm, ProductForm, VersionForm
 from trace.models import Organisation, Place, Product, ProductVersion, Stock
+from trace.result_words import limit_words
 from trace.views.pages import edits_of, form_page, page_of
 
 GET = ["GET", "HEAD"]
@@ -248,7 +249,11 @@ def version_stories(product: Product) -> list[VersionStory]:
 def _shown(value: Any) -> str:
     """A version's value in words."""
     if isinstance(value, dict):
-        return _("、").join(f"{name}={size}" for name, size in value.items())
+        words = {
+            name: each if isinstance(each, str) else limit_words(each["operator"], each["value"], "")
+            for name, each in value.items()
+        }
+        return _("、").join(f"{name}={size}" for name, size in words.items())
     return "" if value is None else str(value)
 
 

@@ -1,30 +1,42 @@
-"""Test reports: the list, one report with its results beside the limits, and the way to register one."""
+"""Test reports: the list, one report with its results and the laboratory's word, the way to register one."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
+from django.contrib import messages
 from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from trace.access import actor_of, admit, audience, lot_for, report_for, reports_visible_to
+from trace.access import (
+    actor_of,
+    admit,
+    audience,
+    lot_for,
+    lots_visible_to,
+    report_for,
+    report_through,
+    reports_visible_to,
+)
+from trace.actions.evidence import answer_report
 from trace.actor import Actor
-from trace.errors import DomainError, Invalid
+from trace.errors import DomainError, Invalid, NotFound
 from trace.event_templates import EventTemplate, template, templates
-from trace.models import Event, Lot, TestReport, TestResult
+from trace.forms.evidence import ReportAnswerForm
+from trace.forms.fields import attempt
+from trace.models import Event, Lot, Organisation, ReportAnswer, TestReport
+from trace.report_questions import contradictory_reports, reports_naming, waiting_for_answer
+from trace.result_words import BADGES, laboratory_word, result_line
 from trace.scanned import scanned_lot
 from trace.steps import family_of
-from trace.templatetags.ui import unit_name
 from trace.text import clean_text
 from trace.views.pages import page_of
-
-BADGES = {"pass": "passed", "fail": "failed", "not_judged": "not_judged"}
-_SIGNS = {"<=": "≤", ">=": "≥"}
 
 
 @audience("signed_in")
@@ -35,7 +47,8 @@ def report_list(request: HttpRequest) -> HttpResponse:
     wrong = Exists(Event.objects.filter(corrects=OuterRef("event")))
     rows = (
         reports_visible_to(actor)
-        .select_related("lot__product_version", "laboratory", "organisation")
+        .select_related("lot__product_version", "laboratory", "organisation", "event")
+        .prefetch_related("answers")
         .annotate(wrong=wrong)
     )
     verdict = request.GET.get("verdict", "")
@@ -55,7 +68,7 @@ def report_list(request: HttpRequest) -> HttpResponse:
         )
     page = page_of(request, rows.distinct().order_by("-id"))
     for row in page:
-        row.badge = BADGES[row.verdict]
+        row.badge, row.word = BADGES[row.verdict], laboratory_word(row)
     context = {
         "page": page,
         "verdict": verdict,
@@ -64,53 +77,126 @@ def report_list(request: HttpRequest) -> HttpResponse:
         "problem": problem,
         "may_enter": actor.can("operator", "quality", "officer", "approver"),
         "filtered": bool(verdict or text),
+        "is_laboratory": actor.owner.kind == Organisation.Kind.LABORATORY,
     }
     return render(request, "trace/reports/list.html", context)
-
-
-@dataclass(frozen=True)
-class ResultLine:
-    """One tested item in words."""
-
-    name: str
-    measured: str
-    limit: str
-    source: str
-    verified: bool
-    method: str
-    badge: str
-
-
-def result_line(row: TestResult) -> ResultLine:
-    """A result as a page shows it: 未检出 with its limit of quantification, the limit with its sign."""
-    unit = unit_name(row.unit) if row.unit else ""
-    if row.operator == TestResult.Operator.NOT_DETECTED:
-        measured = _("未检出（定量限 %(loq)s %(unit)s）") % {"loq": row.loq, "unit": unit} if row.loq else _("未检出")
-    else:
-        measured = f"{'<' if row.operator == '<' else ''}{row.value} {unit}".strip()
-    limit = (
-        f"{_SIGNS.get(row.limit_operator, row.limit_operator)}{row.limit_value} {unit}".strip()
-        if row.limit_value
-        else ""
-    )
-    return ResultLine(row.label, measured, limit, row.limit_source, row.limit_verified, row.method, BADGES[row.verdict])
 
 
 @audience("signed_in")
 @require_safe
 def report_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
-    """One report: verdict first, then each result with the limit beside it."""
+    """One report: verdict first, then each result with the limit beside it, and whether its laboratory stands by it.
+
+    ``?lot=`` opens it through a lot downstream that it serves.
+    """
     actor = actor_of(request)
-    report = report_for(actor, uid)
+    asked = request.GET.get("lot", "")
+    through = lot_for(actor, asked) if asked else None
+    report = report_for(actor, uid) if through is None else report_through(actor, uid, through)
+    return _report_page(request, actor, report, through=through)
+
+
+def _report_page(
+    request: HttpRequest,
+    actor: Actor,
+    report: TestReport,
+    *,
+    through: Lot | None = None,
+    form: ReportAnswerForm | None = None,
+) -> HttpResponse:
+    """The page of a report, with the laboratory's answer form where it may answer."""
+    opened = through is None or through.pk == report.lot_id
+    if not opened:
+        opened = lots_visible_to(actor).filter(pk=report.lot_id).exists()
+    answers = list(report.answers.select_related("laboratory").order_by("-id"))
+    may_answer = report.laboratory_id == actor.owner.pk and actor.can("operator", "quality")
     context = {
         "report": report,
         "badge": BADGES[report.verdict],
         "results": [result_line(row) for row in report.results.all()],
         "declared": report.event.corrections.first(),
-        "said": "laboratory" if report.laboratory_id == report.organisation_id else "self_declared",
+        "said": "laboratory" if report.laboratory_says == "issued" else "self_declared",
+        "word": laboratory_word(report),
+        "answers": answers,
+        "form": form or (ReportAnswerForm() if may_answer else None),
+        "opened": opened,
+        "through": through,
+        "may_signal": opened and report.verdict == TestReport.Verdict.FAIL and actor.can(*_SIGNALLING),
         "may_read_event": actor.is_regulator or report.organisation_id == actor.owner.pk,
     }
-    return render(request, "trace/reports/detail.html", context)
+    status = 422 if form is not None and form.errors else 200
+    return render(request, "trace/reports/detail.html", context, status=status)
+
+
+_SIGNALLING = ("operator", "quality", "officer", "approver")
+
+
+@audience("party", "operator", "quality")
+@require_POST
+def report_answer(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
+    """The laboratory confirms or denies a report issued in its name."""
+    actor = actor_of(request)
+    report = report_for(actor, uid)
+    if report.laboratory_id != actor.owner.pk:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    form = ReportAnswerForm(request.POST)
+    if form.is_valid():
+        data = form.cleaned_data
+        done = attempt(
+            form,
+            lambda: answer_report(by=actor, report=report, answer=data["answer"], reason=data["reason"]),
+            {"required": "reason"},
+        )
+        if done is not None:
+            confirmed = data["answer"] == ReportAnswer.Answer.CONFIRMED
+            denied = _("已否认这份报告，登记单位和监管部门会看到。")
+            messages.success(request, _("已确认这份报告。") if confirmed else denied)
+            return redirect("trace:report_detail", uid=report.uid)
+    return _report_page(request, actor, report, form=form)
+
+
+@audience("party")
+@require_safe
+def named_list(request: HttpRequest) -> HttpResponse:
+    """Reports that name the laboratory as their issuer: those to answer first, or all."""
+    actor = actor_of(request)
+    if actor.owner.kind != Organisation.Kind.LABORATORY:
+        raise NotFound(_("没有这个页面。"))
+    state = request.GET.get("state", "waiting")
+    rows = reports_naming(actor.owner)
+    if state in ReportAnswer.Answer.values:
+        rows = rows.filter(Q(last_answer=state))
+    elif state != "all":
+        state, rows = "waiting", waiting_for_answer(actor.owner)
+    page = page_of(request, rows.prefetch_related("answers"))
+    for row in page:
+        row.badge, row.word = BADGES[row.verdict], laboratory_word(row)
+    return render(request, "trace/reports/named.html", {"page": page, "state": state})
+
+
+@audience("regulator")
+@require_safe
+def contradiction_list(request: HttpRequest) -> HttpResponse:
+    """Reports of the territory that contradict their laboratory or each other."""
+    page = page_of(request, contradictory_reports(actor_of(request)).prefetch_related("answers"))
+    for row in page:
+        row.badge, row.why = BADGES[row.verdict], _contradictions(row)
+    return render(request, "trace/reports/contradictions.html", {"page": page})
+
+
+def _contradictions(row: Any) -> list[str]:
+    """What does not fit, in words."""
+    answers = sorted(row.answers.all(), key=lambda each: each.pk)
+    found = []
+    if answers and answers[-1].answer == ReportAnswer.Answer.DENIED:
+        found.append(_("检验机构否认：%(reason)s") % {"reason": answers[-1].reason})
+    if row.other_cma:
+        found.append(_("CMA 编号 %(number)s 不是这家检验机构登记的编号") % {"number": row.cma_number})
+    if row.other_name:
+        found.append(_("报告写的机构名称与这个 CMA 编号的持有机构不同"))
+    if row.number_again:
+        found.append(_("同一个报告编号还用在别的批次上"))
+    return found
 
 
 @dataclass(frozen=True)
