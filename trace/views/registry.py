@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,7 @@ from trace.errors import Invalid, NotFound
 from trace.forms.fields import attempt
 from trace.forms.organisations import NoteForm, ReasonForm
 from trace.forms.registry import CertificateForm, GtinForm, MaterialForm, PlaceForm, ProductForm, VersionForm
+from trace.limits import tests_of
 from trace.models import Organisation, Place, Product, ProductVersion, Stock
 from trace.result_words import limit_words
 from trace.views.pages import edits_of, form_page, page_of
@@ -229,6 +231,7 @@ class VersionStory:
 def version_stories(product: Product) -> list[VersionStory]:
     """All versions of a product, newest first, each with its changes."""
     versions = list(product.versions.select_related("by", "standard").order_by("number"))
+    tests = {key: field.label() for key, field in tests_of(product).items()}
     stories = []
     for before, version in zip([None, *versions], versions, strict=False):
         changes = []
@@ -236,7 +239,7 @@ def version_stories(product: Product) -> list[VersionStory]:
             name = model_field.name
             if name in ("id", "uid", "product", "number", "by", "at") or before is None:
                 continue
-            old, new = _shown(getattr(before, name)), _shown(getattr(version, name))
+            old, new = (_shown(getattr(each, name), tests) for each in (before, version))
             if old != new:
                 label = (
                     _("包装") if name == "packs" else _("执行标准") if name == "standard" else model_field.verbose_name
@@ -246,11 +249,11 @@ def version_stories(product: Product) -> list[VersionStory]:
     return stories[::-1]
 
 
-def _shown(value: Any) -> str:
-    """A version's value in words."""
+def _shown(value: Any, tests: Mapping[str, str]) -> str:
+    """A version's value in words; ``tests`` names the items of declared limits."""
     if isinstance(value, dict):
         words = {
-            name: each if isinstance(each, str) else limit_words(each["operator"], each["value"], "")
+            tests.get(name, name): each if isinstance(each, str) else limit_words(each["operator"], each["value"], "")
             for name, each in value.items()
         }
         return _("、").join(f"{name}={size}" for name, size in words.items())
