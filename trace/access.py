@@ -22,8 +22,10 @@ from trace.models import (
     ApiKey,
     Certificate,
     Conflict,
+    Device,
     Event,
     EventItem,
+    FieldEntry,
     HoldSet,
     Invitation,
     Licence,
@@ -38,6 +40,7 @@ from trace.models import (
     StoredFile,
     TestReport,
     Transfer,
+    User,
 )
 from trace.report_questions import serves
 
@@ -497,3 +500,36 @@ def loose_files_of(actor: Actor, uids: Iterable[str]) -> list[StoredFile]:
     rows = StoredFile.objects.filter(organisation=actor.owner, event=None, uid__in=wanted)
     found = {row.uid: row for row in rows}
     return [found[uid] for uid in wanted if uid in found]
+
+
+# --- Devices in the field -------------------------------------------------------------------------------------------
+
+
+def device_of(user: User, uid: str | uuid.UUID) -> Device:
+    """The device a person sends entries from: their own, whether revoked or not."""
+    rows = Device.objects.filter(user=user).select_related("organisation__division", "user")
+    found: Device = _the(rows, uid)
+    return found
+
+
+def devices_of(actor: Actor) -> QuerySet[Device]:
+    """The devices of the actor's organisation."""
+    return Device.objects.filter(organisation=actor.organisation).select_related("user", "organisation")
+
+
+def device_for(actor: Actor, uid: str | uuid.UUID) -> Device:
+    """One device of the actor's organisation."""
+    found: Device = _the(devices_of(actor), uid)
+    return found
+
+
+def kept_entries_of(actor: Actor) -> QuerySet[FieldEntry]:
+    """Entries kept for review in the actor's organisation, decided ones too."""
+    rows = FieldEntry.objects.filter(organisation=actor.organisation).exclude(code="")
+    return rows.select_related("user", "device", "on_behalf_of", "kept", "event", "decided_by", "organisation")
+
+
+def kept_entry_for(actor: Actor, uid: str | uuid.UUID) -> FieldEntry:
+    """One entry kept for review in the actor's organisation."""
+    found: FieldEntry = _the(kept_entries_of(actor), uid)
+    return found

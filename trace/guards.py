@@ -102,6 +102,7 @@ def broken_guards(draft: Draft) -> list[BrokenGuard]:
         balance_guards,
         alcohol_guards,
         lineage_guards,
+        _count,
     ):
         found.extend(guard(draft))
     return found
@@ -410,3 +411,30 @@ def _not_enough(draft: Draft) -> Iterator[BrokenGuard]:
                 have=there,
                 want=micros,
             )
+
+
+def _count(draft: Draft) -> Iterator[BrokenGuard]:
+    """A count that differs from what the records say is there: at the place counted, or in all where none is named."""
+    if draft.template.code != "common.count":
+        return
+    counted = [use for use in draft.uses if use.lot is not None and use.amount is not None]
+    rows = Stock.objects.filter(lot__in=[use.lot for use in counted], organisation=draft.organisation)
+    kept = {(lot, place): micros for lot, place, micros in rows.values_list("lot", "place", "micros")}
+    for use in counted:
+        if use.lot is None or use.amount is None:
+            continue
+        here = kept.get((use.lot.pk, use.place.pk)) if use.place is not None else None
+        have = sum(micros for (lot, _place), micros in kept.items() if lot == use.lot.pk) if here is None else here
+        if have == use.amount.micros:
+            continue
+        unit = use.lot.product.base_unit
+        yield BrokenGuard(
+            "count_differs",
+            _("批次 %(lot)s 账上有 %(have)s，实盘 %(counted)s，数量不一致。")
+            % {
+                "lot": use.lot.code,
+                "have": format_amount(have, unit),
+                "counted": format_amount(use.amount.micros, unit),
+            },
+            lot=use.lot,
+        )

@@ -9,6 +9,8 @@ from trace.views import (
     corrections,
     crossing,
     events,
+    field,
+    field_review,
     files,
     genealogy,
     holds,
@@ -161,6 +163,20 @@ step_urls: list[URLPattern] = [
     path("files/<uuid:uid>/", files.file_detail, name="file_detail"),
 ]
 
+field_urls: list[URLPattern] = [
+    path("field/", field.shell, name="field"),
+    path("field/worker.js", field.worker, name="field_worker"),
+    path("field/manifest.webmanifest", field.manifest, name="field_manifest"),
+    path("field/session.json", field.session, name="field_session"),
+    path("field/data.json", field.data, name="field_data"),
+    path("field/devices/", field.device_new, name="field_device"),
+    path("field/files/", field.file_new, name="field_file"),
+    path("field/entries/", field.entries, name="field_entries"),
+    path("members/devices/", field_review.device_list, name="device_list"),
+    path("members/devices/<uuid:uid>/revoke/", field_review.device_revoke, name="device_revoke"),
+    path("members/entries/<uuid:uid>/", field_review.entry_review, name="entry_review"),
+]
+
 urlpatterns: list[URLPattern] = [
     *account_urls,
     *organisation_urls,
@@ -170,4 +186,5 @@ urlpatterns: list[URLPattern] = [
     *crossing_urls,
     *genealogy_urls,
     *step_urls,
+    *field_urls,
 ]

@@ -23,12 +23,18 @@ OpenPage = Callable[..., Page]
 expect.set_options(timeout=30_000)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The browser, for one file of tests. Skips where Chromium is not installed."""
+def chromium_path() -> str:
+    """Where the system's Chromium is. Skips where it is not installed."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("Chromium is not installed (Debian: chromium)")
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser, for one file of tests. Skips where Chromium is not installed."""
+    path = chromium_path()
     # Playwright's synchronous interface keeps an event loop running in this thread, and Django then refuses the
     # database to it. The tests use both, one after the other, and never from a coroutine.
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")

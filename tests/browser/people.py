@@ -20,8 +20,12 @@ HERE = datetime.timezone(datetime.timedelta(hours=8))
 
 def signed_in(open_page: OpenPage, who: Actor, *, phone: bool = False, language: str = "zh-CN") -> Page:
     """A browser in which this person signed in by the form, at the person's home."""
+    return enter(open_page("/sign-in/", phone=phone, language=language), who)
+
+
+def enter(page: Page, who: Actor) -> Page:
+    """Sign in on the sign-in page."""
     assert who.user is not None
-    page = open_page("/sign-in/", phone=phone, language=language)
     page.locator("input[name=username]").fill(who.user.username)
     page.locator("input[name=password]").fill(PASSWORD)
     page.locator("main button[type=submit]").click()

@@ -95,6 +95,7 @@ def test_there_are_seventy_seven_templates_and_a_few_of_our_own() -> None:
         "common.join",
         "common.old_codes",
         "common.recode",
+        "common.count",
     }
 
 

@@ -11,6 +11,7 @@ from trace.models.events import (
     StoredFile,
 )
 from trace.models.evidence import Certificate, ReportAnswer, TestReport, TestResult
+from trace.models.field import Device, FieldEntry
 from trace.models.holds import HoldMember, HoldSet, HoldStep
 from trace.models.lots import IssuedCodes, Lot, LotAlias, LotLink, PackSeries, Shipment, Stock, Transfer, Unit
 from trace.models.organisations import Division, EditLog, Licence, Organisation, OrganisationStep, Place
@@ -22,11 +23,13 @@ __all__ = [
     "ApiKey",
     "Certificate",
     "Conflict",
+    "Device",
     "DifferenceAnswer",
     "Division",
     "EditLog",
     "Event",
     "EventItem",
+    "FieldEntry",
     "HoldMember",
     "HoldSet",
     "HoldStep",

@@ -268,15 +268,20 @@ def _record(
             form.refuse("release_reason", error)
             return _page(request, actor, form, error.status, kept=kept)
         return _page(request, actor, form, error.status, kept=kept, broken=error)
-    except FieldErrors as error:
-        for key, wrong in error.fields.items():
-            form.refuse(_control_of(form, key), wrong)
-        return _page(request, actor, form, error.status, kept=kept)
     except DomainError as error:
         if error.status not in (403, 404, 409, 422):
             raise
-        form.refuse(_control_of_code(form, error), error)
+        put_refusal(form, error)
         return _page(request, actor, form, error.status, kept=kept)
+
+
+def put_refusal(form: StepForm, error: DomainError) -> None:
+    """Say in the form what the action refused: each field's error beside it, any other where it belongs."""
+    if isinstance(error, FieldErrors):
+        for key, wrong in error.fields.items():
+            form.refuse(_control_of(form, key), wrong)
+    else:
+        form.refuse(_control_of_code(form, error), error)
 
 
 def _insisted(request: HttpRequest, error: GuardBroken) -> bool:
@@ -355,13 +360,13 @@ def _page(
         "slips_url": url_or_none("trace:shipment_new") if plan.template.code == "common.ship" else "",
         "back": reverse("trace:event_new") if not actor.is_regulator else reverse("trace:report_list"),
         "upload_max": settings.UPLOAD_MAX_BYTES,
-        "datalists": _datalists(form),
+        "datalists": datalists_of(form),
         "reports": _reports_of(form) if plan.moves == "release" else [],
     }
     return render(request, "trace/steps/form.html", context, status=status)
 
 
-def _datalists(form: StepForm) -> dict[str, list[str]]:
+def datalists_of(form: StepForm) -> dict[str, list[str]]:
     """Names to choose from while typing."""
     used = {str(each.widget.attrs.get("list", "")) for each in form.fields.values()}
     offer = form.offer

@@ -111,4 +111,9 @@
       });
     });
   });
+
+  // Signing out takes the field app's forms off this phone; what was not sent yet stays, for who entered it.
+  all("form[action$='/sign-out/']").forEach(function (form) {
+    form.addEventListener("submit", function () { if (window.indexedDB) { window.indexedDB.deleteDatabase("field-data"); } });
+  });
 })();

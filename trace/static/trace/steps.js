@@ -25,6 +25,8 @@
     });
   }
   watch(doc);
+  // Forms that a script puts into the page (the field app).
+  doc.addEventListener("form-inserted", function (event) { watch(event.target); });
 
   // One more row: a copy of the last one with the next number, emptied.
   doc.addEventListener("click", function (event) {
@@ -68,13 +70,12 @@
   });
 
   // A scanner ends with Enter: go on to the next control instead of sending a half-filled form.
-  all("[data-scan]").forEach(function (box) {
-    box.addEventListener("keydown", function (event) {
-      if (event.key !== "Enter") { return; }
-      event.preventDefault();
-      var controls = all("input:not([type=hidden]), select, textarea, button", box.form).filter(function (each) { return each.offsetParent; });
-      var next = controls[controls.indexOf(box) + 1];
-      if (next) { next.focus(); }
-    });
+  doc.addEventListener("keydown", function (event) {
+    var box = event.key === "Enter" && event.target.closest ? event.target.closest("input[data-scan]") : null;
+    if (!box || !box.form || !box.form.classList.contains("form")) { return; }
+    event.preventDefault();
+    var controls = all("input:not([type=hidden]), select, textarea, button", box.form).filter(function (each) { return each.offsetParent && !each.matches(".scan-button"); });
+    var next = controls[controls.indexOf(box) + 1];
+    if (next) { next.focus(); }
   });
 })();
