@@ -4,7 +4,7 @@ VENV_PYTHON := .venv/bin/python
 # How many tests run at a time.
 JOBS ?= auto
 
-.PHONY: help venv venv-dev run serve test check pytest backup restore upgrade
+.PHONY: help venv venv-dev run serve test check pytest bench backup restore upgrade
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ check: venv-dev  ## style, types, migrations
 
 pytest: venv-dev  ## the test suite alone; ARGS= goes to pytest
 	$(VENV_PYTHON) -m pytest -n $(JOBS) $(ARGS)
+
+bench: venv-dev  ## measure speed on both databases (ONLY= one case; BENCH_DATA= where generated worlds are kept)
+	$(VENV_PYTHON) -m tests.bench $(ONLY)
 
 backup: venv  ## save database and files of the running installation (FILE= where to)
 	@$(VENV_PYTHON) bin/upkeep.py backup $(FILE)

@@ -1,0 +1,267 @@
+"""What is measured in one world. Each case says in which worlds it makes sense and yields named numbers.
+
+A number is a ``Number``; those named alike in several worlds are compared by the caller (cost must not grow with the
+world).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.db import connection, transaction
+from django.test import Client
+from django.urls import reverse
+
+from recalls.scope import Question, preview_scope
+from tests.bench.measuring import in_turn, queries, seconds
+from tests.bench.peers import walk_per_node, walk_per_path
+from tests.bench.worlds import RUNGS, SHALLOW_RUNGS, Facts, undone
+from tests.goods import amount
+from tests.world import sign_in
+from trace.actions.capture import NewLot
+from trace.actions.events import Portion, When, record_event
+from trace.actions.transfers import receive_shipment, ship_lots
+from trace.actor import Actor
+from trace.finding import find_lots
+from trace.genealogy import walk
+from trace.models import Lot, Membership, Organisation, Shipment, Stock
+from trace.tracing import answer
+
+SMALL, MIDDLE, LARGE = 10_000, 100_000, 1_000_000
+SIZES = (SMALL, MIDDLE, LARGE)
+
+
+class Number(NamedTuple):
+    """One number: its name, value and unit, what it must not exceed (None: nobody said), and the best run of it where
+    worlds are compared.
+    """
+
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+    best: float | None = None
+
+
+Run = Callable[[Facts], Iterator[Number]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement and the worlds it is made in."""
+
+    name: str
+    sizes: tuple[int, ...]
+    run: Run
+
+
+CASES: list[Case] = []
+
+
+def case(name: str, *sizes: int) -> Callable[[Run], Run]:
+    """Declare a case for worlds of these sizes."""
+
+    def declare(run: Run) -> Run:
+        CASES.append(Case(name, sizes, run))
+        return run
+
+    return declare
+
+
+def _actor(membership: str) -> Actor:
+    """The person of a membership, as the middleware makes it."""
+    found = Membership.objects.select_related("organisation", "user").get(uid=membership)
+    return Actor(organisation=found.organisation, user=found.user, role=found.role, membership=found)
+
+
+# --- Walking ----------------------------------------------------------------------------------------------------------
+
+BARE = """
+    WITH RECURSIVE reached(lot) AS (
+        VALUES (CAST(%s AS bigint))
+        UNION
+        SELECT link.child_id FROM trace_lotlink link JOIN reached ON link.parent_id = reached.lot
+    )
+"""
+BARE_LOTS = f"{BARE} SELECT lot FROM reached"
+BARE_EDGES = f"""{BARE} SELECT link.parent_id, link.child_id, link.event_id, link.input_micros
+    FROM reached JOIN trace_lotlink link ON link.parent_id = reached.lot"""
+
+
+def _bare(sql: str, lot: int) -> int:
+    """Run a bare query and fetch all of it."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [lot])
+        return len(cursor.fetchall())
+
+
+@case("forward-scope", LARGE)
+def forward_scope(facts: Facts) -> Iterator[Number]:
+    """The forward walk of a lot that reached 100,000, beside bare recursive SQL that fetches the same."""
+    lot = facts.big
+
+    walked = walk([lot], "forward", limit=200_000)
+    yield Number("forward walk: lots reached", len(walked.level), "lots")
+    ours, lots_only, plain = in_turn(
+        5, lambda: walk([lot], "forward", limit=200_000), lambda: _bare(BARE_LOTS, lot), lambda: _bare(BARE_EDGES, lot)
+    )
+    yield Number("forward walk of 100,000 lots", ours.median, "s", 2.0)
+    yield Number("bare recursive SQL, the lots alone", lots_only.median, "s")
+    yield Number("bare recursive SQL, lots and edges", plain.median, "s")
+    yield Number("forward walk / bare SQL with edges", ours.best / plain.best, "×", 1.5)
+    question = Question(frozenset([lot]), same_run=False)
+    whole = seconds(lambda: preview_scope(question), 2)
+    yield Number("recall scope of 100,000 lots, with amounts and holders", whole.median, "s")
+
+
+@case("world", *SIZES)
+def grows_with_the_answer(facts: Facts) -> Iterator[Number]:
+    """The same questions in worlds of three sizes."""
+    walked = seconds(lambda: walk([facts.wide], "forward"), 15)
+    yield Number("walk of 2,000 lots", walked.median * 1000, "ms", best=walked.best)
+    backward = seconds(lambda: walk([facts.wide + 1500], "back"), 40)
+    yield Number("backward walk from one lot", backward.median * 1000, "ms", best=backward.best)
+    question = Question(frozenset([facts.wide]))
+    scope = seconds(lambda: preview_scope(question), 5)
+    yield Number("recall scope of 2,000 lots", scope.median * 1000, "ms", best=scope.best)
+    actor = _actor(facts.probe_membership)
+    lot = Lot.objects.get(pk=facts.wide)
+    told = seconds(lambda: answer(actor, lot, "forward"), 5)
+    yield Number("answer of 2,000 lots for its producer", told.median * 1000, "ms", best=told.best)
+
+
+@case("ladder", SMALL)
+def ladder(facts: Facts) -> Iterator[Number]:
+    """Blends of two into two, one after another: 2^64 paths, 128 lots."""
+    short, tall = (facts.ladders[str(rungs)] for rungs in RUNGS)
+    half, whole = in_turn(60, lambda: walk([short], "forward"), lambda: walk([tall], "forward"))
+    yield Number("ladder of 64 blends", whole.median * 1000, "ms")
+    yield Number("ladder of 64 blends / ladder of 32", whole.best / half.best, "×", 2.5)
+
+
+@case("peers", SMALL)
+def peers(facts: Facts) -> Iterator[Number]:
+    """The walks other systems use, on the same lots."""
+    ours, theirs = in_turn(3, lambda: walk([facts.wide], "forward"), lambda: walk_per_node(facts.wide))
+    yield Number("peers: a query per node, 2,000 lots", theirs.median * 1000, "ms")
+    yield Number("peers: a query per node / one recursive query", theirs.best / ours.best, "×")
+    yield Number("peers: queries for 2,000 lots", queries(lambda: walk_per_node(facts.wide)), "queries")
+    yield Number("our queries for 2,000 lots", queries(lambda: walk([facts.wide], "forward")), "queries", 3)
+    shallow = facts.ladders[str(SHALLOW_RUNGS)]
+    yield Number(
+        f"peers: a query per path, {SHALLOW_RUNGS} blends in one", queries(lambda: walk_per_path(shallow)), "queries"
+    )
+    yield Number(
+        f"our queries for {SHALLOW_RUNGS} blends in one", queries(lambda: walk([shallow], "forward")), "queries", 3
+    )
+
+
+# --- Pages ------------------------------------------------------------------------------------------------------------
+
+
+def _get(membership: str, url: str) -> Callable[[], None]:
+    """A signed-in person asking for a page."""
+    client = sign_in(Client(), _actor(membership))
+
+    def get() -> None:
+        response = client.get(url)
+        assert response.status_code == 200, f"{url} answers {response.status_code}"
+        assert response.content, "an empty page"
+
+    return get
+
+
+@case("shipments", SMALL, LARGE)
+def ten_thousand_shipments(facts: Facts) -> Iterator[Number]:
+    """One lot sent out 10,000 times: its page, its answer, its holders."""
+    lot = Lot.objects.get(pk=facts.shipped)
+    actor = _actor(facts.probe_membership)
+    page = seconds(_get(facts.probe_membership, reverse("desk:lot_detail", args=[lot.uid])), 3)
+    yield Number("lot page with 10,000 shipments", page.median, "s", 1.0, page.best)
+    told = seconds(lambda: answer(actor, lot, "forward"), 3)
+    yield Number("where to, with 10,000 shipments", told.median, "s", 1.0, told.best)
+    question = Question(frozenset([lot.pk]))
+    scope = seconds(lambda: preview_scope(question), 3)
+    yield Number("recall scope with 10,000 shipments", scope.median, "s", 1.0, scope.best)
+
+
+@case("console", SMALL, LARGE)
+def console(facts: Facts) -> Iterator[Number]:
+    """The first page of the trace console for an answer of 2,000 lots."""
+    lot = Lot.objects.get(pk=facts.wide)
+    url = f"{reverse('trace:console')}?lot={lot.uid}&way=forward"
+    for who, membership in (("its producer", facts.probe_membership), ("the regulator", facts.regulator_membership)):
+        page = seconds(_get(membership, url), 5)
+        yield Number(f"console, 2,000 lots, for {who}", page.median * 1000, "ms", 300, page.best)
+
+
+@case("search", SMALL, LARGE)
+def search(facts: Facts) -> Iterator[Number]:
+    """The search box: a whole lot code, part of one, a public code."""
+    regulator, producer = _actor(facts.regulator_membership), _actor(facts.probe_membership)
+    lot = Lot.objects.get(pk=facts.wide)
+    asked = (
+        ("a whole lot code, regulator", regulator, facts.a_code),
+        ("part of a lot code, producer", producer, lot.lot_code[4:]),
+        ("part of a lot code, regulator", regulator, facts.a_code[4:]),
+        ("a public code", producer, lot.public_code),
+        ("what nobody has, regulator", regulator, "QQQQ-QQ"),
+    )
+    for what, actor, text in asked:
+        taken = seconds(lambda actor=actor, text=text: find_lots(actor, text), 3)  # type: ignore[misc]
+        yield Number(f"search: {what}", taken.median * 1000, "ms", 300, taken.best)
+
+
+# --- Entering ---------------------------------------------------------------------------------------------------------
+
+
+@case("entry", SMALL, LARGE)
+def entry(facts: Facts) -> Iterator[Number]:
+    """Entering events: a processing step, a slip, its receipt. Taken back afterwards, so the commit is not in it."""
+    actor = _actor(facts.probe_membership)
+    lot = Lot.objects.select_related("product", "organisation").get(pk=facts.shipped)
+    place = Stock.objects.filter(lot=lot, organisation=actor.organisation).select_related("place")[0].place
+    receiver = Organisation.objects.filter(kind="distributor", status="active").order_by("id")[0]
+    receiving = Actor(organisation=receiver, role="operator", system=True)
+    portion = Portion(lot, amount("2", lot.product), place=place)
+    slips: list[Shipment] = []
+
+    def process() -> None:
+        with transaction.atomic():
+            record_event(
+                by=actor,
+                code="common.process",
+                when=_after(lot),
+                place=place,
+                inputs=[portion],
+                outputs=[NewLot(product=lot.product, amount=amount("1", lot.product), place=place)] * 2,
+            )
+
+    def ship() -> None:
+        slips.append(ship_lots(by=actor, receiver=receiver, portions=[portion], when=_after(lot), place=place))
+
+    def receive() -> None:
+        slip = slips.pop()
+        given = {each: amount("2", lot.product) for each in slip.transfers.select_related("lot__product")}
+        receive_shipment(by=receiving, shipment=slip, received=given, when=_after(lot))
+
+    with undone():
+        for name, function in (("a processing step", process), ("a slip", ship), ("a receipt", receive)):
+            if function is receive:
+                ship()
+                count = queries(receive)
+                for _each in range(21):
+                    ship()
+            else:
+                count = queries(function)
+            taken = seconds(function, 20)
+            yield Number(f"entering {name}", taken.median * 1000, "ms", best=taken.best)
+            yield Number(f"entering {name}: statements", count, "queries", best=count)
+
+
+def _after(lot: Lot) -> When:
+    """A moment at which the lot was there and released."""
+    return When(lot.begun_at + datetime.timedelta(days=1))
