@@ -1,31 +1,35 @@
 """Where a lot came from and where it went: one recursive query over the edges, all levels, across organisations.
 
 The walk is by UNION on the lot's row number, so each lot is met once however many paths lead to it, cycles end, and the
-order of lots does not matter. Paths and amounts come in a second pass over the edges reached. Cost grows with the edges
-reached, not with the world. Never call it per row of a list.
+order of lots does not matter; the same query fetches the edges, from which levels and paths follow. Cost grows with
+the edges reached, not with the world. Never call it per row of a list.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Literal, NamedTuple
 
 from django.db import connection
 from django.db.models import Q
 
 from trace.models import Lot, LotLink
 
+Link = tuple[int, int, int, int, int]
+"""Row numbers of link, parent, child and event, and millionths: an ``Edge``, or a row that can become one."""
 Direction = Literal["back", "forward"]
 DEFAULT_LIMIT = 20_000
 _CHUNK = 20_000
 
 
-@dataclass(frozen=True)
-class Edge:
-    """One standing link: row numbers of parent, child and event, and millionths of the parent that went in."""
+class Edge(NamedTuple):
+    """One link: row numbers of the link, of parent, child and event, and millionths of the parent that went in."""
 
+    link: int
     parent: int
     child: int
     event: int
@@ -34,16 +38,23 @@ class Edge:
 
 @dataclass(frozen=True)
 class Walk:
-    """The answer of a walk: start lots, lots reached (start included) with their level, edges among them.
+    """The answer of a walk: start lots, lots reached (start included) with their level, links among them.
 
-    ``level`` counts steps from the nearest start lot. ``cut`` is true when the limit stopped the walk; it is then said.
+    ``level`` counts steps from the nearest start lot. ``links`` are rows as the database gave them: making objects of a
+    hundred thousand would take longer than finding them. ``cut`` is true when the limit stopped the walk; it is then
+    said.
     """
 
     direction: Direction
     start: tuple[int, ...]
     level: dict[int, int]
-    edges: list[Edge] = field(default_factory=list)
+    links: Sequence[Link] = ()
     cut: bool = False
+
+    @cached_property
+    def edges(self) -> list[Edge]:
+        """The links by name, for answers of a size that somebody reads."""
+        return [Edge(*link) for link in self.links]
 
     @property
     def reached(self) -> list[int]:
@@ -51,25 +62,27 @@ class Walk:
         start = set(self.start)
         return [lot for lot in self.level if lot not in start]
 
+    def _before(self) -> dict[int, int]:
+        """The lot one step nearer to the start, for every lot reached; of several that of the first link."""
+        found: dict[int, int] = {}
+        level, forward = self.level, self.direction == "forward"
+        for _link, parent, child, _event, _micros in self.links:
+            near, far = (parent, child) if forward else (child, parent)
+            if far not in found and level[near] + 1 == level[far]:
+                found[far] = near
+        return found
+
     def path_to(self, lot: int) -> list[int]:
         """One shortest chain of row numbers from a start lot to this lot, both included."""
-        step: dict[int, int] = {}
-        for edge in self.edges:
-            near, far = (edge.parent, edge.child) if self.direction == "forward" else (edge.child, edge.parent)
-            if near in self.level and self.level[near] + 1 == self.level.get(far) and far not in step:
-                step[far] = near
+        before = self._before()
         chain = [lot]
-        while chain[-1] in step:
-            chain.append(step[chain[-1]])
+        while chain[-1] in before:
+            chain.append(before[chain[-1]])
         return chain[::-1]
 
     def paths(self) -> dict[int, list[int]]:
-        """``path_to`` for every lot reached, in one pass over the edges."""
-        before: dict[int, int] = {}
-        for edge in self.edges:
-            near, far = (edge.parent, edge.child) if self.direction == "forward" else (edge.child, edge.parent)
-            if self.level[near] + 1 == self.level[far]:
-                before.setdefault(far, near)
+        """``path_to`` for every lot reached, in one pass over the links."""
+        before = self._before()
         found: dict[int, list[int]] = {}
         for lot in sorted(self.level, key=lambda key: self.level[key]):
             found[lot] = [*found[before[lot]], lot] if lot in before else [lot]
@@ -83,70 +96,76 @@ def walk(
     limit: int = DEFAULT_LIMIT,
     with_voided: bool = False,
 ) -> Walk:
-    """Every lot reached from these lots, back or forward, all levels. Two queries, plus one per 20,000 lots for edges.
+    """Every lot reached from these lots, back or forward, all levels. One query.
 
     ``with_voided`` also follows links that were declared wrong: a scope asks generously, a picture does not.
     """
     start = tuple(dict.fromkeys(lot if isinstance(lot, int) else lot.pk for lot in lots))
     if not start:
         return Walk(direction, (), {})
-    reached, cut = _reach(start, direction, limit, with_voided)
-    edges = _edges(reached, with_voided)
-    level = _levels(start, edges, direction)
-    return Walk(direction, start, level, edges, cut)
+    links = _links(start, direction, limit, with_voided)
+    level = _levels(start, links, direction)
+    if len(level) <= limit:
+        return Walk(direction, start, level, links)
+    level = dict(islice(level.items(), limit))
+    inside = [link for link in links if link[1] in level and link[2] in level]
+    return Walk(direction, start, level, inside, cut=True)
 
 
-def _reach(start: Sequence[int], direction: Direction, limit: int, with_voided: bool) -> tuple[list[int], bool]:
-    """Row numbers reached, start included, by one recursive query; and whether the limit cut it."""
+def _links(start: Sequence[int], direction: Direction, limit: int, with_voided: bool) -> list[Link]:
+    """The links of every lot reached, in order of their row numbers, by one recursive query.
+
+    Each link has both ends among the lots reached, so these follow from the links. The query stops at one lot more than
+    the limit.
+    """
     near, far = ("parent_id", "child_id") if direction == "forward" else ("child_id", "parent_id")
-    standing = "" if with_voided else "AND link.voided_by_id IS NULL"
+    standing = "" if with_voided else "AND voided_by_id IS NULL"
+    # Always by index, lot by lot: a planner that takes a walk for larger than it is reads the whole table instead, and
+    # the cost of a small answer grows with the world. CROSS JOIN on SQLite and OFFSET 0 on PostgreSQL say so.
+    join = "CROSS JOIN trace_lotlink link WHERE link.{near} = {of}.lot {standing}"
+    if connection.vendor == "postgresql":
+        join = "CROSS JOIN LATERAL (SELECT * FROM trace_lotlink WHERE {near} = {of}.lot {standing} OFFSET 0) link"
     seeds = ", ".join(["(CAST(%s AS bigint))"] * len(start))
     # Only the column names of this module go into the text; values are parameters.
     sql = f"""
         WITH RECURSIVE reached(lot) AS (
             VALUES {seeds}
             UNION
-            SELECT link.{far} FROM trace_lotlink link JOIN reached ON link.{near} = reached.lot
-            WHERE true {standing}
-        )
-        SELECT lot FROM reached LIMIT %s
+            SELECT link.{far} FROM reached {join.format(near=near, of="reached", standing=standing)}
+        ),
+        kept(lot) AS (SELECT lot FROM reached LIMIT %s)
+        SELECT link.id, link.parent_id, link.child_id, link.event_id, link.input_micros
+        FROM kept {join.format(near=near, of="kept", standing=standing)}
     """  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(sql, [*start, limit + 1])
-        rows = [row[0] for row in cursor.fetchall()]
-    return rows[:limit], len(rows) > limit
+        rows: list[Link] = cursor.fetchall()
+    # Both engines find the links in orders of their own; which path is told must not depend on that.
+    rows.sort()
+    return rows
 
 
-def _edges(lots: Sequence[int], with_voided: bool) -> list[Edge]:
-    """Links with both ends among these lots."""
-    inside = set(lots)
-    found: list[Edge] = []
-    for begin in range(0, len(lots), _CHUNK):
-        rows = LotLink.objects.filter(parent__in=lots[begin : begin + _CHUNK])
-        if not with_voided:
-            rows = rows.filter(voided_by__isnull=True)
-        for parent, child, event, micros in rows.order_by("id").values_list("parent", "child", "event", "input_micros"):
-            if child in inside:
-                found.append(Edge(parent, child, event, micros))
-    return found
-
-
-def _levels(start: Sequence[int], edges: Sequence[Edge], direction: Direction) -> dict[int, int]:
+def _levels(start: Sequence[int], links: Sequence[Link], direction: Direction) -> dict[int, int]:
     """Steps from the nearest start lot, nearest first."""
-    next_lots: dict[int, list[int]] = defaultdict(list)
-    for edge in edges:
-        if direction == "forward":
-            next_lots[edge.parent].append(edge.child)
-        else:
-            next_lots[edge.child].append(edge.parent)
+    next_lots: defaultdict[int, list[int]] = defaultdict(list)
+    if direction == "forward":
+        for _link, parent, child, _event, _micros in links:
+            next_lots[parent].append(child)
+    else:
+        for _link, parent, child, _event, _micros in links:
+            next_lots[child].append(parent)
     level = dict.fromkeys(start, 0)
-    queue = deque(start)
-    while queue:
-        lot = queue.popleft()
-        for other in next_lots[lot]:
-            if other not in level:
-                level[other] = level[lot] + 1
-                queue.append(other)
+    front = list(start)
+    steps = 0
+    while front:
+        steps += 1
+        beyond: list[int] = []
+        for lot in front:
+            for other in next_lots.get(lot, ()):
+                if other not in level:
+                    level[other] = steps
+                    beyond.append(other)
+        front = beyond
     return level
 
 

@@ -84,11 +84,12 @@ BARE = """
         VALUES (CAST(%s AS bigint))
         UNION
         SELECT link.child_id FROM trace_lotlink link JOIN reached ON link.parent_id = reached.lot
+        WHERE link.voided_by_id IS NULL
     )
 """
 BARE_LOTS = f"{BARE} SELECT lot FROM reached"
-BARE_EDGES = f"""{BARE} SELECT link.parent_id, link.child_id, link.event_id, link.input_micros
-    FROM reached JOIN trace_lotlink link ON link.parent_id = reached.lot"""
+BARE_EDGES = f"""{BARE} SELECT link.id, link.parent_id, link.child_id, link.event_id, link.input_micros
+    FROM reached JOIN trace_lotlink link ON link.parent_id = reached.lot WHERE link.voided_by_id IS NULL"""
 
 
 def _bare(sql: str, lot: int) -> int:

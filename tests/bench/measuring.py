@@ -63,7 +63,7 @@ def queries(function: Callable[[], object]) -> int:
     return count
 
 
-def plan(sql: str, parameters: list[object]) -> str:
+def plan(sql: str, parameters: list[int]) -> str:
     """What the engine intends to do, in its own words."""
     explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
     with connection.cursor() as cursor:

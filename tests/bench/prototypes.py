@@ -50,7 +50,7 @@ class Copier:
         """From a row an action wrote."""
         fields = row._meta.concrete_fields
         values = tuple(each.get_db_prep_save(getattr(row, each.attname), connection) for each in fields)
-        return cls(type(row), tuple(each.column for each in fields), values)
+        return cls(type(row), tuple(str(each.column) for each in fields), values)
 
     def slots(self, *columns: str) -> tuple[int, ...]:
         """Positions of these columns."""

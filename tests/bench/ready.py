@@ -21,7 +21,7 @@ def main() -> int:
     if worlds.load() is None:
         return 1
     loader = MigrationLoader(connection)
-    if set(loader.applied_migrations) - set(loader.disk_migrations):  # type: ignore[arg-type]
+    if set(loader.applied_migrations) - set(loader.disk_migrations):
         return 1
     missing = set(loader.disk_migrations or ()) - set(loader.applied_migrations or ())
     if missing:

@@ -308,7 +308,7 @@ class Generator:
         wanted = {lot.id for lot in lots}
         for row in reversed(self.sink.waiting(Lot)):
             if row[self._slots.lot[0]] in wanted:
-                row[self._slots.lot_released] = event  # type: ignore[index]
+                row[self._slots.lot_released] = event
                 wanted.discard(row[self._slots.lot[0]])
                 if not wanted:
                     return
