@@ -164,6 +164,9 @@ def _postgresql(url: str, pool: bool) -> dict[str, Any]:
     """Django's entry for postgresql://user:password@host:port/name?option=value; options go to libpq."""
     parts = urlsplit(url)
     options: dict[str, Any] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    # Compiling a query takes longer than any of ours: it starts by estimated cost, and of recursive queries the planner
+    # expects too much.
+    options.setdefault("options", "-c jit=off")
     if pool:
         options["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", 10), "timeout": 10}
     return {

@@ -15,4 +15,3 @@ def test_generated_world_follows_from_its_events(world: World) -> None:
     assert report.events > facts.events
     Lot.objects.filter(pk=LotLink.objects.order_by("-id")[0].child_id).update(made_micros=1)
     assert len(rebuild(write=False).differences) == 1
-
