@@ -300,7 +300,7 @@ def _reasons(question: Question, limit: int) -> tuple[Reasons, dict[int, str], b
     notes: dict[int, str] = {}
     if question.same_gear:
         gear = possible(sorted(question.named), limit=limit, with_voided=True)
-        notes = {pk: words for pk, words in gear.words.items() if pk not in found}
+        notes = {pk: pair.words for pk, pair in gear.pairs.items() if pk not in found}
         found |= {pk: (Why.SAME_GEAR, gear.paths[pk]) for pk in notes}
         cut = cut or gear.cut
     cut = _rest_of_joined(question, found, limit) or cut

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.utils import timezone
 
@@ -50,11 +50,17 @@ class SeenEdge:
 
 @dataclass(frozen=True)
 class SeenWalk:
-    """A walk as an actor may see it; ``cut`` says that it was too large and stops somewhere."""
+    """A walk as an actor may see it; ``cut`` says that it was too large and stops somewhere.
+
+    ``order`` are the row numbers behind ``SeenLot.number`` and ``known`` those of the events whose amounts may be told:
+    for computing, never for showing.
+    """
 
     lots: list[SeenLot]
     edges: list[SeenEdge]
     cut: bool
+    order: list[int] = field(default_factory=list)
+    known: frozenset[int] = frozenset()
 
 
 def seen_walk(actor: Actor, walk: Walk) -> SeenWalk:
@@ -63,8 +69,11 @@ def seen_walk(actor: Actor, walk: Walk) -> SeenWalk:
     order = [pk for pk in sorted(walk.level, key=lambda pk: (walk.level[pk], pk)) if pk in rows]
     open_ones = _open(actor, order)
     verdicts = _verdicts(order)
+    regions: dict[str, str] = {}
     numbers = {pk: number for number, pk in enumerate(order, start=1)}
-    lots = [_seen(rows[pk], numbers[pk], walk.level[pk], pk in open_ones, verdicts.get(pk, "")) for pk in order]
+    lots = [
+        _seen(rows[pk], numbers[pk], walk.level[pk], pk in open_ones, verdicts.get(pk, ""), regions) for pk in order
+    ]
     known = _known_events(actor, {edge.event for edge in walk.edges})
     edges = [
         SeenEdge(
@@ -77,17 +86,19 @@ def seen_walk(actor: Actor, walk: Walk) -> SeenWalk:
         for edge in walk.edges
         if edge.parent in numbers and edge.child in numbers
     ]
-    return SeenWalk(lots, edges, walk.cut)
+    return SeenWalk(lots, edges, walk.cut, order, frozenset(known))
 
 
-def _seen(lot: Lot, number: int, level: int, is_open: bool, verdict: str) -> SeenLot:
-    """One lot, opened or veiled."""
+def _seen(lot: Lot, number: int, level: int, is_open: bool, verdict: str, regions: dict[str, str]) -> SeenLot:
+    """One lot, opened or veiled. ``regions`` keeps the divisions' names."""
     division = lot.origin_place.division if lot.origin_place else lot.organisation.division
+    if division.pk not in regions:
+        regions[division.pk] = division.label
     return SeenLot(
         number=number,
         level=level,
         lot=lot if is_open else None,
-        region=division.label,
+        region=regions[division.pk],
         family=lot.product.family,
         verdict=verdict,
         date=lot.produced_on or timezone.localtime(lot.begun_at).date(),

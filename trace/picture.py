@@ -27,7 +27,10 @@ _SIGNS = {"danger": "!", "hold": "‖", "good": "✓", "attention": "?"}
 
 @dataclass(frozen=True)
 class Node:
-    """One box: at most three lines of words, a tone with its sign, where it leads. ``layer`` counts from the left."""
+    """One box: at most three lines of words, a tone with its sign, where it leads. ``layer`` counts from the left.
+
+    A ``dashed`` box stands for what is only possible, a ``stacked`` one for many.
+    """
 
     key: int
     layer: int
@@ -36,6 +39,8 @@ class Node:
     tone: str = "mute"
     url: str = ""
     start: bool = False
+    dashed: bool = False
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,11 @@ class Picture:
         return self.shown < self.total
 
 
-def draw(nodes: Sequence[Node], edges: Sequence[tuple[int, int, str]], *, label: str) -> Picture:
-    """Draw the first ``MOST_NODES`` nodes (nearest first, as given) and the edges ``(from, to, words)`` among them."""
-    kept = list(nodes[:MOST_NODES])
+def draw(
+    nodes: Sequence[Node], edges: Sequence[tuple[int, int, str]], *, label: str, most: int = MOST_NODES
+) -> Picture:
+    """Draw the first ``most`` nodes (nearest first, as given) and the edges ``(from, to, words)`` among them."""
+    kept = list(nodes[:most])
     inside = {node.key for node in kept}
     lines = [(a, b, words) for a, b, words in edges if a in inside and b in inside and a != b]
     spots = _spots(_layers(kept, lines), lines)
@@ -154,7 +161,15 @@ def _box(node: Node, x: int, y: int) -> SafeString:
         '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="5"/><path d="M{x} {y2}v{h2}" class="tree-edge"/>'
         "{lines}{mark}</g>",
         tone=node.tone,
-        start=" tree-start" if node.start else "",
+        start="".join(
+            f" {name}"
+            for name, holds in (
+                ("tree-start", node.start),
+                ("tree-dashed", node.dashed),
+                ("tree-stacked", node.stacked),
+            )
+            if holds
+        ),
         title=node.title,
         x=x,
         y=y,

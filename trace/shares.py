@@ -25,6 +25,7 @@ MOST_IN_CIRCLE = 60
 
 _BITS = 512
 _GRAIN = 1 << 256
+_NOTHING = Fraction(0)
 K = TypeVar("K", bound=Hashable)
 
 
@@ -98,7 +99,7 @@ def path_sums(start: K, steps: Iterable[tuple[K, K, Fraction | None]]) -> dict[K
     after: dict[K, list[tuple[K, Fraction | None]]] = defaultdict(list)
     for near, far, share in steps:
         after[near].append((far, share))
-    value: dict[K, Fraction] = defaultdict(Fraction)
+    value: dict[K, Fraction] = {}
     unsure: set[K] = set()
     value[start] = Fraction(1)
     found: dict[K, Share] = {}
@@ -106,14 +107,15 @@ def path_sums(start: K, steps: Iterable[tuple[K, K, Fraction | None]]) -> dict[K
         _settle(group, after, value, unsure)
         inside = set(group)
         for node in group:
-            found[node] = Share(value[node], node not in unsure)
+            found[node] = Share(value.setdefault(node, _NOTHING), node not in unsure)
             for far, share in after[node]:
                 if far in inside:
                     continue
                 if share is None or node in unsure:
                     unsure.add(far)
-                if share is not None:
-                    value[far] = _trim(value[far] + value[node] * share)
+                if share:
+                    before = value.get(far)
+                    value[far] = _trim(value[node] * share + before if before else value[node] * share)
     return found
 
 
@@ -128,6 +130,8 @@ def _settle(
     group: Sequence[K], after: Mapping[K, list[tuple[K, Fraction | None]]], value: dict[K, Fraction], unsure: set[K]
 ) -> None:
     """Sum up all rounds of a circle: x = b + Wx. Nothing to do for a lot that leads not back to itself."""
+    if len(group) == 1 and all(far != group[0] for far, _share in after.get(group[0], ())):
+        return
     place = {node: row for row, node in enumerate(group)}
     inner = [(near, far, share) for near in group for far, share in after.get(near, ()) if far in place]
     if not inner:
@@ -137,7 +141,7 @@ def _settle(
     solved = None
     if len(group) <= MOST_IN_CIRCLE:
         size = len(group)
-        rows = [[Fraction(int(a == b)) for b in range(size)] + [value[group[a]]] for a in range(size)]
+        rows = [[Fraction(int(a == b)) for b in range(size)] + [value.get(group[a], _NOTHING)] for a in range(size)]
         for near, far, share in inner:
             rows[place[far]][place[near]] -= share or 0
         solved = _solve(rows)

@@ -36,7 +36,8 @@ class Beside:
     """Two lots beside each other: ``mate`` shared the equipment or container ``where`` with ``anchor``.
 
     ``kind`` is ``run`` or ``vessel``; ``number`` the run's number where one was written down; ``on`` the day of the
-    anchor's step. ``event`` and ``mate_event`` are row numbers of the two steps.
+    anchor's step. ``event`` and ``mate_event`` are row numbers of the two steps, ``organisation`` that of whose they
+    are.
     """
 
     anchor: int
@@ -47,6 +48,7 @@ class Beside:
     on: datetime.date
     event: int
     mate_event: int
+    organisation: int
 
     @property
     def words(self) -> str:
@@ -99,14 +101,15 @@ def beside(lots: Iterable[int]) -> list[Beside]:
 
 @dataclass(frozen=True)
 class Possible:
-    """The possible shell of some lots: for each lot its path and words, and the walk of all that was reached.
+    """The possible shell of some lots: for each lot its path and the pair that is why, and the walk of all reached.
 
-    A path begins with the ancestor (or the lot in question) that lay in the run.
+    A path begins with the ancestor (or the lot in question) that lay in the run; ``ancestors`` are all of them.
     """
 
     paths: dict[int, tuple[int, ...]]
-    words: dict[int, str]
+    pairs: dict[int, Beside]
     wider: Walk
+    ancestors: frozenset[int]
     cut: bool = False
 
 
@@ -123,11 +126,11 @@ def possible(lots: Sequence[int], *, limit: int = DEFAULT_LIMIT, with_voided: bo
         anchors.setdefault(pair.anchor, pair)
         mates.setdefault(pair.mate, pair)
     wider = walk(sorted({*mates, *anchors}), "forward", limit=limit, with_voided=with_voided)
-    found = Possible({}, {}, wider, back.cut or wider.cut)
+    found = Possible({}, {}, wider, frozenset(back.level), back.cut or wider.cut)
     for lot, path in wider.paths().items():
         pair = anchors.get(path[0]) or mates[path[0]]
         found.paths[lot] = tuple(path) if path[0] in anchors else (pair.anchor, *path)
-        found.words[lot] = pair.words
+        found.pairs[lot] = pair
     return found
 
 
@@ -157,7 +160,7 @@ def _beside(lots: Sequence[int]) -> Iterator[Beside]:
                     if mate != anchor:
                         yield Beside(
                             anchor, mate, mark.kind, names.get(mark.at, mark.at), mark.number,
-                            _day(mark.until or mark.begin), mark.event, other.event,
+                            _day(mark.until or mark.begin), mark.event, other.event, mark.organisation,
                         )  # fmt: skip
 
 

@@ -621,6 +621,22 @@ def page_url(context: template.Context, **changes: Any) -> str:
     return f"?{query.urlencode()}"
 
 
+@register.simple_tag(takes_context=True)
+def sort_head(context: template.Context, name: str, words: Any) -> SafeString:
+    """A table's column head that orders the table by ``sort=name``, and the other way round the second time. Says to a
+    screen reader how the table is ordered now.
+    """
+    now = _query(context).get("sort", "")
+    descending = now == name
+    state = {name: "ascending", f"-{name}": "descending"}.get(now, "none")
+    mark = {"ascending": " ▲", "descending": " ▼"}.get(state, "")
+    url = page_url(context, sort=f"-{name}" if descending else name, page=None)
+    return format_html(
+        '<th scope="col" aria-sort="{}"><a data-sort href="{}#rows">{}<span aria-hidden="true">{}</span></a></th>',
+        state, url, words, mark,
+    )  # fmt: skip
+
+
 @register.simple_tag
 def html_lang() -> str:
     """The value of the page's lang attribute: zh-CN or en."""

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from trace.access import actor_of, audience, entered_for, event_for, events_visible_to
+from trace.access import actor_of, audience, entered_for, event_for, events_visible_to, lot_for
 from trace.actor import Actor
 from trace.errors import Invalid
 from trace.event_templates import families, parse_day, template, templates
@@ -30,6 +30,7 @@ from trace.templatetags.ui import moment_text, url_or_none
 from trace.text import clean_text
 from trace.units import unit_name
 from trace.views.steps import items_of, next_steps
+from trace.whereabouts import PARTS, items_of_part
 
 PAGE = 50
 CSV_MOST = 10_000
@@ -67,8 +68,10 @@ def event_list(request: HttpRequest) -> HttpResponse:
         "next_cursor": after,
         "previous_cursor": before,
         "steps": _step_pairs(),
-        "asked": {key: request.GET.get(key, "")[:60] for key in ("step", "q", "since", "until", "state")},
-        "filtered": any(request.GET.get(key) for key in ("step", "q", "since", "until", "state")),
+        "asked": {
+            key: request.GET.get(key, "")[:60] for key in ("step", "q", "since", "until", "state", "lot", "part")
+        },
+        "filtered": any(request.GET.get(key) for key in ("step", "q", "since", "until", "state", "lot")),
         "problems": problems,
         "may_enter": not actor.is_regulator and actor.can("operator", "quality"),
         "several": actor.is_regulator or len(entered_for(actor)) > 1,
@@ -86,6 +89,8 @@ def _step_pairs() -> list[tuple[str, Pairs]]:
 def _wanted(request: HttpRequest, rows: Rows) -> tuple[Rows, list[str]]:
     """The rows asked for; what cannot be understood is said and left out."""
     problems: list[str] = []
+    if request.GET.get("lot"):
+        rows = _of_lot(request, rows)
     step, state = request.GET.get("step", ""), request.GET.get("state", "")
     if step:
         rows = rows.filter(template=step[:60]) if step in templates() else rows.none()
@@ -116,6 +121,17 @@ def _wanted(request: HttpRequest, rows: Rows) -> tuple[Rows, list[str]]:
     if text:
         rows = rows.filter(_about(text))
     return rows, problems
+
+
+def _of_lot(request: HttpRequest, rows: Rows) -> Rows:
+    """Events of one lot the actor may open, by its uid; with ``part`` those that count in that part of its balance."""
+    lot = lot_for(actor_of(request), request.GET["lot"][:40])
+    items = EventItem.objects.filter(event=OuterRef("pk"), lot=lot)
+    part = request.GET.get("part", "")
+    if part in PARTS:
+        items = items.filter(items_of_part(part))
+        rows = rows.filter(corrects=None, corrections=None)
+    return rows.filter(Exists(items))
 
 
 def _about(text: str) -> Q:
