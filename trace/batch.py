@@ -62,8 +62,7 @@ class Batch:
 
     def next_number(self) -> int:
         """The number of the next entry of the log."""
-        self.number += 1
-        return self.number
+        return self.number + 1
 
     def _new_id(self, model: type[Model]) -> int:
         """A row number before the row is written: others refer to it. In a trial it is negative and nobody's."""
@@ -123,6 +122,8 @@ class Batch:
             model = type(row)
             if model in (Event, Lot, Shipment):
                 row.pk = self._new_id(model)
+            if isinstance(row, LogEntry):
+                self.number = row.number
             if isinstance(row, Lot):
                 self.lots[row.pk] = row
                 self.unwritten.add(row.pk)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -76,12 +77,32 @@ def create_place(*, by: Actor, place: PlaceInput, at: datetime.datetime | None =
     Refuses (``FieldErrors``): no name, a name it has already (``place_name_taken``), a wrong GLN (``gln_…``), an
     unknown kind (``place_kind``).
     """
-    _require_worker(by)
-    fields = _checked_place(place, by.owner)
+    row = checked_place(by=by, place=place, at=at)
     with unique("name", _place_name_taken()):
-        row = Place.objects.create(organisation=by.owner, created_at=at or timezone.now(), **fields)
+        row.save(force_insert=True)
     log_edit(row=row, organisation=by.owner, field="created", old=None, new={"name": row.name}, by=by.user, at=at)
     return row
+
+
+def checked_place(*, by: Actor, place: PlaceInput, at: datetime.datetime | None = None) -> Place:
+    """The row of a new place, not yet written; refuses as ``create_place``."""
+    _require_worker(by)
+    return Place(organisation=by.owner, created_at=at or timezone.now(), **_checked_place(place, by.owner))
+
+
+@transaction.atomic
+def create_places(*, rows: Sequence[Place], by: Actor, at: datetime.datetime | None = None) -> list[Place]:
+    """Write many places that ``checked_place`` made, all or none. Refuses a name taken since (``place_name_taken``)."""
+    _require_worker(by)
+    for start in range(0, len(rows), 300):
+        names = [row.name for row in rows[start : start + 300]]
+        if Place.objects.filter(organisation=by.owner, name__in=names).exists():
+            raise _place_name_taken()
+    with unique("name", _place_name_taken()):
+        made = Place.objects.bulk_create(rows, batch_size=300)
+    for row in made:
+        log_edit(row=row, organisation=by.owner, field="created", old=None, new={"name": row.name}, by=by.user, at=at)
+    return made
 
 
 @transaction.atomic
@@ -222,6 +243,17 @@ def create_product(
     (``FieldErrors``): a code used already (``product_code_taken``), GTIN errors (``gtin_…``, ``gtin_taken``), unknown
     track, kind or unit, and what ``edit_product`` refuses.
     """
+    row, fields = checked_product(by=by, product=product, version=version, at=at)
+    with unique("code", _code_taken(row.code)):
+        row.save(force_insert=True)
+    _write_version(row, 1, fields, by, at)
+    return row
+
+
+def checked_product(
+    *, by: Actor, product: ProductInput, version: VersionInput, at: datetime.datetime | None = None
+) -> tuple[Product, dict[str, Any]]:
+    """The row of a new product and the fields of its first version, not yet written; refuses as ``create_product``."""
     _require_worker(by)
     owner = by.owner
     check = Gather()
@@ -239,21 +271,53 @@ def create_product(
     base_unit = product.base_unit if "base_unit" not in check.errors else BaseUnit.KGM
     fields = _gather_version(check, version, owner, base_unit)
     check.done()
-    with unique("code", _code_taken(code)):
-        row = Product.objects.create(
-            organisation=owner,
-            code=code,
-            family=family,
-            track=product.track,
-            kind=product.kind,
-            base_unit=product.base_unit,
-            material=product.material,
-            gtin=gtin,
-            gtin_claim=Product.GtinClaim.CLAIMED if gtin else Product.GtinClaim.NONE,
-            created_at=at or timezone.now(),
-        )
-    _write_version(row, 1, fields, by, at)
-    return row
+    row = Product(
+        organisation=owner,
+        code=code,
+        family=family,
+        track=product.track,
+        kind=product.kind,
+        base_unit=product.base_unit,
+        material=product.material,
+        gtin=gtin,
+        gtin_claim=Product.GtinClaim.CLAIMED if gtin else Product.GtinClaim.NONE,
+        created_at=at or timezone.now(),
+    )
+    return row, fields
+
+
+@transaction.atomic
+def create_products(
+    *, rows: Sequence[tuple[Product, dict[str, Any]]], by: Actor, at: datetime.datetime | None = None
+) -> list[Product]:
+    """Write many products that ``checked_product`` made, all or none.
+
+    Refuses a code or GTIN that somebody has taken since (``product_code_taken``, ``gtin_taken``).
+    """
+    _require_worker(by)
+    for start in range(0, len(rows), 300):
+        part = [row for row, _fields in rows[start : start + 300]]
+        taken = Product.objects.filter(organisation=by.owner, code__in=[row.code for row in part]).first()
+        if taken is not None:
+            raise _code_taken(taken.code)
+        gtins = [row.gtin for row in part if row.gtin]
+        others = Q(gtin_claim=Product.GtinClaim.CONFIRMED) | Q(organisation=by.owner, ended_at=None)
+        if gtins and Product.objects.filter(others, gtin__in=gtins).exists():
+            raise Invalid(_("本单位另一个产品已用这个条码。每种产品、规格要有自己的条码。"), code="gtin_taken")
+    with unique("code", _code_taken("")):
+        made = Product.objects.bulk_create([row for row, _fields in rows], batch_size=300)
+    now = at or timezone.now()
+    versions = ProductVersion.objects.bulk_create(
+        [
+            ProductVersion(product=row, number=1, by=by.user, at=now, **fields)
+            for row, (_unsaved, fields) in zip(made, rows, strict=True)
+        ],
+        batch_size=300,
+    )
+    for row, version in zip(made, versions, strict=True):
+        row.current = version
+    Product.objects.bulk_update(made, ["current"], batch_size=300)
+    return made
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from trace.models.events import (
 from trace.models.evidence import Certificate, ReportAnswer, TestReport, TestResult
 from trace.models.field import Device, FieldEntry
 from trace.models.holds import HoldMember, HoldSet, HoldStep
+from trace.models.imports import SheetImport
 from trace.models.lots import IssuedCodes, Lot, LotAlias, LotLink, PackSeries, Shipment, Stock, Transfer, Unit
 from trace.models.organisations import Division, EditLog, Licence, Organisation, OrganisationStep, Place
 from trace.models.people import ApiKey, Invitation, Membership, User
@@ -57,6 +58,7 @@ __all__ = [
     "ProductVersion",
     "Reminder",
     "ReportAnswer",
+    "SheetImport",
     "Shipment",
     "Standard",
     "Stock",

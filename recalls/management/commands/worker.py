@@ -1,4 +1,7 @@
-"""`manage.py worker`: sends the outbox and reminders, takes unanswered notices further, forgets old API answers."""
+"""`manage.py worker`: sends the outbox and reminders, ages unanswered notices, imports sheets, forgets old answers.
+
+Sheets are handled in a thread of their own: a message never waits for an import.
+"""
 
 import datetime
 import signal
@@ -14,7 +17,9 @@ from django.utils import timezone
 from recalls.actions.notices import age_notices
 from recalls.actions.outbox import LEASE, claim, due_messages, send_one
 from trace.actions.chasing import send_reminders
+from trace.actions.imports import forget_sheets
 from trace.actions.requests import forget_requests
+from trace.work import keep_working, work_off
 
 TIDY_EVERY = datetime.timedelta(hours=1)
 
@@ -37,11 +42,16 @@ class Command(BaseCommand):
             signal.signal(name, self._asked_to_stop)
         lease = datetime.timedelta(seconds=options["lease"])
         tidied_at: datetime.datetime | None = None
+        if options["once"]:
+            work_off()
+        else:
+            threading.Thread(target=keep_working, args=[self.stop], daemon=True).start()
         while True:
             close_old_connections()
             sent = self._round(lease)
             if tidied_at is None or timezone.now() - tidied_at >= TIDY_EVERY:
                 forget_requests()
+                forget_sheets()
                 tidied_at = timezone.now()
             if options["once"]:
                 self.stdout.write(f"{sent} sent")

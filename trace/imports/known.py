@@ -1,0 +1,252 @@
+"""What the words in a sheet can mean for one actor: products, places, parties and lots, read in a few queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from trace.access import lots_visible_to, organisations_visible_to
+from trace.actor import Actor
+from trace.errors import Invalid, NotFound
+from trace.models import Division, Licence, Lot, LotAlias, Organisation, Place, Product, Standard, Stock
+from trace.shipping import party_candidates
+from trace.text import fold_width, printable
+from trace.units import unit_name, units_for
+
+CHUNK = 300
+MOST_OFFERED = 1000
+SEPARATOR = " · "
+
+
+def said(text: str) -> str:
+    """How names are compared: without width, case and spaces around."""
+    return fold_width(text).strip().casefold()
+
+
+@dataclass
+class Known:
+    """The actor's own things by the words a sheet may use for them."""
+
+    actor: Actor
+    lots: dict[str, list[Lot]] = field(default_factory=lambda: defaultdict(list))
+    parties: dict[str, list[Organisation]] = field(default_factory=lambda: defaultdict(list))
+    in_hand: set[int] = field(default_factory=set)
+
+    # --- Lists to choose from -----------------------------------------------------------------------------------
+
+    def offers(self, name: str) -> list[str]:
+        """The words of a drop-down list."""
+        return list(getattr(self, f"_offer_{name}")())
+
+    def _offer_products(self) -> Iterable[str]:
+        return (f"{row.code}{SEPARATOR}{row.current.name if row.current else ''}" for row in self.products_list)
+
+    def _offer_places(self) -> Iterable[str]:
+        return (row.name for row in self.places_list)
+
+    def _offer_parties(self) -> Iterable[str]:
+        return (row.name for row in party_candidates(self.actor, "")[:MOST_OFFERED])
+
+    def _offer_lots(self) -> Iterable[str]:
+        rows = Lot.objects.filter(stocks__organisation=self.actor.owner, stocks__micros__gt=0, voided_by=None)
+        codes = rows.order_by("-id").values_list("lot_code", flat=True)[: 2 * MOST_OFFERED]
+        return list(dict.fromkeys(codes))[:MOST_OFFERED]
+
+    def _offer_units(self) -> Iterable[str]:
+        words = (
+            unit_name(code)
+            for row in self.products_list
+            for code, _factor in units_for(row.base_unit, row.current.packs if row.current else {})
+        )
+        return dict.fromkeys(words)
+
+    def _offer_standards(self) -> Iterable[str]:
+        return Standard.objects.filter(ended_on=None).order_by("number").values_list("number", flat=True)
+
+    def _offer_licences(self) -> Iterable[str]:
+        rows = Licence.objects.filter(organisation=self.actor.owner, kind=Licence.Kind.SC, ended_at=None)
+        return rows.order_by("number").values_list("number", flat=True)
+
+    def _offer_divisions(self) -> Iterable[str]:
+        near = [row for row in self.divisions_list if row.pk.startswith("14")]
+        return [row.name for row in sorted(near, key=lambda row: (not row.pk.startswith("141182"), row.pk))]
+
+    # --- Products, places, divisions, standards -----------------------------------------------------------------
+
+    @cached_property
+    def products_list(self) -> list[Product]:
+        """The owner's products."""
+        rows = Product.objects.filter(organisation=self.actor.owner, ended_at=None)
+        return list(rows.select_related("current", "organisation").order_by("code"))
+
+    @cached_property
+    def places_list(self) -> list[Place]:
+        """The owner's places."""
+        rows = Place.objects.filter(organisation=self.actor.owner, ended_at=None)
+        return list(rows.select_related("organisation", "division").order_by("kind", "name", "id"))
+
+    @cached_property
+    def divisions_list(self) -> list[Division]:
+        """All divisions."""
+        return list(Division.objects.order_by("code"))
+
+    @cached_property
+    def _products(self) -> Mapping[str, list[Product]]:
+        found: dict[str, list[Product]] = defaultdict(list)
+        for row in self.products_list:
+            found[said(row.code)].append(row)
+            if row.current is not None and said(row.current.name) != said(row.code):
+                found[said(row.current.name)].append(row)
+        return found
+
+    def product(self, text: str) -> Product:
+        """The product of a code, a name or both. Invalid ``product_unknown``, ``product_ambiguous``."""
+        rows = self._products.get(said(text)) or self._products.get(said(text.partition(SEPARATOR)[0])) or []
+        if not rows:
+            raise Invalid(
+                _("没有产品“%(name)s”。请从列表中选择，或先登记产品。") % {"name": printable(text, 40)},
+                code="product_unknown",
+            )
+        if len(rows) > 1:
+            raise Invalid(
+                _("有几个产品都叫“%(name)s”，请填内部编号。") % {"name": printable(text, 40)}, code="product_ambiguous"
+            )
+        return rows[0]
+
+    @cached_property
+    def _places(self) -> Mapping[str, Place]:
+        return {said(row.name): row for row in self.places_list}
+
+    def place(self, text: str) -> Place:
+        """The place of a name. Invalid ``place_unknown``."""
+        found = self._places.get(said(text))
+        if found is None:
+            raise Invalid(
+                _("没有地点“%(name)s”。请从列表中选择，或先登记地点。") % {"name": printable(text, 40)},
+                code="place_unknown",
+            )
+        return found
+
+    @cached_property
+    def _divisions(self) -> Mapping[str, list[Division]]:
+        found: dict[str, list[Division]] = defaultdict(list)
+        for row in self.divisions_list:
+            for word in {said(row.pk), said(row.name), said(row.name_en)} - {""}:
+                found[word].append(row)
+        return found
+
+    def division(self, text: str) -> Division:
+        """The division of a name or code. Invalid ``division_unknown``."""
+        rows = self._divisions.get(said(text), [])
+        if len(rows) != 1:
+            raise Invalid(
+                _("没有找到“%(name)s”，或有几处同名。请从列表中选择，或填行政区划代码。")
+                % {"name": printable(text, 40)},
+                code="division_unknown",
+            )
+        return rows[0]
+
+    @cached_property
+    def _standards(self) -> Mapping[str, Standard]:
+        return {said(row.number): row for row in Standard.objects.all()}
+
+    def standard(self, text: str) -> Standard | None:
+        """The edition in the catalogue with this number; None for an enterprise standard."""
+        return self._standards.get(said(text)) or self._standards.get(said(text.partition(" ")[0]))
+
+    # --- Parties ------------------------------------------------------------------------------------------------
+
+    def read_parties(self, words: Collection[str]) -> None:
+        """Look up the parties a sheet names, all at once."""
+        rows = organisations_visible_to(self.actor).exclude(kind=Organisation.Kind.REGULATOR)
+        rows = rows.exclude(pk=self.actor.owner.pk).select_related("division")
+        names = sorted({fold_width(word).strip() for word in words} | {word.strip() for word in words})
+        for part in _chunks(names):
+            for row in rows.filter(Q(name__in=part) | Q(uscc__in=[name.upper() for name in part])):
+                for word in {said(row.name), said(row.uscc)} - {""}:
+                    if row not in self.parties[word]:
+                        self.parties[word].append(row)
+
+    def party(self, text: str) -> Organisation:
+        """The party of a name or credit code. Invalid ``party_unknown``, ``party_ambiguous``."""
+        rows = self.parties.get(said(text), [])
+        vetted = [row for row in rows if row.status == Organisation.Status.ACTIVE]
+        rows = vetted if len(vetted) == 1 else rows
+        if not rows:
+            raise Invalid(
+                _("没有单位“%(name)s”。请核对全称；系统外的单位请先在“收发货”里登记。") % {"name": printable(text, 40)},
+                code="party_unknown",
+            )
+        if len(rows) > 1:
+            raise Invalid(
+                _("有几个单位都叫“%(name)s”，请填统一社会信用代码。") % {"name": printable(text, 40)},
+                code="party_ambiguous",
+            )
+        return rows[0]
+
+    # --- Lots ---------------------------------------------------------------------------------------------------
+
+    def read_lots(self, words: Collection[str]) -> None:
+        """Look up the lots a sheet names: by lot code, printed code, public code or the owner's own name for it."""
+        rows = lots_visible_to(self.actor).filter(voided_by=None)
+        rows = rows.select_related("product__current", "product__organisation", "product_version", "organisation")
+        forms = {word.strip() for word in words} | {fold_width(word).strip().upper() for word in words}
+        for part in _chunks(sorted(forms)):
+            plain = [word.replace("-", "") for word in part]
+            self._take(rows.filter(Q(lot_code__in=part) | Q(display_code__in=part) | Q(public_code__in=plain)))
+            aliases = LotAlias.objects.filter(organisation=self.actor.owner, code__in=part)
+            named = dict(aliases.values_list("lot", "code"))
+            for lot in rows.filter(pk__in=named) if named else []:
+                self._name(named[lot.pk], lot)
+        ids = sorted({lot.pk for lots in self.lots.values() for lot in lots})
+        for numbers in _chunks(ids):
+            held = Stock.objects.filter(lot__in=numbers, organisation=self.actor.owner, micros__gt=0)
+            self.in_hand |= set(held.values_list("lot", flat=True))
+
+    def _take(self, rows: QuerySet[Lot]) -> None:
+        for lot in rows:
+            for word in {lot.lot_code, lot.display_code, lot.public_code} - {""}:
+                self._name(word, lot)
+
+    def _name(self, word: str, lot: Lot) -> None:
+        rows = self.lots[said(word)]
+        if all(each.pk != lot.pk for each in rows):
+            rows.append(lot)
+
+    def lot(self, text: str) -> Lot:
+        """The one lot a code means, of several the one in hand. NotFound ``lot_not_found``; Invalid ``lot_ambiguous``.
+
+        The same rule as ``trace.scanned`` for forms. ``code · product`` tells lots with one code apart.
+        """
+        code, _dot, product = text.partition(SEPARATOR)
+        rows = (
+            self.lots.get(said(text)) or self.lots.get(said(code)) or self.lots.get(said(code.replace("-", ""))) or []
+        )
+        if not rows:
+            raise NotFound(
+                _("没有找到批号或追溯码“%(code)s”，或者不是本单位的。") % {"code": printable(text, 40)},
+                code="lot_not_found",
+            )
+        if product:
+            own = said(product)
+            rows = [row for row in rows if own in (said(row.product.code), said(row.product_version.name))] or rows
+        if len(rows) > 1:
+            held = [row for row in rows if row.pk in self.in_hand]
+            rows = held if len(held) == 1 else rows
+        if len(rows) > 1:
+            names = _("、").join(f"{row.lot_code}{SEPARATOR}{row.product.code}" for row in rows[:4])
+            raise Invalid(
+                _("批号“%(code)s”有不止一个批次，请写成：%(names)s") % {"code": printable(code, 40), "names": names},
+                code="lot_ambiguous",
+            )
+        return rows[0]
+
+
+def _chunks(items: list[int] | list[str]) -> Iterable[list[int] | list[str]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]

@@ -1,0 +1,33 @@
+"""What a worker does beside sending messages: jobs that people started and need not wait for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from django.db import close_old_connections
+
+from trace.actions.imports import run_next_import
+
+JOBS: Sequence[Callable[[], bool]] = (run_next_import,)
+"""Each does the next piece of its work and says whether there was any."""
+
+
+def work_off() -> int:
+    """Do all that waits; how many pieces there were."""
+    done = 0
+    while any(job() for job in JOBS):
+        done += 1
+    return done
+
+
+def keep_working(stop: threading.Event, pause: float = 1.0) -> None:
+    """Work until told to stop. A fault ends the whole worker, which is then started again, rather than only this."""
+    try:
+        while not stop.is_set():
+            close_old_connections()
+            work_off()
+            stop.wait(pause)
+    finally:
+        close_old_connections()
+        stop.set()
