@@ -35,6 +35,7 @@ from trace.models import (
     Organisation,
     Place,
     Product,
+    SheetImport,
     Shipment,
     Stock,
     StoredFile,
@@ -532,4 +533,13 @@ def kept_entries_of(actor: Actor) -> QuerySet[FieldEntry]:
 def kept_entry_for(actor: Actor, uid: str | uuid.UUID) -> FieldEntry:
     """One entry kept for review in the actor's organisation."""
     found: FieldEntry = _the(kept_entries_of(actor), uid)
+def imports_visible_to(actor: Actor) -> QuerySet[SheetImport]:
+    """Sheets uploaded for the organisation acted for; regulators import none."""
+    rows = SheetImport.objects.filter(organisation=actor.organisation, owner=actor.owner)
+    return rows.select_related("by", "owner", "organisation")
+
+
+def import_for(actor: Actor, uid: str | uuid.UUID) -> SheetImport:
+    """One uploaded sheet of the actor's organisation."""
+    found: SheetImport = _the(imports_visible_to(actor), uid)
     return found

@@ -14,6 +14,7 @@ from trace.views import (
     files,
     genealogy,
     holds,
+    imports,
     lots,
     organisations,
     outsiders,
@@ -175,6 +176,15 @@ field_urls: list[URLPattern] = [
     path("members/devices/", field_review.device_list, name="device_list"),
     path("members/devices/<uuid:uid>/revoke/", field_review.device_revoke, name="device_revoke"),
     path("members/entries/<uuid:uid>/", field_review.entry_review, name="entry_review"),
+import_urls: list[URLPattern] = [
+    path("imports/", imports.import_list, name="import_list"),
+    path("imports/steps/", imports.import_steps, name="import_steps"),
+    path("imports/new/<str:kind>/", imports.import_new, name="import_new"),
+    path("imports/new/<str:kind>/template/", imports.import_template, name="import_template"),
+    path("imports/<uuid:uid>/", imports.import_detail, name="import_detail"),
+    path("imports/<uuid:uid>/confirm/", imports.import_confirm, name="import_confirm"),
+    path("imports/<uuid:uid>/drop/", imports.import_drop, name="import_drop"),
+    path("imports/<uuid:uid>/errors.xlsx", imports.import_errors, name="import_errors"),
 ]
 
 urlpatterns: list[URLPattern] = [
@@ -187,4 +197,5 @@ urlpatterns: list[URLPattern] = [
     *genealogy_urls,
     *step_urls,
     *field_urls,
+    *import_urls,
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,14 +10,16 @@ import xlsxwriter
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from trace.imports.checking import PROBLEM
 from trace.imports.columns import Column, Sheet
 from trace.imports.known import Known
+from trace.tables import csv_table
 from trace.text import printable
+from trace.units import is_english
 
 ROWS_CHECKED = 10_000
 WIDEST = 34
 COMMENTS_MOST = 2000
-_DAYS = ("_on",)
 
 
 def template_book(sheet: Sheet, known: Known) -> bytes:
@@ -43,18 +44,15 @@ def template_book(sheet: Sheet, known: Known) -> bytes:
             page.data_validation(2, position, ROWS_CHECKED, position, lists.offer(column, words))
     page.freeze_panes(1, 0)
     page.set_row(0, 30)
-    lists.page.hide() if not lists.used else None
+    lists.page.hide()
     book.close()
     return out.getvalue()
 
 
 def template_csv(sheet: Sheet, known: Known) -> bytes:
     """The headings and the example as CSV with the mark by which Excel knows UTF-8."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow([heading_of(column) for column in sheet.columns])
-    writer.writerow([example_of(column, known, first=not number) for number, column in enumerate(sheet.columns)])
-    return out.getvalue().encode("utf-8-sig")
+    example = [example_of(column, known, first=not number) for number, column in enumerate(sheet.columns)]
+    return csv_table([heading_of(column) for column in sheet.columns], [example])
 
 
 def heading_of(column: Column) -> str:
@@ -142,44 +140,52 @@ class _Lists:
             page.write_string(number, 2, " ".join(note for note in notes if note))
 
 
-def error_book(rows: Iterable[tuple[int, Sequence[Any]]], issues: Sequence[Mapping[str, Any]]) -> bytes:
+def error_book(
+    rows: Iterable[tuple[int, Sequence[Any]]], issues: Sequence[Mapping[str, Any]], *, heading_row: int = 1
+) -> bytes:
     """The uploaded sheet again, row for row, wrong cells marked and commented, and a last column that says it in words.
 
-    Made anew from what was read: nothing of the uploaded file itself goes back.
+    Made anew from what was read: nothing of the uploaded file itself goes back. It can be mended and uploaded as it is.
     """
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     looks = _looks(book)
     page = book.add_worksheet(_("填写"))
-    by_cell: dict[tuple[int, int], list[str]] = {}
-    by_row: dict[int, list[str]] = {}
+    by_cell: dict[int, dict[int, list[str]]] = {}
     for issue in issues:
-        by_cell.setdefault((issue["row"], issue["column"]), []).append(issue["message"])
-        by_row.setdefault(issue["row"], []).append(issue["message"])
+        by_cell.setdefault(issue["row"], {}).setdefault(issue["column"], []).append(issue["message"])
     numbered = [(number, list(cells)) for number, cells in rows]
-    widest = max((len(cells) for _number, cells in numbered), default=1)
-    first = min((number for number, _cells in numbered), default=1)
+    reached = max((position for cells in by_cell.values() for position in cells), default=0)
+    widest = max([len(cells) for _number, cells in numbered] + [reached + 1])
+    old = _old_words(numbered, heading_row)
     comments = 0
     for number, cells in numbered:
-        for position in range(
-            max(len(cells), 1 + max((at for row, at in by_cell if row == number), default=-1))
-            if number in by_row
-            else len(cells)
-        ):
-            text = _shown(cells[position]) if position < len(cells) else ""
-            words = by_cell.get((number, position))
-            page.write_string(number - 1, position, text, looks["wrong" if words else "text"])
+        wrong = by_cell.get(number, {})
+        for position in range(widest):
+            text = _shown(cells[position]) if position < len(cells) and position != old else ""
+            words = wrong.get(position)
+            if text or words:
+                page.write_string(number - 1, position, text, looks["wrong" if words else "text"])
             if words and comments < COMMENTS_MOST:
                 page.write_comment(number - 1, position, "\n".join(words)[:2000], {"author": "", "x_scale": 2})
                 comments += 1
-        if number in by_row:
-            # Beyond the last column, so that the file can be mended and uploaded again: the heading there stays empty.
-            page.write_string(number - 1, widest + 1, "\n".join(by_row[number])[:4000], looks["wrong"])
-    page.set_column(0, widest, 16)
-    page.set_column(widest + 1, widest + 1, 70)
-    page.freeze_panes(first, 0)
+        if number == heading_row:
+            page.write_string(number - 1, widest, PROBLEM[1] if is_english(None) else PROBLEM[0], looks["heading"])
+        elif wrong:
+            page.write_string(number - 1, widest, "\n".join(word for each in wrong.values() for word in each)[:4000])
+        if wrong and number == heading_row:
+            page.write_comment(number - 1, widest, "\n".join(word for each in wrong.values() for word in each)[:2000])
+    page.set_column(0, widest - 1, 16)
+    page.set_column(widest, widest, 70)
+    page.freeze_panes(heading_row, 0)
     book.close()
     return out.getvalue()
+
+
+def _old_words(rows: Sequence[tuple[int, list[Any]]], heading_row: int) -> int:
+    """Where an error workbook that was mended says what was wrong before; -1 where nothing does."""
+    heading = next((each for number, each in rows if number == heading_row), [])
+    return next((at for at, cell in enumerate(heading) if cell in PROBLEM), -1)
 
 
 def _shown(cell: Any) -> str:

@@ -36,6 +36,8 @@ _NUMBER_AND_UNIT = re.compile(r"([0-9][0-9,.]*)\s*([^0-9,.\s].*)")
 _DAY_AND_TIME = re.compile(r"(.+?)[\sT]+([0-9]{1,2}:[0-9]{2})(?::[0-9]{2})?")
 _WILD = re.compile(r"-([0-9]+)-")
 _REMARK_MAX = 2000
+PROBLEM = ("问题（不导入）", "What is wrong (not imported)")
+"""Heading of the column in which an error workbook says what is wrong; such a column is not read."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,14 @@ class Heading:
         self.positions: dict[str, int] = {}
         self.issues: list[Issue] = []
         names = {_plain(word): column for column in sheet.columns for word in (column.zh, column.en)}
+        problems = {_plain(word) for word in PROBLEM}
         for position, cell in enumerate(line.cells):
             text = cell if isinstance(cell, str) else ""
             if not text.strip():
                 continue
             found = names.get(_plain(text))
+            if _plain(text) in problems:
+                continue  # what an error workbook of ours added
             if found is None:
                 self._refuse(
                     position,

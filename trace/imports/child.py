@@ -27,7 +27,7 @@ MOST_MEMBERS = 300
 MOST_UNPACKED = 120 * 1024**2
 MOST_RATIO = 250
 CELL_MAX = 4_000
-BLANK_ROWS = 1_100_000
+LAST_ROW = 30_000
 _DOCTYPE = re.compile(rb"<\x00?!\x00?(D\x00?O\x00?C\x00?T\x00?Y\x00?P\x00?E|E\x00?N\x00?T\x00?I\x00?T\x00?Y)")
 _SEPARATORS = ",;\t，；"
 
@@ -134,7 +134,7 @@ def workbook_rows(data: bytes) -> Iterator[tuple[int, list[Any]]]:
         if sheet is None:
             raise Refused("sheet_broken")
         for number, cells in enumerate(sheet.iter_rows(max_col=MOST_COLUMNS + 1), start=1):
-            if number > BLANK_ROWS:
+            if number > LAST_ROW:
                 raise Refused("too_many_rows", most=MOST_ROWS)
             yield number, [cell_text(cell) for cell in cells] if any(cell.value is not None for cell in cells) else []
     except broken:

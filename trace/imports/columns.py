@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils import translation
@@ -90,9 +90,9 @@ def _both(words: str | Promise) -> tuple[str, str]:
         return zh, str(words)
 
 
-def column(key: str, words: str | Promise, **more: Any) -> Column:
+def column(key: str, named: str | Promise, **more: Any) -> Column:
     """A column named by a message."""
-    zh, en = _both(words)
+    zh, en = _both(named)
     return Column(key, zh, en, **more)
 
 
@@ -209,7 +209,19 @@ def step_sheet(code: str) -> Sheet:
             hint=_("与已有记录矛盾、但确实发生了的，填“是”：照实记录，并列为矛盾，监管部门可见。"),
         )
     )
-    return Sheet(SheetImport.Kind.STEPS, code, found.zh, found.en, tuple(columns), plan, repeats)
+    return Sheet(SheetImport.Kind.STEPS, code, found.zh, found.en, tuple(_told_apart(columns)), plan, repeats)
+
+
+def _told_apart(columns: Sequence[Column]) -> Iterable[Column]:
+    """Columns that have one name (the strength of what goes in and of what comes out) say of what they are."""
+    names = [word for each in columns for word in {each.zh, each.en}]
+    sides = {"inputs": _both(_("投入")), "subjects": _both(_("批次")), "outputs": _both(_("产出"))}
+    for each in columns:
+        side = sides.get(each.key.partition("-")[0])
+        if side is not None and (names.count(each.zh) > 1 or names.count(each.en) > 1):
+            yield replace(each, zh=f"{side[0]}：{each.zh}", en=f"{side[1]}: {each.en}")
+        else:
+            yield each
 
 
 def _begin(plan: Plan) -> Sequence[Column]:
