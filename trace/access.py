@@ -533,6 +533,9 @@ def kept_entries_of(actor: Actor) -> QuerySet[FieldEntry]:
 def kept_entry_for(actor: Actor, uid: str | uuid.UUID) -> FieldEntry:
     """One entry kept for review in the actor's organisation."""
     found: FieldEntry = _the(kept_entries_of(actor), uid)
+    return found
+
+
 def imports_visible_to(actor: Actor) -> QuerySet[SheetImport]:
     """Sheets uploaded for the organisation acted for; regulators import none."""
     rows = SheetImport.objects.filter(organisation=actor.organisation, owner=actor.owner)

@@ -176,6 +176,8 @@ field_urls: list[URLPattern] = [
     path("members/devices/", field_review.device_list, name="device_list"),
     path("members/devices/<uuid:uid>/revoke/", field_review.device_revoke, name="device_revoke"),
     path("members/entries/<uuid:uid>/", field_review.entry_review, name="entry_review"),
+]
+
 import_urls: list[URLPattern] = [
     path("imports/", imports.import_list, name="import_list"),
     path("imports/steps/", imports.import_steps, name="import_steps"),
