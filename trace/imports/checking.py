@@ -288,7 +288,9 @@ def _read_product(row: Row, known: Known, sheet: Sheet) -> Facts | None:
         shelf_life_days=days,
         packs=packs,
     )
-    product = ProductInput(**{name: values[name] for name in ("code", "track", "base_unit", "kind", "family", "gtin")})
+    product = ProductInput(
+        **{name: values[name] for name in ("code", "track", "base_unit", "kind", "family", "material", "gtin")}
+    )
     return Facts([row.line], product=(product, version))
 
 

@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from trace.actions.registry import PLACE_FACTS
+from trace.composition import materials
 from trace.errors import NotFound
 from trace.event_templates import Column as ListColumn
 from trace.event_templates import EventTemplate, TemplateField, families, templates
@@ -135,6 +136,7 @@ def product_sheet() -> Sheet:
             hint=_("数量一律按它计算，以后不能改。瓶、箱等填在“包装”里。"),
         ),
         column("family", _("品类"), words=family_words, example="walnut_fenzhou"),
+        column("material", _("是什么"), words=tuple((each.key, each.zh, each.en) for each in materials().values())),
         column("packs", _("包装"), example="袋=0.2；箱=2", hint=pack_hint),
         column("shelf_life_days", _("保质期（天）"), example="240"),
         column("net_content", _("净含量"), example="200 g"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
@@ -19,6 +20,7 @@ from trace.text import fold_width, printable
 from trace.units import unit_name, units_for
 
 CHUNK = 300
+Item = TypeVar("Item", int, str)
 MOST_OFFERED = 1000
 SEPARATOR = " · "
 
@@ -168,7 +170,7 @@ class Known:
         names = sorted({fold_width(word).strip() for word in words} | {word.strip() for word in words})
         for part in _chunks(names):
             for row in rows.filter(Q(name__in=part) | Q(uscc__in=[name.upper() for name in part])):
-                for word in {said(row.name), said(row.uscc)} - {""}:
+                for word in {said(row.name), said(row.uscc or "")} - {""}:
                     if row not in self.parties[word]:
                         self.parties[word].append(row)
 
@@ -247,6 +249,6 @@ class Known:
         return rows[0]
 
 
-def _chunks(items: list[int] | list[str]) -> Iterable[list[int] | list[str]]:
+def _chunks(items: list[Item]) -> Iterator[list[Item]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]

@@ -77,7 +77,7 @@ def import_list(request: HttpRequest) -> HttpResponse:
     rows = imports_visible_to(actor).defer("file", "rows", "issues", "made").order_by("-id")
     page = page_of(request, rows)
     for row in page:
-        row.label = label_of(row)  # type: ignore[attr-defined]
+        row.label = label_of(row)
     choices = [
         Choice(_("产品"), _("原料、半成品、成品"), address("products"), "bottle"),
         Choice(_("地点"), _("地块、车间、库房、容器"), address("places"), "map"),
