@@ -24,6 +24,7 @@ from trace.crossing import Beside, beside_lot
 from trace.event_templates import EventTemplate, template, usual_next
 from trace.guards import Blocking, blocking
 from trace.inventory import states_of
+from trace.lineage import Claim, claim_of
 from trace.models import (
     Conflict,
     Event,
@@ -40,6 +41,7 @@ from trace.models import (
 from trace.parts import Entry, Number
 from trace.report_questions import reports_serving
 from trace.result_words import BADGES, LaboratoryWord, ResultLine, laboratory_word, result_line
+from trace.spirits import Age, age_of
 from trace.tracing import family_words
 from trace.units import decimal_text, format_amount, unit_name
 
@@ -111,6 +113,8 @@ class LotPage:
     recalls: Sequence[LotRecall]
     past_holds: Sequence[HoldMember]
     conflicts: Sequence[Conflict]
+    age: Age
+    claim: Claim | None
     history: Sequence[Entry]
     more_history: bool
     is_mine: bool
@@ -156,7 +160,9 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
         scans=ScanTally.objects.filter(lot=lot).aggregate(n=Sum("count"))["n"] or 0,
         recalls=recalls_of_lot(actor, lot),
         past_holds=_ended_holds(lot),
-        conflicts=list(conflicts_visible_to(actor).filter(lot=lot, voided_by=None).order_by("-id")[:20]),
+        conflicts=_conflicts(actor, lot),
+        age=age_of(lot),
+        claim=claim_of(lot),
         history=history,
         more_history=more,
         is_mine=lot.organisation_id in mine or (lot.is_external and lot.origin_event.organisation_id in mine),
@@ -164,6 +170,12 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
         next_steps=_next_steps(lot, last),
         crossing=beside_lot(actor, lot),
     )
+
+
+def _conflicts(actor: Actor, lot: Lot) -> list[Conflict]:
+    """What contradicts other records: of the lot, and of the event it began with."""
+    rows = conflicts_visible_to(actor).filter(Q(lot=lot) | Q(event=lot.origin_event_id), voided_by=None)
+    return list(rows.order_by("-id")[:20])
 
 
 def _side(actor: Actor, lot: Lot) -> list[int]:

@@ -18,8 +18,10 @@ from labels.resolve import Target
 from labels.verdict import Facts, Verdict, verdict
 from recalls.queries import PublicRecall
 from trace.errors import NotFound
+from trace.lineage import Claim, claim_of
 from trace.models import Conflict, Licence, Lot, Organisation, Product, ProductVersion, Unit
 from trace.parts import Row
+from trace.spirits import Age, age_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Page:
     issue: Issue
     scans: Scans
     sections: Sequence[Section]
+    age: Age
+    claim: Claim | None
     reports: Sequence[evidence.ReportCard]
     more_reports: int
     journey: Journey
@@ -131,6 +135,8 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
         issue=_issue(lot, unit),
         scans=_scans(lot, unit),
         sections=_sections(target, evidence.open_licences(lot.organisation), regions, amended),
+        age=age_of(lot),
+        claim=claim_of(lot),
         reports=cards,
         more_reports=more,
         journey=Journey(
@@ -276,8 +282,27 @@ def _later_versions(lot: Lot) -> list[ProductVersion]:
 
 
 _CONFLICT_WORDS = {
-    "time": ("before_parent", "before_release", "before_shipping", "report_before_lot"),
-    "amount": ("not_enough", "more_out_than_in", "received_differs", "below_zero"),
+    "time": (
+        "before_parent",
+        "before_release",
+        "before_shipping",
+        "before_arrival",
+        "begins_after_use",
+        "report_before_sample",
+        "release_before_report",
+    ),
+    "amount": (
+        "not_enough",
+        "more_out_than_in",
+        "received_differs",
+        "below_zero",
+        "yield_too_high",
+        "undeclared_alcohol",
+        "abv_contradicts",
+        "parts_differ",
+        "alcohol_lost",
+    ),
+    "origin": ("forbidden_ancestor", "gi_foreign", "gi_unproven", "early_harvest"),
     "hold": ("lot_blocked", "not_released", "lot_expired", "no_passing_report"),
 }
 
@@ -295,6 +320,7 @@ def _open_conflicts(ancestry: Ancestry) -> list[str]:
     words = {
         "time": _("时间先后对不上：%(n)d 处"),
         "amount": _("数量对不上：%(n)d 处"),
+        "origin": _("来源与声明或标准对不上：%(n)d 处"),
         "hold": _("未放行、封存或过期后仍有使用或发货：%(n)d 处"),
         "other": _("其他登记矛盾：%(n)d 处"),
     }

@@ -85,49 +85,95 @@ def strengths(spirits: Mapping[int, Spirit]) -> dict[int, Decimal | None]:
     return found
 
 
+@dataclass(frozen=True)
+class _Mix:
+    """The spirit of one lot: of its aged part the youngest day and the average, and how much of the alcohol that is.
+
+    ``aged`` is a share of 1, None where it cannot be weighed. ``fresh`` is a lot of which some was never vatted,
+    ``unweighed`` one whose strength is missing.
+    """
+
+    youngest: datetime.date | None = None
+    average: Decimal | None = None
+    aged: Decimal | None = Decimal(0)
+    fresh: int | None = None
+    unweighed: int | None = None
+
+
 def ageing(spirits: Mapping[int, Spirit], lot: int) -> Ageing:
     """From when the spirit of a lot has aged. One pass over the lots, parents first; lots in a cycle are a problem."""
     known = strengths(spirits)
-    found: dict[int, Ageing] = {}
+    found: dict[int, _Mix | None] = {}
     with localcontext() as context:
         context.prec = 40
         for each in _parents_first(spirits):
             found[each] = _one(each, spirits[each], known, found)
-    return found.get(lot, Ageing(problem="cycle", at_fault=lot))
-
-
-def _one(lot: int, spirit: Spirit, known: Mapping[int, Decimal | None], found: Mapping[int, Ageing]) -> Ageing:
-    """One lot of which all parts are known."""
-    if spirit.water:
+    if lot not in found:
+        return Ageing(problem="cycle", at_fault=lot)
+    mix = found[lot]
+    if mix is None:
         return NO_SPIRIT
-    weights, weighted, days = Decimal(), Decimal(), []
-    unweighed: int | None = None
-    for part in spirit.parts:
-        age = found.get(part.lot, Ageing(problem="cycle", at_fault=part.lot))
-        abv = known.get(part.lot)
-        if age.problem == "no_spirit" or abv == 0 or not part.litres:
-            continue
-        if age.youngest is None:
-            if spirit.entered_on is None or age.problem == "cycle":
-                return age
-            age = _from(spirit.entered_on)
-        assert age.youngest is not None  # noqa: S101 (tells the type checker)
-        days.append(age.youngest)
-        if age.average is None or abv is None:
-            unweighed = unweighed or (age.at_fault if age.average is None else part.lot)
-            continue
-        weights, weighted = weights + part.litres * abv, weighted + part.litres * abv * age.average
-    if not days:
+    if mix.fresh is not None:
+        return Ageing(problem="no_entry", at_fault=mix.fresh)
+    if mix.average is None:
+        return Ageing(youngest=mix.youngest, problem="no_abv", at_fault=mix.unweighed)
+    return Ageing(youngest=mix.youngest, average=mix.average)
+
+
+def _one(
+    lot: int, spirit: Spirit, known: Mapping[int, Decimal | None], found: Mapping[int, _Mix | None]
+) -> _Mix | None:
+    """One lot of which all parts are known; None where there is no alcohol in it."""
+    if spirit.water:
+        return None
+    parts = [
+        (part, mix)
+        for part in spirit.parts
+        if part.litres and known.get(part.lot) != 0 and (mix := found.get(part.lot)) is not None
+    ]
+    if not parts:
         if spirit.entered_on is not None:
             return _from(spirit.entered_on)
-        return Ageing(problem="no_entry", at_fault=lot) if not spirit.parts or known.get(lot) != 0 else NO_SPIRIT
-    if unweighed is not None:
-        return Ageing(youngest=max(days), problem="no_abv", at_fault=unweighed)
-    return Ageing(youngest=max(days), average=weighted / weights)
+        return None if spirit.parts and known.get(lot) == 0 else _Mix(fresh=lot)
+    mixes = [_vatted(mix, spirit.entered_on) for _part, mix in parts]
+    days = [mix.youngest for mix in mixes if mix.youngest is not None]
+    youngest = max(days) if days else None
+    fresh = next((mix.fresh for mix in mixes if mix.fresh is not None), None)
+    if fresh is None and len({mix.average for mix in mixes}) == 1 and mixes[0].average is not None:
+        return _Mix(youngest, mixes[0].average, Decimal(1))
+    faults = [mix.unweighed for mix in mixes if mix.unweighed is not None]
+    faults += [part.lot for part, _mix in parts if known.get(part.lot) is None]
+    if faults:
+        return _Mix(youngest, None, None, fresh, faults[0])
+    return _weighed(
+        [(part.litres * (known[part.lot] or Decimal()), mix) for (part, _old), mix in zip(parts, mixes, strict=True)],
+        youngest,
+        fresh,
+    )
 
 
-def _from(day: datetime.date) -> Ageing:
-    return Ageing(youngest=day, average=Decimal(day.toordinal()))
+def _vatted(mix: _Mix, entered_on: datetime.date | None) -> _Mix:
+    """What a part is once it lies in the vat: its fresh share starts that day, the rest keeps its own."""
+    if entered_on is None or mix.fresh is None:
+        return mix
+    if mix.youngest is None:
+        return _from(entered_on)
+    average = None
+    if mix.average is not None and mix.aged is not None:
+        average = mix.aged * mix.average + (1 - mix.aged) * Decimal(entered_on.toordinal())
+    return _Mix(max(mix.youngest, entered_on), average, Decimal(1), None, mix.unweighed)
+
+
+def _weighed(mixes: Sequence[tuple[Decimal, _Mix]], youngest: datetime.date | None, fresh: int | None) -> _Mix:
+    """Parts with their pure alcohol put together."""
+    total = sum((weight for weight, _mix in mixes), Decimal())
+    aged = sum((weight * (mix.aged or Decimal()) for weight, mix in mixes), Decimal())
+    days = sum((weight * (mix.aged or Decimal()) * (mix.average or Decimal()) for weight, mix in mixes), Decimal())
+    return _Mix(youngest, days / aged if aged else None, aged / total, fresh)
+
+
+def _from(day: datetime.date) -> _Mix:
+    return _Mix(day, Decimal(day.toordinal()), Decimal(1))
 
 
 def _parents_first(spirits: Mapping[int, Spirit]) -> list[int]:
@@ -153,4 +199,4 @@ def years(since: datetime.date | Decimal, on: datetime.date) -> Decimal:
     """Whole tenths of a year from a day (or an average ordinal) to a day, rounded down so that no age is overstated."""
     start = Decimal(since.toordinal()) if isinstance(since, datetime.date) else since
     tenths = (Decimal(on.toordinal()) - start) / DAYS_PER_YEAR * 10
-    return max(Decimal(int(tenths)), Decimal()) / 10
+    return Decimal(max(int(tenths), 0)).scaleb(-1)

@@ -9,6 +9,7 @@ follow a standard with a prohibition nor claim an origin.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,14 @@ class Claim:
         return UNKNOWN if UNKNOWN in states or self.cut or not states else INSIDE
 
     @property
+    def places(self) -> list[tuple[str, str, int]]:
+        """Where the primary lots are from, in words, with state and how many; no names of lots or parties."""
+        counted = Counter((origin.words, origin.state) for origin in self.origins)
+        order = [OUTSIDE, UNKNOWN, INSIDE]
+        rows = sorted(counted.items(), key=lambda row: (order.index(row[0][1]), row[0][0]))
+        return [(words, state, number) for (words, state), number in rows]
+
+    @property
     def worst(self) -> Origin | None:
         """An origin that decides the state, if it is not inside."""
         return next((origin for origin in self.origins if origin.state == self.state != INSIDE), None)
@@ -181,7 +190,7 @@ def _origin(rule: GeographicalIndication, lot: Lot, named: Mapping[str, Place]) 
     place = named.get(str(lot.origin_event.data.get("origin")))
     if place is None and not lot.is_external and lot.origin_place is not None:
         if lot.origin_place.kind != Place.Kind.PLOT:
-            return Origin(lot, UNKNOWN, _("登记在“%(place)s”，不是地块") % {"place": lot.origin_place.label})
+            return Origin(lot, UNKNOWN, _("登记的地点不是地块"))
         place = lot.origin_place
     if place is None:
         return Origin(lot, UNKNOWN, _("没有登记产地"))

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from trace import ages, moments
 from trace.balance import Amount, evidence_words, inputs_of, outputs_of, typed_content
@@ -211,6 +213,8 @@ def _liquids(ids: Sequence[int]) -> dict[int, Lot]:
             "product_version__ingredients",
             "product_version__net_content",
             "product_version__spec",
+            "organisation",
+            "origin_event__organisation",
             "origin_event__template",
             "origin_event__data",
         )
@@ -245,7 +249,8 @@ def _is_water(product: Product, *texts: str) -> bool:
 class Age:
     """The age of a lot's spirit on the day it was made up: both numbers in years, or why there is none.
 
-    ``applies`` is false for what is no spirit at all.
+    ``applies`` is false for what is no spirit at all. ``problem`` may name a lot, ``reason`` says it for
+    everybody.
     """
 
     applies: bool = False
@@ -253,12 +258,29 @@ class Age:
     youngest: Decimal | None = None
     average: Decimal | None = None
     problem: str = ""
+    reason: str = ""
     method: str = ""
+
+    @property
+    def text(self) -> str:
+        """Both ages in a sentence, or why there is none, for everybody."""
+        known = []
+        if self.youngest is not None:
+            known.append(_("最短 %(years)s 年") % {"years": self.youngest})
+        if self.average is not None:
+            known.append(_("按纯酒精量加权平均 %(years)s 年") % {"years": self.average})
+        return _("；").join([*known, *([self.reason] if self.reason else [])])
+
+
+def can_age(product: Product) -> bool:
+    """Whether lots of a product may be spirit: counted in litres or pieces, of a family that has vats or of none."""
+    families = {each.family for each in templates().values() if each.ageing_from}
+    return product.base_unit in (BaseUnit.LTR.value, BaseUnit.C62.value) and product.family in families | {""}
 
 
 def age_of(lot: Lot) -> Age:
     """The age of a lot, computed from its ancestors. A fixed number of queries; none for what cannot be spirit."""
-    if lot.product.base_unit not in (BaseUnit.LTR.value, BaseUnit.C62.value) or lot.voided_by_id is not None:
+    if not can_age(lot.product) or lot.voided_by_id is not None:
         return Age()
     cellar = cellar_of([lot])
     spirit = cellar.spirits.get(lot.pk)
@@ -266,7 +288,7 @@ def age_of(lot: Lot) -> Age:
         return Age()
     on = lot.produced_on if lot.product.base_unit == BaseUnit.C62.value and lot.produced_on else None
     on = on or timezone.localdate(lot.begun_at)
-    found = ages.ageing(cellar.spirits, lot.pk)
+    found = ages.Ageing(problem="cut") if cellar.cut else ages.ageing(cellar.spirits, lot.pk)
     if found.problem == "no_spirit":
         return Age()
     return Age(
@@ -275,6 +297,7 @@ def age_of(lot: Lot) -> Age:
         youngest=ages.years(found.youngest, on) if found.youngest is not None else None,
         average=ages.years(found.average, on) if found.average is not None else None,
         problem=_problem(found, cellar, lot),
+        reason=str(_REASONS[found.problem]) if found.problem else "",
         method=_("从各组分首次入坛（罐）之日算到本批次做成之日；加权按各组分的纯酒精量（体积 × 酒精度），水不计。"),
     )
 
@@ -296,12 +319,25 @@ def _problem(found: ages.Ageing, cellar: Cellar, here: Lot) -> str:
     lot = cellar.lots.get(found.at_fault) if found.at_fault is not None else None
     if found.problem == "no_entry" and found.at_fault == here.pk:
         return _("还没有入库贮存（入坛），酒龄从入坛之日算起。")
+    near = {part.lot for part in cellar.spirits[here.pk].parts}
+    mine = (here.organisation_id, here.origin_event.organisation_id)
+    own = lot is not None and (lot.pk in near or {lot.organisation_id, lot.origin_event.organisation_id} & set(mine))
+    if not own:
+        return str(_REASONS[found.problem])
     words = {
         "no_entry": _("算不出：批次 %(lot)s 没有入库贮存（入坛）记录。如果它是水，请在产品资料里注明。"),
         "no_abv": _("加权酒龄算不出：批次 %(lot)s 没有酒精度记录。"),
         "cycle": _("算不出：批次 %(lot)s 的来源记录互相循环。"),
     }
     return words[found.problem] % {"lot": lot.code if lot is not None else ""}
+
+
+_REASONS: Mapping[str, Promise] = {
+    "no_entry": gettext_lazy("算不出：来源里有的批次没有入库贮存（入坛）记录。"),
+    "no_abv": gettext_lazy("加权酒龄算不出：来源里有的批次没有酒精度记录。"),
+    "cycle": gettext_lazy("算不出：来源记录互相循环。"),
+    "cut": gettext_lazy("算不出：来源批次太多，没有查完。"),
+}
 
 
 # --- The guard ------------------------------------------------------------------------------------------------------

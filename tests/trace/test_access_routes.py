@@ -140,6 +140,7 @@ def objects(world: World) -> list[tuple[str, uuid.UUID]]:
         ("trace:product", world.baijiu.uid),
         ("trace:product_edit", world.baijiu.uid),
         ("trace:product_gtin", world.baijiu.uid),
+        ("trace:product_material", world.baijiu.uid),
         ("trace:product_end", world.baijiu.uid),
         ("trace:product_reopen", world.baijiu.uid),
         ("trace:gtin_claim_decide", claimed.uid),
