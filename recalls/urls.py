@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from recalls.views import campaigns, goods, notices, public, scopes, signals, steps
+from recalls.views import campaigns, events, goods, notices, public, scopes, signals, steps
 
 app_name = "recalls"
 
@@ -28,6 +28,7 @@ urlpatterns = [
     path("recall/campaigns/<str:uid>/figures.csv", campaigns.campaign_figures_csv, name="campaign_figures_csv"),
     path("recall/campaigns/<str:uid>/scope/", scopes.campaign_scope, name="campaign_scope"),
     path("recall/campaigns/<str:uid>/scope.csv", scopes.campaign_scope_csv, name="campaign_scope_csv"),
+    path("recall/campaigns/<str:uid>/events/", events.campaign_events, name="campaign_events"),
     path("recall/campaigns/<str:uid>/announcement/", public.campaign_notice_draft, name="campaign_notice"),
     path("recall/campaigns/<str:uid>/disposal/", goods.campaign_disposal, name="campaign_disposal"),
     path("recall/campaigns/<str:uid>/notices/", notices.campaign_notice_list, name="campaign_notices"),

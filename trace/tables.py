@@ -5,7 +5,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# The full-width forms count as well: spreadsheets in Chinese take them for the others.
 
 
 def plain_cell(value: object) -> str:

@@ -8,6 +8,7 @@ from trace.views import (
     conflicts,
     corrections,
     crossing,
+    event_table,
     events,
     field,
     field_review,
@@ -107,7 +108,6 @@ registry_urls: list[URLPattern] = [
 
 shipment_urls: list[URLPattern] = [
     path("shipments/", shipments.transfer_list, name="transfer_list"),
-    path("shipments.csv", shipments.transfer_csv, name="transfer_csv"),
     path("shipments/inbox/", shipments.inbox, name="inbox"),
     path("shipments/new/", shipments.shipment_new, name="shipment_new"),
     path("shipments/new/<uuid:uid>/", shipments.shipment_goods, name="shipment_goods"),
@@ -126,6 +126,7 @@ shipment_urls: list[URLPattern] = [
 
 crossing_urls: list[URLPattern] = [
     path("lots/opening/", crossing.opening_new, name="opening_new"),
+    path("lots/<uuid:uid>/events/", event_table.lot_events, name="lot_events"),
     path("lots/<uuid:uid>/codes/", crossing.lot_codes, name="lot_codes"),
     path("lots/<uuid:uid>/join/", crossing.lot_join, name="lot_join"),
     path("claims/", crossing.claim_list, name="claim_list"),

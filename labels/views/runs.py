@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -31,11 +31,13 @@ from labels.contents import contents, lot_content, sample_content, uri_of
 from labels.forms import ExceptionForm, IssueForm, PrintForm, VoidForm
 from labels.layouts import Layout
 from labels.layouts import layout as layout_of
+from labels.lists import RUNS
 from labels.models import CodeRun
 from labels.queries import blocks_of, labelled_products, lots_to_label, printable_units, printed_before, tally_of
 from labels.sheets import page_count, render_sheet
 from trace.access import actor_of, audience, lot_for, product_for
 from trace.errors import DomainError, GuardBroken, Invalid
+from trace.exports import asked_format, export
 from trace.identifiers import uuid7
 from trace.models import Lot, Unit
 
@@ -44,13 +46,15 @@ PER_PAGE = 50
 
 @audience("signed_in")
 @require_safe
-def run_list(request: HttpRequest) -> HttpResponse:
+def run_list(request: HttpRequest) -> HttpResponseBase:
     """Runs, newest first; ``lot`` (a lot code) narrows them."""
     actor = actor_of(request)
     runs = runs_visible_to(actor).order_by("-id")
     wanted = request.GET.get("lot", "").strip()
     if wanted:
         runs = runs.filter(lot__lot_code__iexact=wanted[:40])
+    if asked_format(request):
+        return export(request, RUNS, runs)
     page = Paginator(runs, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "labels/runs.html", {"page": page, "wanted": wanted, "may_issue": not actor.is_regulator})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -22,6 +22,7 @@ from recalls.figures import Amounts, figures
 from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
 from recalls.guards import drafted_notice, open_guards, red_lines, refusal
 from recalls.law import regime
+from recalls.lists import CAMPAIGNS
 from recalls.models import Campaign, CampaignStep, ScopeVersion
 from recalls.queries import Coverage, campaign_rows, clocks_of, coverage
 from recalls.scope import latest_scope
@@ -32,6 +33,7 @@ from recalls.views.numbers import amount_shares, number_labels, number_tiles
 from recalls.views.steps import PROPOSABLE, STEPS
 from trace.access import audience
 from trace.actor import Actor
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.models import Product
 from trace.parts import Entry, Row, Share, Task
@@ -43,7 +45,7 @@ from trace.units import decimal_text, format_amount, unit_name
 
 @audience("signed_in")
 @require_safe
-def campaign_list(request: HttpRequest) -> HttpResponse:
+def campaign_list(request: HttpRequest) -> HttpResponseBase:
     """Campaigns the actor runs or supervises: open ones first by their next limit, with clocks and coverage."""
     actor = acting(request)
     which = request.GET.get("which", "open")
@@ -55,6 +57,8 @@ def campaign_list(request: HttpRequest) -> HttpResponse:
     else:
         which = "open"
         rows = rows.filter(status__in=sorted(OPEN), is_drill=False)
+    if asked_format(request):
+        return export(request, CAMPAIGNS, rows)
     listed = Paginator(rows, 20).get_page(request.GET.get("page"))
     tabs = [("open", _("进行中")), ("closed", _("已结束")), ("drills", _("演练"))]
     return page(

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -32,6 +32,7 @@ from recalls.actions.answers import (
 from recalls.actions.notices import mark_posted, note_trouble, sides_of
 from recalls.forms import NameForm, ReasonForm, StockForm
 from recalls.letters import letter_lots, link_url, qr_svg
+from recalls.lists import NOTICES, sent_notices
 from recalls.models import Campaign, Notice, OutboxMessage
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
 from recalls.queries import Coverage, coverage, latest_publication
@@ -40,6 +41,7 @@ from recalls.views.doors import acting, page
 from trace.access import audience
 from trace.actor import Actor
 from trace.errors import NotAllowed, NotFound
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.models import Lot
 from trace.parts import Entry
@@ -72,7 +74,7 @@ def tone(notice: Notice) -> str:
 
 @audience("signed_in")
 @require_safe
-def campaign_notice_list(request: HttpRequest, uid: str) -> HttpResponse:
+def campaign_notice_list(request: HttpRequest, uid: str) -> HttpResponseBase:
     """Every notice of a campaign with its status; who is silent first where asked."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
@@ -84,6 +86,8 @@ def campaign_notice_list(request: HttpRequest, uid: str) -> HttpResponse:
         rows = rows.filter(answered_at=None).exclude(status=NoticeStatus.WITHDRAWN)
     elif which == "escalated":
         rows = rows.exclude(escalation="")
+    if asked_format(request):
+        return export(request, sent_notices(Sight(actor, campaign)), rows.order_by("id"))
     listed = Paginator(rows.order_by("id"), 50).get_page(request.GET.get("page"))
     sight = Sight(actor, campaign)
     letters = set(
@@ -288,7 +292,7 @@ def campaign_notice_answer(request: HttpRequest, uid: str, notice: str) -> HttpR
 
 @audience("signed_in")
 @require_safe
-def notice_list(request: HttpRequest) -> HttpResponse:
+def notice_list(request: HttpRequest) -> HttpResponseBase:
     """The inbox: notices to answer first, then those to hand on, then what is done."""
     actor = acting(request)
     rows = notices_received_by(actor)
@@ -298,6 +302,8 @@ def notice_list(request: HttpRequest) -> HttpResponse:
     else:
         which = "open"
         rows = rows.filter(answered_at=None).exclude(status=NoticeStatus.WITHDRAWN)
+    if asked_format(request):
+        return export(request, NOTICES, rows.order_by("-id"))
     listed = Paginator(rows.order_by("-id"), 30).get_page(request.GET.get("page"))
     lines = [
         {"notice": row, "tone": tone(row), "hand_on": row.carrier_id == actor.owner.pk} for row in listed.object_list

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -16,11 +16,13 @@ from recalls.access import signal_for, signals_visible_to
 from recalls.actions.assessment import assess
 from recalls.actions.signals import dismiss_signal, raise_signal
 from recalls.forms import AssessmentForm, ReasonForm, SignalForm
+from recalls.lists import SIGNALS
 from recalls.models import Signal
 from recalls.queries import lots_by_words
 from recalls.views.doors import acting, page
 from trace.access import audience, lot_for, parse_uid
 from trace.actor import Actor
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.models import Lot, Product, TestReport
 from trace.parts import Entry, Row
@@ -29,13 +31,15 @@ from trace.personal import reveal
 
 @audience("signed_in")
 @require_safe
-def signal_list(request: HttpRequest) -> HttpResponse:
+def signal_list(request: HttpRequest) -> HttpResponseBase:
     """Signals about one's own goods, or of the territory; by status."""
     actor = acting(request)
     status = request.GET.get("status", "new")
     rows = signals_visible_to(actor)
     if status in Signal.Status.values:
         rows = rows.filter(status=status)
+    if asked_format(request):
+        return export(request, SIGNALS, rows)
     listed = Paginator(rows, 30).get_page(request.GET.get("page"))
     tabs = [("all", _("全部")), *Signal.Status.choices]
     return page(

@@ -6,7 +6,7 @@ import uuid
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -17,8 +17,10 @@ from trace.access import actor_of, audience, entered_for, shipment_for
 from trace.actions.chasing import answer_differences, remind
 from trace.chasing import KINDS, chased, chases, differences_of
 from trace.errors import DomainError
+from trace.exports import asked_format, export
 from trace.forms.crossing import DifferenceForm
 from trace.forms.fields import attempt
+from trace.lists import CHASES
 from trace.models import Reminder, Shipment
 from trace.shipping import OVERDUE_DAYS
 from trace.views.pages import page_of
@@ -28,13 +30,15 @@ FORM = ["GET", "HEAD", "POST"]
 
 @audience("signed_in")
 @require_safe
-def chase_list(request: HttpRequest) -> HttpResponse:
+def chase_list(request: HttpRequest) -> HttpResponseBase:
     """What is open, the oldest first: receipts the other side owes, receipts we owe, differences nobody settled."""
     actor = actor_of(request)
     kind = request.GET.get("kind", "out")
     kind = kind if kind in KINDS else "out"
     overdue = request.GET.get("overdue") == "1"
     text = request.GET.get("q", "").replace("\x00", "").strip()[:60]
+    if asked_format(request):
+        return export(request, CHASES, chased(actor, kind, overdue=overdue, text=text))
     page = page_of(request, chased(actor, kind, overdue=overdue, text=text))
     context = {
         "page": page,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -14,8 +14,10 @@ from trace.access import actor_of, audience, conflict_for, conflicts_visible_to,
 from trace.actions.conflicts import answer_conflict
 from trace.actor import Actor
 from trace.event_templates import templates
+from trace.exports import asked_format, export
 from trace.forms.evidence import AnswerForm
 from trace.forms.fields import attempt
+from trace.lists import CONFLICTS
 from trace.models import Conflict
 from trace.views.pages import page_of
 
@@ -24,7 +26,7 @@ STATES = ("open", "answered", "voided")
 
 @audience("signed_in")
 @require_safe
-def conflict_list(request: HttpRequest) -> HttpResponse:
+def conflict_list(request: HttpRequest) -> HttpResponseBase:
     """Conflicts of the actor's facts (for regulators: of their territory), open ones unless asked otherwise."""
     actor = actor_of(request)
     state = request.GET.get("state", "open")
@@ -36,6 +38,8 @@ def conflict_list(request: HttpRequest) -> HttpResponse:
     else:
         state = "open"
         rows = rows.filter(answered_at=None, voided_by=None)
+    if asked_format(request):
+        return export(request, CONFLICTS, rows.order_by("-id"))
     page = page_of(request, rows.order_by("-id"))
     for row in page:
         found = templates().get(row.event.template)

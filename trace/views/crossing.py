@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -30,8 +30,10 @@ from trace.actions.old_codes import Opening, bring_in_codes, open_stock
 from trace.actor import Actor
 from trace.crossing import BADGES, standing_claim, supplier_in_system, supplier_lots
 from trace.errors import Invalid, NotFound
+from trace.exports import asked_format, export
 from trace.forms.crossing import ClaimAnswerForm, CodesForm, JoinForm, OpeningForm
 from trace.forms.fields import attempt
+from trace.lists import CLAIMS
 from trace.models import Lot, LotClaim
 from trace.templatetags.ui import url_or_none
 from trace.views.once import KEY, form_key, once
@@ -89,13 +91,15 @@ def lot_join(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
 
 @audience("signed_in")
 @require_safe
-def claim_list(request: HttpRequest) -> HttpResponse:
+def claim_list(request: HttpRequest) -> HttpResponseBase:
     """Claims that our lots are others' or others' are ours; open ones first to be seen."""
     actor = actor_of(request)
     state = request.GET.get("state", "")
     rows = claims_visible_to(actor)
     if state in LotClaim.Status.values:
         rows = rows.filter(status=state)
+    if asked_format(request):
+        return export(request, CLAIMS, rows.order_by("-id"))
     page = page_of(request, rows.order_by("-id"))
     for row in page:
         row.badge = BADGES[row.status]

@@ -6,10 +6,9 @@ import datetime
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -21,19 +20,18 @@ from trace.actor import Actor
 from trace.errors import Invalid
 from trace.event_templates import families, parse_day, template, templates
 from trace.event_words import advice, field_rows, item_lines, output_rows
+from trace.exports import asked_format, export
 from trace.forms.step_choices import Pairs
+from trace.lists import EVENTS
 from trace.models import Conflict, Event, EventItem, Lot, StoredFile, TestReport
 from trace.parts import Row
 from trace.personal import reveal
-from trace.tables import csv_table
 from trace.templatetags.ui import moment_text, url_or_none
 from trace.text import clean_text
-from trace.units import unit_name
 from trace.views.steps import items_of, next_steps
 from trace.whereabouts import PARTS, items_of_part
 
 PAGE = 50
-CSV_MOST = 10_000
 Rows = QuerySet[Event]
 
 
@@ -56,12 +54,12 @@ class Line:
 
 @audience("signed_in")
 @require_safe
-def event_list(request: HttpRequest) -> HttpResponse:
-    """Events the actor may read, by log number; by step, text, days and state. ``format=csv`` gives a table."""
+def event_list(request: HttpRequest) -> HttpResponseBase:
+    """Events the actor may read, by log number; by step, text, days and state; or as a file."""
     actor = actor_of(request)
     rows, problems = _wanted(request, events_visible_to(actor))
-    if request.GET.get("format") == "csv":
-        return _csv(rows)
+    if asked_format(request):
+        return export(request, EVENTS, _numbered(rows))
     page, before, after = _turn(request, rows)
     context = {
         "lines": _lines(page),
@@ -186,47 +184,12 @@ def _lines(events: Sequence[Event]) -> list[Line]:
     return lines
 
 
-def _csv(rows: Rows) -> HttpResponse:
-    """The events as a table, at most 10,000, one line per lot."""
+def _numbered(rows: Rows) -> Rows:
+    """The events for a file, newest first, with their items."""
     events = rows.filter(log__isnull=False).annotate(number=F("log__number"))
-    events = events.select_related("organisation", "place", "entered_by").prefetch_related(
-        Prefetch("items", EventItem.objects.select_related("lot").order_by("number"))
-    )
-    header = [
-        _("日志编号"),
-        _("时间"),
-        _("环节"),
-        _("单位"),
-        _("地点"),
-        _("批号"),
-        _("作用"),
-        _("数量"),
-        _("计量单位"),
-        _("登记人"),
-    ]
-    table: list[list[Any]] = []
-    for event in events.order_by("-number")[:CSV_MOST]:
-        found = templates().get(event.template)
-        head = [
-            _no(event),
-            timezone.localtime(event.occurred_at).strftime(
-                "%Y-%m-%d" if event.precision == "day" else "%Y-%m-%d %H:%M"
-            ),
-            found.label() if found is not None else event.template,
-            event.organisation.name,
-            event.place.name if event.place else "",
-        ]
-        who = event.entered_by.display_name if event.entered_by else ""
-        table += [[*head, *_cells(item), who] for item in event.items.all()] or [[*head, "", "", "", "", who]]
-    response = HttpResponse(csv_table(header, table), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="events.csv"'
-    return response
-
-
-def _cells(item: EventItem) -> list[str]:
-    """One lot of an event as cells."""
-    unit = unit_name(item.entered_unit) if item.entered_unit else ""
-    return [item.lot.code if item.lot is not None else "", item.get_role_display(), item.entered, unit]
+    events = events.select_related("organisation", "place", "entered_by")
+    items = EventItem.objects.select_related("lot").order_by("number")
+    return events.prefetch_related(Prefetch("items", items)).order_by("-number")
 
 
 # --- One event ------------------------------------------------------------------------------------------------------

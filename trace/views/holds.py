@@ -6,7 +6,7 @@ import uuid
 
 from django.contrib import messages
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -14,8 +14,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from trace.access import actor_of, audience, hold_for, holds_visible_to, supervises
 from trace.actions.holds import end_hold
 from trace.actor import Actor
+from trace.exports import asked_format, export
 from trace.forms.evidence import EndHoldForm
 from trace.forms.fields import attempt
+from trace.lists import HOLDS
 from trace.models import HoldSet
 from trace.views.once import KEY, form_key
 from trace.views.pages import page_of
@@ -25,7 +27,7 @@ MEMBERS_SHOWN = 100
 
 @audience("signed_in")
 @require_safe
-def hold_list(request: HttpRequest) -> HttpResponse:
+def hold_list(request: HttpRequest) -> HttpResponseBase:
     """Holds set by the actor or on lots it may open; active ones unless asked otherwise."""
     actor = actor_of(request)
     state = request.GET.get("state", "active")
@@ -36,6 +38,8 @@ def hold_list(request: HttpRequest) -> HttpResponse:
         state = "active"
         rows = rows.filter(ended_at=None)
     rows = rows.select_related("organisation").annotate(lots=Count("members__lot", distinct=True))
+    if asked_format(request):
+        return export(request, HOLDS, rows.order_by("-id"))
     context = {"page": page_of(request, rows.order_by("-id")), "state": state, "may_hold": _may(actor)}
     return render(request, "trace/holds/list.html", context)
 

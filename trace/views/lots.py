@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from django.db.models import F, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from trace.access import actor_of, audience, entered_for, parse_uid, products_readable_by
 from trace.actor import Actor
 from trace.errors import Invalid, NotFound
+from trace.exports import asked_format, export
 from trace.inventory import STATES, held, in_state, lots_with_amounts, states_of
+from trace.lists import LOTS
 from trace.models import Lot
-from trace.tables import csv_table
 from trace.templatetags.ui import STATES as BADGES
 from trace.templatetags.ui import url_or_none
 from trace.text import clean_text
-from trace.units import decimal_text, unit_name
 from trace.views.pages import page_of
 
-CSV_MOST = 10_000
 SORTS = {
     "newest": ("-id",),
     "oldest": ("id",),
@@ -33,14 +31,14 @@ SCOPES = ("all", "made", "held")
 
 @audience("signed_in")
 @require_safe
-def lot_list(request: HttpRequest) -> HttpResponse:
-    """Lots the actor may open: by product, state, text, made or held; sorted; ``format=csv`` for a table."""
+def lot_list(request: HttpRequest) -> HttpResponseBase:
+    """Lots the actor may open: by product, state, text, made or held; sorted; ``format=csv`` or ``xlsx`` for a file."""
     actor = actor_of(request)
     rows, problem = _wanted(request, actor)
     sort = request.GET.get("sort", "newest")
     rows = rows.order_by(*SORTS.get(sort, SORTS["newest"]))
-    if request.GET.get("format") == "csv":
-        return _csv(actor, rows)
+    if asked_format(request):
+        return export(request, LOTS, rows)
     page = page_of(request, rows)
     states = states_of(list(page))
     for lot in page:
@@ -96,39 +94,3 @@ def _wanted(request: HttpRequest, actor: Actor) -> tuple[QuerySet[Lot], str]:
             | Q(aliases__code__iexact=text, aliases__organisation__in=mine)
         ).distinct()
     return rows, ""
-
-
-def _csv(actor: Actor, rows: QuerySet[Lot]) -> HttpResponse:
-    """The lots as a table, at most 10,000."""
-    header = [
-        _("批号"),
-        _("追溯码"),
-        _("产品"),
-        _("生产者"),
-        _("生产日期"),
-        _("保质期至"),
-        _("产量"),
-        _("在手数量"),
-        _("计量单位"),
-        _("状态"),
-    ]
-    found = list(rows[:CSV_MOST])
-    states = states_of(found)
-    table = [
-        [
-            lot.code,
-            lot.public_code,
-            lot.product_version.label,
-            lot.organisation.name,
-            lot.produced_on.isoformat() if lot.produced_on else "",
-            lot.expires_on.isoformat() if lot.expires_on else "",
-            decimal_text(lot.made_micros),
-            decimal_text(lot.in_hand),  # type: ignore[attr-defined]
-            unit_name(lot.product.base_unit),
-            str(BADGES[states[lot.pk]].words) if states[lot.pk] else "",
-        ]
-        for lot in found
-    ]
-    response = HttpResponse(csv_table(header, table), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="lots.csv"'
-    return response

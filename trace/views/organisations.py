@@ -7,7 +7,7 @@ import uuid
 from django.contrib import messages
 from django.contrib.auth import login as sign_in_user
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -41,6 +41,7 @@ from trace.actions.organisations import (
 from trace.actions.people import head_role, issue_password_link_as_operator, issue_sign_in_card
 from trace.actor import Actor
 from trace.errors import NotFound
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.forms.organisations import (
     CONTACT_FIELDS,
@@ -55,6 +56,7 @@ from trace.forms.organisations import (
     ReasonForm,
     RegulatorForm,
 )
+from trace.lists import GROWERS, ORGANISATIONS
 from trace.models import Membership, Organisation, Product
 from trace.views.account import BACKEND
 from trace.views.pages import edits_of, form_page, link_page, page_of, signed_in_user
@@ -209,13 +211,15 @@ def _cooperative(request: HttpRequest) -> Actor:
 
 @audience("party")
 @require_http_methods(GET)
-def grower_list(request: HttpRequest) -> HttpResponse:
+def grower_list(request: HttpRequest) -> HttpResponseBase:
     """The cooperative's growers: enter for them, give them a card."""
     actor = _cooperative(request)
     query = request.GET.get("q", "")[:60].replace("\x00", "")
     rows = actor.organisation.growers.select_related("division").order_by("name", "id")
     if query:
         rows = rows.filter(name__icontains=query)
+    if asked_format(request):
+        return export(request, GROWERS, rows)
     context = {"page": page_of(request, rows), "query": query, "may_enter": actor.can("operator")}
     return render(request, "trace/organisations/growers.html", context)
 
@@ -293,10 +297,12 @@ DECISIONS = {
 
 @audience("regulator")
 @require_http_methods(GET)
-def application_list(request: HttpRequest) -> HttpResponse:
+def application_list(request: HttpRequest) -> HttpResponseBase:
     """Applicants of the territory that wait for a decision, oldest first."""
     actor = actor_of(request)
     rows = organisations_supervised_by(actor).filter(status=Status.APPLIED).order_by("created_at", "id")
+    if asked_format(request):
+        return export(request, ORGANISATIONS, rows)
     claims = Product.objects.filter(
         gtin_claim=Product.GtinClaim.CLAIMED, organisation__in=organisations_supervised_by(actor)
     ).count()
@@ -305,13 +311,15 @@ def application_list(request: HttpRequest) -> HttpResponse:
 
 @audience("regulator")
 @require_http_methods(GET)
-def supervised_list(request: HttpRequest) -> HttpResponse:
+def supervised_list(request: HttpRequest) -> HttpResponseBase:
     """Every organisation of the territory, found by name, code, state and kind."""
     actor = actor_of(request)
     form = FindForm(request.GET or None)
     rows = organisations_supervised_by(actor).order_by("name", "id")
     if form.is_valid():
         rows = _found(rows, form)
+    if asked_format(request):
+        return export(request, ORGANISATIONS, rows)
     return render(request, "trace/organisations/supervised_list.html", {"page": page_of(request, rows), "form": form})
 
 
@@ -374,7 +382,7 @@ def decide(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
 
 @audience("operator")
 @require_http_methods(GET)
-def operator_list(request: HttpRequest) -> HttpResponse:
+def operator_list(request: HttpRequest) -> HttpResponseBase:
     """Every organisation of the installation."""
     form = FindForm(request.GET or None)
     rows: QuerySet[Organisation] = Organisation.objects.exclude(status=Status.EXTERNAL).select_related("division")
@@ -382,6 +390,8 @@ def operator_list(request: HttpRequest) -> HttpResponse:
         rows = _found(rows, form)
     rows = rows.annotate(members=Count("memberships", filter=Q(memberships__ended_at=None)))
     rows = rows.order_by("-kind", "name", "id")
+    if asked_format(request):
+        return export(request, ORGANISATIONS, rows)
     return render(request, "trace/organisations/operator_list.html", {"page": page_of(request, rows), "form": form})
 
 

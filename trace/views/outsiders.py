@@ -6,7 +6,7 @@ import uuid
 
 from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,9 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from trace.access import actor_of, audience, outsider_for, outsiders_of
 from trace.actions.outsiders import OutsiderDetails, edit_outsider, link_outsider, unlink_outsider
+from trace.exports import asked_format, export
 from trace.forms.crossing import LinkForm
 from trace.forms.fields import attempt
 from trace.forms.shipments import PARTY_FIELDS, PartyForm
+from trace.lists import OUTSIDERS
 from trace.models import Lot, Shipment
 from trace.views.pages import edits_of, form_page, page_of
 
@@ -25,13 +27,15 @@ FORM = ["GET", "HEAD", "POST"]
 
 @audience("party")
 @require_safe
-def outsider_list(request: HttpRequest) -> HttpResponse:
+def outsider_list(request: HttpRequest) -> HttpResponseBase:
     """The outsiders we keep, by name."""
     actor = actor_of(request)
     rows = outsiders_of(actor).order_by("name", "id")
     text = request.GET.get("q", "").replace("\x00", "").strip()[:60]
     if text:
         rows = rows.filter(Q(name__icontains=text) | Q(uscc__iexact=text) | Q(address__icontains=text))
+    if asked_format(request):
+        return export(request, OUTSIDERS, rows)
     context = {"page": page_of(request, rows), "text": text}
     return render(request, "trace/outsiders/list.html", context)
 

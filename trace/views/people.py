@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -23,8 +23,10 @@ from trace.actions.people import (
     revoke_api_key,
     revoke_invitation,
 )
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.forms.people import InviteForm, KeyForm, RoleForm
+from trace.lists import KEYS, MEMBERS
 from trace.models import Invitation, Membership
 from trace.views.pages import form_page, link_page, once_shown
 
@@ -34,13 +36,15 @@ FORM = ["GET", "HEAD", "POST"]
 
 @audience("signed_in")
 @require_http_methods(GET)
-def member_list(request: HttpRequest) -> HttpResponse:
+def member_list(request: HttpRequest) -> HttpResponseBase:
     """Members of the organisation and open invitations; the head invites, changes roles and ends memberships."""
     actor = actor_of(request)
     now = timezone.now()
     invitations = Invitation.objects.filter(
         organisation=actor.organisation, used_at=None, revoked_at=None, expires_at__gt=now
     ).select_related("created_by", "user")
+    if asked_format(request):
+        return export(request, MEMBERS, members_of(actor).order_by("id"))
     context = {
         "members": members_of(actor).order_by("id"),
         "invitations": invitations.order_by("-id")[:50],
@@ -135,10 +139,12 @@ def invitation_revoke(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
 
 @audience("signed_in")
 @require_http_methods(GET)
-def key_list(request: HttpRequest) -> HttpResponse:
+def key_list(request: HttpRequest) -> HttpResponseBase:
     """The organisation's API keys."""
     actor = actor_of(request)
     actor.require(head_role(actor.organisation))
+    if asked_format(request):
+        return export(request, KEYS, keys_of(actor).order_by("revoked_at", "-id"))
     return render(request, "trace/people/keys.html", {"keys": keys_of(actor).order_by("revoked_at", "-id")[:200]})
 
 

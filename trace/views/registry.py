@@ -10,7 +10,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -48,10 +48,12 @@ from trace.actions.registry import (
 )
 from trace.actor import Actor
 from trace.errors import Invalid, NotFound
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.forms.organisations import NoteForm, ReasonForm
 from trace.forms.registry import CertificateForm, GtinForm, MaterialForm, PlaceForm, ProductForm, VersionForm
 from trace.limits import tests_of
+from trace.lists import CERTIFICATES, PLACES, PRODUCTS
 from trace.models import Organisation, Place, Product, ProductVersion, Stock
 from trace.result_words import limit_words
 from trace.views.pages import edits_of, form_page, page_of
@@ -65,13 +67,15 @@ FORM = ["GET", "HEAD", "POST"]
 
 @audience("signed_in")
 @require_http_methods(GET)
-def place_list(request: HttpRequest) -> HttpResponse:
+def place_list(request: HttpRequest) -> HttpResponseBase:
     """The places of the organisation (and, for a cooperative, of its growers); for regulators of their territory."""
     actor = actor_of(request)
     rows = places_readable_by(actor).order_by("ended_at", "organisation__name", "name", "id")
     query = _query(request)
     if query:
         rows = rows.filter(Q(name__icontains=query) | Q(organisation__name__icontains=query))
+    if asked_format(request):
+        return export(request, PLACES, rows)
     context = {"page": page_of(request, rows), "query": query, "may_edit": _enters(actor), "several": _several(actor)}
     return render(request, "trace/registry/places.html", context)
 
@@ -162,7 +166,7 @@ def _own_place(actor: Actor, uid: uuid.UUID) -> Place:
 
 @audience("signed_in")
 @require_http_methods(GET)
-def product_list(request: HttpRequest) -> HttpResponse:
+def product_list(request: HttpRequest) -> HttpResponseBase:
     """The products of the organisation (and, for a cooperative, of its growers); for regulators of their territory."""
     actor = actor_of(request)
     rows = products_readable_by(actor).order_by("ended_at", "organisation__name", "code", "id")
@@ -175,6 +179,8 @@ def product_list(request: HttpRequest) -> HttpResponse:
             | Q(gtin__endswith=query)
             | Q(organisation__name__icontains=query)
         )
+    if asked_format(request):
+        return export(request, PRODUCTS, rows)
     context = {"page": page_of(request, rows), "query": query, "may_edit": _enters(actor), "several": _several(actor)}
     return render(request, "trace/registry/products.html", context)
 
@@ -382,12 +388,14 @@ def product_reopen(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
 
 @audience("regulator")
 @require_http_methods(GET)
-def gtin_claim_list(request: HttpRequest) -> HttpResponse:
+def gtin_claim_list(request: HttpRequest) -> HttpResponseBase:
     """GTINs of the territory that wait to be confirmed."""
     actor = actor_of(request)
     rows = products_readable_by(actor).filter(
         gtin_claim=Product.GtinClaim.CLAIMED, organisation__in=organisations_supervised_by(actor)
     )
+    if asked_format(request):
+        return export(request, PRODUCTS, rows.order_by("id"))
     return render(request, "trace/registry/gtin_claims.html", {"page": page_of(request, rows.order_by("id"))})
 
 
@@ -417,10 +425,12 @@ def gtin_claim_decide(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
 
 @audience("signed_in")
 @require_http_methods(GET)
-def certificate_list(request: HttpRequest) -> HttpResponse:
+def certificate_list(request: HttpRequest) -> HttpResponseBase:
     """Certificates held or granted; for regulators those of the territory."""
     actor = actor_of(request)
     rows = certificates_visible_to(actor).order_by("-valid_until", "-id")
+    if asked_format(request):
+        return export(request, CERTIFICATES, rows)
     context = {"page": page_of(request, rows), "may_grant": _certifies(actor), "me": actor.organisation}
     return render(request, "trace/registry/certificates.html", context)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Exists, OuterRef, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -28,8 +28,10 @@ from trace.actions.evidence import answer_report
 from trace.actor import Actor
 from trace.errors import DomainError, Invalid, NotFound
 from trace.event_templates import EventTemplate, template, templates
+from trace.exports import asked_format, export
 from trace.forms.evidence import ReportAnswerForm
 from trace.forms.fields import attempt
+from trace.lists import REPORTS
 from trace.models import Event, Lot, Organisation, ReportAnswer, TestReport
 from trace.report_questions import contradictory_reports, reports_naming, waiting_for_answer
 from trace.result_words import BADGES, laboratory_word, result_line
@@ -41,7 +43,7 @@ from trace.views.pages import page_of
 
 @audience("signed_in")
 @require_safe
-def report_list(request: HttpRequest) -> HttpResponse:
+def report_list(request: HttpRequest) -> HttpResponseBase:
     """Reports of lots the actor may open, newest first; by verdict and text."""
     actor = actor_of(request)
     wrong = Exists(Event.objects.filter(corrects=OuterRef("event")))
@@ -66,6 +68,8 @@ def report_list(request: HttpRequest) -> HttpResponse:
             | Q(lot__lot_code__icontains=text)
             | Q(lot__product_version__name__icontains=text)
         )
+    if asked_format(request):
+        return export(request, REPORTS, rows.distinct().order_by("-id"))
     page = page_of(request, rows.distinct().order_by("-id"))
     for row in page:
         row.badge, row.word = BADGES[row.verdict], laboratory_word(row)

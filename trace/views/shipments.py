@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -30,6 +30,7 @@ from trace.actions.transfers import receive_shipment, ship_lots, slip_token, tak
 from trace.actor import Actor
 from trace.crossing import supplier_in_system, supplier_lots
 from trace.errors import DomainError, GuardBroken, Invalid
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.forms.shipments import (
     PARTY_FIELDS,
@@ -40,6 +41,7 @@ from trace.forms.shipments import (
     ShipForm,
     TakeBackForm,
 )
+from trace.lists import SHIPMENTS
 from trace.models import Conflict, Lot, Organisation, Shipment, Transfer
 from trace.qr import qr_svg
 from trace.shipping import (
@@ -58,8 +60,6 @@ from trace.shipping import (
     state_of,
     waiting_for,
 )
-from trace.tables import csv_table
-from trace.units import decimal_text, unit_name
 from trace.views.once import KEY, form_key, once
 from trace.views.pages import page_of
 
@@ -67,7 +67,6 @@ GET = ["GET", "HEAD"]
 FORM = ["GET", "HEAD", "POST"]
 PAGE_SIZE = 30
 MOST_LOTS = 40
-MOST_CSV = 5000
 PURPOSES = {
     "ship": ("shipment_new", "shipment_goods", "out"),
     "take_in": ("intake_new", "intake", "in"),
@@ -81,11 +80,13 @@ PURPOSES = {
 
 @audience("signed_in")
 @require_safe
-def transfer_list(request: HttpRequest) -> HttpResponse:
+def transfer_list(request: HttpRequest) -> HttpResponseBase:
     """Shipments sent and received, newest first, narrowed by the address."""
     actor = actor_of(request)
     wanted = _wanted(request)
     rows = find_shipments(actor, wanted)
+    if asked_format(request):
+        return export(request, SHIPMENTS, rows)
     after = request.GET.get("after", "")
     if after:
         before = Shipment.objects.filter(uid=parse_uid(after[:40])).values_list("pk", flat=True).first()
@@ -126,56 +127,14 @@ def _day(text: str) -> datetime.date | None:
     return day if 2000 <= day.year < 2100 else None
 
 
-@audience("signed_in")
-@require_safe
-def transfer_csv(request: HttpRequest) -> HttpResponse:
-    """The same list as a table: one row per line of a slip, 5,000 shipments at most."""
-    shipments = list(find_shipments(actor_of(request), _wanted(request))[:MOST_CSV])
-    lines = lines_of(shipments)
-    words = state_words()
-    header = [
-        _("发货单号"), _("发货时间"), _("发货单位"), _("收货单位"), _("状态"), _("批号"), _("品名"),
-        _("发出数量"), _("实收数量"), _("单位"), _("收货时间"),
-    ]  # fmt: skip
-    rows = [
-        [
-            shipment.number,
-            timezone.localtime(shipment.sent_at).isoformat(timespec="minutes"),
-            shipment.organisation.label,
-            shipment.receiver.label,
-            words[state_of(shipment)],
-            line.lot.code,
-            line.lot.product_version.label,
-            decimal_text(line.transfer.sent_micros),
-            "" if line.transfer.received_micros is None else decimal_text(line.transfer.received_micros),
-            unit_name(line.unit),
-            timezone.localtime(line.transfer.received_at).isoformat(timespec="minutes")
-            if line.transfer.received_at
-            else "",
-        ]
-        for shipment in shipments
-        for line in lines.get(shipment.pk, [])
-    ]
-    response = HttpResponse(csv_table(header, rows), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="shipments.csv"'
-    return response
-
-
-def state_words() -> dict[str, str]:
-    """A shipment's states for people."""
-    return {
-        "unconfirmed": _("待收货方确认"),
-        "disputed": _("数量有差异"),
-        "confirmed": _("双方已确认"),
-        "voided": _("已声明有误"),
-    }
-
-
 @audience("party")
 @require_safe
-def inbox(request: HttpRequest) -> HttpResponse:
+def inbox(request: HttpRequest) -> HttpResponseBase:
     """What waits for our receipt, the oldest first."""
-    page = page_of(request, waiting_for(actor_of(request)))
+    waiting = waiting_for(actor_of(request))
+    if asked_format(request):
+        return export(request, SHIPMENTS, waiting)
+    page = page_of(request, waiting)
     here = list(page)
     lines = lines_of(here)
     late = timezone.now() - datetime.timedelta(days=OVERDUE_DAYS)

@@ -1,0 +1,87 @@
+"""The columns of the recalls' lists as files; the lists themselves are their pages' (same rows, same filters)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext_lazy
+
+from recalls.models import Notice, Signal
+from recalls.queries import campaign_rows
+from recalls.sight import Sight
+from trace.exports import Column, Table
+
+
+def _goods(row: Signal) -> str:
+    """What a signal is about: the lot's product, the product, or the code that was scanned."""
+    if row.lot is not None:
+        return row.lot.product_version.label
+    return str(row.product) if row.product is not None else row.code
+
+
+CAMPAIGNS = Table(
+    "recalls",
+    [
+        Column(gettext_lazy("召回"), lambda row: row.campaign.label),
+        Column(gettext_lazy("编号"), lambda row: row.campaign.number or ""),
+        Column(gettext_lazy("召回单位"), lambda row: row.campaign.organisation.label),
+        Column(gettext_lazy("阶段"), lambda row: row.campaign.get_status_display()),
+        Column(gettext_lazy("级别"), lambda row: row.campaign.level_label),
+        Column(gettext_lazy("最近的时限"), lambda row: row.next_clock.label if row.next_clock else ""),
+        Column(gettext_lazy("期限"), lambda row: row.next_clock.due_at if row.next_clock else None),
+        Column(gettext_lazy("通知单位数"), lambda row: row.coverage.holders),
+        Column(gettext_lazy("已确认"), lambda row: row.coverage.acknowledged),
+        Column(gettext_lazy("已反馈"), lambda row: row.coverage.answered),
+    ],
+    campaign_rows,
+)
+SIGNALS = Table(
+    "signals",
+    [
+        Column(gettext_lazy("回执号"), lambda row: row.receipt),
+        Column(gettext_lazy("来源"), lambda row: row.get_source_display()),
+        Column(gettext_lazy("产品"), _goods),
+        Column(gettext_lazy("批号"), lambda row: row.lot.code if row.lot else ""),
+        Column(gettext_lazy("涉及单位"), lambda row: row.organisation.label if row.organisation else ""),
+        Column(gettext_lazy("收到时间"), lambda row: row.received_at),
+        Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
+    ],
+)
+_ANSWERS = [
+    Column(gettext_lazy("发出"), lambda row: row.sent_at),
+    Column(gettext_lazy("确认"), lambda row: row.acknowledged_at),
+    Column(gettext_lazy("反馈库存"), lambda row: row.answered_at),
+]
+NOTICES = Table(
+    "notices",
+    [
+        Column(gettext_lazy("召回"), lambda row: row.campaign.title),
+        Column(gettext_lazy("编号"), lambda row: row.campaign.number or ""),
+        Column(gettext_lazy("召回单位"), lambda row: row.campaign.organisation.label),
+        Column(gettext_lazy("收件单位"), lambda row: row.organisation.label),
+        Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
+        *_ANSWERS,
+    ],
+)
+
+
+def sent_notices(sight: Sight) -> Table:
+    """The notices of one campaign, with holders named as far as the reader may know them."""
+
+    def seen(rows: Sequence[Notice]) -> list[Notice]:
+        for row in rows:
+            row.holder = sight.holder(row.organisation)  # type: ignore[attr-defined]
+        return list(rows)
+
+    return Table(
+        "recall-notices",
+        [
+            Column(gettext_lazy("单位名称"), lambda row: row.holder.label),
+            Column(gettext_lazy("地区"), lambda row: row.holder.region),
+            Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
+            *_ANSWERS,
+            Column(gettext_lazy("催办"), lambda row: row.get_escalation_display() if row.escalation else ""),
+            Column(gettext_lazy("催办时间"), lambda row: row.escalated_at),
+        ],
+        seen,
+    )
