@@ -1,8 +1,8 @@
 """The sortable table of everything that happened to some lots: one row per event with all its key data elements.
 
-Who, what, when, where and why (EPCIS 2.0), lots and products with amounts in base units, partner, document numbers, when
-and by whom it was recorded. What regulators call the sortable spreadsheet (21 CFR 1.1455(c)(3) asks for one within 24
-hours). Cost grows with the events found; they are read a thousand at a time.
+Who, what, when, where and why (EPCIS 2.0), lots and products with amounts in base units, partner, document numbers,
+when and by whom it was recorded: the sortable spreadsheet that rules like 21 CFR 1 Subpart S ask for within a day. Cost
+grows with the events found; they are read a thousand at a time.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def _write(sheet: Any, number: int, row: Sequence[Cell], moment: Any) -> None:
             sheet.write_datetime(number, place, timezone.localtime(cell).replace(tzinfo=None), moment)
         elif isinstance(cell, datetime.date):
             sheet.write_datetime(number, place, datetime.datetime.combine(cell, datetime.time()))
-        elif isinstance(cell, int | Decimal) and not isinstance(cell, bool) and abs(cell) < 10**15:
+        elif isinstance(cell, int | Decimal) and -(10**15) < cell < 10**15:
             sheet.write_number(number, place, cell)
         else:
             sheet.write_string(number, place, plain_cell(cell)[:CELL_MAX])

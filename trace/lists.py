@@ -148,7 +148,7 @@ class EventLine:
 def _event_lines(events: Sequence[Event]) -> Iterable[EventLine]:
     wrong = set(Event.objects.filter(corrects__in=events).values_list("corrects", flat=True))
     for event in events:
-        items = list(event.items.all())
+        items: list[EventItem | None] = [*event.items.all()]
         for item in items or [None]:
             yield EventLine(event, item, event.pk in wrong)
 

@@ -16,7 +16,7 @@ from trace.views.event_table import table_page
 @audience("signed_in")
 @require_safe
 def campaign_events(request: HttpRequest, uid: str) -> HttpResponseBase:
-    """One row per event of the lots in the scope in force, as far as the reader may read events; sortable, or a file."""
+    """One row per event of the lots in the scope in force, as far as the reader may read them; sortable, or a file."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
     scope = latest_scope(campaign)

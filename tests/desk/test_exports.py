@@ -27,7 +27,7 @@ from trace.actions.people import create_api_key
 from trace.actions.transfers import take_in
 from trace.actor import Actor
 from trace.exports import Column, Table, export
-from trace.models import Certificate, Division, Organisation, Product
+from trace.models import Certificate, Division, Organisation, Product, User
 from trace.tables import plain_cell
 
 NO_FILE = {
@@ -89,10 +89,6 @@ def full(world: World) -> World:
     return world
 
 
-def readers(world: World) -> list[Actor]:
-    return [world.walnuts, world.cooperative, world.shop, world.county]
-
-
 def walked() -> list[str]:
     """Every list page without an object in its address."""
     names = {name for name, where, _entry in routes(get_resolver()) if name.endswith(("_list", ":inbox"))}
@@ -111,6 +107,7 @@ def read_csv(answer: Any) -> list[list[str]]:
 
 def read_xlsx(answer: Any) -> list[list[Any]]:
     book = openpyxl.load_workbook(io.BytesIO(answer.getvalue()))
+    answer.close()
     assert all(cell.data_type != "f" for row in book.active.rows for cell in row)
     return [["" if cell is None else cell for cell in row] for row in book.active.iter_rows(values_only=True)]
 
@@ -121,7 +118,7 @@ def shown(client: Client, url: str, query: dict[str, str]) -> int | None:
     if answer.status_code != 200:
         return None
     context = answer.context
-    for key in ("page", "lines", "rows", "members", "keys"):
+    for key in ("page", "rows", "lines", "members", "keys"):
         found = context.get(key) if context is not None else None
         if found is None:
             continue
@@ -157,18 +154,25 @@ FILTERS: dict[str, list[dict[str, str]]] = {
 
 def test_every_list_exports_the_rows_it_shows_with_its_filters_and_no_formula(client: Client, full: World) -> None:
     seen: dict[str, int] = {}
-    for who in [*readers(full), full.operator]:
+    readers: dict[Actor | User, list[str]] = {
+        full.walnuts: walked(),
+        full.county: walked(),
+        full.cooperative: ["trace:grower_list"],
+        full.operator: ["trace:operator_list"],
+    }
+    for who, names in readers.items():
         sign_in(client, who)
-        for name in walked():
-            for query in [{}, *FILTERS.get(name, [])]:
+        for name in names:
+            for query in [{}, *(FILTERS.get(name, []) if who is full.walnuts else [])]:
                 count = shown(client, reverse(name), query)
                 if count is None:
                     continue
                 rows = read_csv(client.get(reverse(name), {**query, "format": "csv"}))
                 assert distinct(name, rows[1:]) == count, (name, query, who)
-                sheet = read_xlsx(client.get(reverse(name), {**query, "format": "xlsx"}))
-                assert len(sheet) == len(rows), (name, query)
-                assert [str(cell) for cell in sheet[0]] == rows[0]
+                if not query:
+                    sheet = read_xlsx(client.get(reverse(name), {"format": "xlsx"}))
+                    assert len(sheet) == len(rows), name
+                    assert [str(cell) for cell in sheet[0]] == rows[0]
                 for row in rows[1:]:
                     assert not [cell for cell in row if plain_cell(cell) != cell], (name, row)
                 seen[name] = max(seen.get(name, 0), count)
@@ -197,16 +201,19 @@ def test_a_file_is_in_the_readers_language_and_shows_only_what_the_page_does(cli
     assert client.get(reverse("trace:lot_list"), {"format": "csv"}).status_code in (302, 401)
 
 
-def test_a_hundred_thousand_rows_cost_no_memory(world: World) -> None:
+def test_ten_times_the_rows_cost_no_more_memory() -> None:
     table = Table("t", [Column("甲", lambda row: row), Column("乙", lambda row: "示例" * 20), Column("丙", str)])
     for kind in ("csv", "xlsx"):
-        request = RequestFactory().get("/", {"format": kind})
-        tracemalloc.start()
-        size = sum(len(part) for part in export(request, table, range(100_000)))  # type: ignore[arg-type,attr-defined,union-attr,misc]
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert size > 500_000
-        assert peak < 12_000_000, (kind, peak)
+        peaks = {}
+        for count in (2_000, 20_000):
+            tracemalloc.start()
+            answer: Any = export(RequestFactory().get("/", {"format": kind}), table, range(count))
+            size = sum(len(part) for part in answer)
+            peaks[count] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            answer.close()
+            assert size > count * 5
+        assert peaks[20_000] < 1.5 * peaks[2_000], (kind, peaks)
 
 
 def test_queries_of_a_file_do_not_grow_with_its_rows(
@@ -253,12 +260,8 @@ def test_the_trace_table_is_sorted_as_asked_on_screen_and_in_the_file(client: Cl
     chain = make_chain(world)
     sign_in(client, world.county)
     url = reverse("trace:lot_events", args=[chain.pouch_a.uid])
-    for sort, name in (
-        ("time", "发生时间"),
-        ("recorded", "登记时间"),
-        ("organisation", "单位"),
-        ("number", "日志编号"),
-    ):
+    names = {"time": "发生时间", "recorded": "登记时间", "organisation": "单位", "number": "日志编号"}
+    for sort, name in names.items():
         for turn in ("", "-"):
             rows = read_csv(client.get(url, {"format": "csv", "sort": turn + sort}))
             found = [row[rows[0].index(name)] for row in rows[1:]]
