@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from desk.views import homes, lots
+from desk.views import console, homes, lots
 
 app_name = "desk"
 
@@ -12,4 +12,6 @@ urlpatterns = [
     path("help/", homes.guide, name="help"),
     path("go/", lots.go, name="find"),
     path("lots/<uuid:uid>/", lots.lot_detail, name="lot_detail"),
+    path("trace/scope/", console.scope, name="scope"),
+    path("trace/scope.csv", console.scope_csv, name="scope_csv"),
 ]

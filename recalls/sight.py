@@ -59,10 +59,12 @@ class SeenLot:
 
 
 class Sight:
-    """What one actor may see of one campaign; asked once, used for every row."""
+    """What one actor may see of one campaign; asked once, used for every row. Without a campaign, what it may see
+    of a scope that is only looked at.
+    """
 
-    def __init__(self, actor: Actor, campaign: Campaign) -> None:
-        self.everything = supervises_campaign(actor, campaign)
+    def __init__(self, actor: Actor, campaign: Campaign | None) -> None:
+        self.everything = campaign is not None and supervises_campaign(actor, campaign)
         self._actor = actor
         self._campaign = campaign
         self._organisations = set() if self.everything else self._known_organisations()
@@ -71,13 +73,16 @@ class Sight:
         actor = self._actor
         if actor.is_regulator:
             rows = Organisation.objects.filter(division__code__startswith=actor.organisation.territory)
-            return set(rows.values_list("pk", flat=True)) | {self._campaign.organisation_id}
+            known = set(rows.values_list("pk", flat=True))
+            return known if self._campaign is None else known | {self._campaign.organisation_id}
         mine = entered_for(actor)
         known = set(mine)
         dealt = Transfer.objects.filter(Q(sender__in=mine) | Q(receiver__in=mine))
         for sender, receiver in dealt.values_list("sender", "receiver").distinct():
             known |= {sender, receiver}
         known |= set(Organisation.objects.filter(kept_by__in=mine).values_list("pk", flat=True))
+        if self._campaign is None:
+            return known
         answered = self._campaign.notices.filter(status__in=sorted(REACHED))
         return known | set(answered.values_list("organisation", flat=True))
 

@@ -130,7 +130,7 @@ class HolderView:
 class Shown:
     """Some lines of an answer as an actor may see them: what is veiled is decided once for all lots of these lines."""
 
-    def __init__(self, actor: Actor, campaign: Campaign, answer: Answer, lines: Sequence[ScopeLine]) -> None:
+    def __init__(self, actor: Actor, campaign: Campaign | None, answer: Answer, lines: Sequence[ScopeLine]) -> None:
         self.answer = answer
         self.sight = Sight(actor, campaign)
         self.opened = self.sight.open_lots({pk for line in lines for pk in (line.lot.pk, *line.path)})

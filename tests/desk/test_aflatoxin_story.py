@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import translation
 
 from desk.demo.cast import build_cast
@@ -12,6 +14,7 @@ from desk.demo.stage import CHINA, Stage
 from desk.demo.walnuts import build_walnuts
 from recalls.models import ScopeLot
 from recalls.scope import Question, preview_scope
+from tests.world import sign_in
 from trace.identifiers import repeatable
 from trace.models import Stock
 
@@ -58,3 +61,33 @@ def test_the_reason_names_dryer_and_run_and_begins_with_the_lot_that_lay_in_it(s
 
 def test_the_dates_reach_only_date_walnuts(stage: Stage) -> None:
     assert set(reached(stage, "dates_1")) == {"dates_1", "pitted_1", "stuffed_1", "stuffed_2", "date_walnut_1"}
+
+
+def test_the_console_tells_the_producer_proven_and_possible_apart(client: Client, stage: Stage) -> None:
+    sign_in(client, stage.actors["walnuts"])
+    kernel, unsold = stage.lots["kernel"], stage.lots["in_shell_2"]
+    page = client.get(reverse("desk:scope"), {"lot": str(kernel.uid)}).content.decode()
+    for words in (unsold.code, "1号烘干机", "110 件", "提出安全线索", "可能"):
+        assert words in page, words
+    assert unsold.code not in client.get(reverse("desk:scope"), {"lot": str(kernel.uid), "shell": "proven"}).text
+    forward = client.get(reverse("trace:console"), {"lot": str(kernel.uid), "way": "forward"})
+    apart = {step.seen.lot.pk for step in forward.context["answer"].possible if step.seen.lot is not None}
+    assert unsold.pk in apart
+    assert "可能相关，没有直接相连" in forward.text
+    table = client.get(reverse("desk:scope_csv"), {"lot": str(kernel.uid)}).getvalue().decode("utf-8-sig")
+    assert unsold.code in table
+    moved = client.get(reverse("trace:console"), {"q": kernel.public_code, "way": "scope"})
+    assert moved["Location"] == f"{reverse('desk:scope')}?lot={kernel.uid}"
+
+
+def test_a_buyer_sees_what_it_may_and_strangers_nothing(client: Client, stage: Stage) -> None:
+    kernel, unsold = stage.lots["kernel"], stage.lots["in_shell_2"]
+    sign_in(client, stage.actors["dates"])
+    page = client.get(reverse("desk:scope"), {"lot": str(kernel.uid)})
+    assert page.context["asked"].possible == []
+    for secret in (unsold.code, "烘干机", "110 件", "西安示例特产店", "330", "200"):
+        assert secret not in page.text.split("<main", 1)[1].split("</main", 1)[0].replace("2002", ""), secret
+    sign_in(client, stage.actors["distillery"])
+    assert client.get(reverse("desk:scope"), {"lot": str(kernel.uid)}).status_code == 404
+    assert client.get(reverse("desk:scope")).status_code == 404
+    assert client.get(reverse("desk:scope_csv"), {"lot": "x\x00"}).status_code == 404
