@@ -43,6 +43,7 @@ from trace.models import (
     User,
 )
 from trace.parts import Number
+from trace.report_questions import contradictory_reports, waiting_for_answer
 from trace.shipping import OVERDUE_DAYS, Line, Wanted, find_shipments, in_hand, lines_of, waiting_for
 
 LAPSING = datetime.timedelta(days=60)
@@ -293,7 +294,14 @@ def _laboratory(actor: Actor, now: datetime.datetime) -> Home:
         .order_by("-id")[:RECENT]
     )
     doings = _links((_("录入检验报告"), "trace:report_new", "plus"), (_("全部报告"), "trace:report_list", "flask"))
-    return Home("laboratory", needs=_kept([_lapsing(actor, now)]), doings=doings, reports=reports)
+    waiting = Need(
+        waiting_for_answer(actor.owner).count(),
+        _("以本机构名义登记的报告等您确认"),
+        reverse("trace:report_named"),
+        "flask",
+        hint=_("是本机构出具的就确认，不是就否认"),
+    )
+    return Home("laboratory", needs=_kept([waiting, _lapsing(actor, now)]), doings=doings, reports=reports)
 
 
 def _association(actor: Actor, now: datetime.datetime) -> Home:
@@ -347,6 +355,12 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
             "scale",
         ),
         Need(failed.count(), _("近 30 天不合格报告"), reverse("trace:report_list"), "flask", "danger"),
+        Need(
+            contradictory_reports(actor).count(),
+            _("检验报告有矛盾"),
+            reverse("trace:report_contradictions"),
+            "flask",
+        ),
     ]
     doings = _links(
         (_("登记线索"), "recalls:signal_new", "flag"),

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
+from labels.models import Commitment
 from trace.identifiers import display_gtin, display_serial
 from trace.models import Certificate, Licence, Lot, Organisation, Product, ProductVersion, Unit
 from trace.parts import Row
 from trace.templatetags.ui import day, day_text
+from trace.units import format_amount
 
 SAID = "self_declared"
 
@@ -49,6 +51,23 @@ def product_rows(version: ProductVersion, product: Product) -> list[Row]:
     if product.gtin and product.gtin_claim == Product.GtinClaim.CONFIRMED:
         rows.append(Row(_("商品条码"), display_gtin(product.gtin), SAID))
     return rows
+
+
+def commitment_rows(lot: Lot) -> list[Row]:
+    """The newest 承诺达标合格证 of a lot of farm produce, without the telephone; nothing where none was issued. One
+    query, and none for other goods.
+    """
+    row = Commitment.objects.filter(lot=lot).first() if lot.product.track == Product.Track.FARM else None
+    if row is None:
+        return []
+    return [
+        Row(_("合格证编号"), row.number, SAID),
+        Row(_("开具日期"), day(row.issued_on), SAID),
+        Row(_("数量（重量）"), format_amount(row.micros, row.unit), SAID),
+        Row(_("产地"), row.origin, SAID),
+        Row(_("承诺内容"), "；".join(row.words["pledge"]), SAID),
+        Row(_("承诺依据"), "、".join(row.words["bases"]), SAID),
+    ]
 
 
 def lot_rows(lot: Lot, unit: Unit | None, amended: Mapping[str, str]) -> list[Row]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labels.actions.runs import KEY_MAX, MAX_CODES, MAX_PRINTED, REASON_MAX
 from labels.actions.scans import CODE_TEXT_MAX, CONTACT_MAX, WORDS_MAX
+from labels.commitment import words
 from labels.layouts import DEFAULT_SHEET, Layout, layouts
 from labels.models import CodeException, CodeRun, ScanReport
 from labels.qr import Material
@@ -132,3 +133,17 @@ class VoidForm(forms.Form):
     """Why a whole run is made void."""
 
     reason = forms.CharField(label=_("作废原因"), max_length=REASON_MAX)
+
+
+class CommitmentForm(forms.Form):
+    """How much a 承诺达标合格证 is for, on which basis, and the pledge itself."""
+
+    amount = forms.CharField(label=_("数量（重量）"), max_length=40)
+    bases = forms.MultipleChoiceField(label=_("承诺依据"), widget=forms.CheckboxSelectMultiple, required=False)
+    pledged = forms.BooleanField(label=_("我承诺以上内容属实"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        bases = self.fields["bases"]
+        assert isinstance(bases, forms.MultipleChoiceField)  # noqa: S101 (declared above)
+        bases.choices = [(each.key, each.label) for each in words().bases]

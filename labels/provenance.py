@@ -192,8 +192,10 @@ def _sections(target: Target, licences: Sequence[Licence], regions: Regions, ame
     """The facts in the order people ask for them: what, which lot and when, by which standard, by whom."""
     lot = _lot_of(target)
     version = lot.product_version
+    pledged = facts.commitment_rows(lot)
     return [
         _section("product", _("产品"), facts.product_rows(version, target.product)),
+        *([_section("commitment", "承诺达标合格证", pledged)] if pledged else []),
         _section("lot", _("批次与日期"), facts.lot_rows(lot, target.unit, amended)),
         _section(
             "producer",

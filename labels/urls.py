@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labels.views import runs, scan
+from labels.views import commitments, runs, scan
 
 app_name = "labels"
 
@@ -17,6 +17,9 @@ urlpatterns = [
     path("labels/new/", runs.choose_product, name="run_new"),
     path("labels/new/product/<str:uid>/", runs.choose_lot, name="choose_lot"),
     path("labels/new/lot/<str:uid>/", runs.order, name="order"),
+    path("labels/commitments/<uuid:lot_uid>/", commitments.commitments, name="commitments"),
+    path("labels/commitments/<uuid:lot_uid>/<uuid:uid>/", commitments.commitment, name="commitment"),
+    path("labels/commitments/<uuid:lot_uid>/<uuid:uid>.pdf", commitments.commitment_pdf, name="commitment_pdf"),
     path("labels/<str:uid>/", runs.run_detail, name="run"),
     path("labels/<str:uid>/label.svg", runs.label_svg, name="label_svg"),
     path("labels/<str:uid>/print/", runs.print_run, name="print"),

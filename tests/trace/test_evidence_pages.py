@@ -351,3 +351,23 @@ def test_the_chart_costs_the_same_with_1_and_with_30_lots(
             client.get(f"/products/{world.kernels.uid}/stability/")
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_the_laboratory_answers_through_the_api_and_limits_are_read_by_all(world: World) -> None:
+    from tests.trace.api_client import api_of, body
+
+    report = named(world, make_lot(world.walnuts, world.kernels))
+    lab = api_of(world.lab)
+    [row] = body(lab.get("/reports?naming_me=true"))["items"]
+    assert row["laboratory_says"] == "unconfirmed"
+    denied = lab.post(f"/reports/{report.uid}/answer", {"answer": "denied"}, key="k1")
+    assert (denied.status_code, body(denied)["code"]) == (422, "required")
+    answered = lab.post(f"/reports/{report.uid}/answer", {"answer": "confirmed"}, key="k2")
+    assert body(answered)["laboratory_says"] == "confirmed"
+    assert lab.post(f"/reports/{report.uid}/answer", {"answer": "confirmed"}, key="k2").content == answered.content
+    stranger = api_of(world.shop).post(f"/reports/{report.uid}/answer", {"answer": "confirmed"}, key="k3")
+    assert stranger.status_code == 404
+    maker = api_of(world.walnuts).post(f"/reports/{report.uid}/answer", {"answer": "confirmed"}, key="k4")
+    assert maker.status_code == 404
+    standard = body(api_of(world.shop).get("/standards/gb2757_2012"))
+    assert {limit["parameter"]: limit["value"] for limit in standard["limits"]} == {"methanol": "0.6", "cyanide": "8.0"}

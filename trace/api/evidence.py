@@ -22,7 +22,7 @@ from trace.access import (
     reports_visible_to,
 )
 from trace.actions.conflicts import answer_conflict
-from trace.actions.evidence import ResultEntry, record_report
+from trace.actions.evidence import ResultEntry, answer_report, record_report
 from trace.actions.files import store_file
 from trace.actions.holds import end_hold, place_hold
 from trace.api import examples
@@ -69,6 +69,7 @@ class WantedReports(Feed):
 
     lot: Uid | None = None
     verdict: Literal["", "pass", "fail", "not_judged"] = ""
+    naming_me: bool = Field(False, description="Only reports that name the caller as their laboratory.")
 
 
 @evidence.read(
@@ -85,6 +86,8 @@ def list_reports(request: HttpRequest, wanted: Query[WantedReports]) -> Page[Rep
         rows = rows.filter(lot__uid=wanted.lot)
     if wanted.verdict:
         rows = rows.filter(verdict=wanted.verdict)
+    if wanted.naming_me:
+        rows = rows.filter(laboratory=acting(request).owner)
     return turn(rows.select_related(*REPORT_PARTS), wanted, reports_out)
 
 
@@ -141,15 +144,8 @@ REPORT_IN = {
     "issued_on": "2026-11-10",
     "laboratory_name": "示例检测技术服务有限公司",
     "results": [
-        {
-            "parameter": "methanol",
-            "name": "甲醇",
-            "value": "0.12",
-            "unit": "g/L",
-            "limit_operator": "<=",
-            "limit_value": "0.6",
-            "limit_source": "GB 2757-2012",
-        }
+        {"parameter": "abv", "name": "酒精度", "value": "53", "unit": "%vol"},
+        {"parameter": "methanol", "name": "甲醇", "value": "0.12", "unit": "g/L"},
     ],
 }
 
@@ -161,7 +157,10 @@ REPORT_IN = {
     example=examples.REPORT,
     body_example=REPORT_IN,
     summary=gettext_lazy("登记检验报告"),
-    description=gettext_lazy("每一项按旁边的限值判定；没有限值的不判定。未检出不是零。"),
+    description=gettext_lazy(
+        "按生产日期当天有效的标准、产品的承诺和报告所载限值中最严的一个判定；甲醇、氰化物换算到 100%vol。"
+        "没有限值的不判定。未检出不是零。"
+    ),
 )
 def add_report(request: HttpRequest, uid: Named, body: ReportIn) -> ReportOut:
     """Record a test of a lot."""
@@ -191,6 +190,31 @@ def add_report(request: HttpRequest, uid: Named, body: ReportIn) -> ReportOut:
             insist=body.insist,
         )
     return reports_out([TestReport.objects.select_related(*REPORT_PARTS).get(pk=report.pk)])[0]
+
+
+class ReportAnswerIn(In):
+    """Whether the laboratory issued the report that names it; a denial needs a reason."""
+
+    answer: Literal["confirmed", "denied"]
+    reason: Annotated[str, Text(500, multiline=True)] = ""
+
+
+@evidence.write(
+    "/reports/{uid}/answer",
+    who="party",
+    answer=ReportOut,
+    example={**examples.REPORT, "laboratory_says": "confirmed"},
+    body_example={"answer": "confirmed"},
+    status=200,
+    summary=gettext_lazy("检验机构确认或否认报告"),
+    description=gettext_lazy("只有报告写明的检验机构能答复；最后一次答复算数。否认后登记单位和监管部门会看到矛盾。"),
+)
+def answer_a_report(request: HttpRequest, uid: Named, body: ReportAnswerIn) -> ReportOut:
+    """Confirm or deny a report in the caller's name."""
+    actor = acting(request)
+    row = report_for(actor, uid)
+    answer_report(by=actor, report=row, answer=body.answer, reason=body.reason)
+    return reports_out([TestReport.objects.select_related(*REPORT_PARTS).get(pk=row.pk)])[0]
 
 
 # --- Files ----------------------------------------------------------------------------------------------------------

@@ -307,8 +307,11 @@ class LimitOut(Out):
     grades: dict[str, str]
     unit: str
     basis: str
+    applies: str
     method: str
+    evidence: str
     verified: bool
+    version: int
 
 
 class StandardOut(Out):
@@ -320,6 +323,8 @@ class StandardOut(Out):
     kind: str
     effective_on: datetime.date | None
     ended_on: datetime.date | None
+    replaced_by: str | None
+    source: str
     evidence: str
     verified: bool
     limits: list[LimitOut]
@@ -332,6 +337,8 @@ STANDARD = {
     "kind": "national_food_safety",
     "effective_on": "2013-02-01",
     "ended_on": None,
+    "replaced_by": None,
+    "source": "http://gbdcdc.cn/lhjy/85.html",
     "evidence": "memory",
     "verified": False,
     "limits": [
@@ -342,9 +349,12 @@ STANDARD = {
             "value": "0.6",
             "grades": {},
             "unit": "g/L",
-            "basis": "100%vol",
-            "method": "",
+            "basis": "converted to 100%vol; grain raw material (others 2.0)",
+            "applies": "",
+            "method": "GB 5009.266",
+            "evidence": "seen",
             "verified": False,
+            "version": 0,
         }
     ],
 }
@@ -377,6 +387,8 @@ def _standard_out(row: Standard, limits: Mapping[str, list[Limit]]) -> StandardO
         kind=row.kind,
         effective_on=row.effective_on,
         ended_on=row.ended_on,
+        replaced_by=row.replaced_by_id,
+        source=row.source,
         evidence=row.evidence,
         verified=row.is_verified,
         limits=[
@@ -388,8 +400,11 @@ def _standard_out(row: Standard, limits: Mapping[str, list[Limit]]) -> StandardO
                 grades=limit.grades,
                 unit=limit.unit,
                 basis=limit.basis,
+                applies=limit.applies,
                 method=limit.method,
+                evidence=limit.evidence,
                 verified=limit.verified_at is not None,
+                version=limit.version,
             )
             for limit in limits.get(row.key, [])
         ],

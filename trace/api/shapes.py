@@ -2,9 +2,11 @@
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
+from pydantic import Field
 
 from trace.access import entered_for, supervises
 from trace.actor import Actor
@@ -511,7 +513,10 @@ def _shipment_out(row: Shipment, lines: Sequence[Transfer]) -> ShipmentOut:
 
 
 class ResultOut(Out):
-    """One measured item; `operator` is `=`, `<` or `nd` (not detected, below `loq`, which is not zero)."""
+    """One measured item; `operator` is `=`, `<` or `nd` (not detected, below `loq`, which is not zero).
+
+    The limit is the one it was judged by, as it stood then; `reason` says why an item was not judged.
+    """
 
     parameter: str
     name: str
@@ -523,8 +528,13 @@ class ResultOut(Out):
     limit_value: str
     limit_source: str
     limit_verified: bool
+    limit_kind: str = Field(description="Whose limit: `catalogue`, `declared` (by the producer) or `report`.")
+    limit_basis: str
+    limit_applies: str = Field(description="A condition on the lot's age, `<=1y` or `>1y`.")
+    limit_version: int = Field(description="Which version of the catalogue's limit; 0 is the catalogue's own.")
     method: str
     verdict: str
+    reason: str
 
 
 class ReportOut(Out):
@@ -541,6 +551,9 @@ class ReportOut(Out):
     issued_on: datetime.date
     verdict: str
     declared_wrong: bool
+    laboratory_says: Literal["issued", "confirmed", "denied", "unconfirmed", "outside"] = Field(
+        description="Whether the laboratory named stands by it; `outside` cannot be asked."
+    )
     file_sha256: str
     event: str
     results: list[ResultOut]
@@ -550,7 +563,8 @@ REPORT_PARTS = ("lot__product", "lot__product_version", "organisation", "laborat
 
 
 def reports_out(rows: Sequence[TestReport]) -> list[ReportOut]:
-    """Reports with their results: two queries however many."""
+    """Reports with their results and their laboratories' answers: three queries however many."""
+    prefetch_related_objects(rows, "answers")
     wrong = set(Event.objects.filter(corrects__in=[row.event_id for row in rows]).values_list("corrects", flat=True))
     results: dict[int, list[ResultOut]] = {}
     for found in rows[0].results.model.objects.filter(report__in=[row.pk for row in rows]) if rows else ():
@@ -570,6 +584,7 @@ def reports_out(rows: Sequence[TestReport]) -> list[ReportOut]:
             issued_on=row.issued_on,
             verdict=row.verdict,
             declared_wrong=row.event_id in wrong,
+            laboratory_says=row.laboratory_says,
             file_sha256=row.file_sha256,
             event=str(row.event.uid),
             results=results.get(row.pk, []),
