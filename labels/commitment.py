@@ -35,10 +35,16 @@ class Words:
     """Everything the file says. ``verified`` is whether the wording was checked against the law's text."""
 
     law: str
+    law_en: str
     verified: bool
     keep_months: int
     pledge: tuple[Item, ...]
     bases: tuple[Item, ...]
+
+    @property
+    def law_label(self) -> str:
+        """The law in the reader's language."""
+        return self.law_en if is_english(None) else self.law
 
     def chosen(self, keys: Iterable[str]) -> list[Item]:
         """The bases with these keys, in the file's order."""
@@ -53,6 +59,7 @@ def words() -> Words:
     law = document["law"]
     return Words(
         law=f"{law['number']}《{law['title']}》",
+        law_en=law["en"],
         verified=bool(law["verified"]),
         keep_months=int(document["keep_months"]),
         pledge=tuple(_item(each) for each in document["pledge"]["items"]),
