@@ -15,7 +15,7 @@ from trace.access import entered_for
 from trace.actor import Actor
 from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotFound
 from trace.guards import blocking
-from trace.models import Lot, LotLink, Organisation, Product, TestReport
+from trace.models import Division, Lot, LotLink, Organisation, Product, TestReport
 from trace.report_questions import reports_serving
 from trace.units import EnteredAmount, format_amount
 
@@ -113,7 +113,7 @@ def contact_of(organisation: Organisation) -> str:
 def origin_of(lot: Lot) -> str:
     """Where the produce is from: divisions down to the lowest known, then the address of the place."""
     place = lot.origin_place
-    division = place.division if place is not None else lot.organisation.division
+    division: Division | None = place.division if place is not None else lot.organisation.division
     names = []
     while division is not None:
         names.append(division.name)

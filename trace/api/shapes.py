@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
@@ -28,6 +28,7 @@ from trace.models import (
     TestReport,
     Transfer,
 )
+from trace.models.evidence import Says
 
 SHANGHAI = datetime.timezone(datetime.timedelta(hours=8))
 
@@ -551,9 +552,7 @@ class ReportOut(Out):
     issued_on: datetime.date
     verdict: str
     declared_wrong: bool
-    laboratory_says: Literal["issued", "confirmed", "denied", "unconfirmed", "outside"] = Field(
-        description="Whether the laboratory named stands by it; `outside` cannot be asked."
-    )
+    laboratory_says: Says = Field(description="Whether the laboratory named stands by it; `outside` cannot be asked.")
     file_sha256: str
     event: str
     results: list[ResultOut]

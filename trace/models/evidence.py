@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Literal
 
 from django.db import models
 from django.utils import timezone
@@ -11,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from trace.event_templates import template
 from trace.identifiers import uuid7
 from trace.units import is_english
+
+Says = Literal["issued", "confirmed", "denied", "unconfirmed", "outside"]
 
 
 class TestReportQuerySet(models.QuerySet["TestReport"]):
@@ -82,7 +85,7 @@ class TestReport(models.Model):
         return self.laboratory_name
 
     @property
-    def laboratory_says(self) -> str:
+    def laboratory_says(self) -> Says:
         """``issued`` (the laboratory entered it itself), ``confirmed``, ``denied``, ``unconfirmed`` (asked, has not
         answered) or ``outside`` (a laboratory that does not use the system cannot be asked). Reads ``answers`` and
         ``event``: prefetch both for lists.
@@ -91,7 +94,7 @@ class TestReport(models.Model):
             return "outside"
         answers = sorted(self.answers.all(), key=lambda each: each.pk)
         if answers:
-            return answers[-1].answer
+            return "denied" if answers[-1].answer == ReportAnswer.Answer.DENIED else "confirmed"
         return "issued" if self.event.entered_by_organisation_id == self.laboratory_id else "unconfirmed"
 
     @property
