@@ -244,7 +244,7 @@ def _producer(actor: Actor, now: datetime.datetime) -> Home:
         (_("记录环节"), "trace:event_new", "edit"),
         (_("发货"), "trace:shipment_new", "truck"),
         (_("登记外购进货"), "trace:intake_new", "receive"),
-        (_("现场记录（可离线）"), "trace:field", "phone"),
+        (_("现场记录（可离线）"), "trace:field", "camera"),
         (_("打印标签"), "labels:run_new", "label"),
         (_("录入检验报告"), "trace:report_new", "flask"),
         *(((_("代种植户录入"), "trace:grower_list", "people"),) if actor.organisation.kind == "cooperative" else ()),
@@ -257,7 +257,7 @@ def _grower(actor: Actor, now: datetime.datetime) -> Home:
     doings = _links(
         (_("采收登记"), _harvest_step(actor), "leaf"),
         (_("农事记录"), "trace:event_new", "edit"),
-        (_("现场记录（可离线）"), "trace:field", "phone"),
+        (_("现场记录（可离线）"), "trace:field", "camera"),
         (_("交货"), "trace:shipment_new", "truck"),
     )
     return Home("grower", needs=_kept(_common_needs(actor, now)), doings=doings, lots=_recent(actor))
@@ -272,7 +272,7 @@ def _trader(actor: Actor, now: datetime.datetime) -> Home:
         (_("发货"), "trace:shipment_new", "truck"),
         (_("登记外购进货"), "trace:intake_new", "receive"),
         (_("登记零售"), "common.sell", "shop"),
-        (_("现场记录（可离线）"), "trace:field", "phone"),
+        (_("现场记录（可离线）"), "trace:field", "camera"),
         (_("其他环节"), "trace:event_new", "edit"),
         (_("反映问题"), "recalls:signal_new", "flag"),
     )

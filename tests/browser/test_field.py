@@ -195,13 +195,13 @@ def test_the_slip_before_the_camera_is_received_without_a_network(
     browser = chromium.browser_type.launch(executable_path=chromium_path(), args=flags)
     try:
         viewport: ViewportSize = {"width": PHONE["width"], "height": PHONE["height"]}
-        context = browser.new_context(base_url=served.url, viewport=viewport, permissions=["camera"])
+        context = browser.new_context(base_url=served.url, viewport=viewport, locale="zh-CN", permissions=["camera"])
         page = context.new_page()
         page.goto("/sign-in/")
         enter(page, world.distributor)
         field(page)
         context.set_offline(True)
-        page.get_by_role("link", name="扫发货单").click()
+        page.get_by_role("link", name="收货（扫发货单）").click()
         page.get_by_role("button", name="扫码").click()
         expect(page.locator("main")).to_contain_text(sent.number)
         expect(page.locator("dialog")).to_have_count(0)

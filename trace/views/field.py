@@ -181,6 +181,7 @@ def _words() -> dict[str, str]:
     """What the page's script says."""
     return {
         "online": _("已联网"),
+        "noNet": _("没有网络"),
         "offline": _("没有网络，照常登记，联网后上传"),
         "signedOut": _("还没有登录。联网登录后才能取表单；已登记的记录留在本机。"),
         "signIn": _("登录"),
@@ -220,6 +221,7 @@ def _words() -> dict[str, str]:
         "behalf": _("代 %(name)s 录入"),
         "failed": _("没有传成功，稍后会再试：%(why)s"),
         "slipUnknown": _("这张单不在本机的待收清单里。可以先按单全部收下，联网后核对；数量不符的请联网后登记。"),
+        "receipt": _("收货（扫发货单）"),
         "scanSlip": _("扫发货单上的二维码，或输入单号"),
         "next": _("下一步"),
         "tooLarge": _("文件太大，请换一个小一些的。"),
@@ -309,9 +311,11 @@ def data(request: HttpRequest) -> HttpResponse:
 
 def _blank(actor: Actor, code: str) -> Json:
     form = blank_form(actor, code)
+    # Beside the receipt by slip, the other way of receiving needs its own name.
+    title = _("登记外购进货") if form.plan.moves == "receive" else form.plan.template.label()
     return {
         "step": code,
-        "title": form.plan.template.label(),
+        "title": title,
         "begins": bool(form.plan.outputs),
         "html": step_html(form),
     }

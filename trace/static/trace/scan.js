@@ -151,7 +151,7 @@
       if (!box.matches("input, textarea")) { return; }
       box.setAttribute("data-scan-ready", "");
       var label = box.labels && box.labels.length ? box.labels[0].textContent.trim() : "";
-      var button = make("button", { type: "button", "class": "button quiet small scan-button", "aria-label": label ? words.scanWord + " " + label : words.scanWord }, words.scanWord);
+      var button = make("button", { type: "button", "class": "button quiet scan-button" + (box.type === "search" ? "" : " small"), "aria-label": label ? words.scanWord + " " + label : words.scanWord }, words.scanWord);
       button.addEventListener("click", function () { scan(box); });
       box.insertAdjacentElement("afterend", button);
     });

@@ -82,7 +82,7 @@
 
   // --- The line at the top and notes ---
   function line() {
-    var text = state.sync === "busy" ? words.sending : navigator.onLine && state.sync !== "offline" ? words.online : words.offline;
+    var text = state.sync === "busy" ? words.sending : navigator.onLine && state.sync !== "offline" ? words.online : words.noNet;
     net.textContent = text;
     net.dataset.net = navigator.onLine && state.sync !== "offline" ? "on" : "off";
   }
@@ -91,6 +91,7 @@
   }
   function remarks(others) {
     notes.textContent = "";
+    if (net.dataset.net === "off") { note("info", words.offline); }
     if (state.sync === "signedOut") { note("attention", words.signedOut + " ", make("a", { href: addresses.signIn }, words.signIn)); }
     if (state.revoked) { note("danger", words.revoked); }
     if (Math.abs(state.skew) >= 10) { note("attention", told(words.clock, { n: Math.abs(state.skew) })); }
@@ -113,7 +114,7 @@
       box.appendChild(make("p", {}, words.noForms));
     } else {
       var list = make("div", { "class": "field-steps" });
-      if (state.forms.receives) { list.appendChild(link(words.scanSlip, "slip/", "field-step")); }
+      if (state.forms.receives) { list.appendChild(link(words.receipt, "slip/", "field-step")); }
       state.forms.forms.forEach(function (form) { list.appendChild(link(form.title, "new/" + form.step, "field-step")); });
       box.appendChild(list);
       if (state.forms.slips.length) {
@@ -297,11 +298,12 @@
     if (options.entry && options.entry.files.length) { form.appendChild(make("p", { "class": "mute" }, words.photos + " " + options.entry.files.length)); }
     var actions = make("div", { "class": "actions" });
     actions.appendChild(make("button", { "class": "button", type: "submit" }, words.save));
-    (options.buttons || []).forEach(function (each) { actions.appendChild(each); });
     actions.appendChild(link(words.cancel, "", "button quiet"));
     form.appendChild(actions);
     form.addEventListener("submit", function (event) {
       event.preventDefault();
+      // The button for one more row is no saving, whatever the number of rows.
+      if (event.submitter && event.submitter.name === "add") { return; }
       if (form.dataset.sent || !check(form)) { return; }
       form.dataset.sent = "1";
       save(form, heading, options).catch(function (error) {
@@ -310,6 +312,10 @@
         note("danger", error.name === "QuotaExceededError" ? words.full : error.message);
       });
     });
+    if (options.decide) {
+      var notice = inner.querySelector(".notice");
+      if (notice) { notice.insertAdjacentElement("afterend", options.decide); } else { form.appendChild(options.decide); form.appendChild(actions); }
+    }
     title.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }
@@ -359,7 +365,7 @@
     var answer = entry.answer || {};
     var known = formOf(entry.step);
     if (entry.state === "waiting" || entry.state === "needs") {
-      var buttons = [remove(entry)];
+      var decide = make("div", { "class": "field-decide" });
       if (entry.state === "needs" && answer.insistable) {
         var insist = button(words.insist, "quiet", function () {
           entry.seen = answer.guards.map(function (guard) { return guard.code; });
@@ -367,15 +373,15 @@
           entry.version = Date.now();
           store.put(entry).then(function () { location.hash = ""; return send(true); });
         });
-        insist.title = words.insistHint;
-        buttons.unshift(insist);
+        decide.appendChild(insist);
+        decide.appendChild(make("p", { "class": "hint" }, words.insistHint));
       }
+      decide.appendChild(remove(entry));
       var slip = entry.step === "receipt" ? slipOf(entry.fields) : null;
       var html = entry.html || (known || slip || {}).html || (entry.step === "receipt" && state.forms ? state.forms.slipUnknown : "");
       if (html) {
-        show(entry.title, html, { entries: entries, entry: entry, step: entry.step, begins: entry.begins, about: entry.summary, pairs: entry.fields, restore: !entry.html, buttons: buttons });
+        show(entry.title, html, { entries: entries, entry: entry, step: entry.step, begins: entry.begins, about: entry.summary, pairs: entry.fields, restore: !entry.html, decide: decide });
         if (entry.state === "needs" && answer.message && !answer.guards.length && !box.querySelector(".error-summary")) { box.firstChild.insertBefore(make("div", { "class": "notice tone-attention" }, make("p", {}, answer.message)), box.firstChild.firstChild); }
-        if (answer.insistable) { box.querySelector(".actions").insertAdjacentElement("beforebegin", make("p", { "class": "hint" }, words.insistHint)); }
         return;
       }
     }

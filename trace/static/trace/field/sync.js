@@ -6,11 +6,13 @@
   var CHUNK = 20;
 
   function ask(address, options) {
-    return fetch(address, Object.assign({ credentials: "same-origin", redirect: "manual", cache: "no-store" }, options || {}));
+    return fetch(address, Object.assign({ credentials: "same-origin", cache: "no-store" }, options || {}));
   }
+  // Led to our own sign-in page. (The log-in page of somebody's Wi-Fi is another origin: our policy refuses it, as if offline.)
+  function signedOut(answer) { return answer.status === 401 || (answer.redirected && new URL(answer.url).pathname.indexOf("/sign-in/") === 0); }
   function session(addresses, device) {
     return ask(addresses.session + (device ? "?device=" + encodeURIComponent(device) : "")).then(function (answer) {
-      if (answer.type === "opaqueredirect" || answer.status === 401) { return null; }
+      if (signedOut(answer)) { return null; }
       if (!answer.ok) { throw new Error(String(answer.status)); }
       return answer.json();
     });
@@ -19,7 +21,7 @@
     var headers = { "X-CSRFToken": csrf };
     if (typeof body === "string") { headers["Content-Type"] = "application/json"; }
     return ask(address, { method: "POST", headers: headers, body: body }).then(function (answer) {
-      if (answer.type === "opaqueredirect") { throw Object.assign(new Error("signedOut"), { signedOut: true }); }
+      if (signedOut(answer)) { throw Object.assign(new Error("signedOut"), { signedOut: true }); }
       var kind = answer.headers.get("Content-Type") || "";
       if (kind.indexOf("json") < 0) { throw Object.assign(new Error(String(answer.status)), { status: answer.status }); }
       return answer.json().then(function (told) {
@@ -80,7 +82,7 @@
       if (!entry || entry.version !== sent.version) { return null; }
       entry.state = result.state;
       entry.answer = result;
-      if (result.state === "sent") { entry.files = []; entry.html = ""; }
+      if (result.state === "sent") { entry.files = []; entry.fields = []; entry.html = ""; }
       if (result.state === "needs") { entry.html = result.html || ""; }
       return store.put(entry);
     });
