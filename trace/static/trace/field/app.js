@@ -97,7 +97,7 @@
     if (Math.abs(state.skew) >= 10) { note("attention", told(words.clock, { n: Math.abs(state.skew) })); }
     if (state.sync === "failed") { note("attention", told(words.failed, { why: state.message })); }
     if (others) { note("info", told(words.others, { n: others })); }
-    if (state.saved) { note("good", state.saved); state.saved = ""; }
+    if (state.saved) { note("good", state.saved); }
   }
 
   // --- Start ---
@@ -457,7 +457,10 @@
   navigator.serviceWorker.register(addresses.worker).catch(function () { return null; });
   navigator.serviceWorker.addEventListener("message", function () { refresh().then(function () { paint(true); }); });
   if (navigator.storage && navigator.storage.persist) { navigator.storage.persist().catch(function () { return null; }); }
-  window.addEventListener("hashchange", function () { paint(); });
+  window.addEventListener("hashchange", function () {
+    if (location.hash.length > 1) { state.saved = ""; }
+    paint();
+  });
   window.addEventListener("online", function () { send(true); });
   window.addEventListener("offline", function () { state.sync = "offline"; line(); });
   doc.addEventListener("visibilitychange", function () { if (!doc.hidden) { send(false); } });
