@@ -19,6 +19,7 @@ from trace.views import (
     lots,
     organisations,
     outsiders,
+    packs,
     people,
     registry,
     reports,
@@ -138,6 +139,22 @@ crossing_urls: list[URLPattern] = [
     path("outsiders/<uuid:uid>/unlink/", outsiders.outsider_unlink, name="outsider_unlink"),
 ]
 
+pack_urls: list[URLPattern] = [
+    path("packs/", packs.pack_list, name="pack_list"),
+    path("packs/new/", packs.pack_new, name="pack_new"),
+    path("packs/check/", packs.pack_check, name="pack_check"),
+    path("packs/prefix/", packs.pack_prefix, name="pack_prefix"),
+    path("packs/numbers/", packs.pack_numbers, name="pack_numbers"),
+    path("packs/labels/", packs.pack_labels, name="pack_labels"),
+    path("packs/ship/<uuid:uid>/", packs.pack_ship, name="pack_ship"),
+    path("packs/receive/<uuid:uid>/", packs.pack_receive, name="pack_receive"),
+    path("packs/return/<uuid:uid>/", packs.pack_return, name="pack_return"),
+    path("packs/<str:code>/", packs.pack, name="pack"),
+    path("packs/<str:code>/unpack/", packs.pack_open, name="pack_open"),
+    path("packs/<str:code>/replace/", packs.pack_replace, name="pack_replace"),
+    path("00/<str:code>", packs.pack, name="sscc"),
+]
+
 genealogy_urls: list[URLPattern] = [
     path("trace/", genealogy.console, name="console"),
     path("trace.csv", genealogy.console_csv, name="console_csv"),
@@ -196,6 +213,7 @@ urlpatterns: list[URLPattern] = [
     *people_urls,
     *registry_urls,
     *shipment_urls,
+    *pack_urls,
     *crossing_urls,
     *genealogy_urls,
     *step_urls,

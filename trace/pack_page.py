@@ -1,0 +1,207 @@
+"""What the page of one unit or pack says: what is in it, who has it, where it went, what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from trace.access import entered_for, events_visible_to, lots_visible_to, shipments_visible_to
+from trace.actor import Actor
+from trace.event_templates import template
+from trace.models import Event, EventItem, Lot, Shipment, Transfer, Unit
+from trace.packs import Share, contents, micros_of, totals
+from trace.parts import Entry
+from trace.units import format_amount
+
+MOST_EVENTS = 60
+
+
+@dataclass(frozen=True)
+class Goods:
+    """How much of one lot lies in a pack: leaves by level in words, and the amount where the product says it."""
+
+    lot: Lot
+    counts: str
+    amount: str
+    may_open: bool
+
+
+@dataclass(frozen=True)
+class Child:
+    """One unit in a pack, with what is in it in words."""
+
+    unit: Unit
+    counts: str
+
+
+@dataclass
+class UnitPage:
+    """One unit or pack for its page. ``around`` are the packs around it, outermost first."""
+
+    unit: Unit
+    around: list[Unit]
+    inside_told: bool
+    custody: str
+    mine: bool
+    shipment: Shipment | None = None
+    replaced_by: Unit | None = None
+    replaces: list[Unit] = field(default_factory=list)
+    goods: list[Goods] = field(default_factory=list)
+    leaves: int = 0
+
+
+def unit_page(actor: Actor, unit: Unit) -> UnitPage:
+    """The page of a unit that came through ``unit_for``."""
+    around: list[Unit] = []
+    step = unit
+    while step.parent is not None:
+        step = step.parent
+        around.insert(0, step)
+    top = around[0] if around else unit
+    if top is not unit:
+        top = Unit.objects.select_related("holder", "transit__shipment__receiver").get(pk=top.pk)
+    shipment = getattr(top.transit, "shipment", None) if top.transit is not None else None
+    visible = shipment is not None and shipments_visible_to(actor).filter(pk=shipment.pk).exists()
+    mine = top.holder_id in entered_for(actor)
+    issued = unit.organisation_id in entered_for(actor)
+    page = UnitPage(
+        unit=unit,
+        around=around,
+        inside_told=actor.is_regulator or mine or issued or visible,
+        custody=_custody(actor, unit, top, shipment if visible else None, mine=mine, issued=issued),
+        mine=mine,
+        shipment=shipment if visible else None,
+        replaced_by=unit.replaced_by,
+        replaces=list(unit.replaces.order_by("id")),
+    )
+    if page.inside_told:
+        shares = contents([unit.pk]).get(unit.pk, [])
+        page.goods = goods_of(actor, shares)
+        page.leaves = sum(share.count for share in shares)
+    return page
+
+
+def _custody(actor: Actor, unit: Unit, top: Unit, shipment: Shipment | None, *, mine: bool, issued: bool) -> str:
+    """Who has it, in words; another holder is named only to who sent it there and to regulators."""
+    if unit.replaced_by_id is not None:
+        return _("这个码已经换掉，货物在新码上。")
+    if shipment is not None:
+        return _("在途：%(sent)s 发给 %(receiver)s，等对方确认收货") % {
+            "sent": shipment.organisation.label,
+            "receiver": shipment.receiver.label,
+        }
+    if top.transit_id is not None:
+        return _("在途，还没有确认收货")
+    if mine:
+        return _("在本单位")
+    if top.holder is None:
+        return _("没有单独登记过去向，随批次走")
+    sent_there = issued and Transfer.objects.filter(sender__in=entered_for(actor), receiver=top.holder).exists()
+    return top.holder.label if actor.is_regulator or sent_there else _("不在本单位")
+
+
+def counts_of(levels: Mapping[str, int]) -> str:
+    """Leaves by level in words: 12 件, 3 箱."""
+    words = {
+        Unit.Level.ITEM: lambda n: ngettext("%(n)d 件", "%(n)d 件", n) % {"n": n},
+        Unit.Level.BOX: lambda n: ngettext("%(n)d 盒", "%(n)d 盒", n) % {"n": n},
+        Unit.Level.CARTON: lambda n: ngettext("%(n)d 箱", "%(n)d 箱", n) % {"n": n},
+        Unit.Level.PALLET: lambda n: ngettext("%(n)d 托盘", "%(n)d 托盘", n) % {"n": n},
+    }
+    return _("、").join(words[Unit.Level(level)](count) for level, count in sorted(levels.items()) if count)
+
+
+def goods_of(actor: Actor, shares: Iterable[Share]) -> list[Goods]:
+    """Leaves by lot, in words. Two queries."""
+    found = totals(shares)
+    lots = Lot.objects.select_related("product__current", "product_version", "organisation").in_bulk(found)
+    visible = set(lots_visible_to(actor).filter(pk__in=found).values_list("pk", flat=True))
+    return [
+        Goods(
+            lot=lots[pk],
+            counts=counts_of(levels),
+            amount=_amount(lots[pk], levels),
+            may_open=pk in visible,
+        )
+        for pk, levels in sorted(found.items())
+    ]
+
+
+def _amount(lot: Lot, levels: Mapping[str, int]) -> str:
+    micros = micros_of(lot, levels)
+    return "" if micros is None else format_amount(micros, lot.product.base_unit)
+
+
+def children_of(unit: Unit) -> QuerySet[Unit]:
+    """What lies directly in a pack, in the order of packing."""
+    return unit.children.select_related("lot__product_version").order_by("id")
+
+
+def with_counts(units: Sequence[Unit]) -> list[Child]:
+    """Units with what is in each, in words. Four queries however many."""
+    shares = contents([unit.pk for unit in units])
+    return [Child(unit, _inside_words(totals(shares.get(unit.pk, [])))) for unit in units]
+
+
+def _inside_words(by_lot: Mapping[int, Mapping[str, int]]) -> str:
+    """The leaves of all lots together."""
+    levels: dict[str, int] = {}
+    for counts in by_lot.values():
+        for level, count in counts.items():
+            levels[level] = levels.get(level, 0) + count
+    return counts_of(levels)
+
+
+def history_of(actor: Actor, page: UnitPage) -> list[Entry]:
+    """What happened to it and to the packs it lies in, latest first, as far as the actor may read."""
+    units = {unit.pk: unit for unit in [page.unit, *page.around]}
+    items = EventItem.objects.filter(unit__in=units).values_list("event", "unit")
+    of_event: dict[int, list[int]] = {}
+    for event_id, unit in items:
+        of_event.setdefault(event_id, []).append(unit)
+    rows = events_visible_to(actor).filter(pk__in=of_event).select_related("place", "counterparty", "organisation")
+    rows = rows.prefetch_related("corrections").order_by("-log__number")[:MOST_EVENTS]
+    return [_entry(event, [units[pk] for pk in of_event[event.pk]], page.unit) for event in rows]
+
+
+def _entry(event: Event, units: Sequence[Unit], own: Unit) -> Entry:
+    """One event for the time line."""
+    found = template(event.template)
+    wrong = bool(event.corrections.all())
+    others = [unit.code for unit in units if unit.pk != own.pk]
+    words = [
+        event.counterparty.label if event.counterparty is not None else "",
+        _("随 %(pack)s") % {"pack": others[0]} if others and own not in units else "",
+        _("已声明有误") if wrong else "",
+    ]
+    return Entry(
+        at=event.occurred_at,
+        title=found.label(),
+        place=event.place.label if event.place is not None else "",
+        text=" · ".join(word for word in words if word),
+        who=event.organisation.label,
+        icon="void" if wrong else "dot",
+        url=f"/events/{event.uid}/",
+        precision=event.precision,
+        offset=event.tz_offset,
+    )
+
+
+def load_rows(actor: Actor, shares: Mapping[int, list[Share]]) -> list[Goods]:
+    """What some packs come to, for the page before sending."""
+    return goods_of(actor, [share for each in shares.values() for share in each])
+
+
+def packs_with_counts(units: Sequence[Unit]) -> list[tuple[Unit, str, list[Lot]]]:
+    """Packs of a list with their leaves and lots. Five queries however many."""
+    shares = contents([unit.pk for unit in units])
+    lots = Lot.objects.select_related("product_version").in_bulk({s.lot for each in shares.values() for s in each})
+    found = []
+    for unit in units:
+        by_lot = totals(shares.get(unit.pk, []))
+        found.append((unit, _inside_words(by_lot), [lots[pk] for pk in by_lot]))
+    return found
