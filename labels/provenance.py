@@ -243,8 +243,11 @@ def _exceptions(lot: Lot, unit: Unit | None) -> list[CodeException]:
 
 
 def _is_void(lot: Lot, unit: Unit | None) -> bool:
-    """Whether the code is void or spoiled, or the lot's registration was declared wrong."""
-    return lot.voided_by_id is not None or (unit is not None and unit.state in (Unit.State.VOID, Unit.State.SPOILED))
+    """Whether the code is void, spoiled or replaced, or the lot's registration was declared wrong."""
+    if lot.voided_by_id is not None:
+        return True
+    void = (Unit.State.VOID, Unit.State.SPOILED)
+    return unit is not None and (unit.state in void or unit.replaced_by_id is not None)
 
 
 def _void_at(lot: Lot, exceptions: Sequence[CodeException]) -> datetime.datetime | None:

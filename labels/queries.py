@@ -37,7 +37,8 @@ def printable_units(run: CodeRun, first: int, last: int) -> list[Unit]:
     """The units at positions ``first`` to ``last`` (from 1) of a run that are neither spoiled nor void, in order."""
     begin = run.first_number + first - 1
     rows = Unit.objects.filter(run=run.uid, number__gte=begin, number__lte=run.first_number + last - 1)
-    return list(rows.exclude(state__in=[Unit.State.SPOILED, Unit.State.VOID]).order_by("number"))
+    rows = rows.filter(replaced_by=None).exclude(state__in=[Unit.State.SPOILED, Unit.State.VOID])
+    return list(rows.order_by("number"))
 
 
 def labelled_products(actor: Actor) -> QuerySet[Product]:

@@ -53,7 +53,19 @@ def covers(block: Blocking, unit: Unit | None) -> bool:
     """
     if unit is None or block.unit_from is None:
         return True
-    return block.unit_from <= unit.number <= (block.unit_to or block.unit_from)
+    last = block.unit_to or block.unit_from
+    return any(block.unit_from <= number <= last for number in _numbers(unit))
+
+
+def _numbers(unit: Unit) -> list[int]:
+    """The unit's number, and those of the codes it took the place of: a new label on the goods changes no scope."""
+    found = [unit.number]
+    codes = [unit.pk]
+    while codes:
+        rows = list(Unit.objects.filter(replaced_by__in=codes).values_list("pk", "number"))
+        found += [number for _pk, number in rows]
+        codes = [pk for pk, _number in rows]
+    return found
 
 
 def standing_of(lot: Lot, unit: Unit | None) -> Standing:

@@ -49,6 +49,8 @@ def by_code(text: str) -> Target | None:
     """
     code = normalise_serial(text)
     unit = Unit.objects.filter(code=code).select_related(*(f"lot__{name}" for name in WITH)).first()
+    if unit is not None and unit.run is None and unit.level != Unit.Level.ITEM and unit.number == 0:
+        return None  # A pack's own code says nothing to the public: several lots may lie in it.
     if unit is not None:
         return Target(unit.lot.product, unit.lot, unit)
     lot = Lot.objects.filter(public_code=code).select_related(*WITH).first()

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
 from trace.errors import Invalid, NotFound
-from trace.identifiers import normalise_serial
 from trace.models import Lot, LotAlias, OldCode, Transfer, Unit
+from trace.packs import contents, unit_code, units_visible_to
 from trace.text import clean_text, fold_width, printable
 
 MOST = 20
@@ -80,9 +80,9 @@ def find_lots(actor: Actor, text: str) -> Found:
     visible = lots_visible_to(actor).select_related(*_WITH)
     serial = _serial(wanted)
     if serial:
-        unit = Unit.objects.filter(code=serial, lot__in=lots_visible_to(actor)).select_related("lot").first()
+        unit = units_visible_to(actor).filter(code=serial).select_related("lot", "replaced_by").first()
         if unit is not None:
-            return Found(list(visible.filter(pk=unit.lot_id)), unit)
+            return Found(list(visible.filter(pk__in=_lots_of(unit))[:MOST]), unit)
     whole = list(_named(actor, visible, wanted, serial, text).order_by("-id")[:MOST])
     if whole:
         return Found(whole)
@@ -90,6 +90,13 @@ def find_lots(actor: Actor, text: str) -> Found:
         return Found([], exact=False)
     part = visible.filter(Q(lot_code__icontains=wanted) | Q(display_code__icontains=wanted))
     return Found(list(part.order_by("-id")[:MOST]), exact=False)
+
+
+def _lots_of(unit: Unit) -> list[int]:
+    """The lots a unit's code names: its own; for a pack those of what lies in it."""
+    if not unit.container:
+        return [unit.lot_id]
+    return [share.lot for shares in contents([unit.pk]).values() for share in shares]
 
 
 def _old_code(asked: str) -> QuerySet[OldCode]:
@@ -116,8 +123,8 @@ def _named(actor: Actor, rows: QuerySet[Lot], wanted: str, serial: str, asked: s
 
 
 def _serial(text: str) -> str:
-    """The serial this may be, look-alikes forgiven, or nothing."""
+    """The serial (look-alikes forgiven) or SSCC this may be, or nothing."""
     try:
-        return normalise_serial(text)
+        return unit_code(text)
     except Invalid:
         return ""

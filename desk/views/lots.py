@@ -15,6 +15,7 @@ from desk.views.homes import known_to_the_public
 from trace.access import actor_of, audience, lot_for
 from trace.actor import Actor
 from trace.finding import TEXT_MAX, find_lots, wanted_text
+from trace.models import Unit
 
 
 @audience("signed_in")
@@ -60,6 +61,8 @@ def go(request: HttpRequest) -> HttpResponse:
         return render(request, "desk/go.html", {"question": "", "found": None})
     actor = actor_of(request)
     found = find_lots(actor, text)
+    if found.unit is not None and (found.unit.level != Unit.Level.ITEM or found.unit.replaced_by_id is not None):
+        return redirect("trace:pack", code=found.unit.code)
     if found.exact and len(found.lots) == 1:
         return redirect("desk:lot_detail", uid=found.lots[0].uid)
     public = f"{reverse('labels:search')}?{urlencode({'q': text}, errors='replace')}"

@@ -43,6 +43,8 @@ from trace.forms.shipments import (
 )
 from trace.lists import SHIPMENTS
 from trace.models import Conflict, Lot, Organisation, Shipment, Transfer
+from trace.pack_page import packs_with_counts
+from trace.packs import sent_by
 from trace.qr import qr_svg
 from trace.shipping import (
     OVERDUE_DAYS,
@@ -67,6 +69,7 @@ GET = ["GET", "HEAD"]
 FORM = ["GET", "HEAD", "POST"]
 PAGE_SIZE = 30
 MOST_LOTS = 40
+MOST_PACKS = 50
 PURPOSES = {
     "ship": ("shipment_new", "shipment_goods", "out"),
     "take_in": ("intake_new", "intake", "in"),
@@ -162,8 +165,16 @@ def shipment(request: HttpRequest, uid: str) -> HttpResponse:
         "slip_url": _slip_url(row) if row.organisation_id in mine else "",
         "received": _receipt_of(row),
         "reminders": row.reminders.order_by("-id")[:5],
+        **_packs(row),
     }
     return render(request, "trace/shipments/shipment.html", context)
+
+
+def _packs(row: Shipment) -> dict[str, object]:
+    """The packs and units that went with a slip, with what is in each now."""
+    units = list(sent_by(row.event)[: MOST_PACKS + 1])
+    more = sent_by(row.event).count() - MOST_PACKS if len(units) > MOST_PACKS else 0
+    return {"packs": packs_with_counts(units[:MOST_PACKS]) if units else [], "more_packs": more}
 
 
 def _annotated(actor: Actor, row: Shipment) -> Shipment:
