@@ -40,8 +40,8 @@
     var all = codes();
     var different = all.filter(function (code, index) { return all.indexOf(code) === index; });
     var twice = all.length - different.length;
-    count.textContent = count.dataset.words.replace("%n", different.length) +
-      (twice ? " · " + count.dataset.twice.replace("%n", twice) : "");
+    count.textContent = count.dataset.words.replace("{n}", different.length) +
+      (twice ? " · " + count.dataset.twice.replace("{n}", twice) : "");
     count.hidden = all.length === 0;
     // Only codes that are ended by a line break or space are whole; the newest few, so that pasting asks no flood.
     var whole = /\s$/.test(box.value) ? different : different.slice(0, -1);
