@@ -16,9 +16,9 @@ from trace.api.errors import inside
 from trace.api.events import Recorded, recorded_out
 from trace.api.given import Data, Happening, Portions, Remark, own_place, portions_of
 from trace.api.operations import Area
-from trace.api.schemas import Named, Out, Text, Uid
-from trace.api.shapes import SHIPMENT_PARTS, AmountOut, LotRef, ShipmentOut, lot_ref, shipments_out
-from trace.models import Lot, Shipment, Unit
+from trace.api.schemas import AmountOut, Named, Out, Text, Uid
+from trace.api.shapes import SHIPMENT_PARTS, LotRef, ShipmentOut, lot_ref, shipments_out
+from trace.models import Lot, Shipment
 from trace.pack_page import unit_page
 from trace.packs import Share, contents, micros_of, totals, unit_for
 
@@ -158,7 +158,7 @@ def pack_goods(request: HttpRequest, body: PackIn) -> PackOut:
         parent=body.code,
         children=body.units,
         when=body.when(),
-        code="common.palletise" if body.level == Unit.Level.PALLET else "common.pack",
+        code="common.palletise" if body.level == "pallet" else "common.pack",
         level=body.level,
         place=own_place(request, body.place),
         remark=body.remark,
