@@ -9,6 +9,7 @@ import django
 django.setup()
 
 from tests.goods import day, make_lot, ship  # noqa: E402 (Django must be set up first)
+from trace.actions.packs import pack_units  # noqa: E402
 from trace.actor import Actor  # noqa: E402
 from trace.errors import GuardBroken  # noqa: E402
 from trace.models import Lot, Membership, Organisation, Product  # noqa: E402
@@ -46,8 +47,23 @@ def write_until_killed(username: str) -> None:
         sys.stdout.flush()
 
 
+def pack_each_alone(username: str, codes: str) -> None:
+    """Pack each of these units into a new carton of its own; print how many were packed and why the others were not."""
+    by = _actor(username)
+    packed, refusals = 0, set()
+    for code in codes.split(","):
+        try:
+            pack_units(by=by, parent="", children=[code], when=day(5))
+            packed += 1
+        except GuardBroken as refused:
+            refusals.add(refused.code)
+    sys.stdout.write(f"{packed} {','.join(sorted(refusals))}\n")
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "ship":
         ship_until_refused(*sys.argv[2:])
+    elif sys.argv[1] == "pack":
+        pack_each_alone(*sys.argv[2:])
     else:
         write_until_killed(*sys.argv[2:])

@@ -10,10 +10,11 @@ import time
 
 from tests.conftest import ROOT, CommittedDatabase
 from tests.goods import make_lot, released, stock_of
+from tests.trace.test_packs import Hall
 from tests.world import make_world
 from trace import ledger
 from trace.actions.rebuild import rebuild
-from trace.models import Event, Lot, Transfer
+from trace.models import Event, Lot, Transfer, Unit
 
 
 def _start(database: CommittedDatabase, *arguments: str) -> subprocess.Popen[str]:
@@ -41,6 +42,20 @@ def test_six_processes_shipping_from_a_lot_of_forty_ship_exactly_forty(committed
     assert {out.split()[1] for out, _error in answers} == {"not_enough"}
     assert stock_of(lot, world.walnuts.organisation) == 0
     assert sum(Transfer.objects.filter(lot=lot).values_list("sent_micros", flat=True)) == 40_000_000
+    assert rebuild(write=False).differences == []
+
+
+def test_two_people_packing_the_same_bottles_pack_each_of_them_once(committed_db: CommittedDatabase) -> None:
+    world = make_world()
+    lot = Hall(world, world.distillery).lot(10)
+    codes = ",".join(Unit.objects.filter(lot=lot).values_list("code", flat=True))
+    assert world.distillery.user is not None
+    racers = [_start(committed_db, "pack", world.distillery.user.username, codes) for _number in range(2)]
+    answers = [racer.communicate(timeout=240) for racer in racers]
+    assert all(racer.returncode == 0 for racer in racers), [error for _out, error in answers]
+    assert sum(int(out.split()[0]) for out, _error in answers) == 10
+    assert {code for out, _error in answers for code in out.split()[1:]} == {"already_packed"}
+    assert Unit.objects.filter(level="carton").count() == 10
     assert rebuild(write=False).differences == []
 
 

@@ -178,23 +178,28 @@ def pack(request: HttpRequest, code: str) -> HttpResponse:
 @audience("party")
 @require_safe
 def pack_check(request: HttpRequest) -> HttpResponse:
-    """What a code just scanned is, as JSON, so that the console says it at once; writes nothing."""
+    """What a code just scanned is, as JSON, so that the console says it at once; writes nothing.
+
+    ``for`` says what it was scanned for: ``out`` may leave a pack, ``in`` may be on its way.
+    """
     actor = actor_of(request)
     try:
         unit = unit_for(actor, request.GET.get("code", "")[:400])
     except NotFound as error:
         return JsonResponse({"known": False, "words": str(error.message)})
-    words = [unit.get_level_display(), unit.lot.product_version.label, unit.lot.code]
+    goods = [with_counts([unit])[0].counts] if unit.container else [unit.lot.product_version.label, unit.lot.code]
+    words = [str(unit.get_level_display()), *goods]
+    purpose = request.GET.get("for", "")
     problem = ""
     if unit.replaced_by is not None:
         problem = _("已换成 %(new)s") % {"new": unit.replaced_by.code}
     elif unit.state in (Unit.State.SPOILED, Unit.State.VOID):
         problem = str(unit.get_state_display())
-    elif unit.top.transit_id is not None:
+    elif unit.top.transit_id is not None and purpose != "in":
         problem = _("在途，还没有确认收货")
-    elif unit.parent is not None:
+    elif unit.parent is not None and not purpose:
         problem = _("已装在 %(pack)s") % {"pack": unit.parent.code}
-    return JsonResponse({"known": True, "code": unit.code, "words": " · ".join(map(str, words)), "problem": problem})
+    return JsonResponse({"known": True, "code": unit.code, "words": " · ".join(words), "problem": problem})
 
 
 # --- Packing --------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@
 
   function ask(code) {
     asked[code] = true;
-    fetch(count.dataset.check + "?code=" + encodeURIComponent(code), { credentials: "same-origin" })
+    fetch(count.dataset.check + encodeURIComponent(code), { credentials: "same-origin" })
       .then(function (answer) { return answer.ok ? answer.json() : null; })
       .then(function (found) {
         if (!found) { return; }
