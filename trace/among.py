@@ -24,7 +24,7 @@ class _Numbers:
 
 @BigAutoField.register_lookup
 @ForeignKey.register_lookup
-class _Among(Lookup):  # type: ignore[type-arg]  # not subscriptable when the program runs
+class _Among(Lookup):
     """``field__among``: an array on PostgreSQL, a JSON array on SQLite; both look each number up in the index."""
 
     lookup_name = "among"
@@ -33,13 +33,13 @@ class _Among(Lookup):  # type: ignore[type-arg]  # not subscriptable when the pr
         """The numbers as they are."""
         return self.rhs
 
-    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         """The condition with its parameter."""
         left, parameters = self.process_lhs(compiler, connection)
         ids = self.rhs.ids
         if connection.vendor == "postgresql":
-            return f"{left} = ANY(%s::bigint[])", [*parameters, list(ids)]
-        return f"{left} IN (SELECT value FROM json_each(%s))", [*parameters, json.dumps(ids)]  # noqa: S608
+            return f"{left} = ANY(%s::bigint[])", (*parameters, list(ids))
+        return f"{left} IN (SELECT value FROM json_each(%s))", (*parameters, json.dumps(ids))  # noqa: S608
 
 
 def among(field: str, ids: Iterable[int]) -> Q:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
+from trace.among import among
 from trace.genealogy import Walk, lots_by_pk
 from trace.models import Event, Lot, TestReport
 
@@ -64,7 +65,7 @@ class SeenWalk:
 
 
 def seen_walk(actor: Actor, walk: Walk) -> SeenWalk:
-    """A walk with what the actor may not know left out. A fixed number of queries per 20,000 lots."""
+    """A walk with what the actor may not know left out. A fixed number of queries."""
     rows = lots_by_pk(walk.level)
     order = [pk for pk in sorted(walk.level, key=lambda pk: (walk.level[pk], pk)) if pk in rows]
     open_ones = _open(actor, order)
@@ -107,35 +108,24 @@ def _seen(lot: Lot, number: int, level: int, is_open: bool, verdict: str, region
 
 def _open(actor: Actor, lots: Iterable[int]) -> set[int]:
     """Those of these lots the actor may open."""
-    ids = list(lots)
-    found: set[int] = set()
-    for begin in range(0, len(ids), 20_000):
-        part = ids[begin : begin + 20_000]
-        found.update(lots_visible_to(actor).filter(pk__in=part).values_list("pk", flat=True))
-    return found
+    return set(lots_visible_to(actor).filter(among("pk", lots)).values_list("pk", flat=True))
 
 
 def _verdicts(lots: Iterable[int]) -> dict[int, str]:
     """The summed-up verdict per lot that has standing reports."""
-    ids = list(lots)
     found: dict[int, str] = {}
-    for begin in range(0, len(ids), 20_000):
-        rows = TestReport.objects.filter(lot__in=ids[begin : begin + 20_000], event__corrections__isnull=True)
-        for lot, verdict in rows.values_list("lot", "verdict").order_by("id"):
-            if verdict == TestReport.Verdict.FAIL or (verdict == TestReport.Verdict.PASS and not found.get(lot)):
-                found[lot] = verdict
+    rows = TestReport.objects.filter(among("lot", lots), event__corrections__isnull=True)
+    for lot, verdict in rows.values_list("lot", "verdict").order_by("id"):
+        if verdict == TestReport.Verdict.FAIL or (verdict == TestReport.Verdict.PASS and not found.get(lot)):
+            found[lot] = verdict
     return found
 
 
 def _known_events(actor: Actor, events: Iterable[int]) -> set[int]:
     """Those of these events whose amounts the actor may know: its own, or for a regulator those of its territory."""
-    ids = list(events)
-    found: set[int] = set()
-    for begin in range(0, len(ids), 20_000):
-        rows = Event.objects.filter(pk__in=ids[begin : begin + 20_000])
-        if actor.is_regulator:
-            rows = rows.filter(organisation__division__code__startswith=actor.organisation.territory)
-        else:
-            rows = rows.filter(organisation__in=entered_for(actor))
-        found.update(rows.values_list("pk", flat=True))
-    return found
+    rows = Event.objects.filter(among("pk", events))
+    if actor.is_regulator:
+        rows = rows.filter(organisation__division__code__startswith=actor.organisation.territory)
+    else:
+        rows = rows.filter(organisation__in=entered_for(actor))
+    return set(rows.values_list("pk", flat=True))

@@ -17,6 +17,7 @@ from django.db.models import Min, Sum
 from django.utils.translation import gettext as _
 
 from trace import moments
+from trace.among import among
 from trace.balance import balance_guards
 from trace.batch import current, once_per_batch
 from trace.errors import BrokenGuard
@@ -65,7 +66,7 @@ def _members(lots: list[int]) -> list[HoldMember]:
 
     def find() -> list[HoldMember]:
         members = HoldMember.objects.filter(
-            lot__in=lots, hold__active_from__isnull=False, hold__ended_at__isnull=True
+            among("lot", lots), hold__active_from__isnull=False, hold__ended_at__isnull=True
         ).select_related("hold", "hold__organisation")
         return list(members.order_by("hold_id"))
 

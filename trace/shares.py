@@ -86,7 +86,10 @@ def _product(a: int, of_a: int, b: int, of_b: int) -> Fraction | None:
 
 def _add(sums: dict[tuple[int, int], Fraction | None], key: tuple[int, int], value: Fraction | None) -> None:
     """Add to a sum; unknown stays unknown."""
-    before = sums.get(key, Fraction(0))
+    if key not in sums:
+        sums[key] = value
+        return
+    before = sums[key]
     sums[key] = None if before is None or value is None else before + value
 
 

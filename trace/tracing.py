@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actor import Actor
+from trace.among import among
 from trace.disclosure import SeenEdge, SeenLot, SeenWalk, seen_walk
 from trace.event_templates import families
 from trace.genealogy import Direction, Walk, walk
@@ -232,14 +233,8 @@ def _shares(actor: Actor, lot: Lot, walked: Walk, seen: SeenWalk) -> tuple[dict[
 
 def _items(events: Iterable[int]) -> Iterator[tuple[int, int, str, int, str]]:
     """What these events used and made: event, lot, role, millionths and base unit."""
-    ids = sorted(events)
-    for begin in range(0, len(ids), 10_000):
-        rows = EventItem.objects.filter(event__in=ids[begin : begin + 10_000], role__in=("input", "output"))
-        for event, lot, role, micros, base in rows.values_list(
-            "event", "lot", "role", "micros", "lot__product__base_unit"
-        ):
-            if lot is not None:
-                yield event, lot, role, micros, base
+    rows = EventItem.objects.filter(among("event", events), role__in=("input", "output"), lot__isnull=False)
+    yield from rows.values_list("event", "lot", "role", "micros", "lot__product__base_unit")
 
 
 def _made(actor: Actor, rows: Mapping[int, Lot]) -> dict[int, int]:
@@ -274,7 +269,7 @@ def _holds(walked: Walk, seen: SeenWalk) -> dict[int, list[Blocking]]:
 
 def handed_over(actor: Actor, lots: Sequence[int], direction: Direction) -> QuerySet[Transfer]:
     """Who gave these lots to whom, as far as the actor is a side of it (or supervises one side), oldest first."""
-    rows = Transfer.objects.filter(lot__in=lots, voided_by=None)
+    rows = Transfer.objects.filter(among("lot", lots), voided_by=None)
     if actor.is_regulator:
         code = actor.organisation.territory
         rows = rows.filter(Q(sender__division__code__startswith=code) | Q(receiver__division__code__startswith=code))
