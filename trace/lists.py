@@ -297,6 +297,38 @@ CONFLICTS = Table(
     ],
 )
 
+STANDARDS = Table(
+    "standards",
+    [
+        Column(gettext_lazy("编号"), lambda row: row.number or row.key),
+        Column(gettext_lazy("名称"), lambda row: row.title),
+        Column(gettext_lazy("限值项数"), lambda row: row.n),
+        Column(gettext_lazy("已核对项数"), lambda row: row.checked),
+    ],
+)
+IMPORTS = Table(
+    "imports",
+    [
+        Column(gettext_lazy("文件"), lambda row: row.name),
+        Column(gettext_lazy("种类"), lambda row: row.get_kind_display()),
+        Column(gettext_lazy("环节"), lambda row: step_name(row.step) if row.step else ""),
+        Column(gettext_lazy("行数"), lambda row: row.total),
+        Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
+    ],
+)
+DEVICES = Table(
+    "devices",
+    [
+        Column(gettext_lazy("设备"), lambda row: row.name),
+        Column(gettext_lazy("姓名"), lambda row: row.user.display_name),
+        Column(gettext_lazy("登记时间"), lambda row: row.created_at),
+        Column(gettext_lazy("最近使用"), lambda row: row.seen_at),
+        Column(gettext_lazy("停用时间"), lambda row: row.revoked_at),
+        Column(gettext_lazy("已登记"), lambda row: row.recorded),
+        Column(gettext_lazy("待核对"), lambda row: row.waiting),
+    ],
+)
+
 # --- Organisations and people ---------------------------------------------------------------------------------------
 
 ORGANISATIONS = Table(

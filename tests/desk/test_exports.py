@@ -118,7 +118,7 @@ def shown(client: Client, url: str, query: dict[str, str]) -> int | None:
     if answer.status_code != 200:
         return None
     context = answer.context
-    for key in ("page", "rows", "lines", "members", "keys"):
+    for key in ("page", "rows", "lines", "members", "keys", "devices"):
         found = context.get(key) if context is not None else None
         if found is None:
             continue
@@ -179,7 +179,7 @@ def test_every_list_exports_the_rows_it_shows_with_its_filters_and_no_formula(cl
     assert set(seen) == set(walked())
     empty = {name for name, count in seen.items() if not count}
     recalls = {"recalls:notice_list", "recalls:campaign_list", "recalls:signal_list"}
-    assert empty <= {*recalls, "trace:grower_list", "trace:inbox"}, empty
+    assert empty <= {*recalls, "trace:grower_list", "trace:inbox", "trace:device_list", "trace:import_list"}, empty
 
 
 def test_a_file_names_on_its_page_where_it_is_found(client: Client, full: World) -> None:
@@ -202,7 +202,7 @@ def test_a_file_is_in_the_readers_language_and_shows_only_what_the_page_does(cli
     assert client.get(reverse("trace:lot_list"), {"format": "csv"}).status_code in (302, 401)
 
 
-def test_ten_times_the_rows_cost_no_more_memory() -> None:
+def test_ten_times_the_rows_cost_no_more_memory(db: None) -> None:
     table = Table("t", [Column("甲", lambda row: row), Column("乙", lambda row: "示例" * 20), Column("丙", str)])
     for kind in ("csv", "xlsx"):
         peaks = {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from django.contrib import messages
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -17,7 +17,9 @@ from trace.access import actor_of, audience, device_for, devices_of, kept_entrie
 from trace.actions.field import accept_kept_entry, content_of, dismiss_kept_entry, revoke_device
 from trace.actions.people import head_role
 from trace.errors import DomainError, GuardBroken, NotFound
+from trace.exports import asked_format, export
 from trace.forms.field import step_name
+from trace.lists import DEVICES
 from trace.models import FieldEntry
 from trace.views.field import reading_of
 
@@ -26,7 +28,7 @@ MOST = 100
 
 @audience("party")
 @require_safe
-def device_list(request: HttpRequest) -> HttpResponse:
+def device_list(request: HttpRequest) -> HttpResponseBase:
     """The devices of the organisation (for others than its head: their own), and what waits for review."""
     actor = actor_of(request)
     heads = actor.role == head_role(actor.organisation)
@@ -38,6 +40,8 @@ def device_list(request: HttpRequest) -> HttpResponse:
     if not heads:
         rows = rows.filter(user=actor.user)
         kept = kept.none()
+    if asked_format(request):
+        return export(request, DEVICES, rows.order_by("revoked_at", "-seen_at"))
     context = {
         "devices": rows.order_by("revoked_at", "-seen_at")[:MOST],
         "kept": [(row, step_name(row.step)) for row in kept[:MOST]],

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -20,12 +20,14 @@ from trace.access import actor_of, audience, import_for, imports_visible_to
 from trace.actions.imports import confirm_import, drop_import, twin_of, upload_sheet
 from trace.errors import DomainError
 from trace.event_templates import COMMON, EventTemplate, families, family, templates_for
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.imports.book import error_book, template_book, template_csv
 from trace.imports.checking import find_heading
 from trace.imports.columns import LOT_STEPS, SHIP, Sheet, importable, sheet_for
 from trace.imports.known import Known
 from trace.imports.reading import Line
+from trace.lists import IMPORTS
 from trace.models import Product, SheetImport
 from trace.steps import families_made
 from trace.templatetags.ui import url_or_none
@@ -71,10 +73,12 @@ def address(kind: str, step: str = "", *, name: str = "import_new", **more: str)
 
 @audience("party", "operator", "quality")
 @require_safe
-def import_list(request: HttpRequest) -> HttpResponse:
+def import_list(request: HttpRequest) -> HttpResponseBase:
     """What can be imported, and what was."""
     actor = actor_of(request)
     rows = imports_visible_to(actor).defer("file", "rows", "issues", "made").order_by("-id")
+    if asked_format(request):
+        return export(request, IMPORTS, rows)
     page = page_of(request, rows)
     for row in page:
         row.label = label_of(row)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -27,9 +27,11 @@ from trace.actions.limits import (
 from trace.actor import Actor
 from trace.errors import NotFound
 from trace.event_templates import TemplateField
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.forms.limits import DatesForm, DeclaredForm, EditionForm, LimitForm, NewLimitForm
 from trace.limits import Book, tests_of
+from trace.lists import STANDARDS
 from trace.models import Limit, LimitVersion, Product, Standard
 from trace.result_words import condition_words, limit_words, value_words
 from trace.templatetags.ui import unit_name
@@ -57,7 +59,7 @@ def limit_line(limit: Limit) -> LimitLine:
 
 @audience("public")
 @require_safe
-def standard_list(request: HttpRequest) -> HttpResponse:
+def standard_list(request: HttpRequest) -> HttpResponseBase:
     """Every edition of the catalogue with how many limits it has and how many of these were checked."""
     query = "".join(char for char in request.GET.get("q", "")[:60] if char.isprintable()).strip()
     rows = Standard.objects.annotate(
@@ -65,6 +67,8 @@ def standard_list(request: HttpRequest) -> HttpResponse:
     )
     if query:
         rows = rows.filter(Q(number__icontains=query) | Q(title__icontains=query) | Q(limits__name__icontains=query))
+    if asked_format(request):
+        return export(request, STANDARDS, rows.distinct().order_by("number"))
     context = {"rows": rows.distinct().order_by("number"), "query": query, "today": timezone.localdate()}
     return render(request, "trace/standards/list.html", context)
 
