@@ -6,6 +6,9 @@ import io
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -13,8 +16,9 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
+from tests.conftest import Served
 from tests.goods import day, make_lot, ship
-from tests.world import World, behalf, make_actor, make_organisation, make_place, make_product, sign_in
+from tests.world import World, behalf, make_actor, make_organisation, make_place, make_product, make_world, sign_in
 from trace.actions.field import register_device, revoke_device
 from trace.actions.people import end_membership
 from trace.actions.transfers import slip_token
@@ -549,3 +553,28 @@ def test_members_see_their_own_devices_and_the_head_all(world: World) -> None:
     mine = Device.objects.get(user=worker.user)
     other = sign_in(Client(), make_actor(world.walnuts.organisation, "operator"))
     assert other.post(reverse("trace:device_revoke", args=[mine.uid])).status_code == 403
+
+
+def test_the_same_entry_sent_eight_times_at_once_is_one_event(served: Served) -> None:
+    world = make_world()
+    client, device = phone(world.grower)
+    token = client.get(reverse("trace:field_session")).json()["csrf"]
+    cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+    body = json.dumps({"device": device, "entries": [harvest(world)]}).encode()
+
+    headers = {
+        "Content-Type": "application/json",
+        "X-CSRFToken": token,
+        "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
+    }
+
+    def upload(_number: int) -> Any:
+        with closing(HTTPConnection(served.url.partition("://")[2], timeout=60)) as connection:
+            connection.request("POST", reverse("trace:field_entries"), body, headers)
+            return json.loads(connection.getresponse().read())["results"][0]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(upload, range(8)))
+    assert {json.dumps(each, sort_keys=True) for each in answers} == {json.dumps(answers[0], sort_keys=True)}
+    assert answers[0]["state"] == "sent"
+    assert (events("walnut.harvest"), FieldEntry.objects.count()) == (1, 1)
