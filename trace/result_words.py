@@ -106,6 +106,19 @@ def condition_words(applies: str) -> str:
     return str(_CONDITIONS.get(applies, applies))
 
 
+_BASES = (
+    ("100%vol", gettext_lazy("换算到 100%vol")),
+    ("grain raw material", gettext_lazy("以粮谷为原料")),
+)
+
+
+def basis_words(basis: str) -> str:
+    """On what basis a limit is stated: the catalogue's English notes in the reader's language, others as written."""
+    if not basis.isascii():
+        return basis
+    return _("，").join(str(words) for part, words in _BASES if part in basis) or basis
+
+
 def reason_words(reason: str) -> str:
     """Why an item was not judged."""
     return str(_WHY.get(reason, ""))

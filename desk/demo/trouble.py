@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Sequence
 
 from desk.demo.stage import LATER, Stage
+from labels.actions.commitments import issue_commitment
 from labels.actions.runs import issue_codes, record_print
 from labels.actions.scans import count_scan
 from labels.models import CodeRun
@@ -30,9 +31,11 @@ from recalls.actions.signals import raise_signal
 from recalls.models import Campaign, Notice, Signal
 from recalls.scope import Question
 from trace.actions.events import When
-from trace.actions.evidence import ResultEntry
+from trace.actions.evidence import ResultEntry, answer_report
 from trace.actions.registry import CertificateInput, grant_certificate
 from trace.models import Certificate, Lot, Organisation, Stock, Unit
+from trace.report_questions import waiting_for_answer
+from trace.units import decimal_text, parse_amount
 
 
 def build_labels(stage: Stage) -> None:
@@ -55,7 +58,27 @@ def build_labels(stage: Stage) -> None:
         )
         record_print(by=stage.actors[by], run=run, first=1, last=count, at=when.at + LATER)
     _certificates(stage)
+    _laboratory(stage)
+    _commitment(stage)
     _scans(stage)
+
+
+def _laboratory(stage: Stage) -> None:
+    """The laboratory confirms most reports in its name; the newest wait for its word."""
+    waiting = list(waiting_for_answer(stage.actors["lab"].organisation))
+    for report in waiting[2:]:
+        answer_report(by=stage.actors["lab"], report=report, answer="confirmed", at=report.event.recorded_at + LATER)
+
+
+def _commitment(stage: Stage) -> None:
+    """One grower pledged for its harvest before delivering it."""
+    lot = Lot.objects.filter(product__track="farm_produce", voided_by=None).order_by("id").first()
+    grower = next((each for each in stage.actors.values() if lot and each.owner.pk == lot.organisation_id), None)
+    if lot is None or grower is None:
+        return
+    unit = lot.product.base_unit
+    amount = parse_amount(decimal_text(lot.made_micros), unit, unit)
+    issue_commitment(by=grower, lot=lot, amount=amount, bases=["control"], pledged=True, at=lot.begun_at + LATER)
 
 
 def _certificates(stage: Stage) -> None:

@@ -133,14 +133,19 @@ class DeclaredForm(forms.Form):
     """A producer's own limits, one row per item of the product's tests."""
 
     def __init__(
-        self, *args: Any, tests: Sequence[TemplateField], declared: dict[str, dict[str, str]], **kwargs: Any
+        self,
+        *args: Any,
+        tests: Sequence[TemplateField],
+        declared: dict[str, dict[str, str]],
+        usual: dict[str, str],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.tests = tests
         for test in tests:
             said = declared.get(test.key, {})
             self.fields[f"op_{test.key}"] = Pick(
-                label=_("要求"), choices=_SIGNS, initial=said.get("operator", "<="), required=False
+                label=_("要求"), choices=_SIGNS, initial=said.get("operator", usual.get(test.key, "<=")), required=False
             )
             self.fields[f"value_{test.key}"] = Text(
                 label=test.label(), max_length=40, required=False, initial=said.get("value", "")

@@ -33,7 +33,7 @@ from trace.forms.limits import DatesForm, DeclaredForm, EditionForm, LimitForm, 
 from trace.limits import Book, tests_of
 from trace.lists import STANDARDS
 from trace.models import Limit, LimitVersion, Product, Standard
-from trace.result_words import condition_words, limit_words, value_words
+from trace.result_words import basis_words, condition_words, limit_words, value_words
 from trace.templatetags.ui import unit_name
 from trace.views.pages import edits_of, form_page
 
@@ -47,6 +47,7 @@ class LimitLine:
     limit: Limit
     words: str
     condition: str
+    basis: str
     state: str
 
 
@@ -54,7 +55,7 @@ def limit_line(limit: Limit) -> LimitLine:
     """A limit as the catalogue's pages show it."""
     words = value_words(limit.operator, limit.value, limit.grades, unit_name(limit.unit) if limit.unit else "")
     state = "unknown" if not words else "verified" if limit.verified_at is not None else "unverified"
-    return LimitLine(limit, words, condition_words(limit.applies), state)
+    return LimitLine(limit, words, condition_words(limit.applies), basis_words(limit.basis), state)
 
 
 @audience("public")
@@ -221,6 +222,7 @@ class DeclaredLine:
     operator: str
     field: str
     value: str
+    sign: str
 
 
 @audience("signed_in")
@@ -235,7 +237,9 @@ def product_limits(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     may_edit = not actor.is_regulator and actor.owner.pk == product.organisation_id
     may_edit = may_edit and actor.can("operator", "quality") and product.ended_at is None
     declared = product.current.declared_limits
-    form = DeclaredForm(request.POST or None, tests=tests, declared=declared) if may_edit else None
+    rows = _declared_lines(product, tests)
+    usual = {row.test.key: row.sign for row in rows}
+    form = DeclaredForm(request.POST or None, tests=tests, declared=declared, usual=usual) if may_edit else None
     if request.method == "POST" and form is None:
         raise NotFound(_("没有找到，或者您无权查看。"))
     if form is not None and request.method == "POST" and form.is_valid():
@@ -249,7 +253,7 @@ def product_limits(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
             return redirect("trace:product_limits", uid=product.uid)
     context = {
         "product": product,
-        "rows": _declared_lines(product, tests),
+        "rows": rows,
         "form": form,
         "seen": product.current.number,
     }
@@ -285,6 +289,7 @@ def _declared_lines(product: Product, tests: Sequence[TemplateField]) -> list[De
                 operator=f"op_{test.key}",
                 field=f"value_{test.key}",
                 value=limit_words(said["operator"], said["value"], unit) if said else "",
+                sign=law.operator if law and law.operator else "<=",
             )
         )
     return lines
