@@ -63,10 +63,10 @@ def _inside(roots: Sequence[int], depth: int) -> QuerySet[Unit]:
 
 
 def leaves(rows: QuerySet[Unit]) -> QuerySet[Unit]:
-    """Those that hold no others and are goods: an emptied pack, or a number given to a pack only, is nothing."""
+    """Those that hold no others and are goods: emptied packs, replaced codes and bare pack numbers are nothing."""
     holds = Unit.objects.filter(parent=OuterRef("pk"))
     bare = Q(run__isnull=True, number=0) & ~Q(level=Unit.Level.ITEM)
-    return rows.filter(~Exists(holds), container=False).exclude(bare)
+    return rows.filter(~Exists(holds), container=False, replaced_by=None).exclude(bare)
 
 
 def contents(roots: Iterable[int]) -> dict[int, list[Share]]:

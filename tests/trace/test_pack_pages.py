@@ -192,6 +192,7 @@ def test_unpacking_and_a_new_code_by_their_pages(hall: Hall, world: World) -> No
     old = client.get(f"/packs/{carton.code}/").content.decode()
     assert new.code in old
     assert "这个码已经换掉" in old
+    assert client.get(f"/packs/{carton.code}/").context["page"].leaves == 0, "the goods are under the new code"
     found = client.get("/go/", {"q": carton.code})
     assert found["Location"] == f"/packs/{carton.code}/"
 

@@ -37,6 +37,7 @@ class Codes(Text):
                 attrs={
                     "rows": "8",
                     "data-scan": "many",
+                    "autofocus": True,
                     "autocapitalize": "characters",
                     "spellcheck": "false",
                     "autocomplete": "off",

@@ -169,7 +169,7 @@ def pack(request: HttpRequest, code: str) -> HttpResponse:
         "may_pack": works and whole and unit.level != Unit.Level.ITEM and (page.mine or not unit.container),
         "may_unpack": works and page.mine and inside.count > 0,
         "may_replace": works and whole and unit.organisation_id in entered_for(actor),
-        "may_label": works and unit.organisation_id in entered_for(actor),
+        "may_label": works and unit.replaced_by_id is None and unit.organisation_id in entered_for(actor),
         "may_receive": works and page.shipment is not None and page.shipment.receiver_id in entered_for(actor),
     }
     return render(request, "trace/packs/pack.html", context)
