@@ -414,6 +414,7 @@ class StepForm(forms.Form):
                 required=moves == "pack",
                 hint=_("每行一个，可连续扫描。") if moves == "pack" else _("不填则全部拆出。"),
             )
+            self.fields["units"].widget.attrs["data-scan"] = "many"
         elif moves == "correct":
             chosen = [(str(row.uid), f"{moment_text(row.occurred_at)} {_title(row)}") for row in self.offer.events]
             self.fields["wrong"] = choice_field(_("哪个环节有误"), chosen, radios=False, required=True)

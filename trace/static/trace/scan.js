@@ -95,7 +95,7 @@
       if (several) {
         var lines = box.value.split("\n").map(function (line) { return line.trim(); }).filter(Boolean);
         if (lines.indexOf(text) < 0) { lines.push(text); }
-        box.value = lines.join("\n");
+        box.value = lines.join("\n") + "\n";
         said.textContent = words.read + text;
       } else {
         box.value = text;
