@@ -16,6 +16,7 @@ from typing import Any
 from django.db.models import F, QuerySet, Sum
 
 from recalls.models import Campaign, Disposal, ReturnReceipt, ScopeLot, ScopeVersion, StockAnswer
+from trace.genealogy import lots_by_pk
 from trace.models import EventItem, Lot, Stock, Transfer
 
 
@@ -104,12 +105,8 @@ def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFi
     if version is None:
         return CampaignFigures([], {})
     inside = ScopeLot.objects.filter(scope=version).values("lot")
-    # Products and versions are few: fetched apart, not joined to each of perhaps 100,000 lots.
-    lots = list(
-        Lot.objects.filter(pk__in=inside)
-        .prefetch_related("product", "product_version", "organisation__division", "origin_place__division")
-        .order_by("id")
-    )
+    found = lots_by_pk(inside.values_list("lot", flat=True))
+    lots = [found[pk] for pk in sorted(found)]
     sums = _Sums(campaign, inside)
     rows = [LotAmounts(lot, lot.product.base_unit, sums.of(lot)) for lot in lots]
     totals: dict[str, Amounts] = defaultdict(Amounts)

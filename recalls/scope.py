@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Count, Sum, prefetch_related_objects
+from django.db.models import Count, Sum
 from django.utils.translation import gettext as _
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
@@ -41,10 +41,6 @@ LIMIT = 200_000
 """Largest scope; beyond it nothing is frozen, so that no scope is silently cut."""
 
 _CHUNK = 5_000
-_PREFETCHED = 900
-"""Lots whose products and places are fetched at once: Django 5.2 asks for them by a chain of OR, and SQLite ends at a
-depth of 1,000 (a recall over more than a thousand plots would fail).
-"""
 
 Shell = ScopeLot.Shell
 Why = ScopeLot.Why

@@ -24,8 +24,8 @@ from trace.models import Event, EventItem, Transfer
 from trace.units import format_amount, unit_name
 
 CHUNK = 500
-"""Events read at once. Django 5.2 prefetches by a chain of OR, and SQLite ends at a depth of 1,000: fewer than that many
-organisations or places may hang on one chunk.
+"""Events read at once. Django 5.2 prefetches by a chain of OR and SQLite ends at a depth of 1,000: fewer than that
+many organisations or places may hang on one chunk.
 """
 LOTS_AT_ONCE = 5_000
 SORTS = ("number", "time", "recorded", "step", "organisation", "place", "partner", "lot", "amount")
