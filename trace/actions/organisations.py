@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from trace.access import supervises
+from trace.actions.names import index_organisation
 from trace.actions.people import (
     IssuedInvitation,
     NewLogin,
@@ -138,6 +139,7 @@ def apply_for_admission(*, application: Application, at: datetime.datetime | Non
             recall_contact_email=contact.email,
             created_at=at or timezone.now(),
         )
+    index_organisation(organisation)
     add_member(organisation=organisation, user=user, role=Membership.Role.OWNER, at=at)
     for number, licence in enumerate(application.licences):
         try:
@@ -190,6 +192,7 @@ def apply_again(
         public=PUBLIC_FIELDS,
         at=at,
     )
+    index_organisation(organisation)
     return organisation
 
 
@@ -362,6 +365,7 @@ def create_regulator(
             territory=territory_of(division),
             created_at=at or timezone.now(),
         )
+    index_organisation(organisation)
     _step(organisation, "", Status.ACTIVE, by, None, "", at)
     approver, officer = (
         issue_invitation(organisation=organisation, role=role, created_by=by, display_name=who, at=at)
@@ -428,6 +432,7 @@ def register_grower(
             cooperative=cooperative,
             created_at=at or timezone.now(),
         )
+    index_organisation(grower)
     _step(grower, "", Status.ACTIVE, by.user, cooperative, "", at)
     user = User.objects.create_user(f"grower-{secrets.token_hex(5)}", display_name=name)  # no usable password
     membership = add_member(organisation=grower, user=user, role=Membership.Role.OWNER, at=at)
@@ -483,6 +488,7 @@ def keep_external(
         defaults=details,
         create_defaults={**details, "created_at": at or timezone.now()},
     )
+    index_organisation(kept)
     return kept
 
 
@@ -512,6 +518,7 @@ def edit_profile(
         public=PUBLIC_FIELDS,
         at=at,
     )
+    index_organisation(organisation)
     return organisation
 
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from trace.access import supervises
 from trace.actions.conflicts import flag_descendants
+from trace.actions.names import index_product
 from trace.actions.organisations import require_supervisor
 from trace.actor import Actor
 from trace.composition import materials
@@ -403,6 +404,7 @@ def _write_version(
     )
     product.current = version
     product.save(update_fields=["current"])
+    index_product(product)
     return version
 
 

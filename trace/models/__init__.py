@@ -19,6 +19,7 @@ from trace.models.organisations import Division, EditLog, Licence, Organisation,
 from trace.models.people import ApiKey, Invitation, Membership, User
 from trace.models.products import Limit, LimitVersion, Product, ProductVersion, Standard
 from trace.models.requests import IdempotencyRecord
+from trace.models.search import NameTerm
 
 __all__ = [
     "ApiKey",
@@ -48,6 +49,7 @@ __all__ = [
     "LotClaimStep",
     "LotLink",
     "Membership",
+    "NameTerm",
     "OldCode",
     "Organisation",
     "OrganisationStep",

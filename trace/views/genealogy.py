@@ -16,7 +16,15 @@ from django.views.decorators.http import require_safe
 
 from trace.access import actor_of, audience, lot_for
 from trace.actor import Actor
-from trace.finding import TEXT_MAX, Found, find_lots, wanted_text
+from trace.finding import (
+    TEXT_MAX,
+    Found,
+    find_lots,
+    find_names,
+    lots_of_organisation,
+    lots_of_product,
+    wanted_text,
+)
 from trace.models import Lot
 from trace.parts import Number
 from trace.picture import Node, Picture, draw
@@ -53,8 +61,11 @@ def console(request: HttpRequest) -> HttpResponseBase:
         "way": way,
         "lot": lot,
         "found": found,
+        "names": find_names(actor, question) if lot is None and question.strip() else None,
     }
-    if lot is not None:
+    if lot is None:
+        context |= _listed(request, actor)
+    else:
         context |= _answered(request, actor, lot, "forward" if way == "scope" else way)
     return render(request, "trace/genealogy/console.html", context)
 
@@ -75,6 +86,19 @@ def _asked(request: HttpRequest, actor: Actor, question: str) -> tuple[Lot | Non
     if found.exact and len(found.lots) == 1:
         return found.lots[0], found
     return None, found
+
+
+def _listed(request: HttpRequest, actor: Actor) -> dict[str, Any]:
+    """The lots of a product or an organisation somebody chose among the names found."""
+    if request.GET.get("product"):
+        product, rows = lots_of_product(actor, request.GET["product"][:40])
+        title = str(product)
+    elif request.GET.get("party"):
+        party, rows = lots_of_organisation(actor, request.GET["party"][:40])
+        title = party.label
+    else:
+        return {}
+    return {"title": title, "page": Paginator(rows, ROWS).get_page(request.GET.get("page"))}
 
 
 def _answered(request: HttpRequest, actor: Actor, lot: Lot, way: Literal["back", "forward"]) -> dict[str, Any]:
