@@ -154,8 +154,8 @@ def _beginning(actor: Actor, wanted: str) -> set[int]:
     sent = Q()
     for code in _cases(wanted):
         sent |= begins_with("lot__lot_code", code)
-    rows = Transfer.objects.filter(sent, receiver__in=mine)
-    return found | set(rows.values_list("lot", flat=True)[:CANDIDATES])
+    arrived = Transfer.objects.filter(sent, receiver__in=mine)
+    return found | set(arrived.values_list("lot", flat=True)[:CANDIDATES])
 
 
 def begins_with(field: str, text: str) -> Q:
