@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from trace.chasing import Chase, chases
+from trace.conflict_kinds import kind_of
 from trace.event_templates import templates
 from trace.exports import Column, Table, micros
 from trace.identifiers import display_gtin
@@ -281,6 +282,11 @@ def _conflict_state(row: Conflict) -> str:
     return _("已说明") if row.answered_at else _("待说明")
 
 
+def _other_records(row: Conflict) -> str:
+    """The other records it names, where the list looked them up."""
+    return _("；").join(f"{each.what} {each.name}" for each in getattr(row, "others", ()))
+
+
 CONFLICTS = Table(
     "conflicts",
     [
@@ -290,7 +296,11 @@ CONFLICTS = Table(
         Column(gettext_lazy("登记单位"), lambda row: row.organisation.label),
         Column(gettext_lazy("产品"), lambda row: row.lot.product_version.label if row.lot else ""),
         Column(gettext_lazy("批号"), lambda row: row.lot.code if row.lot else ""),
+        Column(gettext_lazy("类别"), lambda row: kind_of(row.code).words),
+        Column(gettext_lazy("代码"), lambda row: row.code),
         Column(gettext_lazy("矛盾"), lambda row: row.details.get("detail", "")),
+        Column(gettext_lazy("另一记录"), _other_records),
+        Column(gettext_lazy("当时写明的理由"), lambda row: row.details.get("reason", "")),
         Column(gettext_lazy("情况说明"), lambda row: row.answer),
         Column(gettext_lazy("说明时间"), lambda row: row.answered_at),
         Column(gettext_lazy("状态"), _conflict_state),

@@ -29,19 +29,21 @@ def _start(database: CommittedDatabase, *arguments: str) -> subprocess.Popen[str
     )
 
 
-def test_six_processes_shipping_from_a_lot_of_forty_ship_exactly_forty(committed_db: CommittedDatabase) -> None:
+def test_sixteen_processes_shipping_from_a_lot_of_one_hundred_ship_it_once(committed_db: CommittedDatabase) -> None:
     world = make_world()
-    lot = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "40"))
+    lot = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "100"))
     assert world.walnuts.user is not None
-    arguments = ("ship", world.walnuts.user.username, str(lot.uid), str(world.shop.organisation.uid))
-    racers = [_start(committed_db, *arguments) for _number in range(6)]
-    answers = [racer.communicate(timeout=240) for racer in racers]
-    assert all(racer.returncode == 0 for racer in racers), [error for _out, error in answers]
-    accepted = [int(out.split()[0]) for out, _error in answers]
-    assert sum(accepted) == 40
-    assert {out.split()[1] for out, _error in answers} == {"not_enough"}
+    # Ten at a time: sixteen processes want 160 of 100 in their first round already, and each is refused at last.
+    arguments = ("race", "16", world.walnuts.user.username, str(lot.uid), str(world.shop.organisation.uid), "10")
+    racer = _start(committed_db, *arguments)
+    out, error = racer.communicate(timeout=240)
+    assert racer.returncode == 0, error
+    answers = [line.split() for line in out.splitlines()]
+    assert len(answers) == 16
+    assert sum(int(accepted) for accepted, _code in answers) == 10
+    assert {code for _accepted, code in answers} == {"not_enough"}
     assert stock_of(lot, world.walnuts.organisation) == 0
-    assert sum(Transfer.objects.filter(lot=lot).values_list("sent_micros", flat=True)) == 40_000_000
+    assert sum(Transfer.objects.filter(lot=lot).values_list("sent_micros", flat=True)) == 100_000_000
     assert rebuild(write=False).differences == []
 
 
