@@ -127,7 +127,7 @@ def _with_records(actor: Actor, rows: Sequence[Conflict]) -> Sequence[Conflict]:
     """Rows of a table with the other records they name, as far as the actor may open them."""
     others = records_of(actor, rows)
     for row in rows:
-        row.others = others[row.pk]
+        row.others = others[row.pk]  # type: ignore[attr-defined]
     return rows
 
 
@@ -164,7 +164,7 @@ def conflict_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
 
 def _lot_url(actor: Actor, conflict: Conflict) -> str:
     """The page of the lot, where the actor may open it."""
-    if conflict.lot is None or not lots_visible_to(actor).filter(pk=conflict.lot_id).exists():
+    if conflict.lot is None or not lots_visible_to(actor).filter(pk=conflict.lot.pk).exists():
         return ""
     return url_or_none("desk:lot_detail", conflict.lot.uid) or ""
 
