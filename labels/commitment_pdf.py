@@ -20,8 +20,15 @@ _MARGIN = 12 * _MM
 _BODY, _SMALL, _TITLE = 11.0, 8.0, 22.0
 
 
-def render_commitment(row: Commitment, *, contact: str, uri: str) -> bytes:
-    """The certificate. Refuses characters the typeface lacks (``glyphs_missing``): never a blank."""
+TITLE = "承诺达标合格证"
+PLEDGE_LINE = "我承诺对生产销售的食用农产品："
+BASIS_LINE = "承诺依据："
+CODE_LINE = "扫码查看追溯信息"
+"""The words of the paper: Chinese whoever prints it, as the law has them."""
+
+
+def paper_fields(row: Commitment, contact: str) -> list[tuple[str, str]]:
+    """The fields of the certificate as it is printed, name and value."""
     fields = [
         ("农产品名称", row.product_name),
         ("数量（重量）", format_amount(row.micros, row.unit, "zh-hans")),
@@ -34,6 +41,12 @@ def render_commitment(row: Commitment, *, contact: str, uri: str) -> bytes:
     ]
     if row.report is not None:
         fields.append(("检测证明", f"{row.report.laboratory_name} {row.report.report_number}"))
+    return fields
+
+
+def render_commitment(row: Commitment, *, contact: str, uri: str) -> bytes:
+    """The certificate. Refuses characters the typeface lacks (``glyphs_missing``): never a blank."""
+    fields = paper_fields(row, contact)
     typeface.require_glyphs(*(text for pair in fields for text in pair), *row.words["pledge"])
     typeface.font()
     out = io.BytesIO()
@@ -45,16 +58,16 @@ def render_commitment(row: Commitment, *, contact: str, uri: str) -> bytes:
         initialFontName=typeface.FONT_NAME,
         lang="zh-CN",
     )
-    canvas.setTitle(f"承诺达标合格证 {row.number}")
+    canvas.setTitle(f"{TITLE} {row.number}")
     canvas.setLineWidth(1.2)
     canvas.rect(_MARGIN / 2, _MARGIN / 2, _WIDTH - _MARGIN, _HEIGHT - _MARGIN)
     canvas.setFont(typeface.FONT_NAME, _TITLE)
-    canvas.drawCentredString(_WIDTH / 2, _HEIGHT - _MARGIN - _TITLE, "承诺达标合格证")
+    canvas.drawCentredString(_WIDTH / 2, _HEIGHT - _MARGIN - _TITLE, TITLE)
     page = _Column(canvas, _HEIGHT - _MARGIN - _TITLE - 9 * _MM)
-    page.line("我承诺对生产销售的食用农产品：", _BODY)
+    page.line(PLEDGE_LINE, _BODY)
     for text in row.words["pledge"]:
         page.box(text, ticked=True)
-    page.line("承诺依据：", _BODY)
+    page.line(BASIS_LINE, _BODY)
     for item in words().bases:
         page.box(item.zh, ticked=item.key in row.bases)
     page.gap(2 * _MM)
@@ -123,4 +136,4 @@ def _code(canvas: Any, uri: str) -> None:
             if dark:
                 canvas.rect(left + column * module, bottom + side - (number + 1) * module, module, module, 0, 1)
     canvas.setFont(typeface.FONT_NAME, _SMALL)
-    canvas.drawCentredString(left + side / 2, bottom - _SMALL * 1.3, "扫码查看追溯信息")
+    canvas.drawCentredString(left + side / 2, bottom - _SMALL * 1.3, CODE_LINE)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from labels.actions.commitments import contact_of, issue_commitment, mixed_of, origin_of, passing_report
 from labels.commitment import words
-from labels.commitment_pdf import render_commitment
+from labels.commitment_pdf import BASIS_LINE, CODE_LINE, PLEDGE_LINE, TITLE, paper_fields, render_commitment
 from labels.digital_link import build_lot_uri
 from labels.forms import CommitmentForm
 from labels.models import Commitment
@@ -24,7 +24,7 @@ from trace.errors import NotFound
 from trace.forms.fields import attempt
 from trace.models import Lot, Product
 from trace.qr import qr_svg
-from trace.units import decimal_text, format_amount, parse_amount
+from trace.units import decimal_text, parse_amount
 
 
 @audience("signed_in")
@@ -98,10 +98,14 @@ def commitment(request: HttpRequest, lot_uid: uuid.UUID, uid: uuid.UUID) -> Http
     context = {
         "row": row,
         "lot": lot,
-        "contact": contact_of(row.organisation),
         "words": words(),
-        "amount": format_amount(row.micros, row.unit, "zh-hans"),
-        "issued": f"{row.issued_on.year}年{row.issued_on.month}月{row.issued_on.day}日",
+        "paper": {
+            "title": TITLE,
+            "pledge": PLEDGE_LINE,
+            "basis": BASIS_LINE,
+            "code": CODE_LINE,
+            "fields": paper_fields(row, contact_of(row.organisation)),
+        },
         "qr": qr_svg(uri, _("追溯二维码")),
     }
     return render(request, "labels/commitment.html", context)
