@@ -13,14 +13,29 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from django.db import connection
-from django.db.models import Max, Model
+from django.db import connection, transaction
+from django.db.models import Max, Model, Q
 from django.utils.translation import gettext as _
 
 from trace.errors import Invalid
-from trace.models import Conflict, Event, EventItem, LogEntry, LogHead, Lot, LotLink, Place, Shipment, Stock, Transfer
+from trace.models import (
+    Conflict,
+    Event,
+    EventItem,
+    HoldMember,
+    LogEntry,
+    LogHead,
+    Lot,
+    LotLink,
+    PersonalRecord,
+    Place,
+    Shipment,
+    Stock,
+    Transfer,
+)
 
 if TYPE_CHECKING:
     from trace.derive import StockKey
@@ -28,25 +43,37 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound=Model)
 Found = TypeVar("Found")
+P = ParamSpec("P")
 # Parents before children, though foreign keys are only checked at the end of the transaction.
-ORDER: Sequence[type[Model]] = (Event, Lot, EventItem, LotLink, Shipment, Transfer, Conflict, LogEntry)
+AHEAD = 10_000
+"""Row numbers left free on SQLite for what others write while an import is judged without holding the head."""
+ORDER: Sequence[type[Model]] = (PersonalRecord, Event, Lot, EventItem, LotLink, Shipment, Transfer, Conflict, LogEntry)
 CHUNK = 500
 LOT_PARTS = ("product", "product_version__standard", "released_by", "origin_event")
+
+
+class NeedsHead(Exception):
+    """Something can only be judged when rows of the batch are in the database."""
 
 
 class Batch:
     """The rows of one import on their way, and what is known of the lots they touch.
 
-    Needs the caller's transaction when it ``writes``; then the head of the log is held until that ends.
+    It ``writes`` with the head of the log held, in the caller's transaction; or, ``ahead``, it is judged first without
+    the head and written afterwards in a moment, if ``still_holds``. Otherwise it is a trial.
     """
 
-    def __init__(self, *, writes: bool, number: int = 0) -> None:
+    def __init__(self, *, writes: bool, number: int = 0, ahead: bool = False) -> None:
         self.writes = writes
+        self.ahead = ahead
         self.number = number
+        self.seen = number
+        self.first: dict[type[Model], int] = {}
         self.lots: dict[int, Lot] = {}
         self.stock: dict[StockKey, int] = {}
         self.places: dict[int, Place] = {}
         self.unwritten: set[int] = set()
+        self.holds: dict[int, list[HoldMember]] = {}
         self.memo: dict[tuple[str, Any], Any] = {}
         self.codes: dict[tuple[int, int], set[str]] = defaultdict(set)
         self.asked_codes: set[str] = set()
@@ -67,8 +94,10 @@ class Batch:
     def _new_id(self, model: type[Model]) -> int:
         """A row number before the row is written: others refer to it. In a trial it is negative and nobody's."""
         if model not in self._ids:
-            self._ids[model] = _row_numbers(model) if self.writes else iter(range(-1, -(10**9), -1))
-        return next(self._ids[model])
+            self._ids[model] = _row_numbers(model, self.ahead) if self.writes else iter(range(-1, -(10**9), -1))
+        number = next(self._ids[model])
+        self.first.setdefault(model, number)
+        return number
 
     # --- Known before -----------------------------------------------------------------------------------------------
 
@@ -120,7 +149,7 @@ class Batch:
         """Take rows to be written with the rest; they get their row numbers now."""
         for row in rows:
             model = type(row)
-            if model in (Event, Lot, Shipment):
+            if model in (PersonalRecord, Event, Lot, Shipment):
                 row.pk = self._new_id(model)
             if isinstance(row, LogEntry):
                 self.number = row.number
@@ -148,9 +177,39 @@ class Batch:
         """Where a holder has how much of a lot, in the order in which it came there."""
         return [(place, self.stock[(lot, holder, place)]) for place in self._places_of[(lot, holder)]]
 
+    def still_holds(self, number: int, owner: Organisation) -> bool:
+        """Whether what was judged before the head was taken is true with it held; ``number`` is the last entry now.
+
+        Others' events change nothing for us unless they touch our lots or take something back; holds are asked again.
+        """
+        since = Event.objects.filter(log__number__gt=self.seen)
+        if number != self.seen and since.filter(Q(organisation=owner) | Q(corrects__isnull=False)).exists():
+            return False
+        lots = [lot for lot in self.lots if lot not in self.unwritten]
+        for part in _chunks(lots):
+            if number != self.seen and EventItem.objects.filter(lot__in=part, event__in=since).exists():
+                return False
+            active = HoldMember.objects.filter(lot__in=part, hold__active_from__isnull=False, hold__ended_at=None)
+            if set(active.values_list("pk", flat=True)) != {row.pk for lot in part for row in self.holds.get(lot, [])}:
+                return False
+        if connection.vendor == "postgresql":
+            return True
+        return all(
+            (model._default_manager.aggregate(last=Max("pk"))["last"] or 0) < first
+            for model, first in self.first.items()
+        )
+
+    def write_after(self, number: int) -> None:
+        """Write what was judged ahead, its log entries following ``number``."""
+        for entry in self._waiting[LogEntry]:
+            entry.number += number - self.seen
+        self.number += number - self.seen
+        self.ahead = False
+        self.flush()
+
     def flush(self) -> None:
         """Write what waits. Guards that look at the genealogy of a lot of this import find it in the database then."""
-        if not self.writes:
+        if not self.writes or self.ahead:
             return
         for model in ORDER:
             rows = self._waiting.pop(model, [])
@@ -194,6 +253,22 @@ def open_batch(batch: Batch) -> Iterator[Batch]:
         _current.reset(token)
 
 
+def whole(action: Callable[P, Found]) -> Callable[P, Found]:
+    """An action that happens whole or not at all: in a transaction of its own, or as part of the batch that is open.
+
+    In a batch it needs no savepoint: a guard refuses before anything is kept, and any other refusal ends the batch.
+    """
+
+    @wraps(action)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Found:
+        if current() is not None:
+            return action(*args, **kwargs)
+        with transaction.atomic():
+            return action(*args, **kwargs)
+
+    return run
+
+
 def keep(rows: Sequence[Row]) -> Sequence[Row]:
     """Insert rows now, or with the batch that is open."""
     batch = current()
@@ -225,10 +300,12 @@ def settle(lots: Iterable[int]) -> None:
     """Have written what an open batch knows of these lots, for guards that ask the database about them."""
     batch = current()
     if batch is not None and not batch.unwritten.isdisjoint(lots):
+        if batch.ahead:
+            raise NeedsHead
         batch.flush()
 
 
-def _row_numbers(model: type[Model]) -> Iterator[int]:
+def _row_numbers(model: type[Model], ahead: bool) -> Iterator[int]:
     """Free row numbers in order. The head of the log is held, so nobody else takes them on SQLite; PostgreSQL's
     sequence gives each number once.
     """
@@ -241,7 +318,7 @@ def _row_numbers(model: type[Model]) -> Iterator[int]:
                 )
                 numbers = [row[0] for row in cursor.fetchall()]
             yield from numbers
-    last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
+    last = (model._default_manager.aggregate(last=Max("pk"))["last"] or 0) + (AHEAD if ahead else 0)
     while True:
         last += 1
         yield last

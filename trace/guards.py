@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from trace import moments
 from trace.among import among
 from trace.balance import balance_guards
-from trace.batch import current, once_per_batch
+from trace.batch import current
 from trace.errors import BrokenGuard
 from trace.event_templates import template
 from trace.lineage import lineage_guards
@@ -63,14 +63,19 @@ def blocking(lots: Iterable[Lot | int], *, holder: Organisation | None = None) -
 
 def _members(lots: list[int]) -> list[HoldMember]:
     """Members of active holds, the oldest hold first; in a batch each lot is asked about once."""
-
-    def find() -> list[HoldMember]:
-        members = HoldMember.objects.filter(
-            among("lot", lots), hold__active_from__isnull=False, hold__ended_at__isnull=True
-        ).select_related("hold", "hold__organisation")
-        return list(members.order_by("hold_id"))
-
-    return once_per_batch("holds", tuple(lots), find)
+    batch = current()
+    asked = lots if batch is None else [lot for lot in lots if lot not in batch.holds]
+    rows = HoldMember.objects.filter(
+        among("lot", asked), hold__active_from__isnull=False, hold__ended_at__isnull=True
+    ).select_related("hold", "hold__organisation")
+    members = list(rows.order_by("hold_id")) if asked else []
+    if batch is None:
+        return members
+    batch.holds |= {lot: [] for lot in asked}
+    for member in members:
+        batch.holds[member.lot_id].append(member)
+    known = [member for lot in lots for member in batch.holds[lot]]
+    return sorted(known, key=lambda member: member.hold_id)
 
 
 def stock_there(lots: Iterable[int], holders: Iterable[int]) -> dict[tuple[int, int, int | None], int]:

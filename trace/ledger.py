@@ -31,6 +31,11 @@ def take_log_head() -> int:
     return LogHead.objects.values_list("last", flat=True).get(id=1)
 
 
+def last_number() -> int:
+    """The number of the last entry; 0 before the first."""
+    return LogHead.objects.filter(id=1).values_list("last", flat=True).first() or 0
+
+
 def lock_log_head() -> None:
     """Let no event be written until the transaction ends, without writing one: a recall that starts sees every event
     before it, and guards refuse every one after.

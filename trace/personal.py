@@ -26,8 +26,15 @@ def _installation() -> Fernet:
 
 def seal(text: str, *, organisation: Organisation | None, purpose: str) -> PersonalRecord:
     """Store words encrypted; returns the record to refer to."""
+    record = sealed(text, organisation=organisation, purpose=purpose)
+    record.save(force_insert=True)
+    return record
+
+
+def sealed(text: str, *, organisation: Organisation | None, purpose: str) -> PersonalRecord:
+    """Words encrypted in a record that is not stored yet."""
     key = Fernet.generate_key()
-    return PersonalRecord.objects.create(
+    return PersonalRecord(
         organisation=organisation,
         purpose=purpose,
         key=_installation().encrypt(key),

@@ -10,18 +10,21 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from tests.goods import make_lot
+from tests.goods import make_lot, ship, stock_of
 from tests.trace.sheets import imported, steps_file, upload
 from tests.world import World, make_place, make_product
+from trace.actions.imports import confirm_import, run_next_import
 from trace.actions.rebuild import rebuild
 from trace.actor import Actor
+from trace.batch import Batch
 from trace.errors import GuardBroken
+from trace.imports import running
 from trace.imports.checking import check_sheet
 from trace.imports.columns import sheet_for
 from trace.imports.reading import read_sheet
 from trace.imports.running import record_facts
 from trace.ledger import verify
-from trace.models import Conflict, LogEntry, LogHead, Lot, LotLink, Shipment, Stock, Transfer
+from trace.models import Conflict, LogEntry, LogHead, Lot, LotLink, Organisation, Shipment, Stock, Transfer
 
 pytestmark = pytest.mark.django_db
 OWN_NAMES = re.compile(r'"(eventID|recordTime|publicCode|transfer|remark)":("[^"]*"|null)')
@@ -242,3 +245,62 @@ def test_what_breaks_a_rule_and_is_not_insisted_on_is_refused_alike(world: World
     assert row.status == "ready"
     assert [(issue["row"], issue["code"]) for issue in row.issues] == [(3, refused.value.code)]
     assert row.issues[0]["message"] == refused.value.message
+
+
+def test_a_fact_entered_while_an_import_is_judged_is_judged_with(
+    world: World, goods: list[Lot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody ships the lot between the judging without the head and the writing with it: the import judges again."""
+    line = {"when_on": "2026-09-26", "party": "示例便民商店", "subjects-*-lot": "R-0", "subjects-*-amount": "600"}
+    row = upload(world.walnuts, "steps", steps_file("common.ship", [line]), step="common.ship")
+    confirm_import(row=row, by=world.walnuts)
+    still_holds = Batch.still_holds
+    asked: list[bool] = []
+
+    def meanwhile(self: Batch, number: int, owner: Organisation) -> bool:
+        asked.append(still_holds(self, number, owner))
+        return asked[-1]
+
+    def judged(*args: Any) -> Any:
+        outcome = running_judged(*args)
+        if not asked:
+            ship(world.walnuts, world.shop.organisation, goods[0], "500")
+        return outcome
+
+    running_judged = running._judged
+    monkeypatch.setattr(Batch, "still_holds", meanwhile)
+    monkeypatch.setattr(running, "_judged", judged)
+    run_next_import()
+    row.refresh_from_db()
+    assert asked == [False]
+    assert (row.status, [issue["code"] for issue in row.issues]) == ("ready", ["not_enough"])
+    assert stock_of(goods[0], world.walnuts.organisation) == 500_000_000
+
+
+def test_what_others_do_meanwhile_with_their_own_lots_does_not_disturb(
+    world: World, goods: list[Lot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = {
+        "when_on": "2026-09-26",
+        "party": "示例便民商店",
+        "subjects-*-lot": "R-0",
+        "subjects-*-amount": "600",
+        "remark": "示例",
+    }
+    row = upload(world.walnuts, "steps", steps_file("common.ship", [line] * 1), step="common.ship")
+    confirm_import(row=row, by=world.walnuts)
+    running_judged = running._judged
+    times: list[int] = []
+
+    def judged(*args: Any) -> Any:
+        outcome = running_judged(*args)
+        make_lot(world.distillery, world.baijiu, "10")
+        times.append(1)
+        return outcome
+
+    monkeypatch.setattr(running, "_judged", judged)
+    run_next_import()
+    row.refresh_from_db()
+    assert (row.status, len(times)) == ("done", 1)
+    assert rebuild(write=False).differences == []
+    assert list(verify()) == []

@@ -10,7 +10,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -19,7 +18,7 @@ from trace import derive, ledger
 from trace.actions.lot_codes import lot_codes
 from trace.actions.unit_states import apply_units
 from trace.actor import Actor
-from trace.batch import LOT_PARTS, current, keep, refuse_in_batch, settle
+from trace.batch import LOT_PARTS, current, keep, refuse_in_batch, settle, whole
 from trace.errors import BrokenGuard, GuardBroken, Invalid
 from trace.event_templates import EventTemplate
 from trace.guards import broken_guards
@@ -38,7 +37,7 @@ from trace.models import (
     Transfer,
     Unit,
 )
-from trace.personal import seal
+from trace.personal import sealed
 from trace.units import EnteredAmount
 
 SKEW = datetime.timedelta(minutes=5)
@@ -143,7 +142,7 @@ class Captured:
     conflicts: list[Conflict]
 
 
-@transaction.atomic
+@whole
 def capture(
     *, draft: Draft, by: Actor, insist: bool = False, guarded: bool = True, at: datetime.datetime | None = None
 ) -> Captured:
@@ -191,9 +190,10 @@ def _fresh(draft: Draft) -> Draft:
 def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: bool, now: datetime.datetime) -> Event:
     """Insert the event row itself."""
     template = draft.template
-    batch = current()
-    sealed = bool(draft.remark) and (batch is None or batch.writes)
-    remark = seal(draft.remark, organisation=draft.organisation, purpose="event_remark") if sealed else None
+    remark = None
+    if draft.remark:
+        remark = sealed(draft.remark, organisation=draft.organisation, purpose="event_remark")
+        keep([remark])
     event = Event(
         organisation=draft.organisation,
         entered_by_organisation=by.organisation,

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actor import Actor
-from trace.batch import Batch, current
+from trace.batch import Batch, current, whole
 from trace.errors import Invalid, NotAllowed
 from trace.event_templates import EventTemplate, TemplateField, split_personal, template, validate_data
 from trace.models import Event, Lot, Organisation, Place, Stock, StoredFile, Unit
@@ -56,7 +55,7 @@ class When:
     precision: str = "minute"
 
 
-@transaction.atomic
+@whole
 def record_event(
     *,
     by: Actor,

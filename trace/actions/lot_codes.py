@@ -32,25 +32,29 @@ def lot_codes(outputs: Sequence[NewLot], organisation: Organisation, when: datet
     for position, new in enumerate(outputs):
         groups[((new.issuer or organisation).pk, new.product.pk)].append(position)
     for (issuer, product), positions in groups.items():
-        rows = Lot.objects.filter(organisation=issuer, product=product, voided_by=None)
         asked = [position for position in positions if outputs[position].lot_code]
         for position in asked:
             normalise = normalise_captured_lot_code if outputs[position].is_external else normalise_lot_code
             codes[position] = normalise(outputs[position].lot_code)
         given = [codes[position] for position in asked]
-        _refuse_taken(rows, given, (issuer, product))
-        made = _next_codes(rows, when, len(positions) - len(asked), set(given), (issuer, product))
+        _refuse_taken(given, (issuer, product))
+        made = _next_codes(when, len(positions) - len(asked), set(given), (issuer, product))
         for position in positions:
             codes[position] = codes[position] or made.pop(0)
     return codes
 
 
-def _refuse_taken(rows: QuerySet[Lot], codes: Sequence[str], pair: tuple[int, int]) -> None:
+def _given(pair: tuple[int, int]) -> QuerySet[Lot]:
+    """The standing lots of one issuer and product."""
+    return Lot.objects.filter(organisation=pair[0], product=pair[1], voided_by=None)
+
+
+def _refuse_taken(codes: Sequence[str], pair: tuple[int, int]) -> None:
     """Refuse a code named twice or already given."""
     if not codes:
         return
     twice = next((code for code in codes if codes.count(code) > 1), None) if len(set(codes)) < len(codes) else None
-    taken = twice or _first_taken(rows, codes, pair)
+    taken = twice or _first_taken(codes, pair)
     if taken is not None:
         raise Clash(
             _("批号 %(code)s 已经用在这个产品上，请换一个批号。") % {"code": taken},
@@ -59,46 +63,44 @@ def _refuse_taken(rows: QuerySet[Lot], codes: Sequence[str], pair: tuple[int, in
         )
 
 
-def _first_taken(rows: QuerySet[Lot], codes: Sequence[str], pair: tuple[int, int]) -> str | None:
+def _first_taken(codes: Sequence[str], pair: tuple[int, int]) -> str | None:
     """One of these codes that the issuer has given to this product; a batch has read those of its file before."""
     batch = current()
     if batch is None:
-        return rows.filter(lot_code__in=codes).values_list("lot_code", flat=True).first()
+        return _given(pair).filter(lot_code__in=codes).values_list("lot_code", flat=True).first()
     known = batch.codes[pair]
     unread = [code for code in codes if code not in batch.asked_codes or pair[1] not in batch.products]
-    known |= set(rows.filter(lot_code__in=unread).values_list("lot_code", flat=True)) if unread else set()
+    known |= set(_given(pair).filter(lot_code__in=unread).values_list("lot_code", flat=True)) if unread else set()
     return next((code for code in codes if code in known), None)
 
 
-def _next_codes(
-    rows: QuerySet[Lot], when: datetime.datetime, count: int, but: set[str], pair: tuple[int, int]
-) -> list[str]:
+def _next_codes(when: datetime.datetime, count: int, but: set[str], pair: tuple[int, int]) -> list[str]:
     """So many free codes of that day, going on after the last one made."""
     if not count:
         return []
     day = timezone.localtime(when).strftime("%Y%m%d")
     last = once_per_batch(
-        "last_code", pair, lambda: rows.order_by("-id").values_list("lot_code", flat=True).first() or ""
+        "last_code", pair, lambda: _given(pair).order_by("-id").values_list("lot_code", flat=True).first() or ""
     )
     batch = current()
     if batch is not None:
-        taken = _read_day(batch, rows, pair, day)
+        taken = _read_day(batch, pair, day)
     number = int(last[9:]) if last.startswith(f"{day}-") and last[9:].isdigit() else 0
     found: list[str] = []
     while len(found) < count:
         candidates = [f"{day}-{number + step:03d}" for step in range(1, count + 20)]
         number += len(candidates)
         if batch is None:
-            taken = set(rows.filter(lot_code__in=candidates).values_list("lot_code", flat=True))
+            taken = set(_given(pair).filter(lot_code__in=candidates).values_list("lot_code", flat=True))
         found += [code for code in candidates if code not in but and code not in taken]
     return found[:count]
 
 
-def _read_day(batch: Batch, rows: QuerySet[Lot], pair: tuple[int, int], day: str) -> set[str]:
+def _read_day(batch: Batch, pair: tuple[int, int], day: str) -> set[str]:
     """The codes of this issuer and product that a batch knows, with all of this day, read once."""
 
     def find() -> bool:
-        batch.codes[pair] |= set(rows.filter(lot_code__startswith=f"{day}-").values_list("lot_code", flat=True))
+        batch.codes[pair] |= set(_given(pair).filter(lot_code__startswith=f"{day}-").values_list("lot_code", flat=True))
         return True
 
     once_per_batch("day_codes", (pair, day), find)

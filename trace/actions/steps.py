@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 
 from trace.actions.capture import Captured, NewLot
@@ -20,6 +19,7 @@ from trace.actions.packs import pack_units, replace_code, unpack_units
 from trace.actions.registry import PlaceInput, create_place
 from trace.actions.transfers import ship_lots, take_back, take_in
 from trace.actor import Actor
+from trace.batch import whole
 from trace.errors import Clash, Invalid
 from trace.event_templates import EventTemplate, split_personal, template
 from trace.models import Division, Event, HoldSet, Lot, Organisation, Place, Shipment, StoredFile, TestReport
@@ -104,7 +104,7 @@ def _broken(event: Event) -> int:
     return sum(1 for flag in event.flags if not flag.get("warns"))
 
 
-@transaction.atomic
+@whole
 def record_step(*, entry: StepEntry, by: Actor, insist: bool = False, at: datetime.datetime | None = None) -> Recorded:
     """Record one step and what comes with it (a new supplier, a new plot, its files), or nothing of it.
 

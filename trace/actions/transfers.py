@@ -15,7 +15,7 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actions.events import Portion, When, portion_use, prepare, stock_place
 from trace.actor import Actor
-from trace.batch import keep
+from trace.batch import keep, whole
 from trace.errors import Clash, Invalid, NotAllowed, NotFound
 from trace.event_templates import template
 from trace.identifiers import new_serials, normalise_captured_lot_code
@@ -26,7 +26,7 @@ from trace.units import EnteredAmount
 _SLIP = signing.Signer(salt="trace.slip")
 
 
-@transaction.atomic
+@whole
 def ship_lots(
     *,
     by: Actor,
@@ -237,7 +237,7 @@ def unit_uses(units: Sequence[Unit], holder: Organisation, place: Place | None =
     return [Use(lot=None, role="subject", holder=holder, place=place, unit=unit) for unit in units]
 
 
-@transaction.atomic
+@whole
 def take_in(
     *,
     by: Actor,

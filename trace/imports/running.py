@@ -14,8 +14,9 @@ from trace import ledger
 from trace.actions.registry import checked_place, checked_product, create_places, create_products
 from trace.actions.steps import Recorded, record_step
 from trace.actor import Actor
-from trace.batch import Batch, open_batch
+from trace.batch import Batch, NeedsHead, open_batch
 from trace.errors import Clash, DomainError, GuardBroken, Invalid
+from trace.guards import blocking
 from trace.identifiers import normalise_captured_lot_code
 from trace.imports.checking import Checked, Facts, Heading, Issue, check_sheet, find_heading, issues_of_refusal
 from trace.imports.columns import Sheet
@@ -25,6 +26,8 @@ from trace.models import Place, Product
 Progress = Callable[[int], None]
 """Told how many rows of the whole are done."""
 EVERY = 100
+AHEAD_ATTEMPTS = 2
+"""Times a sheet is judged without the head of the log before it is judged with it: enough where others write a lot."""
 
 
 @dataclass
@@ -77,6 +80,7 @@ def _refusals(
         return
     batch = prepared(Batch(writes=False), checked.facts, by)
     with open_batch(batch):
+        blocking(batch.lots)
         for facts in checked.facts:
             try:
                 record_facts(facts, by, insisted)
@@ -203,15 +207,35 @@ def _write_registry(checked: Checked, by: Actor, finish: Callable[[Outcome], Non
 
 
 def _write_steps(checked: Checked, by: Actor, insisted: Sequence[str], finish: Callable[[Outcome], None]) -> Outcome:
-    outcome = Outcome()
+    for _attempt in range(AHEAD_ATTEMPTS):
+        # Judging thousands of rows takes seconds in which others should write: only inserting is done with the head.
+        batch = Batch(writes=True, number=ledger.last_number(), ahead=True)
+        try:
+            outcome = _judged(batch, checked, by, insisted)
+            with transaction.atomic():
+                number = ledger.take_log_head() - 1
+                if not batch.still_holds(number, by.owner):
+                    raise NeedsHead
+                batch.write_after(number)
+                finish(outcome)
+        except NeedsHead:
+            continue
+        return outcome
     with transaction.atomic():
-        batch = Batch(writes=True, number=ledger.take_log_head() - 1)
-        with open_batch(prepared(batch, checked.facts, by)):
-            recorded = [record_facts(facts, by, insisted) for facts in checked.facts]
-        for each in recorded:
-            outcome.made += _names(each)
-            outcome.conflicts += bool(each.conflicts)
+        outcome = _judged(Batch(writes=True, number=ledger.take_log_head() - 1), checked, by, insisted)
         finish(outcome)
+    return outcome
+
+
+def _judged(batch: Batch, checked: Checked, by: Actor, insisted: Sequence[str]) -> Outcome:
+    """All facts of a sheet captured into a batch."""
+    outcome = Outcome()
+    with open_batch(prepared(batch, checked.facts, by)):
+        blocking(batch.lots)
+        for facts in checked.facts:
+            recorded = record_facts(facts, by, insisted)
+            outcome.made += _names(recorded)
+            outcome.conflicts += bool(recorded.conflicts)
     return outcome
 
 
