@@ -8,7 +8,7 @@ grows with the events found; they are read a thousand at a time.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import models
@@ -151,7 +151,7 @@ def _attach(
             row._state.fields_cache[field] = have[key] if key is not None else None
 
 
-def _attach_papers(rows: dict[int, Event]) -> None:
+def _attach_papers(rows: Mapping[int, Event]) -> None:
     """The numbers of slips that belong to each event, and whether it was declared wrong."""
     for row in rows.values():
         row.found_items, row.papers, row.is_wrong = [], [], False  # type: ignore[attr-defined]
@@ -160,9 +160,9 @@ def _attach_papers(rows: dict[int, Event]) -> None:
     for event, number in [*sent, *received.order_by("id")]:
         if event is not None:
             rows[event].papers.append(number)  # type: ignore[attr-defined]
-    for event in Event.objects.filter(corrects__in=rows).values_list("corrects", flat=True):
-        if event is not None:
-            rows[event].is_wrong = True  # type: ignore[attr-defined]
+    for wrong in Event.objects.filter(corrects__in=rows).values_list("corrects", flat=True):
+        if wrong is not None:
+            rows[wrong].is_wrong = True  # type: ignore[attr-defined]
 
 
 def columns(actor: Actor) -> list[tuple[str, Column]]:
