@@ -17,6 +17,7 @@ from trace.exports import Column, Table, micros
 from trace.identifiers import display_gtin
 from trace.inventory import states_of
 from trace.models import ApiKey, Certificate, Conflict, Event, EventItem, Lot, Organisation, Shipment
+from trace.pack_page import packs_with_counts
 from trace.shipping import Line, lines_of, state_of
 from trace.templatetags.ui import STATES as BADGES
 from trace.units import unit_name
@@ -98,6 +99,18 @@ SHIPMENTS = Table(
         Column(gettext_lazy("收货时间"), lambda row: row[1].transfer.received_at),
     ],
     _slip_lines,
+)
+
+
+PACKS = Table(
+    "packs",
+    [
+        Column(gettext_lazy("包装码"), lambda row: row[0].code),
+        Column(gettext_lazy("层级"), lambda row: row[0].get_level_display()),
+        Column(gettext_lazy("里面有"), lambda row: row[1]),
+        Column(gettext_lazy("批次"), lambda row: " ".join(lot.code for lot in row[2])),
+    ],
+    packs_with_counts,
 )
 
 

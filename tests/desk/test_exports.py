@@ -179,7 +179,14 @@ def test_every_list_exports_the_rows_it_shows_with_its_filters_and_no_formula(cl
     assert set(seen) == set(walked())
     empty = {name for name, count in seen.items() if not count}
     recalls = {"recalls:notice_list", "recalls:campaign_list", "recalls:signal_list"}
-    assert empty <= {*recalls, "trace:grower_list", "trace:inbox", "trace:device_list", "trace:import_list"}, empty
+    assert empty <= {
+        *recalls,
+        "trace:grower_list",
+        "trace:inbox",
+        "trace:pack_list",
+        "trace:device_list",
+        "trace:import_list",
+    }, empty
 
 
 def test_a_file_names_on_its_page_where_it_is_found(client: Client, full: World) -> None:

@@ -193,6 +193,8 @@ def test_unpacking_and_a_new_code_by_their_pages(hall: Hall, world: World) -> No
     assert new.code in old
     assert "这个码已经换掉" in old
     assert client.get(f"/packs/{carton.code}/").context["page"].leaves == 0, "the goods are under the new code"
+    file = client.get("/packs/", {"format": "csv"}).getvalue().decode("utf-8-sig")
+    assert f"{new.code},箱,5 件,{lot.code}" in file
     found = client.get("/go/", {"q": carton.code})
     assert found["Location"] == f"/packs/{carton.code}/"
 

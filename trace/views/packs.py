@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -37,6 +38,7 @@ from trace.actions.packs import (
 )
 from trace.actor import Actor
 from trace.errors import DomainError, GuardBroken, Invalid, NotFound
+from trace.exports import asked_format, export
 from trace.forms.packs import (
     PackForm,
     PrefixForm,
@@ -49,6 +51,7 @@ from trace.forms.packs import (
     level_words,
 )
 from trace.identifiers import normalise_sscc
+from trace.lists import PACKS
 from trace.models import Shipment, Unit
 from trace.pack_page import (
     children_of,
@@ -125,7 +128,7 @@ def _insists(request: HttpRequest) -> bool:
 
 @audience("party")
 @require_safe
-def pack_list(request: HttpRequest) -> HttpResponse:
+def pack_list(request: HttpRequest) -> HttpResponseBase:
     """Packs in our hands, newest first; the field above finds any code."""
     actor = actor_of(request)
     question = request.GET.get("q", "").replace("\x00", "").strip()[:400]
@@ -135,6 +138,8 @@ def pack_list(request: HttpRequest) -> HttpResponse:
             return redirect("trace:pack", code=unit_for(actor, question).code)
         except NotFound:
             missed = True
+    if asked_format(request):
+        return export(request, PACKS, packs_of(actor))
     page = page_of(request, packs_of(actor))
     context = {
         "page": page,
