@@ -7,6 +7,7 @@ world).
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from tests.bench.measuring import in_turn, queries, seconds
 from tests.bench.peers import walk_per_node, walk_per_path
 from tests.bench.worlds import RUNGS, SHALLOW_RUNGS, Facts, undone
 from tests.goods import amount
+from tests.trace.sheets import imported, steps_file
 from tests.world import sign_in
 from trace.actions.capture import NewLot
 from trace.actions.events import Portion, When, record_event
@@ -266,3 +268,43 @@ def entry(facts: Facts) -> Iterator[Number]:
 def _after(lot: Lot) -> When:
     """A moment at which the lot was there and released."""
     return When(lot.begun_at + datetime.timedelta(days=1))
+
+
+# --- Large files ------------------------------------------------------------------------------------------------------
+
+
+@case("event-table", LARGE)
+def event_table(facts: Facts) -> Iterator[Number]:
+    """The regulator's table of a lot whose chain has more than 100,000 events, as a CSV file, once."""
+    lot = Lot.objects.get(pk=facts.big)
+    client = sign_in(Client(), _actor(facts.regulator_membership))
+    began = time.perf_counter()
+    response = client.get(f"{reverse('trace:lot_events', args=[lot.uid])}?way=forward&format=csv")
+    lines = sum(part.count(b"\n") for part in response)
+    taken = time.perf_counter() - began
+    yield Number("regulator's event table: rows", lines, "rows")
+    yield Number("regulator's event table, per 100,000 rows", taken * 100_000 / max(lines, 1), "s", 60)
+
+
+@case("import", SMALL)
+def import_rows(facts: Facts) -> Iterator[Number]:
+    """An Excel file with 5,000 steps: read, checked, confirmed and written; taken back afterwards."""
+    actor = _actor(facts.probe_membership)
+    lot = Lot.objects.select_related("product", "origin_place").get(pk=facts.shipped)
+    assert lot.origin_place is not None, "the lot began at a place"
+    day = _after(lot).at.date().isoformat()
+    one = {
+        "when_on": day,
+        "place": lot.origin_place.name,
+        "d_basis": "示例盘点表",
+        "outputs-*-product": lot.product.code,
+        "outputs-*-amount": 250,
+        "outputs-*-unit": "千克",
+    }
+    data = steps_file("common.opening", [one] * 5000)
+    with undone():
+        began = time.perf_counter()
+        done = imported(actor, "steps", data, step="common.opening")
+        taken = time.perf_counter() - began
+        yield Number("import of 5,000 rows", taken, "s", 60)
+        yield Number("import: lots written", len(done.made), "lots")
