@@ -1,10 +1,9 @@
-"""Stopwatches. Seconds are the median of several runs after a first one that is thrown away; ratios compare the best
-runs of both sides, taken in turn, because the best run is what the machine's other work disturbs least.
+"""Stopwatches. What is told is the best of several runs after a first one that is thrown away: the best run is what the
+machine's other work disturbs least. Two things that are compared run in turn.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +17,6 @@ class Times:
     """Seconds of several runs of one thing."""
 
     runs: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """What a person waits, usually."""
-        return statistics.median(self.runs)
 
     @property
     def best(self) -> float:
