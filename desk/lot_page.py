@@ -382,7 +382,8 @@ def _history(actor: Actor, lot: Lot) -> tuple[list[Entry], bool, Event | None]:
     """What happened to the lot, newest first, with who wrote it down; corrections strike what they correct."""
     events = list(
         events_visible_to(actor)
-        .filter(Exists(EventItem.objects.filter(event=OuterRef("pk"), lot=lot)))
+        # From the lot's items to their events: an EXISTS makes the planner walk all events of the organisation.
+        .filter(pk__in=EventItem.objects.filter(lot=lot).values("event"))
         .select_related("organisation", "entered_by_organisation", "entered_by", "place__division", "counterparty")
         .order_by("-occurred_at", "-id")[: MOST_EVENTS + 1]
     )
