@@ -67,7 +67,7 @@ def test_the_console_tells_the_producer_proven_and_possible_apart(client: Client
     sign_in(client, stage.actors["walnuts"])
     kernel, unsold = stage.lots["kernel"], stage.lots["in_shell_2"]
     page = client.get(reverse("desk:scope"), {"lot": str(kernel.uid)}).content.decode()
-    for words in (unsold.code, "1号烘干机", "110 件", "提出安全线索", "可能"):
+    for words in (unsold.code, "1号烘干机", "110 个", "提出安全线索", "可能"):
         assert words in page, words
     assert unsold.code not in client.get(reverse("desk:scope"), {"lot": str(kernel.uid), "shell": "proven"}).text
     forward = client.get(reverse("trace:console"), {"lot": str(kernel.uid), "way": "forward"})
@@ -85,7 +85,7 @@ def test_a_buyer_sees_what_it_may_and_strangers_nothing(client: Client, stage: S
     sign_in(client, stage.actors["dates"])
     page = client.get(reverse("desk:scope"), {"lot": str(kernel.uid)})
     assert page.context["asked"].possible == []
-    for secret in (unsold.code, "烘干机", "110 件", "西安示例特产店", "330", "200"):
+    for secret in (unsold.code, "烘干机", "110 个", "西安示例特产店", "330", "200"):
         assert secret not in page.text.split("<main", 1)[1].split("</main", 1)[0].replace("2002", ""), secret
     sign_in(client, stage.actors["distillery"])
     assert client.get(reverse("desk:scope"), {"lot": str(kernel.uid)}).status_code == 404
