@@ -97,6 +97,7 @@ SCOPE: dict[str, Any] = {
         {
             "lot": SEEN_LOT,
             "shell": "proven",
+            "note": "",
             "why": "descends",
             "path": ["示例核桃仁 20261030-002", "示例核桃仁 20261101-001"],
             "holders": [HOLDER],

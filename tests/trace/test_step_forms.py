@@ -6,6 +6,7 @@ from tests.trace.step_pages import Stage, filled, open_form, post, recorded, sig
 from tests.world import World
 from trace.actions.events import OWN_PAGES
 from trace.event_templates import templates
+from trace.units import MICROS
 
 
 @pytest.fixture
@@ -40,6 +41,10 @@ def prepared(stage: Stage, code: str) -> dict[str, str]:
         more = {"d_old_code": bottle.code, "d_new_code": spare.code}
     if moves == "hold":
         more = {"subjects-1-lot": ""}
+    if code == "common.count":
+        there = stage.lots[0].stocks.get(place=stage.world.plant).micros
+        more = {"subjects-0-lot": str(stage.lots[0].uid), "subjects-1-lot": "", "subjects-1-amount": ""}
+        more |= {"subjects-0-amount": str(there // MICROS), "place": str(stage.world.plant.uid)}
     if moves == "release":
         more = {"subjects-0-lot": str(stage.tested.uid), "release_report": ""}
     if moves == "sample":
