@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from django.utils import timezone
 
@@ -19,8 +20,7 @@ from trace.genealogy import Walk, lots_by_pk
 from trace.models import Event, Lot, TestReport
 
 
-@dataclass(frozen=True)
-class SeenLot:
+class SeenLot(NamedTuple):
     """One lot of a walk as an actor may see it. ``lot`` is None where it is another's: then only the rest may be
     shown.
 
@@ -37,8 +37,7 @@ class SeenLot:
     date: datetime.date | None
 
 
-@dataclass(frozen=True)
-class SeenEdge:
+class SeenEdge(NamedTuple):
     """One step between two lots (by ``SeenLot.number``). ``micros`` of the parent only where the actor may know
     amounts.
     """
@@ -70,19 +69,20 @@ def seen_walk(actor: Actor, walk: Walk) -> SeenWalk:
     order = [pk for pk in sorted(walk.level, key=lambda pk: (walk.level[pk], pk)) if pk in rows]
     open_ones = _open(actor, order)
     verdicts = _verdicts(order)
-    regions: dict[str, str] = {}
+    regions: dict[tuple[int, int | None], str] = {}
     numbers = {pk: number for number, pk in enumerate(order, start=1)}
     lots = [
         _seen(rows[pk], numbers[pk], walk.level[pk], pk in open_ones, verdicts.get(pk, ""), regions) for pk in order
     ]
     known = _known_events(actor, {edge.event for edge in walk.edges})
+    units = {pk: lot.product.base_unit for pk, lot in rows.items()}
     edges = [
         SeenEdge(
             numbers[edge.parent],
             numbers[edge.child],
             # A join carries no amount of its own: the goods on both sides are the same.
             edge.micros if edge.event in known and edge.micros else None,
-            rows[edge.parent].product.base_unit,
+            units[edge.parent],
         )
         for edge in walk.edges
         if edge.parent in numbers and edge.child in numbers
@@ -90,16 +90,18 @@ def seen_walk(actor: Actor, walk: Walk) -> SeenWalk:
     return SeenWalk(lots, edges, walk.cut, order, frozenset(known))
 
 
-def _seen(lot: Lot, number: int, level: int, is_open: bool, verdict: str, regions: dict[str, str]) -> SeenLot:
-    """One lot, opened or veiled. ``regions`` keeps the divisions' names."""
-    division = lot.origin_place.division if lot.origin_place else lot.organisation.division
-    if division.pk not in regions:
-        regions[division.pk] = division.label
+def _seen(
+    lot: Lot, number: int, level: int, is_open: bool, verdict: str, regions: dict[tuple[int, int | None], str]
+) -> SeenLot:
+    """One lot, opened or veiled. ``regions`` keeps the divisions' names by issuer and place: they are few."""
+    where = (lot.organisation_id, lot.origin_place_id)
+    if where not in regions:
+        regions[where] = (lot.origin_place or lot.organisation).division.label
     return SeenLot(
         number=number,
         level=level,
         lot=lot if is_open else None,
-        region=regions[division.pk],
+        region=regions[where],
         family=lot.product.family,
         verdict=verdict,
         date=lot.produced_on or timezone.localtime(lot.begun_at).date(),

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 MOST_IN_CIRCLE = 60
 """Lots in one circle whose equations are solved; beyond it the share is not told."""
@@ -29,8 +29,7 @@ _NOTHING = Fraction(0)
 K = TypeVar("K", bound=Hashable)
 
 
-@dataclass(frozen=True)
-class Share:
+class Share(NamedTuple):
     """A share of 1, and whether all paths to it are known; where they are not, it is at least this much."""
 
     value: Fraction
@@ -45,8 +44,7 @@ class Mix:
     outputs: dict[int, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The two shares of one parent in one child over all their steps; None where amounts cannot be compared."""
 
     parent: int
@@ -65,11 +63,13 @@ def parts(mixes: Iterable[Mix], made: Mapping[int, int], unit: Mapping[int, str]
     content: dict[tuple[int, int], Fraction | None] = {}
     for mix in mixes:
         used, gained = _total(mix.inputs, unit), _total(mix.outputs, unit)
+        # Most steps make many lots of a few sizes: each fraction is worked out once.
+        known: dict[tuple[int, int, int, int], Fraction | None] = {}
         for parent, taken in mix.inputs.items():
             for child, given in mix.outputs.items():
                 key = (parent, child)
-                _add(carried, key, _product(taken, made.get(parent, 0), given, gained))
-                _add(content, key, _product(given, made.get(child, 0), taken, used))
+                _add(carried, key, _product(known, taken, made.get(parent, 0), given, gained))
+                _add(content, key, _product(known, given, made.get(child, 0), taken, used))
     return [Part(parent, child, carried[parent, child], content[parent, child]) for parent, child in carried]
 
 
@@ -79,9 +79,14 @@ def _total(amounts: Mapping[int, int], unit: Mapping[int, str]) -> int:
     return sum(amounts.values()) if len(units) == 1 and "" not in units else 0
 
 
-def _product(a: int, of_a: int, b: int, of_b: int) -> Fraction | None:
-    """a/of_a × b/of_b, or None where a whole is missing."""
-    return Fraction(a * b, of_a * of_b) if of_a > 0 and of_b > 0 else None
+def _product(
+    known: dict[tuple[int, int, int, int], Fraction | None], a: int, of_a: int, b: int, of_b: int
+) -> Fraction | None:
+    """a/of_a × b/of_b, or None where a whole is missing. ``known`` keeps what was worked out before."""
+    key = (a, of_a, b, of_b)
+    if key not in known:
+        known[key] = Fraction(a * b, of_a * of_b) if of_a > 0 and of_b > 0 else None
+    return known[key]
 
 
 def _add(sums: dict[tuple[int, int], Fraction | None], key: tuple[int, int], value: Fraction | None) -> None:
@@ -93,11 +98,23 @@ def _add(sums: dict[tuple[int, int], Fraction | None], key: tuple[int, int], val
     sums[key] = None if before is None or value is None else before + value
 
 
-def path_sums(start: K, steps: Iterable[tuple[K, K, Fraction | None]]) -> dict[K, Share]:
+def circles_from(start: K, steps: Iterable[tuple[K, K]]) -> list[list[K]]:
+    """What ``path_sums`` needs of steps (from, to), for asking it several times about the same steps: the groups that
+    lead in circles (most of one lot), the farthest from ``start`` first.
+    """
+    after: dict[K, list[K]] = defaultdict(list)
+    for near, far in steps:
+        after[near].append(far)
+    return _circles(start, after)
+
+
+def path_sums(
+    start: K, steps: Iterable[tuple[K, K, Fraction | None]], circles: Sequence[Sequence[K]] | None = None
+) -> dict[K, Share]:
     """For everything reached from ``start``: the sum over all paths of the product of the steps' shares.
 
-    ``steps`` are (from, to, share), each pair once. The start counts 1 (and more where a circle leads back to it).
-    Linear in the steps, besides circles.
+    ``steps`` are (from, to, share), each pair once; ``circles`` their groups where the caller has them. The start
+    counts 1 (and more where a circle leads back to it). Linear in the steps, besides circles.
     """
     after: dict[K, list[tuple[K, Fraction | None]]] = defaultdict(list)
     for near, far, share in steps:
@@ -106,19 +123,27 @@ def path_sums(start: K, steps: Iterable[tuple[K, K, Fraction | None]]) -> dict[K
     unsure: set[K] = set()
     value[start] = Fraction(1)
     found: dict[K, Share] = {}
-    for group in reversed(_circles(start, after)):
+    if circles is None:
+        circles = _circles(start, {near: [far for far, _share in steps] for near, steps in after.items()})
+    for group in reversed(circles):
         _settle(group, after, value, unsure)
         inside = set(group)
         for node in group:
-            found[node] = Share(value.setdefault(node, _NOTHING), node not in unsure)
-            for far, share in after[node]:
+            own, is_unsure = value.setdefault(node, _NOTHING), node in unsure
+            found[node] = Share(own, not is_unsure)
+            # Lots of one step have the same share each, one object of it: it is multiplied once.
+            products: dict[int, Fraction] = {}
+            for far, share in after.get(node, ()):
                 if far in inside:
                     continue
-                if share is None or node in unsure:
+                if share is None or is_unsure:
                     unsure.add(far)
                 if share:
+                    product = products.get(id(share))
+                    if product is None:
+                        product = products[id(share)] = own * share
                     before = value.get(far)
-                    value[far] = _trim(value[node] * share + before if before else value[node] * share)
+                    value[far] = _trim(product + before if before else product)
     return found
 
 
@@ -172,7 +197,7 @@ def _solve(rows: list[list[Fraction]]) -> list[Fraction] | None:
     return [row[size] for row in rows]
 
 
-def _circles(start: K, after: Mapping[K, list[tuple[K, Fraction | None]]]) -> list[list[K]]:
+def _circles(start: K, after: Mapping[K, Sequence[K]]) -> list[list[K]]:
     """The strongly connected groups reached from the start, those farthest first (Tarjan, without recursion)."""
     index: dict[K, int] = {start: 0}
     low: dict[K, int] = {start: 0}
@@ -181,9 +206,9 @@ def _circles(start: K, after: Mapping[K, list[tuple[K, Fraction | None]]]) -> li
     groups: list[list[K]] = []
     while work:
         node, rest = work[-1]
-        step = next(rest, None)
-        if step is not None:
-            far = step[0]
+        # No lot is None, whatever they are named by.
+        far = next(rest, None)
+        if far is not None:
             if far not in index:
                 index[far] = low[far] = len(index)
                 stack.append(far)

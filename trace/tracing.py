@@ -22,7 +22,7 @@ from trace.event_templates import families
 from trace.genealogy import Direction, Walk, walk
 from trace.guards import Blocking, blocking
 from trace.models import EventItem, HoldSet, Lot, Organisation, TestReport, Transfer
-from trace.shares import Mix, Share, parts, path_sums
+from trace.shares import Mix, Share, circles_from, parts, path_sums
 from trace.shells import Beside, possible
 from trace.units import decimal_text, format_amount, unit_name
 
@@ -31,7 +31,7 @@ MOST_TRANSFERS = 50
 """Hand-overs told on the page; the file has them all."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Step:
     """One row: a lot as the actor may see it, what connects it towards the start, and what stands against it.
 
@@ -221,13 +221,14 @@ def _shares(actor: Actor, lot: Lot, walked: Walk, seen: SeenWalk) -> tuple[dict[
         side = mix.outputs if role == "output" else mix.inputs
         side[pk] = side.get(pk, 0) + amount
         unit[pk] = base
-    rows = {one.lot.pk: one.lot for one in seen.lots if one.lot is not None}
+    rows = {pk: one.lot for one, pk in zip(seen.lots, seen.order, strict=True) if one.lot is not None}
     found = parts(mixes.values(), _made(actor, rows), unit)
     back = walked.direction == "back"
     ways = [(one.child, one.parent) if back else (one.parent, one.child) for one in found]
+    circles = circles_from(lot.pk, ways)
     return (
-        path_sums(lot.pk, [(*way, one.carried) for way, one in zip(ways, found, strict=True)]),
-        path_sums(lot.pk, [(*way, one.content) for way, one in zip(ways, found, strict=True)]),
+        path_sums(lot.pk, [(*way, one.carried) for way, one in zip(ways, found, strict=True)], circles),
+        path_sums(lot.pk, [(*way, one.content) for way, one in zip(ways, found, strict=True)], circles),
     )
 
 

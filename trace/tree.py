@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 PLAIN = 60
 """Up to so many lots each has a box of its own."""
@@ -20,8 +21,7 @@ GROUPS_OPENED = 30
 """Groups an opened level shows; the others stand in one box."""
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One lot: its number, its level, the short name of its group (unique within the level)."""
 
     key: int

@@ -9,7 +9,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace.shares import Mix, Share, parts, path_sums
+from trace.shares import Mix, Share, circles_from, parts, path_sums
 
 F = Fraction
 KG = dict.fromkeys(range(2000), "KGM")
@@ -145,3 +145,10 @@ def test_what_is_all_used_up_is_carried_whole(rows: list[tuple[dict[int, int], d
         assert sum(one.carried or 0 for one in found if one.parent == lot) == 1
     for lot in {lot for mix in mixes for lot in mix.outputs}:
         assert sum(one.content or 0 for one in found if one.child == lot) == 1
+
+
+def test_groups_worked_out_before_change_no_sum() -> None:
+    steps: list[tuple[int, int, Fraction | None]] = [(1, 2, F(1, 2)), (2, 1, F(1, 2)), (2, 3, F(1, 2)), (1, 3, None)]
+    groups = circles_from(1, [(near, far) for near, far, _share in steps])
+    assert sorted(map(sorted, groups)) == [[1, 2], [3]]
+    assert path_sums(1, steps, groups) == path_sums(1, steps)

@@ -214,8 +214,12 @@ def choices(steps: Sequence[Step]) -> dict[str, list[tuple[str, str]]]:
         ("org", lambda step: step.group, group_words),
         ("product", product_of, lambda step: step.product),
     ):
-        found = Counter(map(value_of, steps))
-        first = {value_of(step): step for step in reversed(steps)}
+        found: Counter[str] = Counter()
+        first: dict[str, Step] = {}
+        for step in steps:
+            value = value_of(step)
+            found[value] += 1
+            first.setdefault(value, step)
         counts[kind] = {value: (words_of(first[value]), n) for value, n in found.items() if value}
     return {
         kind: [(value, f"{words} ({n})") for value, (words, n) in sorted(named.items(), key=_by_words)][:200]
