@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import xlsxwriter
@@ -92,6 +93,16 @@ def export(request: HttpRequest, table: Table, rows: Rows) -> HttpResponseBase:
     answer["Content-Disposition"] = f'attachment; filename="{table.name}.csv"'
     answer["Cache-Control"] = "private, no-store"
     return answer
+
+
+def export_rows(
+    request: HttpRequest, name: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]
+) -> HttpResponseBase:
+    """Rows whose cells are ready, as the file the address asks for. They may be a generator: it is asked for a thousand
+    at a time, in the reader's language.
+    """
+    columns = [Column(words, itemgetter(place)) for place, words in enumerate(header)]
+    return export(request, Table(name, columns), rows)
 
 
 def _chunks(table: Table, rows: Rows, language: str) -> Iterator[list[list[Cell]]]:

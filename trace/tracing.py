@@ -19,12 +19,13 @@ from trace.actor import Actor
 from trace.among import among
 from trace.disclosure import SeenEdge, SeenLot, SeenWalk, seen_walk
 from trace.event_templates import families
+from trace.exports import Cell, micros
 from trace.genealogy import Direction, Walk, walk
 from trace.guards import Blocking, blocking
 from trace.models import EventItem, HoldSet, Lot, Organisation, TestReport, Transfer
 from trace.shares import Mix, Share, circles_from, parts, path_sums
 from trace.shells import Beside, possible
-from trace.units import decimal_text, format_amount, unit_name
+from trace.units import format_amount, unit_name
 
 _STATES: dict[str, str] = {TestReport.Verdict.FAIL.value: "failed", TestReport.Verdict.PASS.value: "passed"}
 MOST_TRANSFERS = 50
@@ -216,8 +217,8 @@ def _shares(actor: Actor, lot: Lot, walked: Walk, seen: SeenWalk) -> tuple[dict[
         return {}, {}
     mixes: dict[int, Mix] = {}
     unit: dict[int, str] = {}
-    for event, pk, role, micros, base in _items(events):
-        mix, amount = mixes.setdefault(event, Mix()), abs(micros)
+    for event, pk, role, moved, base in _items(events):
+        mix, amount = mixes.setdefault(event, Mix()), abs(moved)
         side = mix.outputs if role == "output" else mix.inputs
         side[pk] = side.get(pk, 0) + amount
         unit[pk] = base
@@ -319,7 +320,7 @@ def percent_text(share: Share | None) -> str:
     return f"{'' if share.whole else '≥ '}{text}%"
 
 
-def table(found: Answer, steps: Sequence[Step] | None = None) -> tuple[list[str], Iterator[list[object]]]:
+def table(found: Answer, steps: Sequence[Step] | None = None) -> tuple[list[str], Iterator[list[Cell]]]:
     """The answer (or some of its steps) as header and rows for a file: one row per lot and connection to the start."""
     header = [
         _("编号"), _("把握"), _("理由"), _("层级"), _("批号"), _("品名或品类"), _("单位"), _("地区"), _("检验结论"),
@@ -329,13 +330,13 @@ def table(found: Answer, steps: Sequence[Step] | None = None) -> tuple[list[str]
     return header, _rows(found, found.steps if steps is None else steps)
 
 
-def _rows(found: Answer, steps: Sequence[Step]) -> Iterator[list[object]]:
+def _rows(found: Answer, steps: Sequence[Step]) -> Iterator[list[Cell]]:
     """The rows of the file."""
     verdicts = dict(TestReport.Verdict.choices)
     kinds = {"recalled": _("已召回"), "blocked": _("已封存"), "voided": _("已更正")}
     for step in steps:
         seen = step.seen
-        facts: list[object] = [
+        facts: list[Cell] = [
             seen.number,
             _("可能") if step.why else _("确定"),
             step.why,
@@ -346,14 +347,14 @@ def _rows(found: Answer, steps: Sequence[Step]) -> Iterator[list[object]]:
             seen.region,
             verdicts.get(TestReport.Verdict(seen.verdict), "") if seen.verdict else "",
             kinds.get(step.state, ""),
-            seen.date.isoformat() if seen.date else "",
+            seen.date,
             percent_text(step.carried),
             percent_text(step.content),
         ]
-        links: list[list[object]] = [
+        links: list[list[Cell]] = [
             [
                 edge.child if found.direction == "back" else edge.parent,
-                "" if edge.micros is None else decimal_text(edge.micros),
+                micros(edge.micros),
                 "" if edge.micros is None else unit_name(edge.unit),
             ]
             for edge in step.towards

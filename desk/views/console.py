@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -17,14 +17,14 @@ from recalls.views.scopes import LineView, Shown
 from trace.access import actor_of, audience, entered_for, lot_for
 from trace.actor import Actor
 from trace.errors import NotFound
+from trace.exports import Cell, export_rows, micros
 from trace.inventory import states_of
 from trace.models import Lot
 from trace.parts import Number
 from trace.picture import Node, Picture, draw
-from trace.tables import csv_lines
 from trace.templatetags.ui import STATES, url_or_none
 from trace.tree import Fold, Leaf, fold
-from trace.units import decimal_text, unit_name
+from trace.units import unit_name
 
 ROWS = 50
 BOXES = 160
@@ -190,16 +190,14 @@ def _node(request: HttpRequest, asked: Asked, box: Fold, views: Sequence[LineVie
 @audience("signed_in")
 @require_safe
 def scope_csv(request: HttpRequest) -> HttpResponseBase:
-    """The preview as a table, one row per lot, veiled as on the page."""
+    """The preview as a table, one row per lot, veiled as on the page. CSV, or Excel with ``format=xlsx``."""
     actor = actor_of(request)
     asked = Asked(actor, lot_for(actor, _one(request)), request.GET)
     header = [_("把握"), _("理由"), _("路径"), _("产品"), _("批号"), _("地区"), _("日期"), _("在库"), _("计量单位")]
-    response = StreamingHttpResponse(csv_lines(header, _rows(asked)), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="scope-{asked.lot.public_code}.csv"'
-    return response
+    return export_rows(request, f"scope-{asked.lot.public_code}", header, _rows(asked))
 
 
-def _rows(asked: Asked) -> Iterator[list[object]]:
+def _rows(asked: Asked) -> Iterator[list[Cell]]:
     """The rows of the file."""
     hand = asked.in_hand()
     for view in asked.views:
@@ -211,7 +209,7 @@ def _rows(asked: Asked) -> Iterator[list[object]]:
             view.seen.product,
             view.seen.code,
             view.seen.region,
-            view.seen.date.isoformat() if view.seen.date else "",
-            decimal_text(hand[lot.pk]) if lot.pk in hand else "",
+            view.seen.date,
+            micros(hand.get(lot.pk)),
             unit_name(lot.product.base_unit) if lot.pk in hand else "",
         ]

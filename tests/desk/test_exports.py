@@ -236,6 +236,42 @@ def test_queries_of_a_file_do_not_grow_with_its_rows(
     assert Product.objects.count()
 
 
+# --- The trace console ----------------------------------------------------------------------------------------------
+
+
+def test_the_console_exports_its_answers_as_csv_and_excel_with_its_filters(client: Client, world: World) -> None:
+    chain = make_chain(world)
+    world.walnuts.organisation.name = EVIL
+    world.walnuts.organisation.save()
+    sign_in(client, world.county)
+    lot = {"lot": str(chain.mother.uid)}
+    asked: list[tuple[str, str, dict[str, str]]] = [
+        ("trace:console", "trace:console_csv", {**lot, "way": "forward"}),
+        ("trace:console", "trace:console_csv", {**lot, "way": "forward", "level": "1", "sort": "-lot"}),
+        ("trace:console", "trace:console_csv", {**lot, "way": "forward", "table": "transfers"}),
+        ("desk:scope", "desk:scope_csv", lot),
+    ]
+    for page, name, query in asked:
+        rows = read_csv(client.get(reverse(name), query))
+        sheet = read_xlsx(client.get(reverse(name), {**query, "format": "xlsx"}))
+        assert len(sheet) == len(rows) > 1
+        assert sheet[0] == rows[0]
+        kinds = {type(cell) for row in sheet[1:] for cell in row}
+        assert kinds & {int, float}, "amounts are numbers"
+        if "日期" in rows[0]:
+            assert datetime.datetime in kinds, "days are days"
+        assert f"'{EVIL}" in {cell for row in rows for cell in row} or page == "desk:scope"
+        english = read_xlsx(client.get(reverse(name), {**query, "format": "xlsx", "lang": "en"}))
+        assert all(str(cell).isascii() for cell in english[0])
+        client.get(reverse(name), {**query, "lang": "zh-hans"})
+        answer = client.get(reverse(page), query).content.decode()
+        assert re.search(rf'href="{reverse(name)}[^"]*format=xlsx', answer), page
+        assert len(client.get(reverse(name), {**query, "format": "nonsense"}).getvalue())
+    sign_in(client, world.distillery)
+    for _page, name, query in asked:
+        assert client.get(reverse(name), {**query, "format": "xlsx"}).status_code == 404
+
+
 # --- The sortable trace table ---------------------------------------------------------------------------------------
 
 

@@ -9,13 +9,14 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from trace.access import actor_of, audience, lot_for
 from trace.actor import Actor
+from trace.exports import export_rows, micros
 from trace.finding import (
     TEXT_MAX,
     Found,
@@ -28,11 +29,10 @@ from trace.finding import (
 from trace.models import Lot
 from trace.parts import Number
 from trace.picture import Node, Picture, draw
-from trace.tables import csv_lines
 from trace.templatetags.ui import STATES, url_or_none
 from trace.tracing import Answer, Step, answer, edge_words, handed_over, percent_text, table
 from trace.tree import Fold, Folded, Leaf, fold
-from trace.units import decimal_text, unit_name
+from trace.units import unit_name
 from trace.whereabouts import balances
 
 ROWS = 50
@@ -376,25 +376,18 @@ def _under(step: Step) -> str:
 @require_safe
 def console_csv(request: HttpRequest) -> HttpResponseBase:
     """The answer as a table, however many lots; with the page's filters and order. ``table=transfers`` gives who gave
-    the lots to whom.
+    the lots to whom. CSV, or Excel with ``format=xlsx``.
     """
     actor = actor_of(request)
     lot = lot_for(actor, request.GET.get("lot", "")[:40])
     way: Literal["back", "forward"] = "back" if _way(request) == "back" else "forward"
     found = answer(actor, lot, way)
-    name = f"trace-{way}-{lot.public_code}.csv"
+    name = f"trace-{way}-{lot.public_code}"
     if request.GET.get("table") == "transfers":
-        return _file(*transfer_table(actor, found), f"shipments-{name}")
+        return export_rows(request, f"shipments-{name}", *transfer_table(actor, found))
     asked = any(request.GET.get(key) for key in (*FILTERS, "sort"))
     steps = ordered(request, filtered(request, found.others)) if asked else found.steps
-    return _file(*table(found, steps), name)
-
-
-def _file(header: Sequence[object], rows: Any, name: str) -> HttpResponseBase:
-    """A table that streams."""
-    response = StreamingHttpResponse(csv_lines(header, rows), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return export_rows(request, name, *table(found, steps))
 
 
 def transfer_table(actor: Actor, found: Answer) -> tuple[list[str], Any]:
@@ -411,8 +404,8 @@ def transfer_table(actor: Actor, found: Answer) -> tuple[list[str], Any]:
             row.sender.label,
             row.receiver.label,
             row.shipment.number,
-            decimal_text(row.sent_micros),
-            "" if row.received_micros is None else decimal_text(row.received_micros),
+            micros(row.sent_micros),
+            micros(row.received_micros),
             unit_name(row.lot.product.base_unit),
         ]
         for row in rows.iterator(chunk_size=1000)
