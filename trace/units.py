@@ -135,6 +135,7 @@ PACK_NAMES_EN: Mapping[str, str] = {
 }
 """English for the pack names people use most; other names are shown as entered."""
 
+_NUMBER_AND_UNIT = re.compile(r"([0-9][0-9,.]*)\s*([^0-9,.\s].*)")
 _NUMBER = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]*)?|\.[0-9]+")
 _TEXT_MAX = 40
 _STOPS = str.maketrans({"。": ".", "、": ",", "−": "-", "\u200b": None, "\ufeff": None})
@@ -186,6 +187,13 @@ def find_unit(unit: str, base_unit: str, packs: Packs | None = None) -> tuple[st
         code="unit_unknown",
         allowed=[code for code, _factor in units_for(base, packs)],
     )
+
+
+def split_amount(text: str) -> tuple[str, str]:
+    """A number and the unit written behind it (``1000斤``, ``12.5 kg``); the unit is empty when there is none."""
+    folded = fold_width(text[:200]).strip()
+    both = _NUMBER_AND_UNIT.fullmatch(folded)
+    return (both[1], both[2].strip()) if both is not None else (folded, "")
 
 
 def parse_amount(

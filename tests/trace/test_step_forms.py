@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.trace.step_pages import Stage, filled, open_form, post, recorded, signed, url_of
+from tests.trace.step_pages import Stage, errors_of, filled, open_form, post, recorded, signed, url_of
 from tests.world import World
 from trace.actions.events import OWN_PAGES
 from trace.event_templates import templates
@@ -79,3 +79,18 @@ def test_every_template_has_a_form_that_records_its_event(stage: Stage, code: st
     assert (event.precision, event.tz_offset) == ("minute", 480)
     page = client.get(f"/events/{event.uid}/")
     assert page.status_code == 200
+
+
+@pytest.mark.parametrize(("amount", "unit", "micros"), [("100斤", "", 50 * MICROS), ("1.5kg", "KGM", 1_500_000)])
+def test_a_unit_written_behind_the_number_is_understood(stage: Stage, amount: str, unit: str, micros: int) -> None:
+    client, url = signed(stage.actor), url_of("common.opening")
+    values = filled(open_form(client, url)) | {"outputs-0-amount": amount, "outputs-0-unit": unit}
+    event = recorded(post(client, url, {key: value for key, value in values.items() if value}), "common.opening")
+    assert list(event.items.values_list("micros", flat=True)) == [micros]
+
+
+def test_two_different_units_for_one_amount_are_refused(stage: Stage) -> None:
+    client, url = signed(stage.actor), url_of("common.opening")
+    values = filled(open_form(client, url)) | {"outputs-0-amount": "100公斤", "outputs-0-unit": "GRM"}
+    page = post(client, url, {key: value for key, value in values.items() if value})
+    assert errors_of(page)["outputs-0-amount"] == ["unit_twice"]

@@ -35,7 +35,7 @@ from trace.models import Division, HoldSet, Lot, Organisation, Place, Product
 from trace.packs import unit_code
 from trace.scanned import scanned_lot
 from trace.text import clean_text, fold_width
-from trace.units import UNITS, EnteredAmount, decimal_text, parse_amount
+from trace.units import UNITS, EnteredAmount, decimal_text, find_unit, parse_amount, split_amount
 
 if TYPE_CHECKING:
     from trace.forms.steps import StepForm
@@ -185,12 +185,22 @@ class Reader:
         return lot, self._own(place_for(self.actor, where)) if where else None, None
 
     def amount(self, name: str, product: Product) -> EnteredAmount | None:
-        """The amount of a row in its unit, exact."""
+        """The amount of a row in its unit, exact. A unit written behind the number (1000斤) goes before the preset one.
+
+        Refused (``unit_twice``) where another unit than the product's own was chosen beside it.
+        """
         packs = product.current.packs if product.current else {}
 
         def parsed() -> EnteredAmount:
+            text, written = split_amount(self.raw(f"{name}-amount"))
             unit = self.raw(f"{name}-unit").strip() or product.base_unit
-            return parse_amount(self.raw(f"{name}-amount"), unit, product.base_unit, packs)
+            if written:
+                meant, chosen = (find_unit(one, product.base_unit, packs)[0] for one in (written, unit))
+                if chosen not in (meant, product.base_unit):
+                    message = _("数量里写了“%(one)s”，单位选了“%(other)s”，请只留一个。")
+                    raise Invalid(message % {"one": written[:10], "other": unit[:10]}, code="unit_twice")
+                unit = written
+            return parse_amount(text, unit, product.base_unit, packs)
 
         try:
             return parsed()

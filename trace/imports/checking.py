@@ -26,13 +26,12 @@ from trace.imports.reading import Line
 from trace.models import Lot, Organisation, Place, Product
 from trace.steps import Plan
 from trace.text import clean_int, clean_text, fold_width
-from trace.units import EnteredAmount, parse_amount
+from trace.units import EnteredAmount, parse_amount, split_amount
 
 if TYPE_CHECKING:
     from trace.forms.steps import StepForm
 
 _HEADING = re.compile(r"[\s*＊]+")
-_NUMBER_AND_UNIT = re.compile(r"([0-9][0-9,.]*)\s*([^0-9,.\s].*)")
 _DAY_AND_TIME = re.compile(r"(.+?)[\sT]+([0-9]{1,2}:[0-9]{2})(?::[0-9]{2})?")
 _WILD = re.compile(r"-([0-9]+)-")
 _REMARK_MAX = 2000
@@ -415,14 +414,12 @@ class _RowReader(Reader):
         packs = product.current.packs if product.current else {}
 
         def parsed() -> EnteredAmount:
-            text, unit = fold_width(self.raw(f"{name}-amount")[:200]).strip(), self.raw(f"{name}-unit").strip()
-            both = _NUMBER_AND_UNIT.fullmatch(text)
-            if both is not None:
-                if unit and both[2].strip() != unit:
-                    message = _("数量里写了“%(one)s”，单位一列是“%(other)s”，请只留一个。")
-                    raise Invalid(message % {"one": both[2][:10], "other": unit[:10]}, code="unit_twice")
-                text, unit = both[1], both[2].strip()
-            return parse_amount(text, unit or product.base_unit, product.base_unit, packs)
+            text, written = split_amount(self.raw(f"{name}-amount"))
+            unit = self.raw(f"{name}-unit").strip()
+            if written and unit and written != unit:
+                message = _("数量里写了“%(one)s”，单位一列是“%(other)s”，请只留一个。")
+                raise Invalid(message % {"one": written[:10], "other": unit[:10]}, code="unit_twice")
+            return parse_amount(text, written or unit or product.base_unit, product.base_unit, packs)
 
         try:
             return parsed()

@@ -318,7 +318,8 @@ def _told(request: HttpRequest, plan: Plan, recorded: Recorded) -> str:
     if recorded.conflicts:
         messages.warning(request, _("已登记“%(step)s”，并记为矛盾，请尽快说明情况。") % {"step": name})
     elif recorded.lots:
-        codes = _("、").join(lot.code for lot in recorded.lots)
+        alike = len({lot.code for lot in recorded.lots}) < len(recorded.lots)
+        codes = _("、").join(f"{lot.code} {lot.product_version.label}" if alike else lot.code for lot in recorded.lots)
         messages.success(request, _("已登记“%(step)s”，批号：%(codes)s") % {"step": name, "codes": codes})
     else:
         messages.success(request, _("已登记“%(step)s”。") % {"step": name})
