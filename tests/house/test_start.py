@@ -191,6 +191,7 @@ def test_a_taken_port_is_named_before_anything_starts(mode: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_the_demonstration_starts_twice_keeps_its_data_and_can_be_saved(
     committed_db: CommittedDatabase, tmp_path: Path
 ) -> None:
