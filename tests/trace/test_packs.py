@@ -491,4 +491,7 @@ def bulk(hall: Hall, lot: Lot, bottles: list[int]) -> list[Unit]:
     Unit.objects.filter(pk__in=[carton.pk for carton in cartons]).update(holder=hall.actor.organisation)
     for number, carton in enumerate(cartons):
         Unit.objects.filter(pk__in=bottles[number * 100 : number * 100 + 100]).update(parent=carton)
+    # In use autovacuum does it; without, PostgreSQL takes the table for empty and reads it once for each bottle.
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE trace_unit")
     return [fresh(carton) for carton in cartons]
