@@ -10,12 +10,16 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import logging
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from trace.models import Organisation, PersonalRecord
+
+log = logging.getLogger(__name__)
 
 
 def _installation() -> Fernet:
@@ -43,11 +47,17 @@ def sealed(text: str, *, organisation: Organisation | None, purpose: str) -> Per
 
 
 def reveal(record: PersonalRecord | None) -> str:
-    """The words of a record; empty where there is none or its key was destroyed."""
+    """The words of a record; empty where there is none or its key was destroyed. Where it was sealed with another
+    installation key than the present one, a sentence that says so: a page must not fail for a remark.
+    """
     if record is None or record.key is None:
         return ""
-    key = _installation().decrypt(bytes(record.key))
-    return Fernet(key).decrypt(bytes(record.secret)).decode()
+    try:
+        key = _installation().decrypt(bytes(record.key))
+        return Fernet(key).decrypt(bytes(record.secret)).decode()
+    except InvalidToken:
+        log.error("personal record %s was sealed with another key: see PERSONAL_DATA_KEY", record.pk)
+        return _("（无法读取：加密密钥已经更换，请与系统管理员联系）")
 
 
 def forget(record: PersonalRecord, *, at: datetime.datetime | None = None) -> None:

@@ -100,7 +100,7 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
             "gaps": [gap for gap in rule_book.gaps if gap.key in ("complete", "contents", "transition")],
             "clocks": clocks_of(one).get(found.pk, []),
             "buttons": _buttons(actor, found),
-            "tasks": _tasks(found, scope, reached) if full else [],
+            "tasks": _tasks(actor, found, scope, reached) if full else [],
             "reached": reached,
             "coverage": _coverage_shares(reached),
             "amounts": amount_shares(numbers) if numbers and full else [],
@@ -185,7 +185,7 @@ def _state(done: bool, begun: bool = False) -> str:
     return "done" if done else "open" if begun else "todo"
 
 
-def _tasks(found: Campaign, scope: ScopeVersion | None, reached: Coverage) -> list[Task]:
+def _tasks(actor: Actor, found: Campaign, scope: ScopeVersion | None, reached: Coverage) -> list[Task]:
     """The way from the assessment to the end, with what is done."""
     uid = found.uid
     published = found.announced_at is not None
@@ -193,6 +193,8 @@ def _tasks(found: Campaign, scope: ScopeVersion | None, reached: Coverage) -> li
     after = [Status.DISPOSING, Status.AWAITING_SUMMARY, Status.SUMMARISED, Status.EVALUATING, Status.CLOSED]
     returned = found.returns.exists()
     disposed = found.disposals.exists()
+
+    own = found.organisation_id == actor.owner.pk  # who supervises reads in the numbers what was destroyed
 
     def link(name: str) -> str:
         return reverse(f"recalls:{name}", args=[uid])
@@ -235,7 +237,9 @@ def _tasks(found: Campaign, scope: ScopeVersion | None, reached: Coverage) -> li
         Task(
             _("处理（销毁）"),
             _state(found.status in after[1:], disposed),
-            link("campaign_disposal") if found.has_started and found.is_open and not found.is_drill else "",
+            link("campaign_disposal" if own else "campaign_figures")
+            if found.has_started and found.is_open and not found.is_drill
+            else "",
         ),
         Task(_("总结"), _state(found.status in after[2:]), link("campaign_figures") if found.has_started else ""),
         Task(_("结案（第二人）"), _state(found.status == Status.CLOSED)),

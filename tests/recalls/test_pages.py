@@ -1,5 +1,6 @@
 """Pages of recalls: each works, strangers get 404, and nothing of a drill or another firm's customers leaks."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -81,6 +82,21 @@ def test_the_campaigns_pages_answer_at_every_stage(chain: Chain, go: Callable[..
         assert campaign.title in text_of(go(who, "campaign", campaign.uid))
         for which in ("open", "closed", "drills"):
             assert go(who, "campaign_list", query=f"?which={which}").status_code == 200
+
+
+@pytest.mark.parametrize("who", ["walnuts", "county_approver"])
+def test_a_campaigns_page_leads_nobody_to_a_closed_door(chain: Chain, go: Callable[..., Any], who: str) -> None:
+    campaign = announced(chain)
+    actor = getattr(chain.world, who)
+    links = set(
+        re.findall(rf'href="/recall/campaigns/{campaign.uid}/([a-z-]+)/"', text_of(go(actor, "campaign", campaign.uid)))
+    )
+    assert {"figures", "notices"} <= links
+    assert ("disposal" in links) == (who == "walnuts")
+    client = Client()
+    sign_in(client, actor)
+    for link in links:
+        assert client.get(f"/recall/campaigns/{campaign.uid}/{link}/").status_code == 200, link
 
 
 def test_the_lists_answer_when_empty(world: World, go: Callable[..., Any]) -> None:

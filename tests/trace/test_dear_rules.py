@@ -5,6 +5,7 @@ import re
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from tests.goods import amount, day, make_lot, turn_into
@@ -15,6 +16,7 @@ from trace.append_only import check_triggers, install_triggers, missing_triggers
 from trace.errors import GuardBroken
 from trace.event_templates import template
 from trace.models import Event, Lot, Product
+from trace.personal import reveal, seal
 
 INDIA = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
 
@@ -128,3 +130,10 @@ def test_dropped_trigger_is_noticed_by_the_check_and_comes_back_with_migrate(wor
     assert "trace_event" in error.msg
     install_triggers()
     assert check_triggers(databases=["default"]) == []
+
+
+def test_a_remark_sealed_with_another_key_is_said_to_be_unreadable(world: World) -> None:
+    record = seal("示例备注", organisation=world.walnuts.organisation, purpose="event_remark")
+    assert reveal(record) == "示例备注"
+    with override_settings(PERSONAL_DATA_KEY="another-key-than-the-one-it-was-sealed-with"):
+        assert "密钥已经更换" in reveal(record)
