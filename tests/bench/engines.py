@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -54,11 +55,8 @@ class Engine:
     def version(self) -> str:
         """The engine with its version."""
         if not self.server:
-            import sqlite3
-
-            import config  # noqa: F401  (puts a newer SQLite in place where one is installed)
-
-            return f"SQLite {sqlite3.sqlite_version}"
+            import_module("config")  # puts a newer SQLite in place where one is installed
+            return f"SQLite {import_module('sqlite3').sqlite_version}"
         with psycopg.connect(self.server) as server:
             row = server.execute("SHOW server_version").fetchone()
         return f"PostgreSQL {row[0].split()[0] if row else '?'}"
