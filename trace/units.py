@@ -135,7 +135,7 @@ PACK_NAMES_EN: Mapping[str, str] = {
 }
 """English for the pack names people use most; other names are shown as entered."""
 
-_NUMBER_AND_UNIT = re.compile(r"([0-9][0-9,.]*)\s*([^0-9,.\s].*)")
+_NUMBER_AND_UNIT = re.compile(r"([0-9][0-9,.]*)\s*([^\W\d_].*)")
 _NUMBER = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]*)?|\.[0-9]+")
 _TEXT_MAX = 40
 _STOPS = str.maketrans({"。": ".", "、": ",", "−": "-", "\u200b": None, "\ufeff": None})
