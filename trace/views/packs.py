@@ -123,6 +123,17 @@ def _insists(request: HttpRequest) -> bool:
     return request.POST.get("insist") == "1"
 
 
+def _of_form(request: HttpRequest, form: forms.Form, guard: GuardBroken | None = None) -> dict[str, object]:
+    """What every form here shows: itself, the guard that refused it, and its key, by which it counts once."""
+    return {
+        "form": form,
+        "guard": guard,
+        "insisted": _insists(request),
+        "key_name": KEY,
+        "key": form_key(request),
+    }
+
+
 # --- The list and one pack ------------------------------------------------------------------------------------------
 
 
@@ -227,11 +238,7 @@ def pack_new(request: HttpRequest) -> HttpResponse:
     if address is not None:
         return address
     context = {
-        "form": form,
-        "guard": guard,
-        "insisted": _insists(request),
-        "key_name": KEY,
-        "key": form_key(request),
+        **_of_form(request, form, guard),
         "level": level,
         "levels": level_words(),
         "done": _done(request, actor),
@@ -298,11 +305,7 @@ def pack_open(request: HttpRequest, code: str) -> HttpResponse:
         return done
     context = {
         "unit": unit,
-        "form": form,
-        "guard": guard,
-        "insisted": _insists(request),
-        "key_name": KEY,
-        "key": form_key(request),
+        **_of_form(request, form, guard),
         "count": unit.children.count(),
     }
     return render(request, "trace/packs/open.html", context, status=_status(form, guard))
@@ -333,11 +336,7 @@ def pack_replace(request: HttpRequest, code: str) -> HttpResponse:
         return done
     context = {
         "unit": unit,
-        "form": form,
-        "guard": guard,
-        "insisted": _insists(request),
-        "key_name": KEY,
-        "key": form_key(request),
+        **_of_form(request, form, guard),
     }
     return render(request, "trace/packs/replace.html", context, status=_status(form, guard))
 
@@ -388,11 +387,7 @@ def pack_ship(request: HttpRequest, uid: str) -> HttpResponse:
             return done
     context = {
         "receiver": receiver,
-        "form": form,
-        "guard": guard,
-        "insisted": _insists(request),
-        "key_name": KEY,
-        "key": form_key(request),
+        **_of_form(request, form, guard),
     }
     if request.method == "POST" and not form.errors:
         context |= _loaded(actor, form, lambda codes: load_to_ship(by=actor, packs=codes))
@@ -432,11 +427,7 @@ def pack_receive(request: HttpRequest, uid: str) -> HttpResponse:
     context = {
         "row": shipment,
         "packs": packs_with_counts(list(arriving(shipment)[:MOST_LABELS])),
-        "form": form,
-        "guard": guard,
-        "insisted": _insists(request),
-        "key_name": KEY,
-        "key": form_key(request),
+        **_of_form(request, form, guard),
     }
     if request.method == "POST" and not form.errors:
         context |= _arrived(actor, shipment, form)
@@ -476,7 +467,7 @@ def pack_return(request: HttpRequest, uid: str) -> HttpResponse:
         done, _guard = _tried(form, lambda: once(request, actor, work))
         if done is not None:
             return done
-    context = {"source": source, "form": form, "key_name": KEY, "key": form_key(request)}
+    context = {"source": source, **_of_form(request, form)}
     if request.method == "POST" and not form.errors:
         context |= _loaded(actor, form, lambda codes: load_to_take_back(by=actor, packs=codes))
     return render(request, "trace/packs/return.html", context, status=_status(form, None))
@@ -512,7 +503,7 @@ def pack_numbers(request: HttpRequest) -> HttpResponse:
     done, _guard = _tried(form, lambda: once(request, actor, work))
     if done is not None:
         return done
-    context = {"form": form, "key_name": KEY, "key": form_key(request), "prefix": actor.owner.gs1_prefix}
+    context = {**_of_form(request, form), "prefix": actor.owner.gs1_prefix}
     return render(request, "trace/packs/numbers.html", context, status=_status(form, None))
 
 
