@@ -334,6 +334,19 @@ globals().update(_email(env.str("EMAIL_URL", "")))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_public.hostname}")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
+# --- Text messages and receipts ----------------------------------------------------------------------------
+
+SMS_BACKEND = env.str("SMS_BACKEND", "file" if DEMO else "off")
+SMS_FILE_PATH = str(DATA_DIR / "sms")
+SMS_GATEWAY_URL = env.str("SMS_GATEWAY_URL", "")
+SMS_GATEWAY_TOKEN = env.str("SMS_GATEWAY_TOKEN", "")
+if SMS_BACKEND not in ("off", "console", "file", "http"):
+    raise ImproperlyConfigured("SMS_BACKEND must be off, console, file or http")
+if SMS_BACKEND == "http" and not SMS_GATEWAY_URL.startswith(("https://", "http://127.0.0.1")):
+    raise ImproperlyConfigured("SMS_GATEWAY_URL must begin with https://")
+# Signs what a mail server or SMS gateway reports back (delivered, returned); empty: nothing is taken.
+RECEIPTS_SECRET = env.str("RECEIPTS_SECRET", "")
+
 # --- Logging -----------------------------------------------------------------------------------------------
 
 LOGGING = {

@@ -123,20 +123,24 @@ def letter_for(actor: Actor, uid: str | uuid.UUID) -> Notice:
 
 
 def notice_link(notice: Notice) -> str:
-    """What the letter's QR and the e-mail's link carry: the notice's name, signed. Who holds the letter may answer."""
-    return _LINK.sign(notice.uid.hex)
+    """What the letter's QR and the e-mail's link carry: the notice's name (and, where links were made worthless, which
+    one this is), signed. Who holds the letter may answer this notice and do nothing else.
+    """
+    round_ = f".{notice.link_round}" if notice.link_round > 1 else ""
+    return _LINK.sign(f"{notice.uid.hex}{round_}")
 
 
 def notice_by_link(token: str) -> Notice:
-    """The notice of a signed link; NotFound for a forged or altered one, and for drills, which never leave the
-    house.
+    """The notice of a signed link; NotFound for a forged or altered one, one that was replaced, and for drills, which
+    never leave the house.
     """
     try:
-        uid = uuid.UUID(_LINK.unsign(token))
+        name, _dot, round_ = _LINK.unsign(token).partition(".")
+        uid, wanted = uuid.UUID(name), int(round_ or "1")
     except (signing.BadSignature, ValueError):
         raise NotFound(_("这个链接无效。请核对信函上的网址，或与发出通知的单位联系。")) from None
     found = _notices().filter(uid=uid, campaign__is_drill=False).first()
-    if found is None:
+    if found is None or found.link_round != wanted:
         raise NotFound(_("这个链接无效。请核对信函上的网址，或与发出通知的单位联系。"))
     return found
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet, Sum
 
-from recalls.models import Campaign, Disposal, ReturnReceipt, ScopeLot, ScopeVersion, StockAnswer
+from recalls.models import Campaign, Disposal, NoticeLot, ReturnReceipt, ScopeLot, ScopeVersion, StockAnswer
 from trace.genealogy import lots_by_pk
 from trace.models import EventItem, Lot, Stock, Transfer
 
@@ -135,6 +135,11 @@ class _Sums:
         for lot, organisation, micros in rows:
             self.stock[lot][organisation] = micros
         self.answers = _latest_answers(campaign, inside)
+        self.beyond: dict[int, set[int]] = defaultdict(set)
+        passed_on = NoticeLot.objects.filter(notice__campaign=campaign, notice__parent__isnull=False, lot__in=inside)
+        for lot, organisation in passed_on.values_list("lot", "notice__organisation"):
+            if self.stock[lot].get(organisation, 0) <= 0 and organisation not in self.transit[lot]:
+                self.beyond[lot].add(organisation)
         self.recovered: dict[int, int] = defaultdict(int)
         self.destroyed: dict[int, int] = defaultdict(int)
         self.left_since: dict[LotOrganisation, int] = defaultdict(int)
@@ -159,7 +164,8 @@ class _Sums:
         used = -self.used.get(lot.pk, 0)
         in_house = stock.get(self.initiator, 0)
         transit = self.transit[lot.pk]
-        holders = ({*stock, *transit}) - {self.initiator}
+        beyond = self.beyond[lot.pk]
+        holders = ({*stock, *transit}) - {self.initiator} - beyond
         moving = sum(transit.values())
         gone = lot.made_micros - used - self.destroyed[lot.pk] - moving - sum(stock.values())
         held = sold = unknown = 0
@@ -175,6 +181,17 @@ class _Sums:
             sold += passed_on
             unknown += max(rest - passed_on, 0)
             excess += max(-rest, 0)
+        for organisation in sorted(beyond):
+            # What a partner's own customer has is part of what the partner said it sold on.
+            key = (lot.pk, organisation)
+            answer = self.answers.get(key)
+            has = max(answer.on_hand_micros - self.left_since[key], 0) if answer else 0
+            came = has - stock.get(organisation, 0)
+            held += has
+            covered = min(max(came, 0), sold)
+            sold -= covered
+            short = max(came, 0) - covered
+            unknown, excess = max(unknown - short, 0), excess + max(short - unknown, 0)
         return Amounts(
             made=lot.made_micros,
             used=used,
@@ -191,9 +208,10 @@ class _Sums:
 
 def _latest_answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> dict[LotOrganisation, StockAnswer]:
     """The last stock answer per lot and holder, to whichever campaign; what was answered in a drill stays in it."""
-    told = StockAnswer.objects.filter(lot__in=inside, notice__campaign__is_drill=False)
+    standing = {"acknowledgement__set_aside__isnull": True}
+    told = StockAnswer.objects.filter(lot__in=inside, notice__campaign__is_drill=False, **standing)
     if campaign.is_drill:
-        told = StockAnswer.objects.filter(notice__campaign=campaign)
+        told = StockAnswer.objects.filter(notice__campaign=campaign, **standing)
     rows = told.select_related("notice").order_by("at", "id")
     return {(answer.lot_id, answer.notice.organisation_id): answer for answer in rows}
 

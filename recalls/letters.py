@@ -95,6 +95,21 @@ def compose(message: OutboxMessage) -> EmailMessage:
     )
 
 
+def compose_sms(message: OutboxMessage) -> str:
+    """The text message, in Chinese: who, what, what to do, where to answer. Refuses drills, whatever queued them."""
+    notice = message.notice
+    if notice.campaign.is_drill:
+        raise DrillStaysInside()
+    words = {
+        Kind.NOTICE: "【召回】%(from)s正在召回“%(title)s”。请立即停售封存，并打开链接答复：%(link)s",
+        Kind.REMINDER: "【召回催办】“%(title)s”还没有收到您的答复，请立即停售并答复：%(link)s",
+        Kind.CHANGE: "【召回范围变更】“%(title)s”的范围有变更，哪些批次仍在范围内见：%(link)s",
+        Kind.END: "【召回结束】“%(title)s”已结束，封存的货物仍不得再售。%(from)s",
+    }[Kind(message.kind)]
+    campaign = notice.campaign
+    return words % {"from": campaign.organisation.name, "title": campaign.title, "link": link_url(notice)}
+
+
 def _subject(notice: Notice, kind: str) -> str:
     words = {
         Kind.NOTICE: _("【紧急】召回通知 %(number)s：请立即停止销售并答复"),
@@ -130,7 +145,8 @@ def _body(notice: Notice, kind: str) -> str:
         opening = _(
             "%(to)s:\n\n召回 %(number)s“%(title)s”的范围有变更。打开下面的链接，可以看到哪些批次仍在召回范围内。"
         )
-        return "\n\n".join([opening % facts, link_url(notice), campaign.organisation.label])
+        parts = [opening % facts, *_changed_lots(notice), link_url(notice), campaign.organisation.label]
+        return "\n\n".join(parts)
     opening = _(
         "%(to)s:\n\n%(from)s 正在召回下列产品(%(number)s,%(level)s)：%(title)s。记录显示您单位有或曾有这些批次。"
     )
@@ -139,6 +155,23 @@ def _body(notice: Notice, kind: str) -> str:
         "3. 打开下面的链接确认收到，并填写每个批次的库存（不需要账号）。"
     )
     return "\n\n".join([opening % facts, _lot_list(notice), steps, link_url(notice), campaign.organisation.label])
+
+
+def _changed_lots(notice: Notice) -> list[str]:
+    """After a change: which lots of this notice are out, and which are still in."""
+    version = notice.campaign.scopes.order_by("-number").first()
+    lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product_version").order_by("lot_code")
+    inside = set(version.lots.filter(lot__in=lots).values_list("lot", flat=True)) if version else set()
+    out = [f"- {lot.product_version.label} {lot.code}" for lot in lots if lot.pk not in inside][:_LISTED]
+    kept = [f"- {lot.product_version.label} {lot.code}" for lot in lots if lot.pk in inside][:_LISTED]
+    parts = []
+    if out:
+        parts.append("\n".join([_("下列批次不再受这次召回影响："), *out]))
+    if kept:
+        parts.append("\n".join([_("下列批次仍在召回范围内，请继续停售封存："), *kept]))
+    elif out:
+        parts.append(_("您单位已没有受影响的批次，这份召回通知撤回。其他召回或封存对同一批次仍然有效的，以其为准。"))
+    return parts
 
 
 def _lot_list(notice: Notice) -> str:

@@ -29,6 +29,7 @@ class NoticeStatus(TextChoices):
     SEEN = "seen", _("已阅")
     ACKNOWLEDGED = "acknowledged", _("已确认")
     STOCK_ANSWERED = "stock_answered", _("已反馈库存")
+    ISOLATED = "isolated", _("已封存")
     RETURNED = "returned", _("已退回")
     DISPOSED_ON_SITE = "disposed_on_site", _("已就地处理")
     SETTLED = "settled", _("已核销")
@@ -41,7 +42,13 @@ class NoticeStatus(TextChoices):
 NOTICE_INITIAL = NoticeStatus.CREATED
 NOTICE_TERMINAL = frozenset({NoticeStatus.SETTLED, NoticeStatus.WITHDRAWN})
 ANSWERED = frozenset(
-    {NoticeStatus.STOCK_ANSWERED, NoticeStatus.RETURNED, NoticeStatus.DISPOSED_ON_SITE, NoticeStatus.SETTLED}
+    {
+        NoticeStatus.STOCK_ANSWERED,
+        NoticeStatus.ISOLATED,
+        NoticeStatus.RETURNED,
+        NoticeStatus.DISPOSED_ON_SITE,
+        NoticeStatus.SETTLED,
+    }
 )
 """The partner has said what it holds."""
 REACHED = ANSWERED | {NoticeStatus.ACKNOWLEDGED}
@@ -103,26 +110,35 @@ NOTICE_MOVES: tuple[NoticeMove, ...] = (
     # An answer about stock confirms receipt with it; a later count replaces the earlier and both stay on
     # record.
     *_moves(
-        _UNANSWERED | {_N.CREATED, _N.ACKNOWLEDGED, _N.STOCK_ANSWERED},
+        _UNANSWERED | {_N.CREATED, _N.ACKNOWLEDGED, _N.STOCK_ANSWERED, _N.ISOLATED},
         _N.STOCK_ANSWERED, "answer_stock", _("反馈库存"), Side.RECIPIENT, Side.ISSUER,
     ),
+    # Everything that is there stands apart: said with the count, or seen by whoever visits.
+    *_moves({_N.STOCK_ANSWERED}, _N.ISOLATED, "isolate", _("封存"), Side.RECIPIENT, Side.ISSUER),
     *_moves(
-        {_N.STOCK_ANSWERED, _N.RETURNED},
+        {_N.STOCK_ANSWERED, _N.ISOLATED, _N.RETURNED},
         _N.RETURNED, "return", _("退回"), Side.RECIPIENT, Side.ISSUER,
     ),
     *_moves(
-        {_N.STOCK_ANSWERED},
+        {_N.STOCK_ANSWERED, _N.ISOLATED},
         _N.DISPOSED_ON_SITE, "dispose_on_site", _("就地处理"), Side.RECIPIENT, Side.ISSUER,
     ),
     # Nothing held needs no return; a regulator may settle on the spot for a partner that never answers.
     *_moves(
-        {_N.STOCK_ANSWERED, _N.RETURNED, _N.DISPOSED_ON_SITE}, _N.SETTLED, "settle", _("核销"), Side.ISSUER
+        {_N.STOCK_ANSWERED, _N.ISOLATED, _N.RETURNED, _N.DISPOSED_ON_SITE}, _N.SETTLED, "settle", _("核销"), Side.ISSUER
     ),
     *_moves({_N.ESCALATED}, _N.SETTLED, "settle", _("核销"), Side.REGULATOR),
     *_moves(_ON_ITS_WAY, _N.REFUSED, "refuse", _("拒收"), Side.RECIPIENT, Side.ISSUER),
     *_moves(
         {_N.CREATED, _N.SENT, _N.DELIVERED},
         _N.UNREACHABLE, "give_up", _("无法联系"), Side.ISSUER, Side.SYSTEM,
+    ),
+    # Whoever opens a letter that is not for them says so; the issuer looks for the right address.
+    *_moves(_UNANSWERED, _N.UNREACHABLE, "disown", _("不是收件单位"), Side.RECIPIENT),
+    # An answer that was not the recipient's own is set aside by who judged it; the notice waits for the true one.
+    *_moves(
+        {_N.ACKNOWLEDGED, _N.STOCK_ANSWERED, _N.ISOLATED},
+        _N.SEEN, "set_aside", _("答复作废"), Side.ISSUER, Side.REGULATOR,
     ),
     *_moves(
         _ON_ITS_WAY | {_N.ACKNOWLEDGED, _N.REFUSED, _N.UNREACHABLE},
@@ -161,5 +177,5 @@ ESCALATION: Mapping[Level, tuple[tuple[timedelta, EscalationStep], ...]] = {
     for level, factor in ((Level.ONE, 1), (Level.TWO, 2), (Level.THREE, 3))
 }
 """Time since sending after which each step is due, by level. House defaults, not law: levels 2 and 3 wait two
-and three times as long as level 1, as the start limits of the 2015 rule do.
+and three times as long as level 1, as the start limits of the 2015 rule do. ``EscalationRule`` rows stand above them.
 """

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from recalls.views import campaigns, events, goods, notices, public, scopes, signals, steps
+from recalls.views import campaigns, events, goods, ladder, notices, public, scopes, signals, steps
 
 app_name = "recalls"
 
@@ -12,6 +12,10 @@ urlpatterns = [
     path("recalls/feed.atom", public.public_feed, name="public_feed"),
     path("recalls/notice/<str:token>", notices.letter, name="letter"),
     path("recalls/notice/<str:token>/stock", notices.letter_answer, name="letter_answer"),
+    path("recalls/notice/<str:token>/customers", ladder.letter_pass_on, name="letter_pass_on"),
+    path("recalls/notice/<str:token>/not-ours", ladder.letter_dispute, name="letter_dispute"),
+    path("recalls/affected", ladder.affected, name="affected"),
+    path("recalls/receipts", ladder.receipts, name="receipts"),
     path("recalls/<str:ref>", public.public_recall, name="public_recall"),
     # Signals.
     path("recall/signals/", signals.signal_list, name="signal_list"),
@@ -39,6 +43,16 @@ urlpatterns = [
         name="campaign_notice_answer",
     ),
     path("recall/campaigns/<str:uid>/notices/<str:notice>/return/", goods.campaign_return, name="campaign_return"),
+    path("recall/campaigns/<str:uid>/notices/<str:notice>/answers/", ladder.campaign_answers, name="campaign_answers"),
+    path("recall/campaigns/<str:uid>/notices/<str:notice>/call/", ladder.campaign_call, name="campaign_call"),
+    path(
+        "recall/campaigns/<str:uid>/notices/<str:notice>/messages/<str:message>/bounced/",
+        ladder.message_bounced,
+        name="message_bounced",
+    ),
+    path("recall/campaigns/<str:uid>/tree/", ladder.campaign_tree, name="campaign_tree"),
+    path("recall/campaigns/<str:uid>/calls/", ladder.campaign_calls, name="campaign_calls"),
+    path("recall/waiting-times/", ladder.waiting, name="waiting"),
     path("recall/campaigns/<str:uid>/do/<str:action>/", steps.campaign_step, name="campaign_step"),
     path("recall/campaigns/<str:uid>/done/<str:action>/", steps.campaign_done, name="campaign_done"),
     path("recall/campaigns/<str:uid>/propose/<str:action>/", steps.campaign_propose, name="campaign_propose"),
@@ -47,6 +61,8 @@ urlpatterns = [
     path("recall/notices/<str:uid>/", notices.notice, name="notice"),
     path("recall/notices/<str:uid>/acknowledge/", notices.notice_acknowledge, name="notice_acknowledge"),
     path("recall/notices/<str:uid>/stock/", notices.notice_answer, name="notice_answer"),
+    path("recall/notices/<str:uid>/customers/", ladder.notice_pass_on, name="notice_pass_on"),
+    path("recall/notices/<str:uid>/not-ours/", ladder.notice_dispute, name="notice_dispute"),
     path("recall/notices/<str:uid>/disposal/", goods.notice_disposal, name="notice_disposal"),
     path("recall/notices/<str:uid>/letter/", notices.letter_print, name="letter_print"),
     path("recall/notices/<str:uid>/posted/", notices.letter_posted, name="letter_posted"),

@@ -171,7 +171,7 @@ def _acknowledge(
 
 def _repeated(notice: Notice, channel: str, name: str, by: Actor) -> Acknowledgement | None:
     """The same person's earlier acknowledgement."""
-    for row in notice.acknowledgements.filter(channel=channel, with_stock=False).select_related("name"):
+    for row in notice.acknowledgements.filter(channel=channel, with_stock=False, set_aside=None).select_related("name"):
         if channel != Channel.LINK:
             if row.by_id == (by.user.pk if by.user else None):
                 return row
@@ -241,7 +241,7 @@ def _answer(
             for one in lots
         ]
     )
-    if notice.status in (ANSWERED - {NoticeStatus.STOCK_ANSWERED}):
+    if notice.status in (ANSWERED - {NoticeStatus.STOCK_ANSWERED, NoticeStatus.ISOLATED}):
         note_attempt(notice=notice, action="answer_stock", side=side, by=by, at=now)
     else:
         move_notice(
@@ -254,6 +254,8 @@ def _answer(
             answered_at=now,
             **_first_sent(notice, now),
         )
+        if any(one.on_hand for one in lots) and all(one.sealed == one.on_hand for one in lots):
+            move_notice(notice=notice, action="isolate", side=side, by=by, at=now)
     carry_out_by_itself(by=by, campaign=notice.campaign, at=now)
     return row
 
@@ -274,14 +276,14 @@ def _check(notice: Notice, lots: Sequence[LotAnswer]) -> None:
 
 
 def latest_answers(notice: Notice) -> dict[int, StockAnswer]:
-    """The last stock answer per lot of one notice."""
-    rows = notice.stock.select_related("acknowledgement", "lot").order_by("at", "id")
-    return {row.lot_id: row for row in rows}
+    """The last stock answer per lot of one notice that nobody set aside."""
+    rows = notice.stock.filter(acknowledgement__set_aside=None).select_related("acknowledgement", "lot")
+    return {row.lot_id: row for row in rows.order_by("at", "id")}
 
 
 def names_given(notice: Notice) -> list[tuple[str, datetime.datetime]]:
     """Who acknowledged by the link, in words they gave: shown to whoever opens the same link."""
-    rows = notice.acknowledgements.filter(channel=Channel.LINK).select_related("name")
+    rows = notice.acknowledgements.filter(channel=Channel.LINK, set_aside=None).select_related("name")
     seen: dict[str, datetime.datetime] = {}
     for row in rows:
         seen.setdefault(reveal(row.name), row.at)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from recalls import sms
 from recalls.access import roles_in, supervises_campaign
 from recalls.errors import DrillStaysInside
 from recalls.law import Level
 from recalls.models import (
     Campaign,
+    EscalationRule,
     Notice,
     NoticeLot,
+    NoticeRun,
     NoticeStep,
     OutboxMessage,
     ScopeHolding,
@@ -32,8 +37,10 @@ from recalls.notice_states import (
     notice_move,
 )
 from recalls.scope import latest_scope
+from recalls.sms import mobile_number
 from trace.access import entered_for
 from trace.actor import Actor
+from trace.among import among
 from trace.errors import Clash, NotAllowed, StaleState
 from trace.models import Membership, Organisation
 
@@ -44,33 +51,107 @@ Kind = OutboxMessage.Kind
 # --- Making them ----------------------------------------------------------------------------------------------------
 
 
+INLINE = 500
+"""Up to so many holders are told in the transaction of the start; more are left to the worker (``NoticeRun``)."""
+CHUNK = 1000
+RUN_LEASE = datetime.timedelta(minutes=2)
+
+
 def queue_notices(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: datetime.datetime) -> list[Notice]:
     """One notice to every holder of the version about the lots it was not told of before; messages go to the outbox.
 
-    Part of a campaign's move, never called alone. In a drill the notices are made and nothing leaves the house. Cost:
-    a fixed number of statements and one per thousand rows.
+    Part of a campaign's move, never called alone. Where there are many holders the worker makes them, and the campaign
+    shows how far it is. In a drill the notices are made and nothing leaves the house.
     """
+    wanted = _untold(campaign, version)
+    if len(wanted) > INLINE:
+        NoticeRun.objects.create(
+            campaign=campaign,
+            scope=version,
+            by=by.user,
+            by_organisation=by.organisation,
+            total=len(wanted),
+            created_at=at,
+        )
+        return []
+    return _make_notices(campaign, version, wanted, by, at)
+
+
+Wanted = dict[int, list[ScopeHolding]]
+
+
+def _untold(campaign: Campaign, version: ScopeVersion) -> Wanted:
+    """By holder, the lots of the version that it has (or had) and was not told of; the initiator needs no notice."""
     told = set(
         NoticeLot.objects.filter(notice__campaign=campaign)
         .exclude(notice__status=NoticeStatus.WITHDRAWN)
         .values_list("notice__organisation", "lot")
     )
-    wanted: dict[int, list[ScopeHolding]] = defaultdict(list)
-    for holding in ScopeHolding.objects.filter(scope=version).exclude(organisation=campaign.organisation_id):
+    wanted: Wanted = defaultdict(list)
+    rows = ScopeHolding.objects.filter(scope=version).exclude(organisation=campaign.organisation_id)
+    for holding in rows.order_by("organisation", "id"):
         if (holding.organisation_id, holding.lot_id) not in told:
             wanted[holding.organisation_id].append(holding)
-    holders = {row.pk: row for row in Organisation.objects.filter(pk__in=wanted)}
+    return dict(wanted)
+
+
+def run_next_notices(*, now: datetime.datetime | None = None) -> bool:
+    """Make the next thousand notices of the oldest unfinished run; False where there is none. Run by the worker.
+
+    Which holders still lack a notice is asked anew each time, so a worker killed at any step loses and doubles nothing.
+    """
+    moment = now or timezone.now()
+    free = Q(lease=None) | Q(leased_until__lt=moment)
+    earlier = NoticeRun.objects.filter(campaign=OuterRef("campaign"), finished_at=None, pk__lt=OuterRef("pk"))
+    waiting = NoticeRun.objects.filter(free, ~Exists(earlier), finished_at=None)
+    pk = waiting.order_by("id").values_list("pk", flat=True).first()
+    if pk is None:
+        return False
+    token = uuid.uuid4()
+    won = NoticeRun.objects.filter(free, pk=pk, finished_at=None).update(lease=token, leased_until=moment + RUN_LEASE)
+    if not won:
+        return True
+    run = NoticeRun.objects.select_related("campaign__organisation", "scope", "by", "by_organisation").get(pk=pk)
+    with transaction.atomic():
+        untold = _untold(run.campaign, run.scope) if run.campaign.is_open else {}
+        latest = latest_scope(run.campaign)
+        if latest is not None and latest.pk != run.scope_id:
+            inside = set(latest.lots.values_list("lot", flat=True))
+            untold = {
+                pk: kept for pk, rows in untold.items() if (kept := [row for row in rows if row.lot_id in inside])
+            }
+        chunk = dict(list(untold.items())[:CHUNK])
+        by = Actor(organisation=run.by_organisation, user=run.by, system=True)
+        _make_notices(run.campaign, run.scope, chunk, by, moment)
+        left = len(untold) - len(chunk)
+        NoticeRun.objects.filter(pk=pk, lease=token).update(
+            done=max(run.total - left, 0),
+            lease=None,
+            leased_until=None,
+            finished_at=None if left else moment,
+        )
+    return True
+
+
+def _make_notices(
+    campaign: Campaign, version: ScopeVersion, wanted: Wanted, by: Actor, at: datetime.datetime
+) -> list[Notice]:
+    """The notices of these holders with their messages. Cost: a fixed number of statements and one per thousand
+    rows.
+    """
+    known = {row.pk: row for row in Organisation.objects.filter(among("pk", wanted))}
     notices = Notice.objects.bulk_create(
         [
             Notice(
                 campaign=campaign,
                 scope=version,
-                organisation=holders[pk],
-                carrier_id=holders[pk].kept_by_id if holders[pk].is_external else None,
+                organisation=known[pk],
+                carrier_id=known[pk].kept_by_id if known[pk].is_external else None,
                 created_at=at,
             )
             for pk in sorted(wanted)
-        ]
+        ],
+        batch_size=1000,
     )
     NoticeLot.objects.bulk_create(
         [
@@ -103,7 +184,7 @@ def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: d
         if not lots & inside:
             move_notice(notice=notice, action="withdraw", side=Side.SYSTEM, by=by, at=at)
     if not campaign.is_drill:
-        enqueue(concerned, kind=Kind.CHANGE, by=by, at=at)
+        enqueue(concerned, kind=Kind.CHANGE, by=by, at=at, round_=version.number)
     return concerned
 
 
@@ -130,6 +211,7 @@ def enqueue(
         raise DrillStaysInside()
     addresses = _addresses([notice.organisation for notice in notices])
     inside = _with_members([notice.organisation_id for notice in notices])
+    texting = sms.gateway() is not None
     messages: list[OutboxMessage] = []
     for notice in notices:
         address = addresses.get(notice.organisation_id, "")
@@ -139,14 +221,39 @@ def enqueue(
             messages.append(OutboxMessage(channel=Channel.IN_APP, sent_at=at, **facts))
         if address:
             messages.append(OutboxMessage(channel=Channel.EMAIL, address=address, **facts))
-        if not member and not address and kind in (Kind.NOTICE, Kind.CHANGE):
+        mobile = mobile_number(notice.organisation.recall_contact_phone) if texting else ""
+        if mobile:
+            messages.append(OutboxMessage(channel=Channel.SMS, address=mobile, **facts))
+        if not member and not address and not mobile and kind in (Kind.NOTICE, Kind.CHANGE):
             messages.append(OutboxMessage(channel=Channel.LETTER, **facts))
     OutboxMessage.objects.bulk_create(messages, batch_size=1000, ignore_conflicts=True)
     if kind == Kind.NOTICE:
-        for notice in notices:
-            if notice.organisation_id in inside and notice.status == NoticeStatus.CREATED:
-                move_notice(notice=notice, action="send", side=Side.SYSTEM, by=by, at=at, sent_at=at)
+        _sent_inside([one for one in notices if one.organisation_id in inside], by, at)
     return messages
+
+
+def _sent_inside(notices: Sequence[Notice], by: Actor, at: datetime.datetime) -> None:
+    """Notices that lie in a member's inbox are sent; all of them by one update and one insert per thousand."""
+    fresh = {one.pk: one for one in notices if one.status == NoticeStatus.CREATED}
+    Notice.objects.filter(among("pk", fresh), status=NoticeStatus.CREATED).update(status=NoticeStatus.SENT, sent_at=at)
+    for one in fresh.values():
+        one.status, one.sent_at = NoticeStatus.SENT, at
+    NoticeStep.objects.bulk_create(
+        [
+            NoticeStep(
+                notice=one,
+                old=NoticeStatus.CREATED,
+                new=NoticeStatus.SENT,
+                action="send",
+                side=Side.SYSTEM.value,
+                by=by.user,
+                by_organisation=by.organisation,
+                at=at,
+            )
+            for one in fresh.values()
+        ],
+        batch_size=1000,
+    )
 
 
 def _addresses(organisations: Iterable[Organisation]) -> dict[int, str]:
@@ -299,6 +406,17 @@ def note_trouble(*, by: Actor, notice: Notice, action: str, reason: str, at: dat
 # --- Waiting too long -----------------------------------------------------------------------------------------------
 
 _UNANSWERED = (NoticeStatus.SENT, NoticeStatus.DELIVERED, NoticeStatus.SEEN)
+
+
+def waiting_times(level: Level) -> tuple[tuple[datetime.timedelta, EscalationStep], ...]:
+    """After which time each step comes at this level: the latest row of the installation, else the house's default."""
+    row = EscalationRule.objects.filter(level=level.value).order_by("-id").first()
+    if row is None:
+        return ESCALATION[level]
+    minutes = (row.resend_minutes, row.telephone_minutes, row.regulator_minutes)
+    return tuple((datetime.timedelta(minutes=each), step) for each, step in zip(minutes, EscalationStep, strict=True))
+
+
 _ORDER = list(EscalationStep)
 
 
@@ -310,7 +428,7 @@ def age_notice(*, notice: Notice, now: datetime.datetime) -> EscalationStep | No
     campaign = notice.campaign
     if campaign.is_drill or not campaign.is_open or notice.sent_at is None or notice.status not in _UNANSWERED:
         return None
-    steps = ESCALATION[campaign.legal_level or Level.TWO]
+    steps = waiting_times(campaign.legal_level or Level.TWO)
     done = _ORDER.index(EscalationStep(notice.escalation)) + 1 if notice.escalation else 0
     for waited, step in steps[done : done + 1]:
         if now - notice.sent_at < waited:
@@ -335,7 +453,7 @@ def age_notice(*, notice: Notice, now: datetime.datetime) -> EscalationStep | No
 def age_notices(*, now: datetime.datetime | None = None, limit: int = 500) -> int:
     """Age every unanswered notice of a running campaign; returns how many went a step further. Run by the worker."""
     moment = now or timezone.now()
-    first = min(steps[0][0] for steps in ESCALATION.values())
+    first = min(waiting_times(level)[0][0] for level in ESCALATION)
     waiting = (
         Notice.objects.filter(
             status__in=_UNANSWERED,

@@ -10,6 +10,7 @@ from recalls.models.campaigns import (
 )
 from recalls.models.clocks import ClockChange, ClockInstance, LegalFact, WorkCalendarDay
 from recalls.models.goods import Disposal, Figures, ReturnReceipt
+from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
 from recalls.models.publication import Publication, PublicNotice
 from recalls.models.scopes import ScopeHolding, ScopeLot, ScopeVersion
@@ -25,12 +26,15 @@ __all__ = [
     "ClockChange",
     "ClockInstance",
     "Disposal",
+    "EscalationRule",
     "Figures",
     "LegalFact",
     "Notice",
     "NoticeLot",
+    "NoticeRun",
     "NoticeStep",
     "OutboxMessage",
+    "PhoneCall",
     "PublicNotice",
     "Publication",
     "RecallPlan",
@@ -38,6 +42,7 @@ __all__ = [
     "ScopeHolding",
     "ScopeLot",
     "ScopeVersion",
+    "SetAside",
     "Signal",
     "SignalStep",
     "StockAnswer",

@@ -16,7 +16,9 @@ class Notice(models.Model):
     """The notice of one campaign to one holder about some lots (召回通知). A wider scope makes another one.
 
     ``status`` moves only by the rows of ``recalls.notice_states``. ``carrier`` is the member that knows an outsider
-    (``Organisation.kept_by``) and can hand the letter on. Facts about time are set once.
+    (``Organisation.kept_by``) and can hand the letter on. ``parent`` is the notice whose recipient passed it on to this
+    one (its own customer), ``tier`` how many hands lie between. ``link_round`` is signed into the letter's link:
+    counting it up makes earlier links worthless. ``disputed_at`` is when somebody said that an answer was not theirs.
     """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
@@ -26,6 +28,9 @@ class Notice(models.Model):
     carrier = models.ForeignKey(
         "trace.Organisation", null=True, on_delete=models.PROTECT, related_name="recall_notices_carried"
     )
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    tier = models.PositiveSmallIntegerField(_("层级"), default=1)
+    link_round = models.PositiveSmallIntegerField(default=1)
     status = models.CharField(_("状态"), max_length=16, choices=NoticeStatus.choices, default=NoticeStatus.CREATED)
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
@@ -34,6 +39,7 @@ class Notice(models.Model):
     answered_at = models.DateTimeField(null=True)
     escalation = models.CharField(max_length=10, choices=EscalationStep.choices, blank=True)
     escalated_at = models.DateTimeField(null=True)
+    disputed_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = _("召回通知")
@@ -55,6 +61,10 @@ class Notice(models.Model):
                 condition=~models.Q(status__in=["acknowledged", "stock_answered"])
                 | models.Q(acknowledged_at__isnull=False),
                 name="acknowledged_notice_has_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(parent__isnull=True, tier=1) | models.Q(parent__isnull=False, tier__gt=1),
+                name="passed_on_notice_has_tier",
             ),
         ]
 
@@ -127,6 +137,7 @@ class OutboxMessage(models.Model):
 
     class Channel(models.TextChoices):
         EMAIL = "email", _("电子邮件")
+        SMS = "sms", _("短信")
         LETTER = "letter", _("信函")
         IN_APP = "in_app", _("站内通知")
 
@@ -149,6 +160,8 @@ class OutboxMessage(models.Model):
     leased_until = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    bounced_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)
 
     class Meta:
@@ -173,7 +186,7 @@ class OutboxMessage(models.Model):
                 name="lease_facts_together",
             ),
             models.CheckConstraint(
-                condition=~models.Q(channel="email") | ~models.Q(address=""), name="email_has_address"
+                condition=~models.Q(channel__in=["email", "sms"]) | ~models.Q(address=""), name="email_has_address"
             ),
         ]
 

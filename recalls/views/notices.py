@@ -29,6 +29,7 @@ from recalls.actions.answers import (
     latest_answers,
     names_given,
 )
+from recalls.actions.calls import mark_seen
 from recalls.actions.notices import mark_posted, note_trouble, sides_of
 from recalls.forms import NameForm, ReasonForm, StockForm
 from recalls.letters import letter_lots, link_url, qr_svg
@@ -54,6 +55,7 @@ TONES = {
     NoticeStatus.SEEN: "info",
     NoticeStatus.ACKNOWLEDGED: "info",
     NoticeStatus.STOCK_ANSWERED: "good",
+    NoticeStatus.ISOLATED: "good",
     NoticeStatus.RETURNED: "good",
     NoticeStatus.DISPOSED_ON_SITE: "good",
     NoticeStatus.SETTLED: "good",
@@ -122,6 +124,7 @@ def campaign_notice_list(request: HttpRequest, uid: str) -> HttpResponseBase:
             "page": listed,
             "which": which,
             "tabs": tabs,
+            "runs": campaign.runs.filter(finished_at=None),
             "reached": coverage(Campaign.objects.filter(pk=campaign.pk)).get(campaign.pk, Coverage()),
         },
     )
@@ -201,7 +204,16 @@ def _entries(notice: Notice) -> list[Entry]:
         "resend": _("再次发送"),
         "telephone": _("列入电话催办"),
         "post": _("信函已寄出"),
-        "mail_refused": _("邮件地址被拒收"),
+        "mail_refused": _("地址被拒收"),
+        "bounce": _("退信"),
+        "call": _("电话"),
+        "pass_on": _("转告下游"),
+        "dispute": _("收件方否认答复"),
+        "uphold": _("核实答复有效"),
+        "sms_notice": _("短信已发出"),
+        "sms_reminder": _("催办短信已发出"),
+        "sms_change": _("范围变更短信已发出"),
+        "sms_end": _("结束短信已发出"),
         "mail_notice": _("邮件已发出"),
         "mail_reminder": _("催办邮件已发出"),
         "mail_change": _("范围变更邮件已发出"),
@@ -321,6 +333,8 @@ def notice(request: HttpRequest, uid: str) -> HttpResponse:
     """One notice as its holder reads it: what it is, which lots, what to do now, how to answer."""
     actor = acting(request)
     found = received_notice_for(actor, uid)
+    if found.organisation_id == actor.owner.pk:
+        mark_seen(notice=found, by=actor)
     return page(request, "recalls/notice.html", _notice_context(actor, found))
 
 
@@ -333,6 +347,7 @@ def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
         "lots": _lot_lines(found),
         "answers": _answer_lines(found),
         "public": publication.notice if publication else None,
+        "told": found.children.count(),
         "hand_on": actor is not None and found.carrier_id == actor.owner.pk,
         "may_acknowledge": notice_move(found.status, "acknowledge", Side.RECIPIENT) is not None,
     }
@@ -411,9 +426,11 @@ def _given_before(found: Notice, lots: list[tuple[Lot, int]]) -> dict[str, str]:
 def letter(request: HttpRequest, token: str) -> HttpResponse:
     """The page of the letter's QR: no account, no cookie but the form's. GET shows; POST acknowledges.
 
-    The names given so far are shown: a forwarded letter is seen to be one.
+    The names given so far are shown: a forwarded letter is seen to be one. The first look is noted as seen.
     """
     found = notice_by_link(token)
+    if request.method == "GET":
+        mark_seen(notice=found, by=None)
     form = NameForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         row = attempt(form, lambda: acknowledge_by_link(token=token, name=form.cleaned_data["name"]))

@@ -107,7 +107,7 @@ def test_a_count_answers_and_a_later_count_replaces_it(chain: Chain, told: Notic
     answer_stock(by=by, notice=told, lots=[answer(chain.pouch_a, 15, 15, 14, 1)])
     assert StockAnswer.objects.count() == 2
     told.refresh_from_db()
-    assert told.status == NoticeStatus.STOCK_ANSWERED
+    assert told.status == NoticeStatus.ISOLATED
     assert told.answered_at is not None
     assert told.acknowledged_at is not None
 

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 from django.utils import timezone
 
-from recalls.actions.notices import age_notices
+from recalls.actions.notices import age_notices, run_next_notices
 from recalls.actions.outbox import LEASE, claim, due_messages, send_one
 from trace.actions.chasing import send_reminders
 from trace.actions.imports import forget_sheets
@@ -60,7 +60,9 @@ class Command(BaseCommand):
                 return
 
     def _round(self, lease: datetime.timedelta) -> int:
-        """Every message due now, one by one; then the notices that waited too long and reminders of receipts."""
+        """Notices still to be made, every message due now, then notices that waited too long and reminders."""
+        while not self.stop.is_set() and run_next_notices():
+            pass
         sent = 0
         for pk in due_messages(timezone.now()):
             if self.stop.is_set():

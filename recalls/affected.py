@@ -1,0 +1,73 @@
+"""Whether a lot (and a firm) is affected by an announced recall: for anybody who asks. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q
+
+from recalls.models import Campaign, Notice, PublicNotice
+from recalls.notice_states import NoticeStatus
+from recalls.queries import latest_publication, published
+from recalls.transitions import Status
+from trace.models import Lot, LotAlias, Unit
+
+
+@dataclass(frozen=True)
+class Affected:
+    """One announced recall that covers the lot asked about; ``listed`` says whether the name given was told of it
+    (None where no name was given).
+    """
+
+    campaign: Campaign
+    notice: PublicNotice
+    lots: Sequence[Lot]
+    listed: bool | None
+
+    @property
+    def over(self) -> bool:
+        """Whether it is closed: goods set apart must still not be sold."""
+        return self.campaign.status == Status.CLOSED
+
+
+def lots_called(words: str) -> list[Lot]:
+    """Lots with exactly this code, public code or a unit's code, whoever made them; at most fifty."""
+    text = words.strip().rpartition("/")[2][:100]
+    if not text or not text.isprintable():
+        return []
+    names = {text, text.upper(), text.replace("-", "").replace(" ", "").upper()}
+    rows = Lot.objects.filter(
+        Q(lot_code__in=names)
+        | Q(display_code__in=names)
+        | Q(public_code__in=names)
+        | Q(pk__in=LotAlias.objects.filter(code__in=names).values("lot"))
+        | Q(pk__in=Unit.objects.filter(code__in=names).values("lot"))
+    )
+    return list(rows.select_related("product_version", "organisation").order_by("-id")[:50])
+
+
+def affected_by(words: str, name: str = "") -> list[Affected]:
+    """The announced recalls (no drills, no drafts) whose scope in force covers a lot of this code.
+
+    The name counts only together with a lot code, which stands on goods one has in hand, so that nobody can ask his way
+    through a firm's list of customers; it must be the whole name.
+    """
+    lots = {lot.pk: lot for lot in lots_called(words)}
+    if not lots:
+        return []
+    campaigns = {one.notice.campaign_id for one in published().filter(notice__campaign__scopes__lots__lot__in=lots)}
+    found: list[Affected] = []
+    in_force = latest_publication(Campaign.objects.filter(pk__in=campaigns))
+    for publication in in_force.values():
+        campaign = publication.notice.campaign
+        version = campaign.scopes.order_by("-number").first()
+        covered = set(version.lots.filter(lot__in=lots).values_list("lot", flat=True)) if version else set()
+        if not covered:
+            continue
+        listed = None
+        if name.strip():
+            told = Notice.objects.filter(campaign=campaign, organisation__name=name.strip(), lots__lot__in=covered)
+            listed = told.exclude(status=NoticeStatus.WITHDRAWN).exists()
+        found.append(Affected(campaign, publication.notice, [lots[pk] for pk in sorted(covered)], listed))
+    return found
