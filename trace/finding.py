@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import entered_for, lots_visible_to, organisation_for, organisations_visible_to, parse_uid
 from trace.actor import Actor
+from trace.among import among
 from trace.errors import Invalid, NotFound
 from trace.models import Lot, LotAlias, NameTerm, OldCode, Organisation, Product, Transfer, Unit
 from trace.names import folded, span
@@ -90,12 +91,12 @@ def find_lots(actor: Actor, text: str) -> Found:
         unit = units_visible_to(actor).filter(code=serial).select_related("lot", "replaced_by").first()
         if unit is not None:
             return Found(list(visible.filter(pk__in=_lots_of(unit))[:MOST]), unit)
-    whole = list(visible.filter(pk__in=_named(actor, wanted, serial, text)).order_by("-id")[:MOST])
+    whole = list(visible.filter(among("pk", _named(actor, wanted, serial, text))).order_by("-id")[:MOST])
     if whole:
         return Found(whole)
     if len(wanted) < 3:
         return Found([], exact=False)
-    part = visible.filter(pk__in=_beginning(actor, wanted))
+    part = visible.filter(among("pk", _beginning(actor, wanted)))
     return Found(list(part.order_by("-id")[:MOST]), exact=False)
 
 
@@ -139,21 +140,25 @@ def _named(actor: Actor, wanted: str, serial: str, asked: str) -> set[int]:
 
 
 def _beginning(actor: Actor, wanted: str) -> set[int]:
-    """Row numbers of lots whose code begins so: of one's own or of what one was sent, for a regulator of its
-    territory's organisations.
+    """Row numbers of lots whose code begins so; who may open them is asked afterwards.
+
+    First among everybody's: a beginning that only some lots have, or none, costs a look into the index of codes,
+    whatever the world. One that very many have is looked for where the actor's own are: among one's own lots and what
+    one was sent, for a regulator among those of its territory's organisations.
     """
-    begins = Q()
+    begins, sent = Q(), Q()
     for code in _cases(wanted):
         begins |= begins_with("lot_code", code)
+        sent |= begins_with("lot__lot_code", code)
+    everybodys = set(Lot.objects.filter(begins).values_list("pk", flat=True)[: CANDIDATES + 1])
+    if len(everybodys) <= CANDIDATES:
+        return everybodys
     if actor.is_regulator:
         owners = Organisation.objects.in_territory(actor.organisation.territory).values("pk")
         rows = Lot.objects.filter(begins, organisation__in=owners)
         return set(rows.values_list("pk", flat=True)[:CANDIDATES])
     mine = entered_for(actor)
     found = set(Lot.objects.filter(begins, organisation__in=mine).values_list("pk", flat=True)[:CANDIDATES])
-    sent = Q()
-    for code in _cases(wanted):
-        sent |= begins_with("lot__lot_code", code)
     arrived = Transfer.objects.filter(sent, receiver__in=mine)
     return found | set(arrived.values_list("lot", flat=True)[:CANDIDATES])
 

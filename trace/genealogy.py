@@ -7,8 +7,9 @@ the edges reached, not with the world. Never call it per row of a list.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -80,12 +81,12 @@ class Walk:
             chain.append(before[chain[-1]])
         return chain[::-1]
 
-    def paths(self) -> dict[int, list[int]]:
-        """``path_to`` for every lot reached, in one pass over the links."""
+    def paths(self) -> dict[int, tuple[int, ...]]:
+        """``path_to`` for every lot reached, in one pass over the links. Levels are found nearest first."""
         before = self._before()
-        found: dict[int, list[int]] = {}
-        for lot in sorted(self.level, key=lambda key: self.level[key]):
-            found[lot] = [*found[before[lot]], lot] if lot in before else [lot]
+        found: dict[int, tuple[int, ...]] = {}
+        for lot in self.level:
+            found[lot] = (*found[before[lot]], lot) if lot in before else (lot,)
         return found
 
 
@@ -192,6 +193,39 @@ def lots_by_pk(ids: Iterable[int]) -> dict[int, Lot]:
             "origin_place": places[lot.origin_place_id] if lot.origin_place_id else None,
         }
     return lots
+
+
+_AT_ONCE = 2_000
+
+
+class LotsOnDemand(Mapping[int, Lot]):
+    """Lots by row number, read when somebody looks at them: a page shows a hundred of an answer's hundred thousand.
+
+    Who goes through all of them causes five queries per 2,000. ``read`` brings those that will be looked at together.
+    """
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        self._ids = sorted(set(ids))
+        self._lots: dict[int, Lot] = {}
+
+    def __getitem__(self, pk: int) -> Lot:
+        if pk not in self._lots:
+            place = bisect_left(self._ids, pk)
+            if place == len(self._ids) or self._ids[place] != pk:
+                raise KeyError(pk)
+            begin = place - place % _AT_ONCE
+            self.read(self._ids[begin : begin + _AT_ONCE])
+        return self._lots[pk]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def read(self, ids: Iterable[int]) -> None:
+        """Read these lots together, where they have not been."""
+        self._lots |= lots_by_pk(set(ids) - self._lots.keys())
 
 
 def has_descendants(lot: Lot) -> bool:

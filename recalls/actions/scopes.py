@@ -112,10 +112,10 @@ def _freeze(
         [
             ScopeLot(
                 scope=version,
-                lot=line.lot,
+                lot_id=line.lot_id,
                 shell=line.shell,
                 why=line.why,
-                path=[str(answer.lots[pk].uid) for pk in line.path],
+                path=[answer.uids[pk] for pk in line.path],
                 note=line.note[:200],
                 made_micros=line.made,
                 used_micros=line.used,

@@ -133,7 +133,9 @@ class Shown:
     def __init__(self, actor: Actor, campaign: Campaign | None, answer: Answer, lines: Sequence[ScopeLine]) -> None:
         self.answer = answer
         self.sight = Sight(actor, campaign)
-        self.opened = self.sight.open_lots({pk for line in lines for pk in (line.lot.pk, *line.path)})
+        shown = {pk for line in lines for pk in (line.lot_id, *line.path)}
+        answer.lots.read(shown)
+        self.opened = self.sight.open_lots(shown)
         self.by_lot: dict[int, list[int]] = {}
         for one in answer.holdings:
             self.by_lot.setdefault(one.lot_id, []).append(one.organisation_id)
@@ -150,7 +152,7 @@ class Shown:
             [self.lot(lot) for lot in self.answer.path(line)],
             [
                 self.sight.holder(self.answer.organisations[pk])
-                for pk in dict.fromkeys(self.by_lot.get(line.lot.pk, []))
+                for pk in dict.fromkeys(self.by_lot.get(line.lot_id, []))
             ],
         )
 
@@ -315,7 +317,7 @@ def campaign_scope_csv(request: HttpRequest, uid: str) -> HttpResponse:
     rows: list[list[object]] = []
     for line in answer.lines:
         view = shown.line(line)
-        for one in holdings.get(line.lot.pk, []):
+        for one in holdings.get(line.lot_id, []):
             known = view.seen.lot is not None and shown.sight.knows(one.organisation_id)
             amounts = (one.received, one.shipped, one.on_hand, one.unconfirmed)
             rows.append(

@@ -117,7 +117,7 @@ def forward_scope(facts: Facts) -> Iterator[Number]:
     yield Number("forward walk / bare SQL with edges", ours.best / plain.best, "×", 1.5)
     question = Question(frozenset([lot]), same_run=False)
     whole = seconds(lambda: preview_scope(question), 2)
-    yield Number("recall scope of 100,000 lots, with amounts and holders", whole.best, "s")
+    yield Number("recall scope of 100,000 lots, with amounts and holders", whole.best, "s", 2.0)
 
 
 @case("world", *SIZES)

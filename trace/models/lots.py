@@ -48,8 +48,8 @@ class Lot(models.Model):
         ]
         indexes = [
             models.Index(fields=["organisation", "-id"]),
-            models.Index(fields=["lot_code"]),
             # For beginnings of codes: PostgreSQL finds them only by these classes; SQLite knows none and needs none.
+            models.Index(fields=["lot_code"], opclasses=["varchar_pattern_ops"], name="lots_by_code"),
             models.Index(
                 fields=["organisation", "lot_code"],
                 opclasses=["int8_ops", "varchar_pattern_ops"],

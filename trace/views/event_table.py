@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from trace.access import actor_of, audience, lot_for
 from trace.actor import Actor
-from trace.event_table import cells, columns, events_of_lots, in_order, load, moment_words, table
+from trace.event_table import COLUMNS, events_of_lots, in_order, moment_words, rows, table
 from trace.exports import asked_format, export
 from trace.genealogy import walk
 from trace.templatetags.ui import url_or_none
@@ -61,15 +61,15 @@ def table_page(
     sort = request.GET.get("sort", "number")[:20]
     found: Sequence[int] = in_order(events_of_lots(actor, lots), sort)
     if asked_format(request):
-        return export(request, table(actor, name), load(found))
+        return export(request, table(name), rows(actor, found))
     page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     context = {
         **more,
         "page": page,
         "count": len(found),
         "lot_count": len(lots),
-        "heads": [_head(key, str(column.label), sort) for key, column in columns(actor)],
-        "rows": [[moment_words(cell) for cell in row] for row in cells(actor, list(load(list(page.object_list))))],
+        "heads": [_head(key, str(column.label), sort) for key, column in COLUMNS],
+        "rows": [[moment_words(cell) for cell in row] for row in rows(actor, list(page.object_list))],
     }
     return render(request, template, context)
 
