@@ -7,11 +7,11 @@ import uuid
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from labels.models import CodeRun
+from labels.models import CodeRun, ProductLink
 from trace.access import entered_for, parse_uid
 from trace.actor import Actor
 from trace.errors import NotFound
-from trace.models import Unit
+from trace.models import Product, Unit
 
 _WITH = ("organisation", "lot__organisation", "lot__product", "lot__product_version__standard", "issued_by")
 
@@ -45,4 +45,12 @@ def unit_of(run: CodeRun, number: int) -> Unit:
     found = units_of(run).filter(number=run.first_number + number - 1).first() if 1 <= number <= run.count else None
     if found is None:
         raise NotFound(_("这次签发里没有这个序号。"))
+    return found
+
+
+def link_of(product: Product, uid: uuid.UUID) -> ProductLink:
+    """One link of a product; the product came through ``product_for``."""
+    found = ProductLink.objects.filter(product=product, uid=uid).select_related("lot").first()
+    if found is None:
+        raise NotFound(_("没有找到，或者您无权查看。"))
     return found

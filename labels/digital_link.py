@@ -475,6 +475,17 @@ def _attributes(query: str, ignore_unknown: bool) -> Iterable[Element]:
         yield ai, check_value(ai, unescape(raw, query=True))
 
 
+def check_query(path: Sequence[str], query: str) -> None:
+    """The AIs in the query of an address whose path holds these AIs, the key first, by the rules of ``parse_uri``;
+    those this module does not know are left alone, as is every word that is no AI.
+
+    Refuses ``dl_too_long``, ``dl_repeated``, ``dl_not_attribute`` and what ``check_value`` refuses.
+    """
+    if len(query) > MAX_URI:
+        raise Invalid(_("网址太长,最多 %(most)d 个字符。") % {"most": MAX_URI}, code="dl_too_long", most=MAX_URI)
+    _require_attributes(path[0], path, [ai for ai, _value in _attributes(query, ignore_unknown=True)])
+
+
 def _require_attributes(key: str, path: Sequence[str], attributes: Sequence[str]) -> None:
     """No AI twice, none in the query that belongs to the key's path, none that may not be an attribute."""
     seen = set(path)

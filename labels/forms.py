@@ -7,11 +7,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from labels.actions.links import TITLE_MAX
 from labels.actions.runs import KEY_MAX, MAX_CODES, MAX_PRINTED, REASON_MAX
 from labels.actions.scans import CODE_TEXT_MAX, CONTACT_MAX, WORDS_MAX
 from labels.commitment import words
 from labels.layouts import DEFAULT_SHEET, Layout, layouts
-from labels.models import CodeException, CodeRun, ScanReport
+from labels.link_types import TARGET_MAX, producer_types
+from labels.models import CodeException, CodeRun, ProductLink, ScanReport
 from labels.qr import Material
 
 MATERIALS = [
@@ -147,3 +149,35 @@ class CommitmentForm(forms.Form):
         bases = self.fields["bases"]
         assert isinstance(bases, forms.MultipleChoiceField)  # noqa: S101 (declared above)
         bases.choices = [(each.key, each.label) for each in words().bases]
+
+
+class LinkForm(forms.Form):
+    """One link of a product: what it is, where it leads, in which language."""
+
+    link_type = forms.ChoiceField(label=_("链接类型"), choices=[])
+    title = forms.CharField(label=_("链接文字"), max_length=TITLE_MAX, help_text=_("例如：开瓶与保存方法"))
+    href = forms.CharField(
+        label=_("网址"),
+        max_length=TARGET_MAX,
+        help_text=_("https:// 开头的完整网址。扫码页会把域名写在链接旁边。"),
+        widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "url"}),
+    )
+    language = forms.ChoiceField(label=_("语言"), choices=ProductLink.Language.choices, required=False)
+    context = forms.CharField(
+        label=_("适用国家或地区"), max_length=2, required=False, help_text=_("两位字母，例如 CN；不分国家就不填。")
+    )
+    lot_code = forms.CharField(
+        label=_("只用于一个批次"), max_length=40, required=False, help_text=_("填批号；用于所有批次就不填。")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        chosen = self.fields["link_type"]
+        assert isinstance(chosen, forms.ChoiceField)  # noqa: S101 (declared above)
+        chosen.choices = [(each.name, each.label) for each in producer_types()]
+
+
+class EndLinkForm(forms.Form):
+    """Why a link is ended."""
+
+    reason = forms.CharField(label=_("原因"), max_length=REASON_MAX)

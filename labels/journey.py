@@ -210,13 +210,13 @@ def timeline(
         events[item.event_id] = item.event
         if item.lot_id is not None:
             lots[item.event_id].append(item.lot_id)
-    told = [event for event in events.values() if _is_told(event)]
+    told = [event for event in events.values() if is_told(event)]
     kept = told if len(told) <= MOST_ENTRIES else [*told[: MOST_ENTRIES // 2], *told[-MOST_ENTRIES // 2 :]]
     entries = [_entry(event, ancestry, lots[event.pk], corrections.get(event.pk)) for event in kept]
     return entries, len(told) - len(kept)
 
 
-def _is_told(event: Event) -> bool:
+def is_told(event: Event) -> bool:
     """Whether strangers hear of this step."""
     found = template(event.template)
     if found.biz_step == "sensor_reporting":

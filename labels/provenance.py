@@ -96,12 +96,39 @@ class ProductPage:
     recalls: Sequence[PublicRecall]
 
 
-def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
-    """The page of a lot or unit. Reads only; the number of queries does not depend on the lot's history."""
+@dataclass(frozen=True)
+class State:
+    """How one code stands at one moment: the verdict and what it follows from."""
+
+    verdict: Verdict
+    standing: Standing
+    today: datetime.date
+    exceptions: Sequence[CodeException]
+
+
+def state_of(target: Target, *, now: datetime.datetime | None = None) -> State:
+    """The verdict of a lot or unit. Two queries, and recalls' own where a recall stands behind a hold."""
     lot, unit = _lot_of(target), target.unit
     today = timezone.localdate(now)
     standing = standing_of(lot, unit)
     exceptions = _exceptions(lot, unit)
+    found = Facts(
+        issued=True,
+        today=today,
+        recalled=standing.recalled,
+        void=_is_void(lot, unit),
+        copied=_copied(exceptions) is not None,
+        held=standing.held,
+        expires_on=lot.expires_on,
+    )
+    return State(verdict(found), standing, today, exceptions)
+
+
+def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
+    """The page of a lot or unit. Reads only; the number of queries does not depend on the lot's history."""
+    lot, unit = _lot_of(target), target.unit
+    state = state_of(target, now=now)
+    exceptions, today = state.exceptions, state.today
     ancestry = journey.ancestry_of(lot)
     items = journey.own_items(ancestry)
     corrections = journey.corrections_of(items)
@@ -117,18 +144,8 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
         lot=lot,
         unit=unit,
         version=lot.product_version,
-        verdict=verdict(
-            Facts(
-                issued=True,
-                today=today,
-                recalled=standing.recalled,
-                void=_is_void(lot, unit),
-                copied=copied is not None,
-                held=standing.held,
-                expires_on=lot.expires_on,
-            )
-        ),
-        standing=standing,
+        verdict=state.verdict,
+        standing=state.standing,
         today=today,
         voided_at=_void_at(lot, exceptions),
         copied_at=copied.at if copied is not None else None,

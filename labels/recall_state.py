@@ -10,6 +10,8 @@ import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from django.db.models import QuerySet
+
 from recalls.queries import PublicRecall, public_recall_for
 from trace.guards import Blocking, blocking
 from trace.models import HoldMember, HoldSet, Lot, Product, Unit
@@ -97,13 +99,27 @@ def _public(holds: Sequence[HoldSet]) -> list[PublicRecall]:
     return public_recall_for(sources) if sources else []
 
 
-def recalls_of_product(product: Product) -> list[PublicRecall]:
-    """Published recalls that are active on any lot of a product, for the page of a bare GTIN."""
-    members = HoldMember.objects.filter(
+MOST_LOTS = 500
+
+
+def _recalled_members(product: Product) -> QuerySet[HoldMember]:
+    """What active recalls hold of a product."""
+    return HoldMember.objects.filter(
         lot__product=product,
         hold__kind=HoldSet.Kind.RECALL,
         hold__active_from__isnull=False,
         hold__ended_at=None,
     )
-    sources = sorted(set(members.exclude(hold__source="").values_list("hold__source", flat=True)))
+
+
+def recalls_of_product(product: Product) -> list[PublicRecall]:
+    """Published recalls that are active on any lot of a product, for the page of a bare GTIN."""
+    members = _recalled_members(product).exclude(hold__source="")
+    sources = sorted(set(members.values_list("hold__source", flat=True)))
     return public_recall_for(sources) if sources else []
+
+
+def recalled_lots_of(product: Product) -> list[str]:
+    """Lot codes of a product that an active recall holds, whole or in part, at most 500, in order."""
+    codes = _recalled_members(product).values_list("lot__lot_code", flat=True)
+    return list(codes.order_by("lot__lot_code").distinct()[:MOST_LOTS])

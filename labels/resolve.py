@@ -104,6 +104,15 @@ def _lot(gtin: str, lot_code: str) -> Target | None:
     return Target(found[0].product, found[0], gtin=gtin) if found else None
 
 
+def walk_up(gtin: str, *, lot_code: str = "") -> Target | None:
+    """The nearest thing above what was not found: the lot, else the product; None where neither is ours."""
+    try:
+        found = by_gtin(gtin, lot_code=lot_code) if lot_code else None
+        return found if found is not None else by_gtin(gtin)
+    except Invalid:
+        return None
+
+
 def by_scanned(scanned: Scanned) -> Target | None:
     """What a text sorted out by ``parse_scanned`` names, if it names anything of ours."""
     if scanned.kind == Kind.UNKNOWN:

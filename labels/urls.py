@@ -1,14 +1,19 @@
 """Pages of the labels app: what is scanned, and the producer's runs of codes."""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from labels.views import commitments, runs, scan
+from labels.views import commitments, info, links, resolver, runs, scan
 
 app_name = "labels"
 
 urlpatterns = [
-    path("01/<path:rest>", scan.digital_link, name="digital_link"),
-    path("c/<path:code>", scan.code, name="code"),
+    path("01/<path:rest>", resolver.digital_link, name="digital_link"),
+    path("c/<path:code>", resolver.code, name="code"),
+    re_path(rf"^(?P<key>{'|'.join(resolver.OTHER_KEYS)})/(?P<rest>.+)$", resolver.other_key, name="other_key"),
+    # A compressed Digital Link is one segment of base64url; no page of ours has such a name.
+    re_path(r"^(?P<text>(?=[^/]*[A-Z])(?=[^/]*[0-9])[A-Za-z0-9_-]{16,})$", resolver.compressed, name="compressed"),
+    path(".well-known/gs1resolver", resolver.description, name="gs1resolver"),
+    path("info/<str:kind>/<path:path>", info.document, name="info"),
     path("scan", scan.search, name="search"),
     path("scan/count", scan.count, name="count"),
     path("scan/report", scan.report, name="report"),
@@ -17,6 +22,9 @@ urlpatterns = [
     path("labels/new/", runs.choose_product, name="run_new"),
     path("labels/new/product/<str:uid>/", runs.choose_lot, name="choose_lot"),
     path("labels/new/lot/<str:uid>/", runs.order, name="order"),
+    path("labels/links/", links.link_list, name="link_list"),
+    path("labels/links/<uuid:uid>/", links.product_links, name="product_links"),
+    path("labels/links/<uuid:uid>/<uuid:link_uid>/end/", links.end, name="link_end"),
     path("labels/commitments/<uuid:lot_uid>/", commitments.commitments, name="commitments"),
     path("labels/commitments/<uuid:lot_uid>/<uuid:uid>/", commitments.commitment, name="commitment"),
     path("labels/commitments/<uuid:lot_uid>/<uuid:uid>.pdf", commitments.commitment_pdf, name="commitment_pdf"),

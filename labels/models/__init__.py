@@ -1,7 +1,18 @@
-"""The data of labels: what was issued and printed, what went wrong with it, and what was scanned."""
+"""The data of labels: what was issued and printed, what went wrong with it, what was scanned, where links lead."""
 
 from labels.models.commitments import Commitment
+from labels.models.links import ProductLink, ProductLinkStep
 from labels.models.runs import CodeException, CodeRun, CodeStep
 from labels.models.scans import Scan, ScanReport, ScanTally
 
-__all__ = ["CodeException", "CodeRun", "CodeStep", "Commitment", "Scan", "ScanReport", "ScanTally"]
+__all__ = [
+    "CodeException",
+    "CodeRun",
+    "CodeStep",
+    "Commitment",
+    "ProductLink",
+    "ProductLinkStep",
+    "Scan",
+    "ScanReport",
+    "ScanTally",
+]

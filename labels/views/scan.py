@@ -6,11 +6,9 @@ is the signed word of the page (``labels.nonces``).
 
 from __future__ import annotations
 
-import json
-import re
+from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -21,51 +19,18 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labels import limits, nonces, provenance, resolve
 from labels.actions.scans import count_scan, report_mismatch
-from labels.digital_link import build_code_uri, build_lot_uri, build_unit_uri
 from labels.elsewhere import issued_elsewhere
 from labels.forms import ReportForm
+from labels.linkset import Link
 from labels.models import Scan
 from labels.places import place_of
+from labels.recall_state import recalls_of_product
 from labels.resolve import Target
 from trace.access import audience
 from trace.errors import DomainError, Invalid
 from trace.language import chosen_language
-from trace.models import Product
 from trace.templatetags.ui import look_of
 from trace.text import printable
-
-GS1_VOC = "https://ref.gs1.org/voc/"
-_LINK = re.compile(r"(?P<gtin>[^/]+)(?:/22/[^/]+)?(?:/10/(?P<lot>.+?))?(?:/21/(?P<serial>[^/]+))?/?", re.DOTALL)
-"""The path after ``/01/`` as it arrives, already unescaped: a captured lot code may itself hold a slash."""
-
-
-@audience("public")
-@require_safe
-@gzip_page
-def code(request: HttpRequest, code: str) -> HttpResponse:
-    """``/c/{code}``: a unit by its serial or a lot by its public code, look-alikes forgiven."""
-    given = code.strip("/")
-    try:
-        target = resolve.by_code(given)
-    except Invalid as error:
-        return _unknown(request, given, error.message)
-    return _answer(request, target, given)
-
-
-@audience("public")
-@require_safe
-@gzip_page
-def digital_link(request: HttpRequest, rest: str) -> HttpResponse:
-    """``/01/{gtin}``, ``…/10/{lot}``, ``…/21/{serial}``, ``…/10/{lot}/21/{serial}`` (GS1 Digital Link)."""
-    given = f"/01/{rest}"
-    match = _LINK.fullmatch(rest)
-    if match is None:
-        return _unknown(request, given, _("这个网址不完整，请重新扫码。"), status=400)
-    try:
-        target = resolve.by_gtin(match["gtin"], lot_code=match["lot"] or "", serial=match["serial"] or "")
-    except Invalid as error:
-        return _unknown(request, given, error.message, status=400)
-    return _answer(request, target, given)
 
 
 @audience("public")
@@ -78,7 +43,7 @@ def search(request: HttpRequest) -> HttpResponse:
     given = request.GET.get("q", "").strip()
     gtin = request.GET.get("gtin", "")
     if not given:
-        return render(request, "labels/search.html", _common(request, given=""))
+        return render(request, "labels/search.html", common(request, given=""))
     target = resolve.by_text(given)
     if target is None and gtin:
         target = _lot_of_product(gtin, given)
@@ -86,15 +51,15 @@ def search(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(_page_url(request, target))
     elsewhere = issued_elsewhere(given)
     if elsewhere:
-        answer = render(request, "labels/elsewhere.html", _common(request, given=printable(given, 120), rows=elsewhere))
+        answer = render(request, "labels/elsewhere.html", common(request, given=printable(given, 120), rows=elsewhere))
         answer["Cache-Control"] = "private, no-cache"
         return answer
     lots = list(resolve.labelled_lots(given)[: resolve.MOST_LOTS])
     if len(lots) == 1:
         return HttpResponseRedirect(_page_url(request, Target(lots[0].product, lots[0])))
     if lots:
-        return render(request, "labels/search.html", _common(request, given=given, lots=lots))
-    return _unknown(request, given, "")
+        return render(request, "labels/search.html", common(request, given=given, lots=lots))
+    return unknown_page(request, given, "")
 
 
 def _lot_of_product(gtin: str, lot_code: str) -> Target | None:
@@ -143,13 +108,13 @@ def report(request: HttpRequest, code: str = "") -> HttpResponse:
         except Invalid as error:
             form.add_error("words" if error.code == "words_required" else None, error.message)
         else:
-            return render(request, "labels/reported.html", _common(request, report=done, target=target))
+            return render(request, "labels/reported.html", common(request, report=done, target=target))
     return _report_page(request, form, target, status=422)
 
 
 def _report_page(request: HttpRequest, form: ReportForm, target: Target | None, status: int = 200) -> HttpResponse:
     """The form, fresh or with what was wrong."""
-    answer = render(request, "labels/report.html", _common(request, form=form, target=target), status=status)
+    answer = render(request, "labels/report.html", common(request, form=form, target=target), status=status)
     answer["Cache-Control"] = "private, no-store"
     return answer
 
@@ -165,39 +130,19 @@ def _target_or_none(code: str) -> Target | None:
 # ---------------------------------------------------------------- answers
 
 
-def _common(request: HttpRequest, **more: Any) -> dict[str, Any]:
+def common(request: HttpRequest, **more: Any) -> dict[str, Any]:
     """What every public page's template is given besides its own."""
     return {"report_url": reverse("labels:report"), "language_asked": chosen_language(request) or "", **more}
 
 
-def _answer(request: HttpRequest, target: Target | None, given: str) -> HttpResponse:
-    """The page of what was found, at once and without a redirect, with the links of the GS1 resolver standard in its
-    head.
-
-    Declared deviation from that standard: the default link is answered with 200 instead of a redirect, since the
-    browsers inside messengers warn at every redirect. ``?linkType=linkset`` (or asking for the type) gives the links
-    as JSON.
-    """
-    if target is None:
-        return _unknown(request, given, "")
-    links = _links(target)
-    if request.GET.get("linkType") in ("linkset", "all") or "application/linkset+json" in request.headers.get(
-        "Accept", ""
-    ):
-        return HttpResponse(_linkset(target, links), content_type="application/linkset+json")
-    answer = _product(request, target) if target.lot is None else _goods(request, target)
-    answer["Link"] = ", ".join(f'<{url}>; rel="{rel}"' for rel, url in links)
-    answer["Cache-Control"] = "private, no-cache"
-    return answer
-
-
-def _goods(request: HttpRequest, target: Target) -> HttpResponse:
+def goods_page(request: HttpRequest, target: Target, links: Sequence[Link] = ()) -> HttpResponse:
     """The page of a lot or unit."""
     page = provenance.page_of(target)
-    context = _common(
+    context = common(
         request,
         page=page,
         verdict_words=look_of(page.verdict).words,
+        links=links,
         word=nonces.sign(target.code),
         just_counted=request.GET.get("counted") == "1",
     )
@@ -205,16 +150,25 @@ def _goods(request: HttpRequest, target: Target) -> HttpResponse:
     return render(request, "labels/scan.html", context)
 
 
-def _product(request: HttpRequest, target: Target) -> HttpResponse:
+def product_page(request: HttpRequest, target: Target, links: Sequence[Link] = ()) -> HttpResponse:
     """The page of a bare GTIN."""
-    return render(request, "labels/product.html", _common(request, page=provenance.product_page_of(target)))
+    context = common(request, page=provenance.product_page_of(target), links=links)
+    return render(request, "labels/product.html", context)
 
 
-def _unknown(request: HttpRequest, given: str, reason: str, status: int = 404) -> HttpResponse:
-    """查无此码, with what to do; who asks for too many such codes is told to wait."""
+def unknown_page(
+    request: HttpRequest, given: str, reason: str, status: int = 404, above: Target | None = None
+) -> HttpResponse:
+    """查无此码, with what to do and, where the product or lot above it is ours, how that stands; who asks for too many
+    such codes is told to wait.
+    """
     if not limits.spend("unknown", request.META.get("REMOTE_ADDR", ""), limits.UNKNOWN_CODES):
         return _too_many(request)
-    context = _common(request, given=printable(given, 80), reason=reason)
+    context = common(request, given=printable(given, 80), reason=reason, above=above)
+    if above is not None and above.lot is not None:
+        context["state"] = provenance.state_of(above)
+    elif above is not None:
+        context["recalls"] = recalls_of_product(above.product)
     answer = render(request, "labels/unknown.html", context, status=status)
     answer["Cache-Control"] = "private, no-cache"
     return answer
@@ -226,47 +180,6 @@ def _too_many(request: HttpRequest) -> HttpResponse:
     answer = render(request, "trace/error.html", {"error": error, "status": 429}, status=429)
     answer["Retry-After"] = str(limits.UNKNOWN_CODES[1])
     return answer
-
-
-# ---------------------------------------------------------------- links
-
-
-def canonical_url(target: Target) -> str:
-    """The address of the goods under today's public host, with the GTIN where its claim stands."""
-    gtin = target.product.gtin if target.product.gtin_claim == Product.GtinClaim.CONFIRMED else None
-    base = settings.PUBLIC_BASE_URL
-    if target.lot is None:
-        return f"{base}/01/{target.gtin}"
-    try:
-        if target.unit is not None:
-            return build_unit_uri(base, gtin=gtin, serial=target.unit.code)
-        return build_lot_uri(base, gtin=gtin, lot_code=target.lot.lot_code, public_code=target.lot.public_code)
-    except Invalid:
-        # A lot code captured from a supplier may hold characters we would not print.
-        return build_code_uri(base, target.code)
-
-
-def _links(target: Target) -> list[tuple[str, str]]:
-    """Relation and address of each thing we have about the goods."""
-    here = canonical_url(target)
-    kind = "pip" if target.lot is None else "traceability"
-    return [
-        ("canonical", here),
-        (f"{GS1_VOC}defaultLink", here),
-        (f"{GS1_VOC}{kind}", here),
-        ("linkset", f"{here}?linkType=linkset"),
-    ]
-
-
-def _linkset(target: Target, links: list[tuple[str, str]]) -> str:
-    """The links as RFC 9264 JSON."""
-    anchor = canonical_url(target)
-    title = target.lot.product_version.label if target.lot is not None else str(target.product)
-    entry: dict[str, Any] = {"anchor": anchor, "itemDescription": title}
-    for rel, url in links:
-        if rel.startswith(GS1_VOC):
-            entry[rel] = [{"href": url, "type": "text/html", "hreflang": ["zh-CN", "en"], "title": title}]
-    return json.dumps({"linkset": [entry]}, ensure_ascii=False)
 
 
 def _page_url(request: HttpRequest, target: Target) -> str:

@@ -523,7 +523,7 @@ def test_a_page_costs_the_same_with_one_event_and_with_fifty(client: Client, wor
     assert "另有 42 份较早的报告未列出" in page
     # Once there is a report at all: its results, its laboratory's answers and its corrections, one query each.
     assert len(many) <= len(few) + 3
-    assert len(many) <= 24
+    assert len(many) <= 25
 
 
 # --- Budgets and manners --------------------------------------------------------------------------------------------
