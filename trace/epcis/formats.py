@@ -234,10 +234,11 @@ def check_digit(body: str) -> str:
 # ---------------------------------------------------------------- reading
 
 
-def parse(uri: str) -> Epc:
+def parse(uri: str, *, judge: bool = True) -> Epc:
     """Take an EPC URN or a Digital Link URI of a GS1 key apart.
 
-    A Digital Link keeps its finest level only. Refuses: ``epc_too_long``, ``epc_not_key`` (neither of both, or another
+    A Digital Link keeps its finest level only. Without ``judge`` a wrong check digit (or filler of a GRAI) stays as it
+    is. Refuses: ``epc_too_long``, ``epc_not_key`` (neither of both, or another
     vocabulary: such a URI may still be a fine identifier), ``epc_shape`` (wrong lengths or characters),
     ``epc_prefix_length``, ``epc_check_digit`` (details: ``expected``).
     """
@@ -250,7 +251,7 @@ def parse(uri: str) -> Epc:
     match = _LINK.fullmatch(uri)
     if match is None:
         raise _not_key(uri)
-    return _parse_link(uri, match[2])
+    return _parse_link(uri, match[2], judge)
 
 
 def _parse_urn(uri: str) -> Epc:
@@ -299,7 +300,7 @@ def _key_of_urn(scheme: Scheme, prefix: str, reference: str, uri: str) -> str:
     return body + check_digit(body)
 
 
-def _parse_link(uri: str, path: str) -> Epc:
+def _parse_link(uri: str, path: str, judge: bool) -> Epc:
     """A Digital Link: its key is the first pair of segments after which only qualifiers of that key come."""
     segments = path.split("/")[1:]
     if segments and not segments[-1]:
@@ -311,11 +312,11 @@ def _parse_link(uri: str, path: str) -> Epc:
         if scheme is None or (len(segments) - start) % 2 or not set(names) <= set(_QUALIFIERS.get(ai, ())):
             continue
         values = dict(zip(names, segments[start + 3 :: 2], strict=True))
-        return _of_link(scheme, _unescape_link(segments[start + 1], uri), values, uri)
+        return _of_link(scheme, _unescape_link(segments[start + 1], uri), values, uri, judge)
     raise _not_key(uri)
 
 
-def _of_link(scheme: Scheme, key: str, values: dict[str, str], uri: str) -> Epc:
+def _of_link(scheme: Scheme, key: str, values: dict[str, str], uri: str, judge: bool) -> Epc:
     """The identifier at its finest level: serial before lot before class."""
     if scheme.ai == "01":
         key = key.zfill(14) if len(key) in (8, 12, 13) else key
@@ -329,17 +330,21 @@ def _of_link(scheme: Scheme, key: str, values: dict[str, str], uri: str) -> Epc:
             raise _shape(uri)
         if not scheme.tail_required and tail == "0":
             tail = ""
-    return _checked(scheme, key, tail, uri)
+    return _checked(scheme, key, tail, uri, judge)
 
 
-def _checked(scheme: Scheme, key: str, tail: str, uri: str) -> Epc:
-    """The identifier when lengths, characters and check digit are right."""
+def _checked(scheme: Scheme, key: str, tail: str, uri: str, judge: bool) -> Epc:
+    """The identifier when lengths, characters and (to be judged) check digit are right."""
     if scheme.length:
         body = key[: scheme.length] if scheme.pieces else key
-        if len(body) != scheme.length or not _ascii_digits(body) or (scheme.name == "grai" and body[0] != "0"):
+        if (
+            len(body) != scheme.length
+            or not _ascii_digits(body)
+            or (judge and scheme.name == "grai" and body[0] != "0")
+        ):
             raise _shape(uri)
         expected = check_digit(body[:-1])
-        if body[-1] != expected:
+        if judge and body[-1] != expected:
             raise EpcInvalid(
                 _("标识 %(uri)s 的校验码不对：应为 %(expected)s。") % {"uri": printable(uri), "expected": expected},
                 code="epc_check_digit",
@@ -451,14 +456,20 @@ def to_urn(uri: str, prefix_length: PrefixLength) -> str:
     return parse(uri).urn(prefix_length)
 
 
+# Only what may be a key is worth a try: most values are none, and a refusal is dear to make.
+_MAYBE_KEY: Final = re.compile(r"urn:epc:|[Hh][Tt][Tt][Pp][Ss]?://.*/(?:" + "|".join((*_BY_AI, *_NAMES)) + ")/")
+
+
 @lru_cache(maxsize=16_384)
 def canonical(uri: str) -> str:
     """The one form under which URIs of the same thing are equal: the canonical Digital Link, or the URI itself.
 
-    Never refuses: what is no valid GS1 key is compared letter by letter.
+    Never refuses and judges no check digit; what is no GS1 key is compared letter by letter.
     """
+    if not _MAYBE_KEY.match(uri):
+        return uri
     try:
-        return parse(uri).digital_link()
+        return parse(uri, judge=False).digital_link()
     except EpcInvalid:
         return uri
 

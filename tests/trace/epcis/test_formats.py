@@ -100,6 +100,8 @@ def test_what_is_no_key_is_refused_and_compared_as_it_is(uri: str, code: str) ->
     assert refused.value.code == code
     assert refused.value.message
     assert formats.canonical(uri) == uri
+    # Not judged, one key is still the same on two hosts.
+    assert formats.canonical(uri.replace("id.gs1.org", "a.cn")) == uri or code != "epc_check_digit"
 
 
 def test_only_the_finest_level_of_a_digital_link_counts() -> None:
