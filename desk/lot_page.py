@@ -10,7 +10,8 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -302,7 +303,8 @@ def _transfers(actor: Actor, lot: Lot, side: str) -> list[Transfer]:
         rows = rows.filter(Q(sender__division__code__startswith=code) | Q(receiver__division__code__startswith=code))
     else:
         rows = rows.filter(**{f"{side}__in": entered_for(actor)})
-    return list(rows.select_related("shipment", "sender", "receiver").order_by("-id")[:MOST_LINKS])
+    # By what no index orders, so that the lot's own are read and not everybody's from the newest on.
+    return list(rows.select_related("shipment", "sender", "receiver").order_by((F("id") + 0).desc())[:MOST_LINKS])
 
 
 @dataclass(frozen=True)
@@ -380,13 +382,17 @@ def _next_steps(lot: Lot, last: Event | None) -> list[EventTemplate]:
 
 def _history(actor: Actor, lot: Lot) -> tuple[list[Entry], bool, Event | None]:
     """What happened to the lot, newest first, with who wrote it down; corrections strike what they correct."""
-    events = list(
+    rows = (
         events_visible_to(actor)
         # From the lot's items to their events: an EXISTS makes the planner walk all events of the organisation.
         .filter(pk__in=EventItem.objects.filter(lot=lot).values("event"))
-        .select_related("organisation", "entered_by_organisation", "entered_by", "place__division", "counterparty")
-        .order_by("-occurred_at", "-id")[: MOST_EVENTS + 1]
+        # By what no index orders: else the planner walks all events of the world, newest first, for those of this lot.
+        .order_by(Coalesce("occurred_at", "recorded_at").desc(), "-id")
     )
+    order = list(rows.values_list("pk", flat=True)[: MOST_EVENTS + 1])
+    parties = ("organisation", "entered_by_organisation", "entered_by", "place__division", "counterparty")
+    found = Event.objects.select_related(*parties).in_bulk(order)
+    events = [found[pk] for pk in order]
     here = events[:MOST_EVENTS]
     wrong = set(Event.objects.filter(corrects__in=here).values_list("corrects", flat=True))
     items: dict[int, list[EventItem]] = {}

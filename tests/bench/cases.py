@@ -290,11 +290,11 @@ def entry(facts: Facts) -> Iterator[Number]:
             if function is receive:
                 ship()
                 count = queries(receive)
-                for _each in range(21):
+                for _each in range(61):
                     ship()
             else:
                 count = queries(function)
-            taken = seconds(function, 20)
+            taken = seconds(function, 60)
             yield Number(f"entering {name}", taken.best * 1000, "ms", best=taken.best)
             yield Number(f"entering {name}: statements", count, "queries", best=count)
 
