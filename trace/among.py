@@ -38,7 +38,7 @@ class _Among(Lookup):
         left, parameters = self.process_lhs(compiler, connection)
         ids = self.rhs.ids
         if connection.vendor == "postgresql":
-            # As text: the driver would turn each number of a list into text by itself, which takes longer than the query.
+            # As text: the driver turns each number of a list into text by itself, which takes longer than the query.
             return f"{left} = ANY(%s::bigint[])", (*parameters, f"{{{','.join(map(str, ids))}}}")
         return f"{left} IN (SELECT value FROM json_each(%s))", (*parameters, json.dumps(ids))  # noqa: S608
 

@@ -15,12 +15,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as _
-
 from trace.errors import BrokenGuard
 from trace.models import Lot, Product, ProductVersion
+from trace.sentences import gettext as _
+from trace.sentences import in_each_language
 from trace.text import fold_width
-from trace.units import UNITS, BaseUnit, format_amount
+from trace.units import UNITS, BaseUnit, amount_said
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
@@ -152,7 +152,7 @@ def _gain(
 
 def _more(inputs: Sequence[Amount], made: int, taken: int, unit: str, unknown: Sequence[Amount] = ()) -> BrokenGuard:
     """The broken guard; where an input cannot be weighed against the output it only warns, naming that input."""
-    amounts = {"made": format_amount(made, unit), "taken": format_amount(taken, unit), "lots": _codes(inputs)}
+    amounts = {"made": amount_said(made, unit), "taken": amount_said(taken, unit), "lots": _codes(inputs)}
     if unknown:
         return BrokenGuard(
             "more_out_than_in",
@@ -171,7 +171,7 @@ def _more(inputs: Sequence[Amount], made: int, taken: int, unit: str, unknown: S
 def _codes(amounts: Sequence[Amount]) -> str:
     """The lots' codes, three at most."""
     codes = [each.lot.code for each in amounts if each.lot is not None]
-    return _("、").join(codes[:3]) + ("…" if len(codes) > 3 else "")
+    return _("、").join([*codes[:3], *(["…"] if len(codes) > 3 else [])])
 
 
 def _micros(amount: Fraction) -> int:
@@ -205,7 +205,7 @@ def _yield(
                 "这个上限的依据：%(evidence)s。"
             )
             % {
-                "step": draft.template.label(),
+                "step": in_each_language(draft.template.label),
                 "percent": f"{Decimal(percent.numerator) / Decimal(percent.denominator):.1f}",
                 "most": rule.most,
                 "lots": _codes(inputs),

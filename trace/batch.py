@@ -30,6 +30,7 @@ from trace.models import (
     LogHead,
     Lot,
     LotLink,
+    OldCode,
     PersonalRecord,
     Place,
     Shipment,
@@ -47,7 +48,9 @@ P = ParamSpec("P")
 # Parents before children, though foreign keys are only checked at the end of the transaction.
 AHEAD = 10_000
 """Row numbers left free on SQLite for what others write while an import is judged without holding the head."""
-ORDER: Sequence[type[Model]] = (PersonalRecord, Event, Lot, EventItem, LotLink, Shipment, Transfer, Conflict, LogEntry)
+ORDER: Sequence[type[Model]] = (
+    PersonalRecord, Event, Lot, EventItem, LotLink, Shipment, Transfer, Conflict, OldCode, LogEntry,
+)  # fmt: skip
 CHUNK = 500
 LOT_PARTS = ("product", "product_version__standard", "released_by", "origin_event")
 

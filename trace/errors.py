@@ -131,8 +131,13 @@ class BrokenGuard:
         """The sentence for a person."""
         return str(self._message)
 
+    def as_record(self) -> dict[str, Any]:
+        """``as_dict`` for the conflict row: with what it takes to say the sentence in another language."""
+        said = getattr(self._message, "said", None)
+        return {**self.as_dict(), **({"said": said} if said is not None else {})}
+
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form for API bodies and for the conflict row."""
+        """JSON-ready form for API bodies and for the event's flags."""
         return {
             "code": self.code,
             "detail": self.message,

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from trace.event_templates import EventTemplate, TemplateField, template
 from trace.models import Event, EventItem, Lot, Organisation, Place, TestReport
+from trace.origins import regions_of
 from trace.parts import Row
 from trace.templatetags.ui import moment, url_or_none
 from trace.units import format_amount, unit_name
@@ -101,6 +102,8 @@ def _names(fields: Sequence[TemplateField], data: Mapping[str, Any]) -> dict[str
     for model, uids in wanted.items():
         for row in model.objects.filter(uid__in=uids):
             found[str(row.uid)] = row
+    regions = [data[each.key] for each in fields if each.key == "origin" and not _is_uid(data[each.key])]
+    found |= {text: region.words for text, region in regions_of(regions).items() if text.isdigit()}
     return found
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import Min, Sum
-from django.utils.translation import gettext as _
 
 from trace import moments
 from trace.among import among
@@ -25,9 +24,11 @@ from trace.event_templates import template
 from trace.lineage import lineage_guards
 from trace.models import Event, EventItem, HoldMember, HoldSet, Lot, Organisation, Stock, TestReport
 from trace.pack_guards import unit_guards
+from trace.sentences import gettext as _
+from trace.sentences import in_each_language
 from trace.solar_terms import solar_term
 from trace.spirits import alcohol_guards
-from trace.units import format_amount
+from trace.units import amount_said
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
@@ -127,8 +128,8 @@ def _receipt(draft: Draft) -> Iterator[BrokenGuard]:
                 _("批次 %(lot)s 发出 %(sent)s，收到 %(got)s，数量不一致。")
                 % {
                     "lot": use.lot.code,
-                    "sent": format_amount(use.transfer.sent_micros, unit),
-                    "got": format_amount(use.micros, unit),
+                    "sent": amount_said(use.transfer.sent_micros, unit),
+                    "got": amount_said(use.micros, unit),
                 },
                 lot=use.lot,
                 shipment=use.transfer.shipment.number,
@@ -162,7 +163,7 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
         yield BrokenGuard(
             "lot_blocked",
             _("批次 %(lot)s 处于“%(kind)s”，不能使用、发货或赋码。原因：%(reason)s")
-            % {"lot": lot.code, "kind": hold.get_kind_display(), "reason": hold.reason},
+            % {"lot": lot.code, "kind": in_each_language(hold.get_kind_display), "reason": hold.reason},
             lot=lot,
             hold=hold.uid,
         )
@@ -236,7 +237,7 @@ def _begins_after_use(draft: Draft, restated: Mapping[int, Lot]) -> Iterator[Bro
                 "lot": lot.code,
                 "when": _words(draft),
                 "used": _event_words(item.event),
-                "step": template(item.event.template).label(),
+                "step": in_each_language(template(item.event.template).label),
             },
             lot=lot,
             other_event=item.event.uid,
@@ -341,7 +342,7 @@ def _restated_short(draft: Draft) -> Iterator[BrokenGuard]:
         yield BrokenGuard(
             "below_zero",
             _("批次 %(lot)s 改成产出 %(made)s，但已经用掉、发出的比它多 %(short)s。")
-            % {"lot": lot.code, "made": format_amount(new.micros, unit), "short": format_amount(short, unit)},
+            % {"lot": lot.code, "made": amount_said(new.micros, unit), "short": amount_said(short, unit)},
             lot=lot,
         )
 
@@ -412,7 +413,7 @@ def _not_enough(draft: Draft) -> Iterator[BrokenGuard]:
             yield BrokenGuard(
                 "not_enough",
                 _("批次 %(lot)s 在该处只有 %(have)s，不够 %(want)s。")
-                % {"lot": lot.code, "have": format_amount(there, unit), "want": format_amount(micros, unit)},
+                % {"lot": lot.code, "have": amount_said(there, unit), "want": amount_said(micros, unit)},
                 lot=lot,
                 have=there,
                 want=micros,
@@ -439,8 +440,8 @@ def _count(draft: Draft) -> Iterator[BrokenGuard]:
             _("批次 %(lot)s 账上有 %(have)s，实盘 %(counted)s，数量不一致。")
             % {
                 "lot": use.lot.code,
-                "have": format_amount(have, unit),
-                "counted": format_amount(use.amount.micros, unit),
+                "have": amount_said(have, unit),
+                "counted": amount_said(use.amount.micros, unit),
             },
             lot=use.lot,
         )

@@ -8,13 +8,10 @@ follow a standard with a prohibition nor claim an origin.
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from django.utils.translation import gettext as _
 
 from trace.balance import evidence_words
 from trace.composition import (
@@ -29,6 +26,9 @@ from trace.divisions import division_path, divisions
 from trace.errors import BrokenGuard
 from trace.genealogy import Walk, walk
 from trace.models import Lot, Place, Product, ProductVersion
+from trace.origins import Region, regions_of
+from trace.sentences import gettext as _
+from trace.sentences import in_each_language
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
@@ -51,7 +51,7 @@ class Offender:
     @property
     def words(self) -> str:
         """What it is, for people."""
-        return materials()[self.material].label()
+        return in_each_language(materials()[self.material].label)
 
 
 def prohibition_of(version: ProductVersion | None) -> Prohibition | None:
@@ -160,7 +160,7 @@ def origins(rule: GeographicalIndication, back: Walk) -> list[Origin]:
     for begin in range(0, len(ids), _CHUNK):
         rows = list(Lot.objects.filter(pk__in=ids[begin : begin + _CHUNK]).select_related(*_SHOWN).order_by("pk"))
         rows = [lot for lot in rows if _concerns(rule, lot.product, lot.product_version)]
-        named = _named_places(lot.origin_event.data.get("origin") for lot in rows)
+        named = regions_of(lot.origin_event.data.get("origin") for lot in rows)
         found += [_origin(rule, lot, named) for lot in rows]
     return found
 
@@ -173,28 +173,18 @@ def _concerns(rule: GeographicalIndication, product: Product, version: ProductVe
     return product.family in rule.families or not named or bool(named & set(rule.materials))
 
 
-def _named_places(uids: Iterable[Any]) -> dict[str, Place]:
-    """Places named in the events' data, by uid."""
-    wanted = set()
-    for value in uids:
-        try:
-            wanted.add(uuid.UUID(str(value)))
-        except ValueError:
-            continue
-    rows = Place.objects.filter(uid__in=wanted) if wanted else Place.objects.none()
-    return {str(place.uid): place for place in rows}
-
-
-def _origin(rule: GeographicalIndication, lot: Lot, named: Mapping[str, Place]) -> Origin:
+def _origin(rule: GeographicalIndication, lot: Lot, named: Mapping[str, Region]) -> Origin:
     """The origin of one primary ancestor by its records."""
-    place = named.get(str(lot.origin_event.data.get("origin")))
-    if place is None and not lot.is_external and lot.origin_place is not None:
-        if lot.origin_place.kind != Place.Kind.PLOT:
-            return Origin(lot, UNKNOWN, _("登记的地点不是地块"))
-        place = lot.origin_place
-    if place is None:
+    region = named.get(str(lot.origin_event.data.get("origin", "")).strip())
+    if region is not None:
+        return Origin(lot, area_state(rule, region.code), region.words)
+    place = lot.origin_place
+    if lot.is_external or place is None:
         return Origin(lot, UNKNOWN, _("没有登记产地"))
-    return Origin(lot, area_state(rule, place.division_id), division_path(place.division_id))
+    if place.kind != Place.Kind.PLOT:
+        return Origin(lot, UNKNOWN, _("登记的地点不是地块"))
+    division = place.division_id
+    return Origin(lot, area_state(rule, division), in_each_language(lambda: division_path(division)))
 
 
 def area_state(rule: GeographicalIndication, code: str) -> str:
@@ -229,7 +219,8 @@ class Target:
     @property
     def name(self) -> str:
         """What to call it in a message."""
-        return f"{self.version.label} {self.lot.code}" if self.lot is not None else self.version.label
+        code = f" {self.lot.code}" if self.lot is not None else ""
+        return in_each_language(lambda: f"{self.version.label}{code}")
 
 
 def lineage_guards(draft: Draft) -> Iterator[BrokenGuard]:
@@ -293,7 +284,9 @@ def _forbidden(draft: Draft, targets: Sequence[Target], back: Walk, near: set[in
                 continue
             own = materials_named(target.product.material, target.version.name, target.version.ingredients)
             for material in sorted(own & set(rule.materials)):
-                yield forbidden(rule, target, materials()[material].label(), _("它自己的产品资料"), None)
+                yield forbidden(
+                    rule, target, in_each_language(materials()[material].label), _("它自己的产品资料"), None
+                )
             for each in bad:
                 if target.lot is None or each.lot.pk != target.lot.pk:
                     yield forbidden(rule, target, each.words, _named(draft, each.lot, near), each.lot)
@@ -311,7 +304,7 @@ def _taken_in(rule: Prohibition, target: Target, product: Product) -> Iterator[B
     version = product.current
     named = materials_named(product.material, *((version.name, version.ingredients) if version else ()))
     for material in sorted(named & set(rule.materials)):
-        yield forbidden(rule, target, materials()[material].label(), str(product), None)
+        yield forbidden(rule, target, in_each_language(materials()[material].label), str(product), None)
 
 
 def forbidden(rule: Prohibition, target: Target, material: str, where: str, lot: Lot | None) -> BrokenGuard:
@@ -341,8 +334,13 @@ def _named(draft: Draft, lot: Lot, near: set[int]) -> str:
     """An ancestor for who makes the goods: by its code where it is theirs or next to them, else only what and where."""
     mine = draft.organisation.pk in (lot.organisation_id, lot.origin_event.organisation_id)
     if mine or lot.pk in near:
-        return _("批次 %(lot)s（%(product)s）") % {"lot": lot.code, "product": lot.product_version.label}
-    return _("上游一个批次（%(region)s）") % {"region": division_path(lot.organisation.division_id)}
+        return _("批次 %(lot)s（%(product)s）") % {
+            "lot": lot.code,
+            "product": in_each_language(lambda: lot.product_version.label),
+        }
+    return _("上游一个批次（%(region)s）") % {
+        "region": in_each_language(lambda: division_path(lot.organisation.division_id))
+    }
 
 
 def _claims(draft: Draft, targets: Sequence[Target], back: Walk, near: set[int]) -> Iterator[BrokenGuard]:
@@ -367,16 +365,17 @@ def _claims_of_beginnings(draft: Draft, targets: Sequence[Target]) -> Iterator[B
 
     They are from the place the step names as origin, else from the plot it happens at.
     """
-    named = _named_places([draft.data.get("origin")])
-    place = named.get(str(draft.data.get("origin")))
-    if place is None and draft.template.moves == "create" and draft.place is not None:
-        place = draft.place if draft.place.kind == Place.Kind.PLOT else None
-    words = division_path(place.division_id) if place is not None else _("没有登记产地")
+    typed = draft.data.get("origin")
+    region = next(iter(regions_of([typed]).values()), None)
+    plot = draft.place if draft.place is not None and draft.place.kind == Place.Kind.PLOT else None
+    if region is None and draft.template.moves == "create" and plot is not None:
+        region = next(iter(regions_of([plot.uid]).values()), None)
+    words = region.words if region is not None else _("没有登记产地")
     for target in targets:
         rule = indication_for(target.version.gi_claim)
         if rule is None or not any(_concerns(rule, new.product, new.product.current) for new in draft.outputs):
             continue
-        state = area_state(rule, place.division_id) if place is not None else UNKNOWN
+        state = area_state(rule, region.code) if region is not None else UNKNOWN
         if state != INSIDE:
             yield _unborne(target, Claim(rule, []), "", words, None, state=state)
 
@@ -386,8 +385,8 @@ def _unborne(target: Target, claim: Claim, where: str, words: str, lot: Lot | No
     state = state or claim.state
     amounts = {
         "product": target.name,
-        "claim": claim.rule.label(),
-        "area": claim.rule.area(),
+        "claim": in_each_language(claim.rule.label),
+        "area": in_each_language(claim.rule.area),
         "where": _("：").join(part for part in (where, words) if part),
     }
     more: dict[str, Any] = {"other_lot": lot.uid} if lot is not None else {}
@@ -398,11 +397,11 @@ def _unborne(target: Target, claim: Claim, where: str, words: str, lot: Lot | No
             lot=target.lot or lot,
             **more,
         )
-    gap = claim.rule.gap()
+    gap = in_each_language(claim.rule.gap)
     return BrokenGuard(
         "gi_unproven",
         _("%(product)s 声明“%(claim)s”，但不能证明来源都在产区（%(area)s）：%(where)s。") % amounts
-        + (f"{gap}。" if gap else ""),
+        + (gap + _("。") if gap else ""),
         lot=target.lot or lot,
         warns=True,
         **more,

@@ -311,7 +311,7 @@ CONFLICTS = Table(
         Column(gettext_lazy("批号"), lambda row: row.lot.code if row.lot else ""),
         Column(gettext_lazy("类别"), lambda row: kind_of(row.code).words),
         Column(gettext_lazy("代码"), lambda row: row.code),
-        Column(gettext_lazy("矛盾"), lambda row: row.details.get("detail", "")),
+        Column(gettext_lazy("矛盾"), lambda row: row.sentence),
         Column(gettext_lazy("另一记录"), _other_records),
         Column(gettext_lazy("当时写明的理由"), lambda row: row.details.get("reason", "")),
         Column(gettext_lazy("情况说明"), lambda row: row.answer),

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from django.db.models import Sum
-from django.utils.translation import gettext as _
 
 from trace.errors import BrokenGuard
 from trace.models import Lot, Stock, Unit
 from trace.packs import WITH, contents, micros_of, packed_of, totals
-from trace.units import format_amount
+from trace.sentences import gettext as _
+from trace.units import amount_said
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
@@ -98,8 +98,8 @@ def _more_than_there_is(
                 _("批次 %(lot)s 现有 %(have)s，装箱的合计却有 %(want)s。请核对单件码，或补登记入库。")
                 % {
                     "lot": lot.code,
-                    "have": format_amount(there, lot.product.base_unit),
-                    "want": format_amount(want, lot.product.base_unit),
+                    "have": amount_said(there, lot.product.base_unit),
+                    "want": amount_said(want, lot.product.base_unit),
                 },
                 lot=lot,
                 have=there,

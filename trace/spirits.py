@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from trace import ages, moments
@@ -28,6 +27,7 @@ from trace.errors import BrokenGuard
 from trace.event_templates import parse_measured, template, templates
 from trace.genealogy import walk
 from trace.models import EventItem, Lot, Product, TestResult
+from trace.sentences import gettext as _
 from trace.units import BaseUnit
 
 if TYPE_CHECKING:
@@ -432,7 +432,7 @@ def _uid(each: _Input) -> str:
 
 def _names(inputs: Sequence[_Input]) -> str:
     codes = [each.amount.lot.code for each in inputs if each.amount.lot is not None]
-    return _("、").join(codes[:3]) + ("…" if len(codes) > 3 else "")
+    return _("、").join([*codes[:3], *(["…"] if len(codes) > 3 else [])])
 
 
 def _typed_parts(draft: Draft) -> dict[str, tuple[Decimal, Decimal]]:
@@ -490,7 +490,9 @@ def _contradictions(
                     "lot": lot.code,
                     "typed": f"{each.typed.normalize():f}",
                     "recorded": f"{each.counted:.1f}",
-                    "record": f"“{said.said}”（{moments.words(said.at, 'day')}）" if said else _("它的来源"),
+                    "record": _("“%(name)s”（%(day)s）") % {"name": said.said, "day": moments.words(said.at, "day")}
+                    if said
+                    else _("它的来源"),
                 },
                 lot=lot,
                 **others,

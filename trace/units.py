@@ -19,6 +19,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from trace.errors import Invalid
+from trace.sentences import Sentence, in_each_language
 from trace.text import fold_width, printable
 
 MICROS = 1_000_000
@@ -267,6 +268,11 @@ def format_amount(micros: int, base_unit: str, lang: str | None = None, *, noun:
     number = f"{int(whole):,}" if whole != "-0" else "-0"
     number += f".{fraction}" if fraction else ""
     return f"{number} {unit_name(noun or base_unit, lang)}"
+
+
+def amount_said(micros: int, base_unit: str) -> Sentence:
+    """``format_amount`` for a sentence that is kept."""
+    return in_each_language(lambda: format_amount(micros, base_unit))
 
 
 def _plain_decimal(text: object) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import csv
+import html
 import io
 from pathlib import Path
 
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from tests.goods import day, make_lot, receive, released, ship, turn_into
 from tests.world import World, make_product, sign_in
@@ -91,6 +93,18 @@ def test_list_is_filtered_by_kind_and_by_organisation(world: World, client: Clie
     assert shown(since="yesterday") == {release, early, third}
 
 
+def test_a_contradiction_is_read_in_the_language_of_its_reader(world: World, client: Client) -> None:
+    with translation.override("en"):
+        early = _early(world)
+    assert "时间不对" not in early.details["detail"]
+    sign_in(client, world.walnuts)
+    url = f"/conflicts/{early.uid}/"
+    assert "时间不对" in client.get(url).content.decode()
+    english = client.get(url, {"lang": "en"}).content.decode()
+    assert early.details["detail"] in html.unescape(english)
+    assert "时间不对" not in english
+
+
 def test_conflict_links_to_both_records(world: World, client: Client) -> None:
     early = _early(world)
     parent = early.lot
@@ -118,7 +132,7 @@ def test_other_record_of_a_stranger_is_not_linked(world: World, client: Client) 
 def test_export_has_every_row_asked_for_and_no_formula(world: World, client: Client) -> None:
     _overridden(world)
     early = _early(world)
-    Conflict.objects.filter(pk=early.pk).update(details={**early.details, "detail": "=1+1"})
+    Conflict.objects.filter(pk=early.pk).update(details={**early.details, "detail": "=1+1", "said": "=1+1"})
     sign_in(client, world.walnuts)
     response = client.get("/conflicts/", {"format": "csv"})
     rows = _rows(b"".join(response.streaming_content))  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from trace.actions.chasing import answer_differences, remind, send_reminders
 from trace.actions.corrections import declare_error
 from trace.actions.old_codes import Opening, bring_in_codes, open_stock
 from trace.actions.organisations import RecallContact, keep_external
+from trace.actions.rebuild import rebuild
 from trace.actions.transfers import receive_shipment, take_in
 from trace.chasing import chased
 from trace.errors import DomainError
@@ -91,6 +92,29 @@ def test_a_code_typed_at_receiving_leads_to_the_suppliers_lot_and_both_sides_ans
     sign_in(client, world.shop)
     assert client.get(done["Location"]).status_code == 404
     assert client.get(reverse("trace:lot_join", args=[external.uid])).status_code == 404
+
+
+def test_a_suppliers_code_in_chinese_is_kept_as_it_is_and_found_again(
+    client: Client, world: World, material: Product
+) -> None:
+    sign_in(client, world.distillery)
+    url = reverse("trace:intake", args=[world.shop.organisation.uid])
+    assert client.post(url, {**intake_form(material, "批次甲 2026/１"), "origin": "530000"}).status_code == 302
+    external = Lot.objects.get(is_external=True)
+    (old,) = external.old_codes.all()
+    assert (old.text, old.kind, old.issued_by) == ("批次甲 2026/１", "lot", world.shop.organisation.name)
+    assert external.origin_event.data["supplier_lot"] == "批次甲 2026/１"
+    assert [one.pk for one in find_lots(world.distillery, "批次甲 2026/1").lots] == [external.pk]
+    event = text(client.get(reverse("trace:event_detail", args=[external.origin_event.uid])))
+    assert "批次甲 2026/１" in event
+    assert "云南省" in event
+    again = client.post(url, intake_form(material, "批次甲 2026/1"))
+    assert again.status_code in (409, 422)
+    assert "已经用在这个产品上" in text(again)
+    for bad in ("", " ", "\x00批", "批" * 61):
+        assert client.post(url, intake_form(material, bad)).status_code == 422
+    assert Lot.objects.filter(is_external=True).count() == 1
+    assert not rebuild(write=False).differences
 
 
 def test_a_code_nobody_has_is_taken_in_as_an_external_lot_and_a_wrong_one_says_so(

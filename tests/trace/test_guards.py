@@ -605,6 +605,37 @@ def test_goods_bought_outside_are_not_from_where_they_were_received(world: World
     assert made.origin_event.conflicts.get().code == "gi_unproven"
 
 
+@pytest.mark.parametrize(
+    ("origin", "code"),
+    [
+        ("650000", ["gi_foreign"]),
+        ("云南省楚雄州大姚县", ["gi_foreign"]),
+        ("云南", ["gi_foreign"]),
+        ("Yunnan", ["gi_foreign"]),
+        ("山西省汾阳市杏花村镇", []),
+        ("141182101", []),
+        ("山西省", ["gi_unproven"]),
+        ("云南路市场", ["gi_unproven"]),
+        ("山里", ["gi_unproven"]),
+        ("", ["gi_unproven"]),
+    ],
+)
+def test_goods_bought_are_from_where_the_receipt_says_they_grew(
+    world: World, claimed: Product, origin: str, code: list[str]
+) -> None:
+    raw = nuts(world, "QP", kind="raw")
+    data = {"inspection_result": "合格", **({"origin": origin} if origin else {})}
+    lot = take_in(
+        by=world.walnuts, supplier=world.shop.organisation, product=raw, supplier_lot="X1", amount=amount("10", raw),
+        when=day(0), place=world.plant, data=data,
+    ).lots[0]  # fmt: skip
+    if code == ["gi_foreign"]:
+        assert refused(lambda: turn_into(world.walnuts, [(lot, "10")], [(claimed, "5")])) == code
+    else:
+        (made,) = turn_into(world.walnuts, [(lot, "10")], [(claimed, "5")])
+        assert [row.code for row in made.origin_event.conflicts.all()] == code
+
+
 def test_stock_begun_in_a_store_proves_no_origin(world: World, claimed: Product) -> None:
     (made,) = turn_into(world.walnuts, [(harvested(world, "141182101", kind="store"), "10")], [(claimed, "5")])
     assert made.origin_event.conflicts.get().code == "gi_unproven"

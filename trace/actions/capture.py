@@ -439,7 +439,7 @@ def _flag(draft: Draft, event: Event, broken: list[BrokenGuard], now: datetime.d
             organisation=draft.organisation,
             lot=guard.lot,
             code=guard.code,
-            details=guard.as_dict(),
+            details=guard.as_record(),
             at=now,
         )
         for guard in broken

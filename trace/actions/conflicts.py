@@ -6,7 +6,6 @@ import datetime
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actor import Actor
@@ -15,6 +14,8 @@ from trace.gather import Gather
 from trace.ledger import lock_log_head
 from trace.lineage import Offender, Target, forbidden, under_prohibition
 from trace.models import Conflict, Lot, Product
+from trace.sentences import gettext as _
+from trace.sentences import in_each_language
 from trace.text import clean_text
 
 ANSWER_MAX = 500
@@ -62,7 +63,11 @@ def flag_descendants(product: Product, *, at: datetime.datetime | None = None) -
         if lot.pk in flagged or first is None:
             continue
         mine = lot.organisation_id == product.organisation_id
-        where = _("产品“%(product)s”") % {"product": str(product)} if mine else _("上游供货者的一个产品")
+        where = (
+            _("产品“%(product)s”") % {"product": in_each_language(lambda: str(product))}
+            if mine
+            else _("上游供货者的一个产品")
+        )
         target = Target(lot.product, lot.product_version, lot)
         broken = forbidden(rule, target, Offender(first, product.material).words, where, first)
         found.append(
@@ -71,7 +76,7 @@ def flag_descendants(product: Product, *, at: datetime.datetime | None = None) -
                 organisation_id=lot.organisation_id,
                 lot=lot,
                 code=broken.code,
-                details=broken.as_dict(),
+                details=broken.as_record(),
                 at=at or timezone.now(),
             )
         )

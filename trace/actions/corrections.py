@@ -6,7 +6,6 @@ import datetime
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext as _
 
 from trace import derive
 from trace.access import entered_for
@@ -14,9 +13,10 @@ from trace.actions.capture import Captured, Draft, Use, capture, facts_of, move_
 from trace.actions.events import When, checked_data
 from trace.actions.unit_states import restate_units
 from trace.actor import Actor
-from trace.errors import Clash, Invalid, NotAllowed
+from trace.errors import BrokenGuard, Clash, Invalid, NotAllowed
 from trace.event_templates import template
 from trace.models import Conflict, Event, Lot, LotClaim, LotClaimStep, LotLink, Shipment, Stock, Transfer
+from trace.sentences import gettext as _
 
 
 @transaction.atomic
@@ -130,11 +130,11 @@ def _flag_consequences(event: Event, change: derive.Effects, by: Event) -> None:
                 organisation_id=link.child.organisation_id,
                 lot=link.child,
                 code="descends_from_void",
-                details={
-                    "code": "descends_from_void",
-                    "detail": message % {"child": link.child.code, "parent": link.parent.code},
-                    "lot": str(link.child.uid),
-                },
+                details=BrokenGuard(
+                    "descends_from_void",
+                    message % {"child": link.child.code, "parent": link.parent.code},
+                    lot=link.child,
+                ).as_record(),
             )
         )
     below = Stock.objects.filter(lot__in={key[0] for key in change.stock}, micros__lt=0).select_related("lot")
@@ -146,11 +146,7 @@ def _flag_consequences(event: Event, change: derive.Effects, by: Event) -> None:
                 organisation_id=stock.organisation_id,
                 lot=stock.lot,
                 code="below_zero",
-                details={
-                    "code": "below_zero",
-                    "detail": message % {"lot": stock.lot.code},
-                    "lot": str(stock.lot.uid),
-                },
+                details=BrokenGuard("below_zero", message % {"lot": stock.lot.code}, lot=stock.lot).as_record(),
             )
         )
     Conflict.objects.bulk_create(found)

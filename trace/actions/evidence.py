@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture
@@ -32,6 +31,8 @@ from trace.models import (
     TestReport,
     TestResult,
 )
+from trace.sentences import gettext as _
+from trace.sentences import in_each_language
 from trace.text import clean_text
 from trace.units import decimal_text
 
@@ -280,7 +281,7 @@ def release_lot(
         hold = held[lot.pk][0].hold
         message = _("批次 %(lot)s 处于“%(kind)s”，不能放行。原因：%(reason)s") % {
             "lot": lot.code,
-            "kind": hold.get_kind_display(),
+            "kind": in_each_language(hold.get_kind_display),
             "reason": hold.reason,
         }
         raise GuardBroken(message, [BrokenGuard("lot_blocked", message, lot=lot)], insistable=False)
@@ -350,13 +351,13 @@ def answer_report(
             organisation=report.organisation,
             lot=report.lot,
             code="report_denied",
-            details={
-                "code": "report_denied",
-                "detail": _("检验机构“%(lab)s”否认报告 %(number)s：%(reason)s")
+            details=BrokenGuard(
+                "report_denied",
+                _("检验机构“%(lab)s”否认报告 %(number)s：%(reason)s")
                 % {"lab": by.owner.name, "number": report.report_number, "reason": words},
-                "lot": str(report.lot.uid),
-                "report": str(report.uid),
-            },
+                lot=report.lot,
+                report=report.uid,
+            ).as_record(),
             at=now,
         )
     return row

@@ -12,7 +12,6 @@ from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actions.capture import Draft, Use, capture
@@ -27,8 +26,10 @@ from trace.guards import SHANGHAI, blocking
 from trace.ledger import lock_log_head
 from trace.lineage import lineage_guards
 from trace.models import Event, Lot, LotClaim, LotClaimStep
+from trace.sentences import gettext as _
+from trace.sentences import in_each_language
 from trace.text import clean_text, printable
-from trace.units import format_amount
+from trace.units import amount_said
 
 Status = LotClaim.Status
 TRIES_A_DAY = 60
@@ -190,8 +191,8 @@ def _too_much(lot: Lot, external: Lot) -> list[BrokenGuard]:
     unit = lot.product.base_unit
     message = _("各单位对接到批次 %(lot)s 的货共 %(got)s，多于它的产量 %(made)s。") % {
         "lot": lot.code,
-        "got": format_amount(total, unit),
-        "made": format_amount(lot.made_micros, unit),
+        "got": amount_said(total, unit),
+        "made": amount_said(lot.made_micros, unit),
     }
     return [BrokenGuard("joined_more_than_made", message, lot=lot)]
 
@@ -203,7 +204,7 @@ def _blocked(lot: Lot, external: Lot) -> list[BrokenGuard]:
         return []
     message = _("对接的供货批次 %(lot)s 处于“%(kind)s”，本批次要一并处理。") % {
         "lot": lot.code,
-        "kind": holds[0].hold.get_kind_display(),
+        "kind": in_each_language(holds[0].hold.get_kind_display),
     }
     return [BrokenGuard("joined_blocked", message, lot=external)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actions.events import When, checked_data, record_event
 from trace.actor import Actor
+from trace.batch import current, keep, whole
 from trace.crossing import codes_sha256, old_code_key
 from trace.errors import Clash, FieldErrors, Invalid, NotAllowed
 from trace.event_templates import template
 from trace.identifiers import normalise_lot_code, normalise_serial
-from trace.models import Lot, OldCode, Place, Product, Unit
+from trace.models import Lot, OldCode, Organisation, Place, Product, Unit
 from trace.text import clean_text, printable
 from trace.units import EnteredAmount
 
@@ -56,7 +57,7 @@ def open_stock(
     Refuses what these refuse: a lot code already used on the product (``lot_code_taken``), no basis, codes of ours
     (``code_is_ours``), guards unless ``insist``. All or nothing.
     """
-    code, odd = _lot_code(opening.old_lot_code)
+    code, odd = code_or_old(opening.old_lot_code, normalise_lot_code)
     captured = record_event(
         by=by,
         code="common.opening",
@@ -85,17 +86,19 @@ def open_stock(
     return captured
 
 
-def _lot_code(text: str) -> tuple[str, str]:
-    """The old lot code as the lot's own, or (where we could not print it) as a code to bring in beside a fresh one."""
+def code_or_old(text: str, normalise: Callable[[object], str]) -> tuple[str, str]:
+    """The lot code as the lot's own, or (where it has characters no code of ours has) as one to keep beside a fresh
+    one.
+    """
     if not text.strip():
         return "", ""
     try:
-        return normalise_lot_code(text), ""
+        return normalise(text), ""
     except Invalid:
         return "", text.strip()
 
 
-@transaction.atomic
+@whole
 def bring_in_codes(
     *,
     by: Actor,
@@ -149,7 +152,30 @@ def bring_in_codes(
         )
         for key, text in fresh.items()
     ]
-    return OldCode.objects.bulk_create(rows, batch_size=_CHUNK)
+    return list(keep(rows))
+
+
+def refuse_known_code(supplier: Organisation, product: Product, text: str) -> None:
+    """Refuse (``lot_code_taken``) a supplier's lot code, kept as an old code, that a standing lot of it has already."""
+    key = old_code_key(text)
+    batch = current()
+    known = OldCode.objects.filter(
+        key=key,
+        kind=OldCode.Kind.LOT,
+        lot__organisation=supplier,
+        lot__product=product,
+        lot__voided_by=None,
+        event__corrections__isnull=True,
+    )
+    named = ("old_lot_code", (supplier.pk, product.pk, key))
+    if (batch is not None and named in batch.memo) or known.exists():
+        raise Clash(
+            _("批号 %(code)s 已经用在这个产品上，请换一个批号。") % {"code": printable(text)},
+            code="lot_code_taken",
+            lot_code=text,
+        )
+    if batch is not None:
+        batch.memo[named] = True
 
 
 def _issuer(issued_by: str) -> str:

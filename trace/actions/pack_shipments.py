@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from trace.actions.capture import Captured
 from trace.actions.events import Portion, When
@@ -29,6 +28,7 @@ from trace.packs import (
     unit_code,
     units_visible_to,
 )
+from trace.sentences import gettext as _
 from trace.units import EnteredAmount, decimal_text, parse_amount
 
 LOT = ("product__current", "product_version", "organisation", "released_by")

@@ -14,12 +14,13 @@ from django.utils.translation import gettext as _
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actions.events import Portion, When, portion_use, prepare, stock_place
+from trace.actions.old_codes import bring_in_codes, code_or_old, refuse_known_code
 from trace.actor import Actor
 from trace.batch import keep, whole
 from trace.errors import Clash, Invalid, NotAllowed, NotFound
 from trace.event_templates import template
 from trace.identifiers import new_serials, normalise_captured_lot_code
-from trace.models import Event, Lot, LotAlias, Organisation, Place, Product, Shipment, Transfer, Unit
+from trace.models import Event, Lot, LotAlias, OldCode, Organisation, Place, Product, Shipment, Transfer, Unit
 from trace.packs import arriving
 from trace.units import EnteredAmount
 
@@ -261,13 +262,18 @@ def take_in(
 
     ``product`` is the receiver's own entry for the material. Refuses an empty supplier lot code (every lot has a name;
     Food Safety Law article 50 asks for lot or date) and one already taken in from this supplier (``lot_code_taken``).
+    A code with characters that no code has here (批次甲) is kept as it is, as an old code beside a fresh one.
     ``replaces`` and ``restates`` state a receipt again that was declared wrong: the lot keeps its identity.
     """
     by.require("operator", "quality")
     if product.organisation_id not in entered_for(by):
         raise NotAllowed(_("只能登记本单位的产品。"), code="not_own")
     found = template(code)
-    lot_code = normalise_captured_lot_code(supplier_lot)
+    lot_code, odd = code_or_old(supplier_lot, normalise_captured_lot_code)
+    if odd and restates is None:
+        refuse_known_code(supplier, product, odd)
+    elif not odd and not lot_code:
+        raise Invalid(_("请填写批号。"), code="lot_code_required")
     new = NewLot(
         product=product,
         amount=amount,
@@ -281,7 +287,7 @@ def take_in(
     )
     given = {
         "supplier": str(supplier.uid),
-        "supplier_lot": lot_code,
+        "supplier_lot": odd or lot_code,
         "arrival_date": timezone.localtime(when.at).date().isoformat(),
         **(data or {}),
     }
@@ -301,7 +307,11 @@ def take_in(
         remark=ready.remark,
         replaces=replaces,
     )
-    return capture(draft=draft, by=by, insist=insist, at=at)
+    captured = capture(draft=draft, by=by, insist=insist, at=at)
+    if odd and restates is None:
+        lot = captured.lots[0]
+        bring_in_codes(by=by, lot=lot, codes=[odd], issued_by=supplier.name, when=when, kind=OldCode.Kind.LOT, at=at)
+    return captured
 
 
 @transaction.atomic

@@ -641,7 +641,7 @@ class ConflictOut(Out):
         return cls(
             uid=str(row.uid),
             code=row.code,
-            detail=str(row.details.get("detail", "")),
+            detail=row.sentence,
             event=str(row.event.uid),
             organisation=OrganisationRef.of(row.organisation),
             lot=lot_ref(row.lot) if row.lot else None,

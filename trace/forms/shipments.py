@@ -347,8 +347,8 @@ class IntakeForm(forms.Form):
     """Goods of a supplier that came without a slip of this system (食品安全法 art. 50)."""
 
     product = Pick(label=gettext_lazy("是什么货"), choices=list, help_text=gettext_lazy("本单位登记的原料或商品。"))
-    supplier_lot = Code(
-        normalise_captured_lot_code,
+    supplier_lot = Text(
+        max_length=60,
         label=gettext_lazy("供货方的批号"),
         help_text=gettext_lazy("照包装或送货单写；没有批号就写生产日期，例如 20260815。"),
     )
@@ -365,6 +365,11 @@ class IntakeForm(forms.Form):
         choices=lambda: _template_choices("common.receive", "inspection_result"),
         initial="合格",
         widget=forms.RadioSelect,
+    )
+    origin = DivisionField(
+        label=gettext_lazy("产地"),
+        required=False,
+        help_text=gettext_lazy("农产品和粮食写长在哪里，到乡镇最好。产品声明地理标志时按它核对。"),
     )
     produced_on = Day(label=gettext_lazy("生产日期"), required=False)
     expires_on = Day(label=gettext_lazy("保质期至"), required=False)
@@ -416,7 +421,9 @@ class IntakeForm(forms.Form):
 
     def data_fields(self) -> dict[str, str]:
         """The template's fields."""
-        return {key: self.cleaned_data[key] for key in ("inspection_result", "doc_no") if self.cleaned_data.get(key)}
+        given = {key: self.cleaned_data[key] for key in ("inspection_result", "doc_no") if self.cleaned_data.get(key)}
+        origin = self.cleaned_data.get("origin")
+        return {**given, **({"origin": origin.pk} if origin is not None else {})}
 
 
 def units_of(product: Product) -> list[str]:

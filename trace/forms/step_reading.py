@@ -26,8 +26,10 @@ from trace.access import (
 from trace.actions.capture import NewLot
 from trace.actions.events import Portion, When
 from trace.actions.evidence import ResultEntry
+from trace.actions.old_codes import code_or_old
 from trace.actions.registry import PlaceInput
 from trace.actions.steps import NewParty, ReportEntry, StepEntry
+from trace.crossing import old_code_key
 from trace.errors import DomainError, FieldErrors, Invalid, NotFound
 from trace.event_templates import TemplateField, parse_day, parse_measured, parse_moment, validate_data
 from trace.identifiers import normalise_captured_lot_code, normalise_cma, normalise_lot_code
@@ -47,6 +49,7 @@ CHINA = 480
 _SIGNS = {"<=": "<=", "≤": "<=", "不超过": "<=", "": "<=", ">=": ">=", "≥": ">=", "不低于": ">="}
 _LIMIT = re.compile(f"({'|'.join(_SIGNS)})" + r"\s*([0-9]+(?:\.[0-9]+)?)")
 _REMARK_MAX = 2000
+SUPPLIER_CODE_MAX = 60
 
 
 class Reader:
@@ -265,8 +268,11 @@ class Reader:
             if self.plan.lot_code_required:
                 raise Invalid(_("请填写批号。"), code="lot_code_required")
             return ""
-        normalise = normalise_captured_lot_code if self.plan.moves == "receive" else normalise_lot_code
-        return normalise(self.raw(f"{name}-lot_code"))
+        text = self.raw(f"{name}-lot_code")
+        if self.plan.moves != "receive":
+            return normalise_lot_code(text)
+        code, odd = code_or_old(text, normalise_captured_lot_code)
+        return code or clean_text(odd, SUPPLIER_CODE_MAX)
 
     def _facts_of(self, name: str) -> dict[str, Any] | None:
         """The template's fields of this one lot, checked; None where something was refused."""
@@ -286,7 +292,8 @@ class Reader:
         lot = self.read("", lambda: lot_for(self.actor, self.raw(f"{name}-restates"), write=True))
         if lot is None or lot.origin_event_id != self.form.start.replaces.pk or lot.voided_by_id is None:
             return None
-        return lot if lot.product_id == product.pk and lot_code in ("", lot.lot_code) else None
+        same = lot_code in ("", lot.lot_code) or lot.old_codes.filter(key=old_code_key(lot_code)).exists()
+        return lot if lot.product_id == product.pk and same else None
 
     # --- The template's own fields ----------------------------------------------------------------------------------
 

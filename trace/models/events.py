@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from trace.identifiers import uuid7
+from trace.sentences import say
 
 
 class Event(models.Model):
@@ -171,6 +172,15 @@ class Conflict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.event_id}"
+
+    @property
+    def sentence(self) -> str:
+        """What contradicts what, in the reader's language; rows from before sentences were kept so, as recorded."""
+        text = str(self.details.get("detail", ""))
+        try:
+            return say(self.details["said"]) if "said" in self.details else text
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return text
 
 
 class PersonalRecord(models.Model):
