@@ -515,7 +515,7 @@ class Vocabulary(Enum):
     )
     COMPONENT = (
         "https://ref.gs1.org/cbv/Comp-",
-        "urn:epcglobal:cbv:comp:",
+        "",
         "altitude axial_distance azimuth easting elevation_angle height latitude longitude northing polar_angle "
         "spherical_radius x y z",
     )
