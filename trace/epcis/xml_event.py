@@ -401,7 +401,7 @@ def _require_bare(node: Node) -> None:
 
 
 def _require_no_text(node: Node) -> None:
-    text = node.text.strip()
+    text = "".join(node.parts).strip()
     if text:
         raise Fault(
             "epcis_xml_value",

@@ -19,8 +19,8 @@ from trace.text import printable
 MAX_BYTES = 100_000_000
 MAX_DEPTH = 64
 MAX_ELEMENTS = 5_000_000
-MAX_PER_EVENT = 500_000
-MAX_PREFIXES = 200
+MAX_AT_ONCE = 200_000
+"""Elements and attributes of one event, and of all that is no event: what is in memory at a time."""
 _PIECE = 1 << 18
 _MAX_TOKEN = 1 << 22
 
@@ -88,7 +88,7 @@ class Reader:
         self._counts: list[dict[str, int]] = [{}]
         self._text: list[str] = []
         self._elements = 0
-        self._in_event = 0
+        self._in_event = self._outside = 0
         self._fed = 0
         self._root: Node | None = None
         self._old = False
@@ -137,7 +137,10 @@ class Reader:
             ) from wrong
         except Fault as fault:
             raise XmlInvalid(
-                str(fault), code=fault.code, path=self._path() + "".join(fault.steps), line=fault.line
+                str(fault),
+                code=fault.code,
+                path=self._path() + "".join(fault.steps),
+                line=fault.line or self._parser.CurrentLineNumber,
             ) from None
 
     def _path(self) -> str:
@@ -156,8 +159,6 @@ class Reader:
 
     def _declared(self, prefix: str | None, space: str | None) -> None:
         (self._event_prefixes or self._coming()).declare(prefix or "", space or "")
-        if len(self._prefixes.own) + len(self._event_prefixes.own if self._event_prefixes else ()) > MAX_PREFIXES:
-            raise self._fault("epcis_xml_too_many", _("XML 的命名空间前缀太多。"))
 
     def _coming(self) -> Prefixes:
         """Declarations are told before the element that carries them: in the list of events, they are the event's."""
@@ -170,14 +171,18 @@ class Reader:
         line = self._parser.CurrentLineNumber
         space, local, prefix = _split(name)
         node = Node(space, local, prefix, {_split(key)[:2]: text for key, text in attributes.items()}, line)
-        self._elements += 1 + len(attributes)
-        self._in_event = self._in_event + 1 + len(attributes) if self._event_depth else 0
+        size = 1 + len(attributes)
+        self._elements += size
+        if self._event_depth:
+            self._in_event += size
+        elif not self._in_event_list():
+            self._outside += size
         if len(self._stack) >= MAX_DEPTH:
             raise self._fault("epcis_xml_too_deep", _("XML 嵌套超过 %(most)d 层。") % {"most": MAX_DEPTH})
-        if self._elements > MAX_ELEMENTS or self._in_event > MAX_PER_EVENT:
+        if self._elements > MAX_ELEMENTS or max(self._in_event, self._outside) > MAX_AT_ONCE:
             raise self._fault("epcis_xml_too_many", _("XML 的元素太多。"))
         if self._stack:
-            self._stack[-1].text += self._take_text()
+            self._take_text(self._stack[-1])
             if not self._event_depth and self._is_event(node):
                 self._begin_event()
             elif not self._in_event_list():
@@ -232,7 +237,7 @@ class Reader:
 
     def _end(self, _name: str) -> None:
         node = self._stack[-1]
-        node.text += self._take_text()
+        self._take_text(node)
         if self._event_depth and len(self._stack) == self._event_depth:
             self._end_event(node)
         self._stack.pop()
@@ -254,10 +259,10 @@ class Reader:
             self._single = event
         self._emit(event)
 
-    def _take_text(self) -> str:
-        text = "".join(self._text)
-        self._text.clear()
-        return text
+    def _take_text(self, node: Node) -> None:
+        if self._text:
+            node.add(self._text)
+            self._text.clear()
 
     def _fault(self, code: str, message: str) -> Fault:
         return Fault(code, message, self._parser.CurrentLineNumber)
@@ -273,7 +278,7 @@ class Reader:
             return self._whole(root, events)
         except Fault as fault:
             raise XmlInvalid(
-                str(fault), code=fault.code, path=f"/{root.local}" + "".join(fault.steps), line=fault.line
+                str(fault), code=fault.code, path=f"/{root.local}" + "".join(fault.steps), line=fault.line or root.line
             ) from None
 
     def _whole(self, root: Node, events: list[dict[str, Any]]) -> dict[str, Any]:

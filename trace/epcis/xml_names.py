@@ -1,5 +1,6 @@
 """What EPCIS in XML and in JSON share or spell differently: namespaces, elements, their order and their words."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -89,6 +90,20 @@ REPORT_NUMBERS: Final = frozenset(["value", "minValue", "maxValue", "meanValue",
 XSI_NUMBERS: Final = frozenset(
     ["integer", "int", "long", "short", "decimal", "double", "float", "nonNegativeInteger", "positiveInteger"]
 )
+
+
+_START: Final = (
+    r"A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f\u2c00-\u2fef"
+    r"\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+)
+NAME: Final = re.compile(rf"[{_START}][{_START}.0-9\u00b7\u0300-\u036f\u203f\u2040-]*")
+"""A name without a colon (XML 1.0, productions 4 and 4a; Namespaces in XML, NCName)."""
+_RESERVED: Final = frozenset(("xsi", "epcis", "epcisq", "sbdh"))
+
+
+def prefix_can_be(prefix: str) -> bool:
+    """The prefix may stand for a namespace of somebody's own in a document that we write."""
+    return bool(NAME.fullmatch(prefix)) and not prefix.lower().startswith("xml") and prefix not in _RESERVED
 
 
 class XmlInvalid(Invalid):

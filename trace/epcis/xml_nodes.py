@@ -2,24 +2,29 @@
 
 from collections.abc import Callable, Sequence
 
-from trace.epcis.xml_names import KNOWN, OURS, SAME, TECHNICAL, XML, XSI
+from django.utils.translation import gettext as _
+
+from trace.epcis.xml_names import KNOWN, NAME, OURS, SAME, TECHNICAL, XML, XSI, prefix_can_be
 from trace.text import printable
 
 _SPACE = " \t\r\n"
+_KNOWN_SPACES = {space: prefix for prefix, space in KNOWN.items()}
+_NONE: dict[tuple[str, str], str] = {}
+MAX_PREFIXES = 200
 
 
 class Node:
     """An element: its namespace, local name and prefix, attributes by (namespace, name), text and children."""
 
-    __slots__ = ("attributes", "children", "line", "local", "prefix", "space", "text")
+    __slots__ = ("attributes", "children", "line", "local", "parts", "prefix", "space")
 
     def __init__(self, space: str, local: str, prefix: str, attributes: dict[tuple[str, str], str], line: int) -> None:
         self.space = space
         self.local = local
         self.prefix = prefix
-        self.attributes = attributes
+        self.attributes = attributes or _NONE
         self.line = line
-        self.text = ""
+        self.parts: list[str] = []
         self.children: list[Node] = []
 
     @property
@@ -33,9 +38,21 @@ class Node:
         return f"/{printable(self.local, 40)}"
 
     @property
+    def kept(self) -> bool:
+        """White space counts."""
+        return self.attributes.get((XML, "space")) == "preserve"
+
+    @property
     def value(self) -> str:
         """The text without the space around it, unless that is to be kept."""
-        return self.text if self.attributes.get((XML, "space")) == "preserve" else self.text.strip(_SPACE)
+        text = "".join(self.parts)
+        return text if self.kept else text.strip(_SPACE)
+
+    def add(self, parts: list[str]) -> None:
+        """More text: space alone between elements is none, and there may be very much of it."""
+        text = "".join(parts)
+        if text and (self.kept or not text.isspace()):
+            self.parts.append(text)
 
 
 class Fault(Exception):
@@ -76,27 +93,38 @@ def own_attributes(node: Node) -> list[tuple[str, str, str]]:
 
 
 class Prefixes:
-    """Which prefix stands for which namespace in the JSON-LD: for the document, and for an event what it adds."""
+    """Which prefix stands for which namespace in the JSON-LD: for the document, and for an event what it adds.
+
+    Declarations come first, then the keys of what was read. A prefix with two meanings gets a number the second time.
+    """
 
     def __init__(self, above: "Prefixes | None" = None) -> None:
-        self.above = dict(above.all()) if above else {}
+        self.above = above.all() if above else {}
         self.own: dict[str, str] = {}
+        self._found: dict[tuple[str, str], str] = {}
 
     def all(self) -> dict[str, str]:
         """Prefix to namespace, without the known ones."""
         return {**self.above, **self.own}
 
     def declare(self, prefix: str, space: str) -> None:
-        """A declaration was met: it counts, as long as its prefix is free."""
-        if prefix and space not in TECHNICAL and SAME.get(space, space) not in KNOWN.values():
-            self._bind(prefix, space)
+        """A declaration was met: inside an event it may give another meaning to a prefix of the document."""
+        if prefix and space not in TECHNICAL and SAME.get(space, space) not in _KNOWN_SPACES:
+            self._bind(prefix, space, shadow=True)
 
-    def _bind(self, prefix: str, space: str) -> str:
-        if prefix in KNOWN or self.own.get(prefix, space) != space:
-            stem, number = prefix, 2
-            while prefix in KNOWN or self.own.get(prefix, space) != space:
-                prefix, number = f"{stem}{number}", number + 1
-        if self.above.get(prefix) != space:
+    def _bind(self, prefix: str, space: str, *, shadow: bool) -> str:
+        stem, number = prefix if NAME.fullmatch(prefix) and not prefix.lower().startswith("xml") else "ns", 1
+        while (
+            prefix in KNOWN
+            or not prefix_can_be(prefix)
+            or self.own.get(prefix, space) != space
+            or (not shadow and self.above.get(prefix, space) != space)
+        ):
+            number += 1
+            prefix = f"{stem}{number}"
+        if self.above.get(prefix) != space and prefix not in self.own:
+            if len(self.own) >= MAX_PREFIXES:
+                raise Fault("epcis_xml_too_many", _("XML 的命名空间前缀太多。"), 0)
             self.own[prefix] = space
         return prefix
 
@@ -104,14 +132,19 @@ class Prefixes:
         """The JSON key of an element or attribute of somebody's own."""
         if not space:
             return local
-        space = SAME.get(space, space)
-        for known, uri in KNOWN.items():
-            if uri == space:
-                return f"{known}:{local}"
-        bound = {**self.above, **self.own}
+        found = self._found.get((space, prefix))
+        if found is None:
+            found = self._found[space, prefix] = self._prefix(SAME.get(space, space), prefix)
+        return f"{found}:{local}"
+
+    def _prefix(self, space: str, prefix: str) -> str:
+        if space in _KNOWN_SPACES:
+            return _KNOWN_SPACES[space]
+        if space in TECHNICAL:
+            raise Fault("epcis_xml_element", _("这里不能有命名空间 %(space)s 的元素。") % {"space": space}, 0)
+        bound = self.all()
         if prefix and bound.get(prefix) == space:
-            return f"{prefix}:{local}"
-        for other, uri in bound.items():
-            if uri == space:
-                return f"{other}:{local}"
-        return f"{self._bind(prefix or 'ns1', space)}:{local}"
+            return prefix
+        return next((p for p, uri in bound.items() if uri == space), "") or self._bind(
+            prefix or "ns1", space, shadow=False
+        )

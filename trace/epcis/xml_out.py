@@ -18,6 +18,7 @@ from trace.epcis.xml_names import (
     EPCIS,
     EVENTS,
     KNOWN,
+    NAME,
     ORDER,
     QUANTITY_LISTS,
     QUERY,
@@ -30,13 +31,11 @@ from trace.epcis.xml_names import (
     XSD,
     XSI,
     XmlInvalid,
+    prefix_can_be,
 )
 from trace.text import printable
 
 MAX_DEPTH = 60
-# Narrower than XML 1.0 so that every parser agrees: Latin letters and the common Chinese characters.
-_LETTER: Final = r"A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff\u4e00-\u9fa5"
-_NAME: Final = re.compile(rf"[{_LETTER}][{_LETTER}.0-9-]*")
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TEXT: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 _VALUE: Final = str.maketrans(
@@ -45,7 +44,6 @@ _VALUE: Final = str.maketrans(
 _TOP: Final = frozenset(
     "@context id type schemaVersion creationDate sender receiver instanceIdentifier epcisHeader epcisBody".split()  # noqa: SIM905
 )
-_RESERVED: Final = frozenset(("xsi", "epcis", "epcisq", "sbdh"))
 _SPACE: Final = " \t\r\n"
 
 
@@ -155,12 +153,7 @@ class _Writer:
         return {
             prefix: SAME.get(space, space)
             for prefix, space in {**KNOWN, **namespaces(context)}.items()
-            if space
-            and _NAME.fullmatch(prefix)
-            and not prefix.lower().startswith("xml")
-            and prefix not in _RESERVED
-            and space not in TECHNICAL - {XSD}
-            and not _FORBIDDEN.search(space)
+            if space and prefix_can_be(prefix) and space not in TECHNICAL - {XSD} and not _FORBIDDEN.search(space)
         }
 
     def declarations(self, *, skip: str = "", own: bool = False) -> str:
@@ -198,7 +191,7 @@ class _Writer:
         """The name of an element or attribute of somebody's own."""
         prefix, colon, local = key.partition(":")
         if not colon:
-            if inside and _NAME.fullmatch(key):
+            if inside and NAME.fullmatch(key):
                 return key
             raise _invalid(
                 "epcis_xml_name", _("“%(key)s”没有命名空间前缀。") % {"key": printable(key)}, self._path + path
@@ -209,7 +202,7 @@ class _Writer:
                 _("前缀“%(prefix)s”没有在 @context 中声明。") % {"prefix": printable(prefix)},
                 self._path + path,
             )
-        if not _NAME.fullmatch(local):
+        if not NAME.fullmatch(local):
             raise _invalid(
                 "epcis_xml_name", _("“%(key)s”不能作为 XML 的元素名。") % {"key": printable(key)}, self._path + path
             )
@@ -358,7 +351,7 @@ class _Writer:
             if ":" in key and (item is None or isinstance(item, Mapping | list)):
                 inside[key] = item
                 continue
-            if ":" not in key and not _NAME.fullmatch(key):
+            if ":" not in key and not NAME.fullmatch(key):
                 raise _invalid(
                     "epcis_xml_name",
                     _("“%(key)s”不能作为 XML 的元素名。") % {"key": printable(key)},

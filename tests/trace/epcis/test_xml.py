@@ -245,6 +245,37 @@ def test_prefixes_mean_what_they_meant_where_they_stood() -> None:
     assert len(hashes(document_from_xml(data))) == len(set(hashes(document_from_xml(data)))) == 2
 
 
+def test_a_thousand_namespaces_are_too_many_however_they_come() -> None:
+    plain = "".join(f'<x xmlns="http://{number}/"/>' for number in range(300))
+    assert refused(event(plain)).code == "epcis_xml_too_many"
+    assert refused(document(f"<ObjectEvent>{WHEN}<epcList/><action>ADD</action></ObjectEvent>").replace(
+        b"</EPCISBody>", b"</EPCISBody>" + plain.encode())).code == "epcis_xml_too_many"  # fmt: skip
+
+
+def test_a_prefix_of_the_document_keeps_its_meaning_beside_new_ones() -> None:
+    """The document's ns1 is used; a namespace without prefix gets another name."""
+    inside = '<ns1:a>1</ns1:a><b xmlns="http://plain.cn/">2</b><e:c xmlns:ns1="http://third.cn/"><ns1:d>3</ns1:d></e:c>'
+    one_event = f"<ObjectEvent>{WHEN}<epcList/><action>ADD</action>{inside}</ObjectEvent>"
+    data = document(one_event, 'xmlns:ns1="http://first.cn/"')
+    found = document_from_xml(data)
+    (one,) = events_of(found)
+    spaces = {**found["@context"][1], **one["@context"][0]}
+    expanded = {spaces[key.split(":")[0]]: value for key, value in one.items() if ":" in key}
+    inner = expanded.pop("http://e.cn/")
+    assert expanded == {"http://first.cn/": "1", "http://plain.cn/": "2"}
+    assert [spaces[key.split(":")[0]] for key in inner] == ["http://third.cn/"]
+
+
+def test_reserved_prefixes_are_written_under_another_name() -> None:
+    """Found by fuzzing: a prefix that a document of ours needs for something else."""
+    for prefix in ("xsi", "epcisq", "sbdh", "epcis", "酒", "é"):
+        data = event(f'<{prefix}:a xmlns:{prefix}="http://mine.cn/">1</{prefix}:a>')
+        found = document_from_xml(data)
+        again = document_from_xml(document_to_xml(found))
+        assert hashes(again) == hashes(found)
+        assert "{http://mine.cn/}a=1" in hashes(found)[0]
+
+
 def test_elements_of_ones_own_keep_what_they_hold() -> None:
     inside = (
         '<e:a> 7 </e:a><e:b xml:space="preserve"> 7 </e:b><e:c xsi:type="xsd:integer">7</e:c>'
@@ -301,6 +332,7 @@ BOMB = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>
         (event("<parentID>x</parentID>"), "epcis_xml_element"),
         (event("<bizStep>x<b/></bizStep>"), "epcis_xml_element"),
         (event("<bizStep a='1'>x</bizStep>"), "epcis_xml_attribute"),
+        (event('<x:a xmlns:x="http://www.w3.org/2001/XMLSchema-instance"/>'), "epcis_xml_element"),
         (event("<action>ADD</action>"), "epcis_xml_twice"),
         (event("<readPoint><id>1</id><id>2</id></readPoint>"), "epcis_xml_twice"),
         (event("stray"), "epcis_xml_value"),
@@ -340,8 +372,10 @@ def test_size_and_number_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(event("<e:a>" + "x" * 100_000 + "</e:a>")).code == "epcis_xml_too_large"
     with pytest.raises(XmlInvalid, match="100000"):
         list(iter_events([event("<e:a>" + "x" * 100_000 + "</e:a>")]))
-    monkeypatch.setattr(xml_in, "MAX_PER_EVENT", 50)
+    monkeypatch.setattr(xml_in, "MAX_AT_ONCE", 50)
     assert refused(event("<e:a/>" * 60)).code == "epcis_xml_too_many"
+    header = b"<EPCISHeader>" + b"<e:a/>" * 60 + b"</EPCISHeader><EPCISBody>"
+    assert refused(document("").replace(b"<EPCISBody>", header)).code == "epcis_xml_too_many"
     monkeypatch.setattr(xml_in, "MAX_ELEMENTS", 100)
     assert refused(document(f"<ObjectEvent>{WHEN}</ObjectEvent>" * 40)).code == "epcis_xml_too_many"
     monkeypatch.undo()
