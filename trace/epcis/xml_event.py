@@ -24,6 +24,8 @@ from trace.text import printable
 
 _RANKS: Final = {kind: {name: rank for rank, name in enumerate(names)} for kind, names in ORDER.items()}
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,3})?")
+_TIMES: Final = ("Time", "time")
+_NO_SECONDS: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})")
 _BOOLEANS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 _STANDS_ON_EVENTS: Final = frozenset(("schemaVersion", "creationDate"))
 
@@ -103,7 +105,7 @@ def _standard(event: dict[str, Any], node: Node, prefixes: Prefixes) -> None:
         event[name] = _ilmd(node, prefixes)
     else:
         text = _plain(node)
-        event[name] = compact_word(WORDS[name], text) if name in WORDS else text
+        event[name] = compact_word(WORDS[name], text) if name in WORDS else _moment(name, text)
 
 
 def _plain(node: Node) -> str:
@@ -225,7 +227,7 @@ def _attributes(node: Node, prefixes: Prefixes) -> dict[str, Any]:
         elif report and name in REPORT_WORDS:
             found[name] = compact_word(REPORT_WORDS[name], text)
         else:
-            found[name] = raw if name == "stringValue" else text
+            found[name] = raw if name == "stringValue" else _moment(name, text)
 
     def own(child: Node) -> None:
         if child.ours:
@@ -251,7 +253,7 @@ def _declaration(node: Node, prefixes: Prefixes) -> dict[str, Any]:
         elif child.local == "reason":
             found["reason"] = compact_word(Vocabulary.ERROR_REASON, _plain(child))
         elif child.local == "declarationTime":
-            found["declarationTime"] = _plain(child)
+            found["declarationTime"] = _moment(child.local, _plain(child))
         else:
             raise unknown(child)
 
@@ -424,6 +426,11 @@ def _number(text: str, node: Node, step: str = "") -> int | float:
     if step:
         fault.steps.append(step)
     raise fault
+
+
+def _moment(name: str, text: str) -> str:
+    """A time to which published examples do not give seconds gets them; any other text is as it was."""
+    return text[:16] + ":00" + text[16:] if name.endswith(_TIMES) and _NO_SECONDS.fullmatch(text) else text
 
 
 def _boolean(text: str, node: Node) -> bool:

@@ -48,21 +48,38 @@ def document_from_xml(data: bytes, *, any_order: bool = False) -> dict[str, Any]
     return reader.document(events)
 
 
-def iter_events(chunks: Iterable[bytes], *, any_order: bool = False) -> Iterator[dict[str, Any]]:
-    """The events of a document that comes in pieces, each with its own @context. Refuses as `document_from_xml`.
+class EventStream:
+    """The events of a document that comes in pieces, one at a time, in the form `document_from_xml` gives them.
 
-    What is wrong after an event is found only after that event was given.
+    ``head`` is the rest of the document as far as it was read: at the first event its @context, version, dates and
+    header. Refuses as `document_from_xml`; what is wrong after an event is found only after that event was given.
     """
-    waiting: list[dict[str, Any]] = []
-    reader = Reader(waiting.append, any_order=any_order, own_context=True)
-    for chunk in chunks:
-        for start in range(0, len(chunk), _PIECE):
-            reader.feed(chunk[start : start + _PIECE])
-            yield from waiting
-            waiting.clear()
-    reader.close()
-    reader.document([])
-    yield from waiting
+
+    def __init__(self, chunks: Iterable[bytes], *, any_order: bool = False, own_context: bool = False) -> None:
+        self._chunks = chunks
+        self._waiting: list[dict[str, Any]] = []
+        self._reader = Reader(self._waiting.append, any_order=any_order, own_context=own_context)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for chunk in self._chunks:
+            for start in range(0, len(chunk), _PIECE):
+                self._reader.feed(chunk[start : start + _PIECE])
+                yield from self._waiting
+                self._waiting.clear()
+        self._reader.close()
+        self._reader.document([])
+        yield from self._waiting
+        self._waiting.clear()
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """The document without its body; empty where an event stands alone."""
+        return self._reader.document([], whole=False)
+
+
+def iter_events(chunks: Iterable[bytes], *, any_order: bool = False) -> Iterator[dict[str, Any]]:
+    """The events of an `EventStream`, each with an @context of its own that says all of its prefixes."""
+    return iter(EventStream(chunks, any_order=any_order, own_context=True))
 
 
 def _too_large(most: int) -> XmlInvalid:
@@ -269,25 +286,27 @@ class Reader:
 
     # ------------------------------------------------------------ the document
 
-    def document(self, events: list[dict[str, Any]]) -> dict[str, Any]:
-        """The whole, with these events in its body."""
-        if self._single is not None or self._root is None:
-            return self._single or {}
+    def document(self, events: list[dict[str, Any]], *, whole: bool = True) -> dict[str, Any]:
+        """The document with these events in its body, or what of it was read so far without a body."""
+        if self._root is None or self._root.local in EVENTS:
+            return self._single or {} if whole else {}
         root = self._root
         try:
-            return self._whole(root, events)
+            return self._whole(root, events, whole)
         except Fault as fault:
             raise XmlInvalid(
                 str(fault), code=fault.code, path=f"/{root.local}" + "".join(fault.steps), line=fault.line or root.line
             ) from None
 
-    def _whole(self, root: Node, events: list[dict[str, Any]]) -> dict[str, Any]:
+    def _whole(self, root: Node, events: list[dict[str, Any]], whole: bool) -> dict[str, Any]:
         document: dict[str, Any] = {"@context": [CONTEXT], "type": root.local, "schemaVersion": "2.0"}
         created = root.attributes.get(("", "creationDate"))
         if created is not None:
             document["creationDate"] = created
 
         def part(child: Node) -> None:
+            if child.ours and child.local == "EPCISBody" and not whole:
+                return
             if child.ours and child.local == "EPCISBody" and "epcisBody" not in document:
                 document["epcisBody"] = self._body(child, root.local, events)
             elif child.ours and child.local == "EPCISHeader":
@@ -298,7 +317,7 @@ class Reader:
                 put(document, self._key(child), own_value(child, self._prefixes))
 
         each(flat(root), part)
-        if "epcisBody" not in document:
+        if whole and "epcisBody" not in document:
             raise Fault("epcis_xml_element", _("缺少 EPCISBody。"), root.line)
         if self._prefixes.own:
             document["@context"].append(dict(self._prefixes.own))

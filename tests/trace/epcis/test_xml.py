@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.trace.epcis.documents import documents
+from tests.trace.epcis.documents import CONTEXT, documents
 from tests.trace.epcis.examples import events_of, folder, json_documents
 from tests.trace.epcis.reference_hash import reference_pre_hashes_of_xml
 from trace.epcis import xml_in
 from trace.epcis.event_hash import pre_hash
 from trace.epcis.formats import Vocabulary, compact_word
-from trace.epcis.xml import XmlInvalid, document_from_xml, document_to_xml, iter_events
+from trace.epcis.xml import EventStream, XmlInvalid, document_from_xml, document_to_xml, iter_events
 
 pytestmark = pytest.mark.once
 
@@ -358,6 +358,13 @@ def test_hostile_documents_are_refused_by_name(data: bytes, code: str) -> None:
         list(iter_events([data]))
 
 
+def test_times_without_seconds_get_them() -> None:
+    (one,) = events_of(document_from_xml(event().replace(b"05:24:33Z", b"05:24Z")))
+    assert one["eventTime"] == "2026-11-28T05:24:00Z"
+    (one,) = events_of(document_from_xml(event().replace(b"05:24:33Z", b"05h24Z")))
+    assert one["eventTime"] == "2026-11-28T05h24Z"
+
+
 def test_a_fault_names_its_place() -> None:
     bad = "<quantityList><quantityElement/><quantityElement><quantity>x</quantity></quantityElement></quantityList>"
     error = refused(document(f"<ObjectEvent>{WHEN}</ObjectEvent>\n<ObjectEvent>{WHEN}\n{bad}</ObjectEvent>"))
@@ -392,6 +399,14 @@ def test_events_of_a_long_document_come_one_by_one() -> None:
             yield (one * 20).encode()
         yield TAIL.encode()
 
+    stream = EventStream(chunks())
+    assert stream.head == {}
+    assert "@context" not in next(iter(stream))
+    assert stream.head == {
+        "@context": [CONTEXT, {"e": "http://e.cn/"}],
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+    }
     tracemalloc.start()
     try:
         count = sum(1 for found in iter_events(chunks()) if found["@context"][1] == {"e": "http://e.cn/"})
