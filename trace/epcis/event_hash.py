@@ -32,7 +32,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
-from trace.epcis.formats import Vocabulary, canonical, word_uri
+from trace.epcis.formats import Vocabulary, canonical, split_iri, word_uri
 from trace.errors import Invalid
 
 MAX_DEPTH = 64
@@ -283,9 +283,14 @@ def _require_depth(depth: int) -> None:
 
 
 def _key(key: str, names: Namespaces) -> str:
-    """``{namespace}local`` for a key with a known prefix (rules 19 and 20)."""
+    """``{namespace}local`` for a key with a known prefix or one that is written out (rules 19 and 20)."""
     prefix, colon, local = key.partition(":")
-    return f"{{{names[prefix]}}}{local}" if colon and prefix in names else key
+    if colon and prefix in names and not local.startswith("//"):
+        return f"{{{names[prefix]}}}{local}"
+    if local.startswith("//") or prefix == "urn":
+        space, name = split_iri(key)
+        return f"{{{space}}}{name}" if name else key
+    return key
 
 
 # ---------------------------------------------------------------- values

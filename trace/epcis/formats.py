@@ -474,6 +474,15 @@ def canonical(uri: str) -> str:
         return uri
 
 
+def split_iri(iri: str) -> tuple[str, str]:
+    """Namespace and local name of a term written out as an address: parted after the last ``#``, ``/`` or ``:``.
+
+    Both are "" where there is no local name.
+    """
+    end = max(iri.rfind("#"), iri.rfind("/"), iri.rfind(":")) + 1
+    return (iri[:end], iri[end:]) if 0 < end < len(iri) else ("", "")
+
+
 # ---------------------------------------------------------------- words of the Core Business Vocabulary
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from trace.epcis.event_hash import namespaces
-from trace.epcis.formats import Vocabulary, word_uri, word_urn
+from trace.epcis.formats import Vocabulary, split_iri, word_uri, word_urn
 from trace.epcis.xml_names import (
     EPC_LISTS,
     EPCIS,
@@ -45,30 +45,35 @@ _TOP: Final = frozenset(
     "@context id type schemaVersion creationDate sender receiver instanceIdentifier epcisHeader epcisBody".split()  # noqa: SIM905
 )
 _SPACE: Final = " \t\r\n"
+# What the EPCIS context says is the same.
+_ALIASES: Final[Mapping[str, str]] = {"@id": "id", "@type": "type"}
 
 
-def document_to_xml(document: Mapping[str, Any]) -> bytes:
+def document_to_xml(document: Mapping[str, Any], *, forgiving: bool = False) -> bytes:
     """An EPCISDocument or EPCISQueryDocument, or an event that stands alone, as XML 2.0 in UTF-8.
+
+    ``forgiving`` is for answers, which must not fail for what one event holds: a character that XML does not have
+    becomes U+FFFD, in a name ``_xHHHH_`` (ISO/IEC 9075-14), and a prefix without declaration is its own namespace.
 
     Refuses, with a JSON pointer as ``path``: ``epcis_xml_root`` (another kind of document), ``epcis_xml_prefix`` (a
     prefix that no @context declares), ``epcis_xml_name`` (a key that cannot name an element), ``epcis_xml_character``
     (one that XML does not have), ``epcis_xml_value`` (a value of the wrong kind in a standard place),
     ``epcis_xml_too_deep``.
     """
-    return "".join(pieces(document)).encode()
+    return "".join(pieces(document, forgiving=forgiving)).encode()
 
 
-def pieces(document: Mapping[str, Any]) -> Iterator[str]:
+def pieces(document: Mapping[str, Any], *, forgiving: bool = False) -> Iterator[str]:
     """The same as `document_to_xml`, piece by piece: an event at a time."""
     kind = document.get("type")
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     if kind in EVENTS:
-        yield from _Writer(document.get("@context"), "").event(document, root=True)
+        yield from _Writer(document.get("@context"), "", forgiving=forgiving).event(document, root=True)
         return
     if kind not in ("EPCISDocument", "EPCISQueryDocument"):
         raise _invalid("epcis_xml_root", _("只能写出 EPCISDocument 或 EPCISQueryDocument。"), "/type")
     query = kind == "EPCISQueryDocument"
-    writer = _Writer(document.get("@context"), "")
+    writer = _Writer(document.get("@context"), "", forgiving=forgiving)
     prefix, space = ("epcisq", QUERY) if query else ("epcis", EPCIS)
     yield f'<{prefix}:{kind} xmlns:{prefix}="{space}"{writer.declarations(skip=prefix)} schemaVersion="2.0"'
     if "creationDate" in document:
@@ -85,10 +90,10 @@ def pieces(document: Mapping[str, Any]) -> Iterator[str]:
                 yield writer.leaf(name, results[name], f"/epcisBody/queryResults/{name}")
         inside = _object(results.get("resultsBody"), "/epcisBody/queryResults/resultsBody")
         yield "<resultsBody>"
-        yield from _events(document, inside, "/epcisBody/queryResults/resultsBody/eventList")
+        yield from _events(document, inside, "/epcisBody/queryResults/resultsBody/eventList", forgiving)
         yield "</resultsBody></epcisq:QueryResults>"
     else:
-        yield from _events(document, body, "/epcisBody/eventList")
+        yield from _events(document, body, "/epcisBody/eventList", forgiving)
     yield "</EPCISBody>"
     for key, value in document.items():
         if key not in _TOP:
@@ -96,14 +101,15 @@ def pieces(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"</{prefix}:{kind}>\n"
 
 
-def _events(document: Mapping[str, Any], body: Mapping[str, Any], path: str) -> Iterator[str]:
+def _events(document: Mapping[str, Any], body: Mapping[str, Any], path: str, forgiving: bool) -> Iterator[str]:
     """The list of events."""
     events = body.get("eventList", [body["event"]] if "event" in body else [])
     yield "<EventList>"
     for number, event in enumerate(_array(events, path)):
         place = f"{path}/{number}"
         _object(event, place)
-        yield from _Writer(document.get("@context"), place, event.get("@context")).event(event)
+        writer = _Writer(document.get("@context"), place, event.get("@context"), forgiving=forgiving)
+        yield from writer.event(event)
     yield "</EventList>"
 
 
@@ -128,10 +134,17 @@ def _array(value: object, path: str) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def _named(key: str) -> str:
+    """A name that XML has, made of any text."""
+    name = "".join(char if NAME.fullmatch("_" + char) else f"_x{ord(char):04X}_" for char in key[:1_000])
+    return name if NAME.fullmatch(name) else "_" + name
+
+
 class _Writer:
     """One document's or event's prefixes, and how its parts are written."""
 
-    def __init__(self, context: object, path: str, own: object = None) -> None:
+    def __init__(self, context: object, path: str, own: object = None, *, forgiving: bool = False) -> None:
+        self._forgiving = forgiving
         self._path = path
         self._above = self._spaces(context)
         self._own = {p: s for p, s in self._spaces(own).items() if self._above.get(p) != s} if own is not None else {}
@@ -184,15 +197,27 @@ class _Writer:
         if not isinstance(value, str):
             raise _invalid("epcis_xml_value", _("这里应当是文字或数字。"), self._path + path)
         if _FORBIDDEN.search(value):
+            if self._forgiving:
+                return _FORBIDDEN.sub("\ufffd", value)
             raise _invalid("epcis_xml_character", _("文字中有 XML 不允许的字符。"), self._path + path)
         return value
 
-    def _key(self, key: str, path: str, *, inside: bool) -> str:
-        """The name of an element or attribute of somebody's own."""
+    def _key(self, key: str, path: str, *, inside: bool) -> tuple[str, str]:
+        """The name of an element or attribute of somebody's own, and a declaration where the key is written out."""
         prefix, colon, local = key.partition(":")
+        if colon and prefix not in self._names and (self._forgiving or local.startswith("//") or prefix == "urn"):
+            space, name = split_iri(key)
+            if NAME.fullmatch(name) and not _FORBIDDEN.search(space) and space not in TECHNICAL:
+                return f"own:{name}", f' xmlns:own="{space.translate(_VALUE)}"'
+        if not colon and inside and NAME.fullmatch(_ALIASES.get(key, key)):
+            return _ALIASES.get(key, key), ""
+        if colon and prefix in self._names and NAME.fullmatch(local):
+            return key, ""
+        if self._forgiving:
+            if colon and prefix in self._names:
+                return f"{prefix}:{_named(local)}", ""
+            return _named(key), ""
         if not colon:
-            if inside and NAME.fullmatch(key):
-                return key
             raise _invalid(
                 "epcis_xml_name", _("“%(key)s”没有命名空间前缀。") % {"key": printable(key)}, self._path + path
             )
@@ -202,11 +227,9 @@ class _Writer:
                 _("前缀“%(prefix)s”没有在 @context 中声明。") % {"prefix": printable(prefix)},
                 self._path + path,
             )
-        if not NAME.fullmatch(local):
-            raise _invalid(
-                "epcis_xml_name", _("“%(key)s”不能作为 XML 的元素名。") % {"key": printable(key)}, self._path + path
-            )
-        return key
+        raise _invalid(
+            "epcis_xml_name", _("“%(key)s”不能作为 XML 的元素名。") % {"key": printable(key)}, self._path + path
+        )
 
     # ------------------------------------------------------------ of somebody's own
 
@@ -220,32 +243,37 @@ class _Writer:
             for number, item in enumerate(value):
                 yield from self.own(key, item, f"{path}/{number}", depth + 1, inside=inside)
             return
-        name = self._key(key, path, inside=inside)
+        if isinstance(value, Mapping) and len(value) == 1 and not value.keys().isdisjoint(("@set", "@list")):
+            yield from self.own(key, next(iter(value.values())), path, depth + 1, inside=inside)
+            return
+        name, declared = self._key(key, path, inside=inside)
         if isinstance(value, Mapping):
-            text = value.get("#text")
-            yield self._open(name, text) if text is not None else f"<{name}>"
+            text = value.get("#text", value.get("@value"))
+            yield self._open(name, text, declared) if text is not None else f"<{name}{declared}>"
             if text is not None:
                 yield self._scalar(text, f"{path}/#text").translate(_TEXT)
             for child, below in value.items():
-                if child != "#text":
+                if child not in ("#text", "@value"):
                     yield from self.own(child, below, f"{path}/{_step(child)}", depth + 1, inside=True)
             yield f"</{name}>"
         elif value is None:
-            yield f'<{name} xsi:nil="true"/>'
+            yield f'<{name}{declared} xsi:nil="true"/>'
         else:
-            yield f"{self._open(name, value)}{self._scalar(value, path).translate(_TEXT)}</{name}>"
+            yield f"{self._open(name, value, declared)}{self._scalar(value, path).translate(_TEXT)}</{name}>"
 
     @staticmethod
-    def _open(name: str, value: object) -> str:
+    def _open(name: str, value: object, declared: str) -> str:
         """The start tag, with what it takes to read the text back as it was."""
+        kind = ""
         if isinstance(value, bool):
-            return f'<{name} xsi:type="xsd:boolean">'
-        if isinstance(value, int):
-            return f'<{name} xsi:type="xsd:integer">'
-        if isinstance(value, float):
-            return f'<{name} xsi:type="xsd:double">'
-        kept = isinstance(value, str) and value != value.strip(_SPACE)
-        return f'<{name} xml:space="preserve">' if kept else f"<{name}>"
+            kind = ' xsi:type="xsd:boolean"'
+        elif isinstance(value, int):
+            kind = ' xsi:type="xsd:integer"'
+        elif isinstance(value, float):
+            kind = ' xsi:type="xsd:double"'
+        elif isinstance(value, str) and value != value.strip(_SPACE):
+            kind = ' xml:space="preserve"'
+        return f"<{name}{declared}{kind}>"
 
     def _others(self, value: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[str]:
         """What an element of the standard has of somebody's own."""
@@ -346,18 +374,17 @@ class _Writer:
         """Attributes; an object or array of somebody's own can be none and stands inside."""
         yield f"<{name}"
         inside = {}
+        seen: set[str] = set()
         for key, item in _object(value, self._path + path).items():
             place = f"{path}/{_step(key)}"
             if ":" in key and (item is None or isinstance(item, Mapping | list)):
                 inside[key] = item
                 continue
-            if ":" not in key and not NAME.fullmatch(key):
-                raise _invalid(
-                    "epcis_xml_name",
-                    _("“%(key)s”不能作为 XML 的元素名。") % {"key": printable(key)},
-                    self._path + place,
-                )
-            attribute = self._key(key, place, inside=True)
+            attribute, declared = self._key(key, place, inside=True)
+            if declared or attribute in seen:
+                inside[key] = item
+                continue
+            seen.add(attribute)
             if name == "sensorReport" and key in REPORT_WORDS and isinstance(item, str):
                 item = word_uri(REPORT_WORDS[key], item)
             yield self.attribute(attribute, item, place)

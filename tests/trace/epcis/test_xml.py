@@ -451,6 +451,40 @@ def test_what_xml_cannot_say_is_refused_with_a_pointer(more: dict[str, Any], cod
     assert (caught.value.code, caught.value.details["path"]) == (code, path)
 
 
+def test_an_answer_does_not_fail_for_what_one_event_holds() -> None:
+    one = {
+        "type": "ObjectEvent",
+        "eventTime": "2026-11-28T05:24:33Z",
+        "ext:a": "x\x00\ud800y",
+        "ext:1 b": 2,
+        "none:c": {"@id": "urn:x", "@type": "ext:T", "ext:d": {"@set": ["1", "2"]}, "ext:e": {"@value": 7}, "": 8},
+        "sensorElementList": [{"sensorReport": [{"type": "Mass", "ext:2": "z", "ext:x y": "w", "<": 1}]}],
+    }
+    document = {"@context": {"ext": "http://e.cn/"}, "type": "EPCISDocument", "epcisBody": {"eventList": [one]}}
+    with pytest.raises(XmlInvalid):
+        document_to_xml(document)
+    (back,) = events_of(document_from_xml(document_to_xml(document, forgiving=True)))
+    assert back["ext:a"] == "x\ufffd\ufffdy"
+    assert back["ext:_1_x0020_b"] == 2
+    assert back["@context"] == [{"own": "none:"}]
+    assert back["own:c"] == {"id": "urn:x", "type": "ext:T", "ext:d": ["1", "2"], "ext:e": 7, "_": 8}
+    assert back["sensorElementList"][0]["sensorReport"][0]["ext:_2"] == "z"
+
+
+def test_a_key_that_is_written_out_is_a_namespace_and_a_name() -> None:
+    one = {
+        "type": "ObjectEvent",
+        "eventTime": "2026-11-28T05:24:33Z",
+        "https://example.cn/words#grade": {"urn:example:a": "1"},
+        "sensorElementList": [{"sensorReport": [{"type": "Mass", "https://example.cn/words#by": "x"}]}],
+    }
+    (back,) = events_of(
+        document_from_xml(document_to_xml({"type": "EPCISDocument", "epcisBody": {"eventList": [one]}}))
+    )
+    assert pre_hash(back) == pre_hash(one)
+    assert "{https://example.cn/words#}grade{urn:example:}a=1" in pre_hash(one)
+
+
 def test_nesting_without_end_is_refused_in_writing_too() -> None:
     deep: Any = "x"
     for _number in range(20_000):
