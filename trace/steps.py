@@ -27,13 +27,14 @@ Need = Literal["none", "optional", "required"]
 
 _PARTIES: dict[str, Party] = {"receive": "supplier", "ship": "receiver", "return": "source"}
 _WITH_SUBJECTS = frozenset(
-    ["observe", "sample", "destroy", "retail", "return", "ship", "place_on_sale", "code", "hold", "release"]
+    ["observe", "store", "sample", "destroy", "retail", "return", "ship", "place_on_sale", "code", "hold", "release"]
 )
 _AMOUNT_MOVES: dict[str, Need] = {
     "destroy": "required",
     "return": "required",
     "ship": "required",
     "retail": "optional",
+    "store": "optional",
     "sample": "optional",
 }
 # The dates and times of templates that say when the step itself happened.

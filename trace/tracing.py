@@ -18,7 +18,7 @@ from trace.access import entered_for
 from trace.actor import Actor
 from trace.among import among
 from trace.disclosure import SeenEdge, SeenLot, SeenWalk, seen_walk
-from trace.event_templates import families
+from trace.event_templates import families, templates
 from trace.exports import Cell, micros
 from trace.genealogy import Direction, Walk, walk
 from trace.guards import Blocking, blocking
@@ -250,7 +250,7 @@ def _made(actor: Actor, rows: Mapping[int, Lot]) -> dict[int, int]:
     for begin in range(0, len(ids), 10_000):
         items = EventItem.objects.filter(
             lot__in=ids[begin : begin + 10_000], holder__in=mine, micros__gt=0, event__corrections=None
-        )
+        ).exclude(event__template__in=[code for code, step in templates().items() if step.moves == "store"])
         got.update(items.values("lot").annotate(n=Sum("micros")).values_list("lot", "n"))
     return {**got, **{pk: rows[pk].made_micros for pk in own}}
 

@@ -98,7 +98,7 @@ def _count(one: Balance, role: str, moves: str, plus: int, minus: int) -> None:
         one.made += plus + minus
     elif role == "input":
         one.used -= plus + minus
-    else:
+    elif moves != "store":  # goods put elsewhere are the same goods
         one.received += plus
         if moves in _LOSS:
             one.lost -= minus
@@ -109,10 +109,11 @@ def _count(one: Balance, role: str, moves: str, plus: int, minus: int) -> None:
 def items_of_part(part: str) -> Q:
     """The items that count in a part of a balance, for a list of events."""
     lost = [code for code, step in templates().items() if step.moves in _LOSS]
+    stays = Q(event__template__in=[code for code, step in templates().items() if step.moves == "store"])
     return {
         "made": Q(role="output"),
         "used": Q(role="input"),
-        "received": Q(role="subject", micros__gt=0),
+        "received": Q(role="subject", micros__gt=0) & ~stays,
         "lost": Q(role="subject", micros__lt=0, event__template__in=lost),
-        "shipped": Q(role="subject", micros__lt=0) & ~Q(event__template__in=lost),
+        "shipped": Q(role="subject", micros__lt=0) & ~Q(event__template__in=lost) & ~stays,
     }[part]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from django.utils.translation import gettext as _
 
-from trace.access import entered_for
+from trace.access import entered_for, own_places
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actor import Actor
 from trace.batch import Batch, current, whole
 from trace.errors import Invalid, NotAllowed
 from trace.event_templates import EventTemplate, TemplateField, split_personal, template, validate_data
 from trace.models import Event, Lot, Organisation, Place, Stock, StoredFile, Unit
-from trace.units import EnteredAmount, decimal_text
+from trace.units import EnteredAmount, decimal_text, parse_amount
 
 # Templates with rows of their own beside the event; each has its action.
 OWN_ACTION = {
@@ -88,6 +89,8 @@ def record_event(
             code="use_own_action",
             action=OWN_ACTION[found.moves],
         )
+    if found.moves == "store" and place is None:
+        place = _place_named(found, data or {}, by)
     _check_shape(found, by, inputs, outputs, subjects, place)
     ready = prepare(
         found, data or {}, inputs=inputs, outputs=_dated(found, data or {}, outputs), subjects=subjects, remark=remark
@@ -101,7 +104,7 @@ def record_event(
         place=place,
         uses=[
             *(portion_use(portion, "input", -1, by, place) for portion in inputs),
-            *(portion_use(portion, "subject", _subject_sign(found), by, place) for portion in subjects),
+            *_subject_uses(found, subjects, by, place),
         ],
         outputs=ready.outputs,
         data=ready.data,
@@ -113,6 +116,16 @@ def record_event(
     captured = capture(draft=draft, by=by, insist=insist, at=at)
     attach_files(captured.event, files)
     return captured
+
+
+def _place_named(found: EventTemplate, data: Mapping[str, Any], by: Actor) -> Place | None:
+    """The place of one's own that the step's own field names, for who gave no other."""
+    named = [data[field.key] for field in found.fields if field.type == "ref:Location" and data.get(field.key)]
+    try:
+        uids = [uuid.UUID(str(value)) for value in named]
+    except ValueError:
+        return None
+    return own_places(by).filter(uid__in=uids).first()
 
 
 def _dated(found: EventTemplate, data: Mapping[str, Any], outputs: Sequence[NewLot]) -> list[NewLot]:
@@ -149,6 +162,56 @@ def attach_files(event: Event, files: Sequence[StoredFile]) -> None:
     StoredFile.objects.filter(pk__in=[file.pk for file in files], event=None).update(event=event)
 
 
+def _subject_uses(found: EventTemplate, subjects: Sequence[Portion], by: Actor, place: Place | None) -> list[Use]:
+    """The uses of lots that are looked at, reduced, or put elsewhere."""
+    if found.moves != "store" or place is None:
+        return [portion_use(portion, "subject", _subject_sign(found), by, place) for portion in subjects]
+    return [use for portion in subjects for use in _put(portion, by, place)]
+
+
+def _put(portion: Portion, by: Actor, place: Place) -> list[Use]:
+    """Goods that come to lie at one of the holder's places: out of where they lay, most of it first, into this one.
+
+    Without an amount all there is of the lot goes there. What lies there already stays: then the step only says so.
+    More than there is elsewhere is taken from where most lies, for a guard to refuse.
+    """
+    holder, unit = portion.holder or by.owner, portion.lot.product.base_unit
+    lying = {there.pk if there else None: (there, micros) for there, micros in lying_at(portion.lot, holder)}
+    here = lying.pop(place.pk, (place, 0))[1]
+    if portion.place is not None:
+        lying = {portion.place.pk: lying.get(portion.place.pk, (portion.place, 0))}
+    total = sum(micros for _there, micros in lying.values())
+    wanted = portion.amount.micros if portion.amount is not None else total
+    named = Use(lot=portion.lot, role="subject", holder=holder, amount=portion.amount, place=place, unit=portion.unit)
+    if not wanted or (not lying and wanted <= here):
+        return [named]
+    left, uses = wanted, []
+    for there, micros in lying.values() or [(None, 0)]:
+        take = left if len(lying) <= 1 else min(left, micros)
+        if not take:
+            continue
+        left -= take
+        amount = portion.amount
+        if amount is None or take != amount.micros:
+            amount = parse_amount(decimal_text(take), unit, unit)
+        uses += [replace(named, amount=amount, sign=-1, place=there), replace(named, amount=amount, sign=1)]
+    if left and uses:
+        more = parse_amount(decimal_text(left + (uses[0].amount.micros if uses[0].amount else 0)), unit, unit)
+        uses[:2] = [replace(uses[0], amount=more), replace(uses[1], amount=more)]
+    return uses
+
+
+def lying_at(lot: Lot, holder: Organisation) -> list[tuple[Place | None, int]]:
+    """Where a holder has how much of a lot, most first."""
+    batch = current()
+    if batch is not None:
+        batch.load_stock([lot.pk], [holder.pk])
+        there = [(place, micros) for place, micros in batch.places_of(lot.pk, holder.pk) if micros > 0]
+        return [(batch.place(place), micros) for place, micros in sorted(there, key=lambda each: -each[1])]
+    rows = Stock.objects.filter(lot=lot, organisation=holder, micros__gt=0).select_related("place")
+    return [(row.place, row.micros) for row in rows.order_by("-micros", "id")]
+
+
 def _subject_sign(found: EventTemplate) -> int:
     """Whether the amount beside a subject leaves the holder's stock."""
     return -1 if found.moves in ("sample", "destroy", "retail") else 0
@@ -167,7 +230,7 @@ def _check_shape(
         raise Invalid(_("请至少填一个投入批次。"), code="inputs_required")
     if found.moves in ("transform", "create") and not outputs:
         raise Invalid(_("请至少填一个产出批次。"), code="outputs_required")
-    if found.moves in ("observe", "sample", "destroy", "retail") and not subjects:
+    if found.moves in ("observe", "store", "sample", "destroy", "retail") and not subjects:
         raise Invalid(_("请指明是哪个批次。"), code="subjects_required")
     if found.moves == "transform" and subjects:
         raise Invalid(_("加工环节只填投入和产出。"), code="subjects_not_here")

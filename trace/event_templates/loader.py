@@ -28,6 +28,7 @@ MOVES = frozenset(
         "transform",
         "create",
         "observe",
+        "store",
         "sample",
         "ship",
         "receive",

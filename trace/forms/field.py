@@ -50,7 +50,7 @@ FARM: Mapping[str, tuple[str, ...]] = {
 """What a grower does in the field, by family; of other families the first steps of their flow."""
 STORE = ("common.receive", "common.store", "common.ship", "common.count", "common.inspect")
 PACKS = ("common.pack", "common.unpack")
-_MOVES = ("transform", "create", "receive", "place", "observe")
+_MOVES = ("transform", "create", "receive", "place", "observe", "store")
 MOST_STEPS = 6
 
 

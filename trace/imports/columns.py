@@ -23,7 +23,7 @@ from trace.units import UNITS, BaseUnit, is_english
 OPENING, PRODUCE, RECEIVE, SHIP = "common.opening", "common.produce", "common.receive", "common.ship"
 LOT_STEPS = (OPENING, PRODUCE, RECEIVE)
 """The three ways by which a lot of one's own books begins without inputs."""
-MOVES = frozenset({"create", "transform", "observe", "retail", "destroy", "receive", "ship"})
+MOVES = frozenset({"create", "transform", "observe", "store", "retail", "destroy", "receive", "ship"})
 """Steps with rows beside the event (reports, holds, packs, corrections) are entered one by one."""
 EXAMPLE_MARKS = ("示例：", "示例:", "Example: ", "Example:")
 """What begins the first cell of a template's example row; such a row is never imported."""
