@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.translation import gettext as _
 
+from trace.actions.organisations import APPLICANT_KINDS
 from trace.actions.registry import PlaceInput, ProductInput, VersionInput
-from trace.actions.steps import StepEntry
+from trace.actions.steps import NewParty, StepEntry
 from trace.actor import Actor
 from trace.errors import DomainError, GuardBroken, Invalid
 from trace.event_templates import TemplateField
 from trace.forms.step_reading import Reader
 from trace.imports.columns import EXAMPLE_MARKS, GROUP, INSIST, Column, Sheet
+from trace.imports.earlier import leans
 from trace.imports.known import Known
 from trace.imports.reading import Line
 from trace.models import Lot, Organisation, Place, Product
@@ -67,6 +69,7 @@ class Facts:
     place: PlaceInput | None = None
     entry: StepEntry | None = None
     insist: bool = False
+    makes: Sequence[Lot | None] = ()
 
 
 @dataclass
@@ -76,6 +79,12 @@ class Checked:
     facts: list[Facts] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     total: int = 0
+    promised: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def leaning(self) -> bool:
+        """Whether a row needs what a row before it brings about, or writes down a party."""
+        return any(facts.entry is not None and leans(facts.entry) for facts in self.facts)
 
 
 class Heading:
@@ -217,6 +226,7 @@ def check_sheet(sheet: Sheet, lines: Sequence[Line], actor: Actor) -> Iterator[t
         return
     _look_up(known, heading, rows, sheet)
     reader = _StepRows(sheet, sheet.plan, known, heading, checked.issues)
+    checked.promised = known.promised.rows
     for group in _groups(heading, rows):
         found = reader.read_group(group)
         if found is not None:
@@ -428,14 +438,38 @@ class _RowReader(Reader):
             self.refuse(f"{name}-{'unit' if own else 'amount'}", error)
             return None
 
-    def party(self) -> Organisation | None:
-        """The other side by its name."""
+    def party(self) -> Organisation | NewParty | None:
+        """The other side by its name; one that nobody knows is written down where the row says what it is and where."""
         if not self.plan.party:
             return None
         if not self.typed("party"):
             self.refuse("party", Invalid(_("请填写对方单位。"), code="party_required"))
             return None
-        return self.read("party", self.known.party, self.raw("party"))
+        try:
+            return self.known.party(self.raw("party"))
+        except Invalid as error:
+            if error.code == "party_unknown" and self.typed("party_kind") and self.typed("party_division"):
+                return self._new_party()
+            self.refuse("party", error)
+            return None
+
+    def _new_party(self) -> NewParty | None:
+        """Somebody outside the system as the row describes them. Refuses where nobody could reach them."""
+        name = self.read("party", lambda: clean_text(self.raw("party"), 120, required=True))
+        division = self.read("party_division", self.known.division, self.raw("party_division"))
+        address = self.read("party_address", lambda: clean_text(self.raw("party_address"), 200))
+        phone = self.read("party_phone", lambda: clean_text(self.raw("party_phone"), 40))
+        kind = self.raw("party_kind")
+        if kind not in [str(each) for each in APPLICANT_KINDS]:
+            self.refuse("party_kind", Invalid(_("请从列表中选择单位类型。"), code="kind_not_here"))
+            return None
+        if name is None or division is None or address is None or phone is None:
+            return None
+        if not address and not phone:
+            message = _("请填地址、电话或邮箱中的一项，召回时才能通知到对方。")
+            self.refuse("party_address", Invalid(message, code="contact_required"))
+            return None
+        return NewParty(name=name, kind=kind, division=division, address=address, phone=phone)
 
     def _value(self, each: TemplateField, name: str) -> Any:
         if not self.typed(name):
@@ -491,7 +525,8 @@ class _StepRows:
         entry = _entry(reader)
         if entry is None or any(row.failed for row in rows):
             return None
-        return Facts(lines, entry=entry, insist=form.cleaned_data.get(INSIST, "") == "1")
+        makes = self.known.promised.take(entry, lines[0].number, self.plan.template.lot_code_field)
+        return Facts(lines, entry=entry, insist=form.cleaned_data.get(INSIST, "") == "1", makes=makes)
 
     def _refuse_differing(self, rows: list[Row]) -> None:
         """Lines of one event may not say different things about it."""

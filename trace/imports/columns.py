@@ -10,6 +10,7 @@ from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from trace.actions.organisations import APPLICANT_KINDS
 from trace.actions.registry import PLACE_FACTS
 from trace.composition import materials
 from trace.errors import NotFound
@@ -235,8 +236,14 @@ def _begin(plan: Plan) -> Sequence[Column]:
     ]
     if plan.party:
         words = {"supplier": _("供货者"), "receiver": _("收货单位"), "source": _("退回方")}[plan.party]
-        hint = _("填全称或统一社会信用代码。系统外的单位要先登记。")
+        hint = _("填全称或统一社会信用代码。系统外的新单位，在后面几列写明是谁、在哪里，导入时一并登记。")
         found.append(column("party", words, required=True, offers="parties", example="first", hint=hint))
+        kinds = choices((kind, kind.label) for kind in APPLICANT_KINDS)
+        only = _("只有新单位要填。")
+        found.append(column("party_kind", _("对方类型"), words=kinds, hint=only))
+        found.append(column("party_division", _("对方所在地"), offers="divisions", hint=only))
+        found.append(column("party_address", _("对方地址"), hint=only))
+        found.append(column("party_phone", _("对方电话"), hint=only))
     place = plan.place
     zh, en = (place.zh, place.en) if place is not None else _both(_("地点"))
     required = plan.outputs > 0 or (place is not None and place.required)

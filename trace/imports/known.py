@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from trace.access import lots_visible_to, organisations_visible_to
 from trace.actor import Actor
 from trace.errors import Invalid, NotFound
+from trace.imports.earlier import Promised, said
 from trace.models import Division, Licence, Lot, LotAlias, Organisation, Place, Product, Standard, Stock
 from trace.shipping import party_candidates
 from trace.text import fold_width, printable
@@ -25,11 +26,6 @@ MOST_OFFERED = 1000
 SEPARATOR = " · "
 
 
-def said(text: str) -> str:
-    """How names are compared: without width, case and spaces around."""
-    return fold_width(text).strip().casefold()
-
-
 @dataclass
 class Known:
     """The actor's own things by the words a sheet may use for them."""
@@ -38,6 +34,11 @@ class Known:
     lots: dict[str, list[Lot]] = field(default_factory=lambda: defaultdict(list))
     parties: dict[str, list[Organisation]] = field(default_factory=lambda: defaultdict(list))
     in_hand: set[int] = field(default_factory=set)
+
+    @cached_property
+    def promised(self) -> Promised:
+        """The lots that the rows read so far will make."""
+        return Promised(self.actor.owner)
 
     # --- Lists to choose from -----------------------------------------------------------------------------------
 
@@ -181,7 +182,11 @@ class Known:
         rows = vetted if len(vetted) == 1 else rows
         if not rows:
             raise Invalid(
-                _("没有单位“%(name)s”。请核对全称；系统外的单位请先在“收发货”里登记。") % {"name": printable(text, 40)},
+                _(
+                    "没有单位“%(name)s”。请核对全称；系统外的单位，请在同一行填“对方类型”“对方所在地”和地址或电话，"
+                    "导入时一并登记。"
+                )
+                % {"name": printable(text, 40)},
                 code="party_unknown",
             )
         if len(rows) > 1:
@@ -229,16 +234,18 @@ class Known:
         rows = (
             self.lots.get(said(text)) or self.lots.get(said(code)) or self.lots.get(said(code.replace("-", ""))) or []
         )
+        rows = [*rows, *(self.promised.lots.get(said(text)) or self.promised.lots.get(said(code)) or [])]
         if not rows:
             raise NotFound(
-                _("没有找到批号或追溯码“%(code)s”，或者不是本单位的。") % {"code": printable(text, 40)},
+                _("没有找到批号或追溯码“%(code)s”，或者不是本单位的。本表里要产生的批次，请写在用它的那一行前面。")
+                % {"code": printable(text, 40)},
                 code="lot_not_found",
             )
         if product:
             own = said(product)
             rows = [row for row in rows if own in (said(row.product.code), said(row.product_version.name))] or rows
         if len(rows) > 1:
-            held = [row for row in rows if row.pk in self.in_hand]
+            held = [row for row in rows if row.pk in self.in_hand or row.pk < 0]
             rows = held if len(held) == 1 else rows
         if len(rows) > 1:
             names = _("、").join(f"{row.lot_code}{SEPARATOR}{row.product.code}" for row in rows[:4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +21,15 @@ from trace.guards import blocking
 from trace.identifiers import normalise_captured_lot_code
 from trace.imports.checking import Checked, Facts, Heading, Issue, check_sheet, find_heading, issues_of_refusal
 from trace.imports.columns import Sheet
+from trace.imports.earlier import Carried
 from trace.imports.reading import Line
 from trace.models import Place, Product
 
 Progress = Callable[[int], None]
 """Told how many rows of the whole are done."""
 EVERY = 100
+MOST_LEANING = 1_000
+"""Rows of a sheet whose rows lean on one another: while it is checked nobody else writes."""
 AHEAD_ATTEMPTS = 2
 """Times a sheet is judged without the head of the log before it is judged with it: enough where others write a lot."""
 
@@ -78,16 +82,48 @@ def _refusals(
     if sheet.plan is None:
         yield from _registry_refusals(checked, by)
         return
+    if checked.leaning:
+        yield from _rehearsed(checked, by, insisted)
+        return
     batch = prepared(Batch(writes=False), checked.facts, by)
     with open_batch(batch):
-        blocking(batch.lots)
-        for facts in checked.facts:
-            try:
-                record_facts(facts, by, insisted)
-            except DomainError as error:
-                yield facts, error
-            else:
-                yield facts, None
+        yield from _each(batch, checked, by, insisted)
+
+
+def _each(
+    batch: Batch, checked: Checked, by: Actor, insisted: Sequence[str]
+) -> Iterator[tuple[Facts, DomainError | None]]:
+    """Each fact with what its action refuses, in the batch that is open."""
+    blocking(batch.lots)
+    carried = Carried(checked.promised)
+    for facts in checked.facts:
+        try:
+            record_facts(facts, by, insisted, carried)
+        except DomainError as error:
+            yield facts, error
+        else:
+            yield facts, None
+
+
+class _TakenBack(Exception):
+    """Ends a rehearsal."""
+
+
+def _rehearsed(checked: Checked, by: Actor, insisted: Sequence[str]) -> Iterator[tuple[Facts, DomainError | None]]:
+    """The same for rows that lean on rows before them: guards must find those in the database, so all is written and
+    taken back, while others wait. Hence such a sheet may have fewer rows.
+    """
+    if len(checked.facts) > MOST_LEANING:
+        message = _("用到本表前面产生的批次、或登记新单位的表，一次最多 %(n)d 行，请分成几个文件。")
+        yield checked.facts[MOST_LEANING], Invalid(message % {"n": MOST_LEANING}, code="too_many_leaning")
+        return
+    found: list[tuple[Facts, DomainError | None]] = []
+    with suppress(_TakenBack), transaction.atomic():
+        batch = prepared(Batch(writes=True, number=ledger.take_log_head() - 1), checked.facts, by)
+        with open_batch(batch):
+            found += _each(batch, checked, by, insisted)
+            raise _TakenBack
+    yield from found
 
 
 def _registry_refusals(checked: Checked, by: Actor) -> Iterator[tuple[Facts, DomainError | None]]:
@@ -135,7 +171,7 @@ def registry_row(facts: Facts, by: Actor) -> Any:
 def prepared(batch: Batch, facts: Sequence[Facts], by: Actor) -> Batch:
     """The batch with everything these facts will ask for read before, hundreds at a time."""
     entries = [each.entry for each in facts if each.entry is not None]
-    lots = {portion.lot.pk for entry in entries for portion in (*entry.inputs, *entry.subjects)}
+    lots = {portion.lot.pk for entry in entries for portion in (*entry.inputs, *entry.subjects) if portion.lot.pk > 0}
     codes = {new.lot_code for entry in entries for new in entry.outputs} | {
         str(entry.data.get(field_, "")) for entry in entries for field_ in _code_fields(entry.code)
     }
@@ -162,16 +198,29 @@ def _canonical(codes: set[str]) -> set[str]:
     return found
 
 
-def record_facts(facts: Facts, by: Actor, insisted: Sequence[str], at: datetime.datetime | None = None) -> Recorded:
-    """Record one step: first as a command; where only rules refuse that the person insisted on, as a report."""
+def record_facts(
+    facts: Facts,
+    by: Actor,
+    insisted: Sequence[str],
+    carried: Carried | None = None,
+    at: datetime.datetime | None = None,
+) -> Recorded:
+    """Record one step: first as a command; where only rules refuse that the person insisted on, as a report.
+
+    ``carried`` is what the rows before it brought about.
+    """
     assert facts.entry is not None  # noqa: S101  (steps have entries)
+    entry = carried.settled(facts.entry) if carried is not None else facts.entry
     try:
-        return record_step(entry=facts.entry, by=by, at=at)
+        recorded = record_step(entry=entry, by=by, at=at)
     except GuardBroken as error:
         codes = {guard.code for guard in error.broken}
         if not error.insistable or not (facts.insist or codes <= set(insisted)):
             raise
-        return record_step(entry=facts.entry, by=by, insist=True, at=at)
+        recorded = record_step(entry=entry, by=by, insist=True, at=at)
+    if carried is not None:
+        carried.learn(facts.entry, facts.makes, recorded)
+    return recorded
 
 
 def write(
@@ -207,7 +256,7 @@ def _write_registry(checked: Checked, by: Actor, finish: Callable[[Outcome], Non
 
 
 def _write_steps(checked: Checked, by: Actor, insisted: Sequence[str], finish: Callable[[Outcome], None]) -> Outcome:
-    for _attempt in range(AHEAD_ATTEMPTS):
+    for _attempt in range(0 if checked.leaning else AHEAD_ATTEMPTS):
         # Judging thousands of rows takes seconds in which others should write: only inserting is done with the head.
         batch = Batch(writes=True, number=ledger.last_number(), ahead=True)
         try:
@@ -232,8 +281,9 @@ def _judged(batch: Batch, checked: Checked, by: Actor, insisted: Sequence[str]) 
     outcome = Outcome()
     with open_batch(prepared(batch, checked.facts, by)):
         blocking(batch.lots)
+        carried = Carried(checked.promised)
         for facts in checked.facts:
-            recorded = record_facts(facts, by, insisted)
+            recorded = record_facts(facts, by, insisted, carried)
             outcome.made += _names(recorded)
             outcome.conflicts += bool(recorded.conflicts)
     return outcome
