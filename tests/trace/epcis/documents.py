@@ -1,7 +1,7 @@
 """Hypothesis makes EPCIS documents in JSON-LD that pass the checks of capture.
 
-What differs between equal spellings is drawn too: URN or Digital Link, bare word or Web URI. Values of extensions are of
-every kind JSON has. Times lie before 2026.
+What differs between equal spellings is drawn too: URN or Digital Link, bare word or Web URI. Values of extensions are
+of every kind JSON has. Times lie before 2026.
 """
 
 from typing import Any
