@@ -15,6 +15,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms, template
 from django.core.exceptions import NON_FIELD_ERRORS
@@ -607,6 +608,13 @@ def lang_url(context: template.Context, code: str) -> str:
     query["lang"] = code
     request = context.get("request")
     return f"{request.path if request is not None else ''}?{query.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
+def same_lang(context: template.Context, before: str = "?") -> SafeString:
+    """Behind a file's address: the language this page was asked in, where its address says one."""
+    asked = _query(context).get("lang", "")
+    return format_html("{}{}", before, urlencode({"lang": asked[:10]})) if asked else SafeString("")
 
 
 @register.simple_tag(takes_context=True)
