@@ -151,7 +151,7 @@ def _body(notice: Notice, kind: str) -> str:
         "%(to)s:\n\n%(from)s 正在召回下列产品(%(number)s,%(level)s)：%(title)s。记录显示您单位有或曾有这些批次。"
     )
     steps = _(
-        "请立即:\n1. 停止销售和使用，把货物单独封存;\n2. 在门店张贴召回公告，告知您的下游客户;\n"
+        "请立即：\n1. 停止销售和使用，把货物单独封存；\n2. 在门店张贴召回公告，告知您的下游客户；\n"
         "3. 打开下面的链接确认收到，并填写每个批次的库存（不需要账号）。"
     )
     return "\n\n".join([opening % facts, _lot_list(notice), steps, link_url(notice), campaign.organisation.label])

@@ -70,11 +70,11 @@ class Manifest:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Invalid(_("这不是本系统的备份文件。"), code="backup_unreadable") from error
         if found.format != FORMAT:
-            raise Invalid(_("备份文件的格式版本不同,本程序不能读取。"), code="backup_format", format=found.format)
+            raise Invalid(_("备份文件的格式版本不同，本程序不能读取。"), code="backup_format", format=found.format)
         for name in found.members:
             path = PurePosixPath(name)
             if name != "database" and (path.parts[0] != "files" or ".." in path.parts or path.is_absolute()):
-                raise Invalid(_("备份文件里有不该有的内容:%(name)s。") % {"name": name}, code="backup_unreadable")
+                raise Invalid(_("备份文件里有不该有的内容：%(name)s。") % {"name": name}, code="backup_unreadable")
         return found
 
 
@@ -125,11 +125,11 @@ def _run(tool: str, *arguments: str) -> None:
         done = subprocess.run([tool, *arguments], env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     except FileNotFoundError as error:
         raise NotFound(
-            _("找不到 %(tool)s:请安装与服务器同版本的 PostgreSQL 客户端程序。") % {"tool": tool}, code="tool_missing"
+            _("找不到 %(tool)s：请安装与服务器同版本的 PostgreSQL 客户端程序。") % {"tool": tool}, code="tool_missing"
         ) from error
     if done.returncode:
         raise Clash(
-            _("%(tool)s 失败:%(why)s") % {"tool": tool, "why": done.stderr.strip()}, code="database_tool_failed"
+            _("%(tool)s 失败：%(why)s") % {"tool": tool, "why": done.stderr.strip()}, code="database_tool_failed"
         )
 
 
@@ -144,7 +144,7 @@ def _copy_database(target: Path) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, without -wal beside it
     damage = _sqlite_damage(target)
     if damage:
-        raise Clash(_("数据库本身已损坏,没有备份:%(why)s") % {"why": damage}, code="database_damaged")
+        raise Clash(_("数据库本身已损坏，没有备份：%(why)s") % {"why": damage}, code="database_damaged")
 
 
 def _sqlite_damage(path: Path) -> str:
@@ -190,7 +190,7 @@ def make_backup(target: Path) -> Manifest:
     PostgreSQL's tools fail.
     """
     if target.exists():
-        raise Clash(_("%(file)s 已存在,不会覆盖。") % {"file": target}, code="backup_exists")
+        raise Clash(_("%(file)s 已存在，不会覆盖。") % {"file": target}, code="backup_exists")
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = target.with_name(target.name + ".unfinished")
     with _workplace() as workplace:
@@ -224,7 +224,7 @@ def backup_name(prefix: str = "trace") -> str:
 def unpack(file: Path, target: Path) -> Manifest:
     """Unpack a backup into an empty folder and verify it; Invalid when anything is missing, changed or unlisted."""
     if not file.is_file():
-        raise NotFound(_("没有这个备份文件:%(file)s。") % {"file": file}, code="backup_missing")
+        raise NotFound(_("没有这个备份文件：%(file)s。") % {"file": file}, code="backup_missing")
     try:
         with tarfile.open(file, "r:gz") as tar:
             head = tar.next()
@@ -239,18 +239,18 @@ def unpack(file: Path, target: Path) -> Manifest:
                 content = tar.extractfile(member) if member.isreg() and member.name in manifest.members else None
                 if content is None:
                     raise Invalid(
-                        _("备份文件里有不该有的内容:%(name)s。") % {"name": member.name}, code="backup_unreadable"
+                        _("备份文件里有不该有的内容：%(name)s。") % {"name": member.name}, code="backup_unreadable"
                     )
                 path = target / member.name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("xb") as out:
                     shutil.copyfileobj(content, out, CHUNK)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise Invalid(_("备份文件读不完整:%(why)s") % {"why": error}, code="backup_unreadable") from error
+        raise Invalid(_("备份文件读不完整：%(why)s") % {"why": error}, code="backup_unreadable") from error
     for name, wanted in manifest.members.items():
         path = target / name
         if not path.is_file() or fingerprint(path) != wanted:
-            raise Invalid(_("备份文件已损坏:%(name)s 与清单不符。") % {"name": name}, code="backup_damaged", name=name)
+            raise Invalid(_("备份文件已损坏：%(name)s 与清单不符。") % {"name": name}, code="backup_damaged", name=name)
     return manifest
 
 
@@ -258,7 +258,7 @@ def _fits(manifest: Manifest, database: Path) -> None:
     """Refuse a backup of the other engine, of a newer program, or with a damaged database."""
     if manifest.engine != connection.vendor:
         raise Invalid(
-            _("备份来自 %(there)s,现在用的是 %(here)s。请先把 DATABASE_URL 改为同一种数据库。")
+            _("备份来自 %(there)s，现在用的是 %(here)s。请先把 DATABASE_URL 改为同一种数据库。")
             % {"there": manifest.engine, "here": connection.vendor},
             code="backup_engine",
         )
@@ -270,7 +270,7 @@ def _fits(manifest: Manifest, database: Path) -> None:
             code="backup_newer",
         )
     if manifest.engine == "sqlite" and (damage := _sqlite_damage(database)):
-        raise Invalid(_("备份里的数据库已损坏:%(why)s") % {"why": damage}, code="backup_damaged")
+        raise Invalid(_("备份里的数据库已损坏：%(why)s") % {"why": damage}, code="backup_damaged")
 
 
 def restore_backup(file: Path, safety_copy: Path) -> Manifest:
@@ -289,7 +289,7 @@ def restore_backup(file: Path, safety_copy: Path) -> Manifest:
                 make_backup(safety_copy)
         except DatabaseError as error:
             raise Clash(
-                _("现有数据库打不开,无法先保存它(%(why)s)。请把数据目录移到别处,再恢复。") % {"why": error},
+                _("现有数据库打不开，无法先保存它(%(why)s)。请把数据目录移到别处，再恢复。") % {"why": error},
                 code="no_safety_copy",
             ) from error
         root = Path(settings.MEDIA_ROOT)

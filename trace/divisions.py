@@ -72,7 +72,7 @@ def require_town(value: object) -> str:
     known = divisions().get(code)
     if known is None or len(code) != 9:
         raise Invalid(
-            _("汾阳市没有编号为 %(code)s 的乡镇或街道,请从列表中选择。") % {"code": code},
+            _("汾阳市没有编号为 %(code)s 的乡镇或街道，请从列表中选择。") % {"code": code},
             code="division_unknown",
         )
     return code

@@ -55,7 +55,7 @@ def fold_code(value: object) -> str:
     if not isinstance(value, str):
         raise Invalid(_("这里应当是文字。"), code="text_not_text")
     if len(value) > _RAW_MAX:
-        raise Invalid(_("编号太长,请核对是否粘贴了多余的内容。"), code="code_too_long")
+        raise Invalid(_("编号太长，请核对是否粘贴了多余的内容。"), code="code_too_long")
     return _IGNORED.sub("", fold_width(value)).translate(_DASHES).upper()
 
 
@@ -72,7 +72,7 @@ def normalise_uscc(value: object) -> str:
     code = fold_code(value).replace("-", "")
     if len(code) != 18:
         raise Invalid(
-            _("统一社会信用代码应为 18 位,现在是 %(length)d 位,请对照营业执照补全或删去多余的字符。")
+            _("统一社会信用代码应为 18 位，现在是 %(length)d 位，请对照营业执照补全或删去多余的字符。")
             % {"length": len(code)},
             code="uscc_length",
             length=len(code),
@@ -92,7 +92,7 @@ def normalise_uscc(value: object) -> str:
         # (agriculture, army).
         if char not in USCC_ALPHABET or (3 <= position <= 8 and not char.isdigit()):
             raise Invalid(
-                _("统一社会信用代码第 %(position)d 位的“%(char)s”不对:只用数字和大写字母,第 3 至 8 位只用数字。")
+                _("统一社会信用代码第 %(position)d 位的“%(char)s”不对：只用数字和大写字母，第 3 至 8 位只用数字。")
                 % {"position": position, "char": printable(char)},
                 code="uscc_characters",
                 position=position,
@@ -100,7 +100,10 @@ def normalise_uscc(value: object) -> str:
     expected = uscc.calc_check_digit(code[:17])
     if code[17] != expected:
         raise Invalid(
-            _("统一社会信用代码的校验码不对:按前 17 位计算末位应为 %(expected)s,现在是 %(given)s。请逐位核对营业执照。")
+            _(
+                "统一社会信用代码的校验码不对：按前 17 位计算末位应为 %(expected)s，现在是 %(given)s。"
+                "请逐位核对营业执照。"
+            )
             % {"expected": expected, "given": code[17]},
             code="uscc_check",
             expected=expected,
@@ -118,19 +121,19 @@ def normalise_sc_licence(value: object) -> str:
     """
     code = fold_code(value).replace("-", "")
     if not code.startswith("SC"):
-        raise Invalid(_("食品生产许可证编号以 SC 开头,后接 14 位数字。以 QS 开头的旧编号已停用。"), code="sc_prefix")
+        raise Invalid(_("食品生产许可证编号以 SC 开头，后接 14 位数字。以 QS 开头的旧编号已停用。"), code="sc_prefix")
     digits = code[2:]
     if not (digits.isascii() and digits.isdigit()) and digits:
-        raise Invalid(_("食品生产许可证编号在 SC 之后只能是数字,请逐位核对。"), code="sc_characters")
+        raise Invalid(_("食品生产许可证编号在 SC 之后只能是数字，请逐位核对。"), code="sc_characters")
     if len(digits) != 14:
         raise Invalid(
-            _("食品生产许可证编号在 SC 之后应为 14 位数字,现在是 %(length)d 位。") % {"length": len(digits)},
+            _("食品生产许可证编号在 SC 之后应为 14 位数字，现在是 %(length)d 位。") % {"length": len(digits)},
             code="sc_length",
             length=len(digits),
         )
     if digits[0] not in "12" or not 1 <= int(digits[1:3]) <= 32:
         raise Invalid(
-            _("食品生产许可证编号的食品类别“%(category)s”不存在:首位为 1 或 2,后两位为 01 至 32。")
+            _("食品生产许可证编号的食品类别“%(category)s”不存在：首位为 1 或 2，后两位为 01 至 32。")
             % {"category": digits[:3]},
             code="sc_category",
             category=digits[:3],
@@ -138,7 +141,10 @@ def normalise_sc_licence(value: object) -> str:
     expected = mod_11_10.calc_check_digit(digits[:13])
     if digits[13] != expected:
         raise Invalid(
-            _("食品生产许可证编号的校验码不对:按前 13 位计算末位应为 %(expected)s,现在是 %(given)s。请逐位核对许可证。")
+            _(
+                "食品生产许可证编号的校验码不对：按前 13 位计算末位应为 %(expected)s，现在是 %(given)s。"
+                "请逐位核对许可证。"
+            )
             % {"expected": expected, "given": digits[13]},
             code="sc_check",
             expected=expected,
@@ -154,7 +160,7 @@ def normalise_cma(value: object) -> str:
     """
     code = fold_code(value).removeprefix("CMA").replace("-", "")
     if not _digits(code, 12):
-        raise Invalid(_("CMA 证书编号应为 12 位数字,请对照资质认定证书填写。"), code="cma_shape")
+        raise Invalid(_("CMA 证书编号应为 12 位数字，请对照资质认定证书填写。"), code="cma_shape")
     return code
 
 
@@ -166,7 +172,7 @@ def normalise_organic(value: object) -> str:
     """
     code = fold_code(value).replace("-", "")
     if not _digits(code, 17):
-        raise Invalid(_("有机码应为 17 位数字,请对照有机产品认证标志填写。"), code="organic_shape")
+        raise Invalid(_("有机码应为 17 位数字，请对照有机产品认证标志填写。"), code="organic_shape")
     return code
 
 
@@ -178,7 +184,7 @@ def normalise_division(value: object) -> str:
     code = fold_code(value).replace("-", "")
     if not any(_digits(code, length) for length in (6, 9, 12)) or not "11" <= code[:2] <= "82":
         raise Invalid(
-            _("行政区划代码应为 6 位(县)、9 位(乡镇)或 12 位(村)数字,例如 141182101。"), code="division_shape"
+            _("行政区划代码应为 6 位(县)、9 位(乡镇)或 12 位(村)数字，例如 141182101。"), code="division_shape"
         )
     return code
 
@@ -198,19 +204,19 @@ def normalise_gtin(value: object) -> str:
     """
     code = fold_code(value).replace("-", "")
     if not (code.isascii() and code.isdigit()) and code:
-        raise Invalid(_("商品条码(GTIN)只含数字,请核对条码下方的号码。"), code="gtin_characters")
+        raise Invalid(_("商品条码(GTIN)只含数字，请核对条码下方的号码。"), code="gtin_characters")
     if len(code) not in (8, 12, 13, 14):
         raise Invalid(
-            _("商品条码(GTIN)应为 8、12、13 或 14 位数字,现在是 %(length)d 位。") % {"length": len(code)},
+            _("商品条码(GTIN)应为 8、12、13 或 14 位数字，现在是 %(length)d 位。") % {"length": len(code)},
             code="gtin_length",
             length=len(code),
         )
     if not code.strip("0"):
-        raise Invalid(_("商品条码(GTIN)不能全为 0。没有条码的产品请留空,不要编造。"), code="gtin_zero")
+        raise Invalid(_("商品条码(GTIN)不能全为 0。没有条码的产品请留空，不要编造。"), code="gtin_zero")
     expected = gs1_check_digit(code[:-1])
     if code[-1] != expected:
         raise Invalid(
-            _("商品条码(GTIN)的校验码不对:末位应为 %(expected)s,现在是 %(given)s。请核对条码下方的号码。")
+            _("商品条码(GTIN)的校验码不对：末位应为 %(expected)s，现在是 %(given)s。请核对条码下方的号码。")
             % {"expected": expected, "given": code[-1]},
             code="gtin_check",
             expected=expected,
@@ -278,14 +284,14 @@ def _gs1_key(value: object, length: int, kind: str, name: str) -> str:
     code = fold_code(value).replace("-", "")
     if not _digits(code, length):
         raise Invalid(
-            _("%(name)s应为 %(length)d 位数字,请核对。") % {"name": name, "length": length},
+            _("%(name)s应为 %(length)d 位数字，请核对。") % {"name": name, "length": length},
             code=f"{kind}_shape",
             length=len(code),
         )
     expected = gs1_check_digit(code[:-1])
     if code[-1] != expected:
         raise Invalid(
-            _("%(name)s的校验码不对:末位应为 %(expected)s,现在是 %(given)s。")
+            _("%(name)s的校验码不对：末位应为 %(expected)s，现在是 %(given)s。")
             % {"name": name, "expected": expected, "given": code[-1]},
             code=f"{kind}_check",
             expected=expected,
@@ -322,7 +328,7 @@ def normalise_captured_lot_code(value: object) -> str:
     wrong = next((char for char in code if char not in CSET82), None)
     if wrong is not None:
         raise Invalid(
-            _("批号里的“%(char)s”不是 GS1 允许的字符,请按包装上的批号填写字母、数字和常用符号。")
+            _("批号里的“%(char)s”不是 GS1 允许的字符，请按包装上的批号填写字母、数字和常用符号。")
             % {"char": printable(wrong)},
             code="lot_code_characters",
         )
@@ -334,7 +340,7 @@ def _check_lot_code_length(code: str) -> None:
         raise Invalid(_("请填写批号。"), code="lot_code_required")
     if len(code) > LOT_CODE_MAX:
         raise Invalid(
-            _("批号最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。") % {"max": LOT_CODE_MAX, "length": len(code)},
+            _("批号最多 %(max)d 个字符，现在有 %(length)d 个，请缩短。") % {"max": LOT_CODE_MAX, "length": len(code)},
             code="lot_code_length",
             length=len(code),
         )
@@ -403,12 +409,12 @@ def normalise_serial(value: object) -> str:
     code = fold_code(value).translate(_SERIAL_FORGIVE)
     if len(code) != SERIAL_LENGTH:
         raise Invalid(
-            _("单件码应为 12 位,现在是 %(length)d 位,请对照标签上的三组四位字符输入。") % {"length": len(code)},
+            _("单件码应为 12 位，现在是 %(length)d 位，请对照标签上的三组四位字符输入。") % {"length": len(code)},
             code="serial_length",
             length=len(code),
         )
     if any(char not in SERIAL_ALPHABET for char in code):
-        raise Invalid(_("单件码只含数字和英文字母,请对照标签重新输入。"), code="serial_characters")
+        raise Invalid(_("单件码只含数字和英文字母，请对照标签重新输入。"), code="serial_characters")
     return code
 
 

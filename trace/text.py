@@ -68,17 +68,17 @@ def clean_text(value: object, max_length: int, multiline: bool = False, *, requi
     if len(value) > max_length * _NFC_SLACK + 100:
         raise _too_long(len(value), max_length)
     if "\x00" in value:
-        raise Invalid(_("文字里有看不见的空字符(NUL),请删去后重新输入。"), code="text_nul")
+        raise Invalid(_("文字里有看不见的空字符(NUL)，请删去后重新输入。"), code="text_nul")
     if any("\ud800" <= c <= "\udfff" for c in value):
-        raise Invalid(_("文字里有残缺的字符(半个表情符号),请删去后重新输入。"), code="text_surrogate")
+        raise Invalid(_("文字里有残缺的字符(半个表情符号)，请删去后重新输入。"), code="text_surrogate")
     text = unicodedata.normalize("NFC", value.strip(_CLINGING))
     text = re.sub("\r\n?|[\u2028\u2029\u0085]", "\n", text).replace("\t", " ")
     if not multiline and "\n" in text:
-        raise Invalid(_("这里只能填一行文字,请去掉换行。"), code="text_control")
+        raise Invalid(_("这里只能填一行文字，请去掉换行。"), code="text_control")
     for char in text:
         if char != "\n" and (char in _BIDI or unicodedata.category(char) == "Cc" or _is_noncharacter(char)):
             raise Invalid(
-                _("文字里有不能显示的控制字符(%(code)s),请删去后重新输入。") % {"code": f"U+{ord(char):04X}"},
+                _("文字里有不能显示的控制字符(%(code)s)，请删去后重新输入。") % {"code": f"U+{ord(char):04X}"},
                 code="text_control",
                 character=f"U+{ord(char):04X}",
             )
@@ -108,7 +108,7 @@ def clean_int(value: object, minimum: int, maximum: int) -> int:
             too_big = text.lstrip("+-").isdecimal() and text.isascii()
             if too_big:
                 raise _out_of_range(minimum, maximum)
-            raise Invalid(_("这里应当是整数,例如 12。"), code="not_an_integer")
+            raise Invalid(_("这里应当是整数，例如 12。"), code="not_an_integer")
         value = int(text)
     if not minimum <= value <= maximum:
         raise _out_of_range(minimum, maximum)
@@ -123,7 +123,7 @@ def _is_noncharacter(char: str) -> bool:
 
 def _too_long(length: int, max_length: int) -> Invalid:
     return Invalid(
-        _("文字太长:最多 %(max)d 个字符,现在有 %(length)d 个,请缩短。") % {"max": max_length, "length": length},
+        _("文字太长：最多 %(max)d 个字符，现在有 %(length)d 个，请缩短。") % {"max": max_length, "length": length},
         code="text_too_long",
         max_length=max_length,
     )
@@ -131,7 +131,7 @@ def _too_long(length: int, max_length: int) -> Invalid:
 
 def _out_of_range(minimum: int, maximum: int) -> Invalid:
     return Invalid(
-        _("数字超出范围,应在 %(min)s 到 %(max)s 之间。") % {"min": minimum, "max": maximum},
+        _("数字超出范围，应在 %(min)s 到 %(max)s 之间。") % {"min": minimum, "max": maximum},
         code="out_of_range",
         minimum=minimum,
         maximum=maximum,

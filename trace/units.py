@@ -183,7 +183,7 @@ def find_unit(unit: str, base_unit: str, packs: Packs | None = None) -> tuple[st
             return known.code, known.factor
     allowed = [unit_name(code) for code, _factor in units_for(base, packs)]
     raise Invalid(
-        _("不认识单位“%(unit)s”。这个产品可用的单位:%(allowed)s。")
+        _("不认识单位“%(unit)s”。这个产品可用的单位：%(allowed)s。")
         % {"unit": printable(unit, 20), "allowed": _("、").join(allowed)},
         code="unit_unknown",
         allowed=[code for code, _factor in units_for(base, packs)],
@@ -220,11 +220,11 @@ def parse_amount(
     if exact > MAX_BASE_UNITS:
         raise _too_large(base_unit)
     if BaseUnit(base_unit) is BaseUnit.C62 and exact.denominator != 1:
-        raise Invalid(_("按件计的产品数量应为整数,请改填整数或换成更小的单位。"), code="amount_not_whole")
+        raise Invalid(_("按件计的产品数量应为整数，请改填整数或换成更小的单位。"), code="amount_not_whole")
     micros = exact * MICROS
     if micros.denominator != 1:
         raise Invalid(
-            _("数量太精细:换算成%(unit)s后最多 6 位小数,请少填几位小数。") % {"unit": unit_name(base_unit)},
+            _("数量太精细：换算成%(unit)s后最多 6 位小数，请少填几位小数。") % {"unit": unit_name(base_unit)},
             code="amount_too_precise",
         )
     return EnteredAmount(plain, code, f"{factor.numerator}/{factor.denominator}", micros.numerator)
@@ -305,24 +305,24 @@ def _plain_decimal(text: object) -> str:
         raise (
             _too_large_number()
             if len(whole) > 20
-            else Invalid(_("数量的小数位太多,请少填几位小数。"), code="amount_too_precise")
+            else Invalid(_("数量的小数位太多，请少填几位小数。"), code="amount_too_precise")
         )
     return plain
 
 
 def _not_a_number(text: object) -> Invalid:
     return Invalid(
-        _("“%(text)s”不是数量。请填数字,例如 1234.5;千位可以用逗号,小数点用 “.”。") % {"text": printable(text, 20)},
+        _("“%(text)s”不是数量。请填数字，例如 1234.5；千位可以用逗号，小数点用 “.”。") % {"text": printable(text, 20)},
         code="amount_not_a_number",
     )
 
 
 def _too_large(base_unit: str) -> Invalid:
     return Invalid(
-        _("数量太大:最多 %(max)s,请核对数字和单位。") % {"max": format_amount(MAX_BASE_UNITS * MICROS, base_unit)},
+        _("数量太大：最多 %(max)s，请核对数字和单位。") % {"max": format_amount(MAX_BASE_UNITS * MICROS, base_unit)},
         code="amount_too_large",
     )
 
 
 def _too_large_number() -> Invalid:
-    return Invalid(_("数字太大,请核对。"), code="amount_too_large")
+    return Invalid(_("数字太大，请核对。"), code="amount_too_large")

@@ -114,7 +114,7 @@ def validate_data(
     language = None if lang is None else "en" if is_english(lang) else "zh-hans"
     with translation.override(language) if language else nullcontext():
         if not isinstance(data, Mapping):
-            raise Invalid(_("环节数据应当是“名称: 值”的形式。"), code="not_an_object")
+            raise Invalid(_("环节数据应当是“名称：值”的形式。"), code="not_an_object")
         wanted = _wanted(template, part)
         cleaned: dict[str, JsonValue] = {}
         errors = _unknown(data, wanted)
@@ -172,7 +172,7 @@ def _unknown(data: Mapping[str, object], wanted: Mapping[str, TemplateField]) ->
     strange = [key for key in data if not isinstance(key, str) or key not in wanted]
     return {
         printable(key): Invalid(
-            _("这个环节没有“%(key)s”这一项,请删去。") % {"key": printable(key)}, code="unknown_field"
+            _("这个环节没有“%(key)s”这一项，请删去。") % {"key": printable(key)}, code="unknown_field"
         )
         for key in strange[:UNKNOWN_SHOWN]
     }
@@ -181,7 +181,7 @@ def _unknown(data: Mapping[str, object], wanted: Mapping[str, TemplateField]) ->
 def _summary(errors: Mapping[str, Invalid], wanted: Mapping[str, TemplateField]) -> str:
     """One sentence naming the fields to put right."""
     names = [wanted[key].label() if key in wanted else key for key in errors]
-    return _("请改正以下各项:%(names)s。") % {"names": _("、").join(names)}
+    return _("请改正以下各项：%(names)s。") % {"names": _("、").join(names)}
 
 
 def _clean_field(field: TemplateField, value: object, *, required: bool) -> JsonValue | None:
@@ -191,10 +191,10 @@ def _clean_field(field: TemplateField, value: object, *, required: bool) -> Json
             raise Invalid(_("请填写“%(name)s”。") % {"name": field.label()}, code="required")
         return None
     if field.computed:
-        raise Invalid(_("“%(name)s”由系统计算,不要填写。") % {"name": field.label()}, code="computed_field")
+        raise Invalid(_("“%(name)s”由系统计算，不要填写。") % {"name": field.label()}, code="computed_field")
     if field.personal:
         raise Invalid(
-            _("“%(name)s”可能是个人信息,不写入环节记录,请填在备注里。") % {"name": field.label()},
+            _("“%(name)s”可能是个人信息，不写入环节记录，请填在备注里。") % {"name": field.label()},
             code="personal_field",
         )
     return _clean(field, value)
@@ -275,15 +275,17 @@ def _decimal(value: object) -> str:
 
 
 def _not_a_number(value: object) -> Invalid:
-    return Invalid(_("“%(value)s”不是数字,请填数字,例如 12.5。") % {"value": printable(value, 20)}, code="not_a_number")
+    return Invalid(
+        _("“%(value)s”不是数字，请填数字，例如 12.5。") % {"value": printable(value, 20)}, code="not_a_number"
+    )
 
 
 def _number_too_large() -> Invalid:
-    return Invalid(_("数字太大,最多 12 位整数,请核对。"), code="out_of_range")
+    return Invalid(_("数字太大，最多 12 位整数，请核对。"), code="out_of_range")
 
 
 def _too_precise() -> Invalid:
-    return Invalid(_("小数位太多,最多 9 位。"), code="too_precise")
+    return Invalid(_("小数位太多，最多 9 位。"), code="too_precise")
 
 
 def _date(value: object) -> str:
@@ -294,7 +296,7 @@ def _date(value: object) -> str:
     found = _DATE.fullmatch(text)
     if found is None:
         raise Invalid(
-            _("“%(value)s”不是日期,请按 2026-02-03 的格式填写。") % {"value": printable(value, 20)},
+            _("“%(value)s”不是日期，请按 2026-02-03 的格式填写。") % {"value": printable(value, 20)},
             code="not_a_date",
         )
     return _day(found, value, "not_a_date").isoformat()
@@ -320,10 +322,10 @@ def _day(found: re.Match[str], value: object, code: str) -> datetime.date:
         date = datetime.date(year, month, day)
     except ValueError:
         raise Invalid(
-            _("没有“%(value)s”这一天,请核对月份和日期。") % {"value": printable(value, 20)}, code=code
+            _("没有“%(value)s”这一天，请核对月份和日期。") % {"value": printable(value, 20)}, code=code
         ) from None
     if not 1900 <= year <= 2199:
-        raise Invalid(_("年份应在 1900 到 2199 之间,请核对。"), code="out_of_range")
+        raise Invalid(_("年份应在 1900 到 2199 之间，请核对。"), code="out_of_range")
     return date
 
 
@@ -358,7 +360,7 @@ def _zone(offset: re.Match[str] | None) -> datetime.tzinfo:
 
 def _not_a_datetime(value: object) -> Invalid:
     return Invalid(
-        _("“%(value)s”不是时间,请按 2026-02-03 14:30 的格式填写。") % {"value": printable(value, 30)},
+        _("“%(value)s”不是时间，请按 2026-02-03 14:30 的格式填写。") % {"value": printable(value, 30)},
         code="not_a_datetime",
     )
 
@@ -381,7 +383,7 @@ def _choice(value: object, choices: Sequence[Choice]) -> str:
         if text is not None and text.lower() in (choice.value.lower(), choice.zh.lower(), choice.en.lower()):
             return choice.value
     raise Invalid(
-        _("没有“%(value)s”这个选项,可选:%(allowed)s。")
+        _("没有“%(value)s”这个选项，可选：%(allowed)s。")
         % {"value": printable(value, 20), "allowed": _("、").join(choice.label() for choice in choices)},
         code="unknown_choice",
         allowed=[choice.value for choice in choices],
@@ -394,14 +396,14 @@ def _items(value: object, most: int, max_length: int) -> list[str]:
         text = clean_text(value, most * (max_length + 1), multiline=True)
         value = [part for part in (each.strip() for each in _SEPARATORS.split(text)) if part]
     if not isinstance(value, (list, tuple)):
-        raise Invalid(_("这里应当是一个列表,每行一项。"), code="not_a_list")
+        raise Invalid(_("这里应当是一个列表，每行一项。"), code="not_a_list")
     if len(value) > most:
         raise _too_many(most)
     return [str(item) if isinstance(item, uuid.UUID) else clean_text(item, max_length, required=True) for item in value]
 
 
 def _too_many(most: int) -> Invalid:
-    return Invalid(_("最多 %(most)d 项,请分几次登记。") % {"most": most}, code="too_many_items")
+    return Invalid(_("最多 %(most)d 项，请分几次登记。") % {"most": most}, code="too_many_items")
 
 
 def _rows(value: object, columns: Sequence[Column]) -> list[JsonValue]:
@@ -410,20 +412,20 @@ def _rows(value: object, columns: Sequence[Column]) -> list[JsonValue]:
     Rows without any value are dropped (an empty line of a form).
     """
     if not isinstance(value, (list, tuple)):
-        raise Invalid(_("这里应当是一个列表,每行一项。"), code="not_a_list")
+        raise Invalid(_("这里应当是一个列表，每行一项。"), code="not_a_list")
     if len(value) > ROWS_MAX:
         raise _too_many(ROWS_MAX)
     rows: list[JsonValue] = []
     for number, row in enumerate(value, start=1):
         if not isinstance(row, Mapping):
-            raise Invalid(_("第 %(row)d 行应当是“名称: 值”的形式。") % {"row": number}, code="not_a_row", row=number)
+            raise Invalid(_("第 %(row)d 行应当是“名称：值”的形式。") % {"row": number}, code="not_a_row", row=number)
         if all(_blank(cell) for cell in row.values()):
             continue
         try:
             rows.append(_row(row, columns))
         except Invalid as error:
             raise Invalid(
-                _("第 %(row)d 行:%(problem)s") % {"row": number, "problem": error.message},
+                _("第 %(row)d 行：%(problem)s") % {"row": number, "problem": error.message},
                 code=error.code,
                 row=number,
             ) from error
@@ -435,7 +437,7 @@ def _rows(value: object, columns: Sequence[Column]) -> list[JsonValue]:
 def _row(row: Mapping[str, object], columns: Sequence[Column]) -> JsonValue:
     strange = next((key for key in row if key not in {column.key for column in columns}), None)
     if strange is not None:
-        raise Invalid(_("没有“%(key)s”这一列,请删去。") % {"key": printable(strange)}, code="unknown_field")
+        raise Invalid(_("没有“%(key)s”这一列，请删去。") % {"key": printable(strange)}, code="unknown_field")
     cleaned: dict[str, JsonValue] = {}
     for column in columns:
         cell = row.get(column.key)
@@ -482,7 +484,7 @@ def _reversed_dates(template: EventTemplate, cleaned: Mapping[str, JsonValue]) -
         first, last = cleaned.get(start), cleaned.get(end)
         if isinstance(first, str) and isinstance(last, str) and last < first:
             found[end] = Invalid(
-                _("%(last)s 早于 %(first)s,请核对日期。") % {"last": last, "first": first},
+                _("%(last)s 早于 %(first)s，请核对日期。") % {"last": last, "first": first},
                 code="before_start",
             )
     return found
@@ -498,7 +500,9 @@ def _warnings(fields: Collection[TemplateField], cleaned: Mapping[str, JsonValue
         low, high = field.advisory_range
         number = Decimal(value) if _DECIMAL.fullmatch(str(value)) else None
         if number is not None and not low <= number <= high:
-            message = _("“%(name)s”通常在 %(low)s 到 %(high)s %(unit)s 之间,现在是 %(value)s,请核对;确实如此可以照填。")
+            message = _(
+                "“%(name)s”通常在 %(low)s 到 %(high)s %(unit)s 之间，现在是 %(value)s，请核对；确实如此可以照填。"
+            )
             names = {
                 "name": field.label(),
                 "low": low,

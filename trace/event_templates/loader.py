@@ -333,7 +333,7 @@ def template(code: object) -> EventTemplate:
     found = templates().get(code) if isinstance(code, str) else None
     if found is None:
         raise NotFound(
-            _("没有名为“%(code)s”的环节,请从环节列表中选择。") % {"code": printable(code)},
+            _("没有名为“%(code)s”的环节，请从环节列表中选择。") % {"code": printable(code)},
             code="template_not_found",
         )
     return found
@@ -349,7 +349,7 @@ def family(code: object) -> Family:
     found = families().get(code) if isinstance(code, str) else None
     if found is None:
         raise NotFound(
-            _("没有名为“%(code)s”的品类,请从品类列表中选择。") % {"code": printable(code)},
+            _("没有名为“%(code)s”的品类，请从品类列表中选择。") % {"code": printable(code)},
             code="family_not_found",
         )
     return found

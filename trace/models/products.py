@@ -145,7 +145,7 @@ class Product(models.Model):
 
     class GtinClaim(models.TextChoices):
         NONE = "none", _("无条码")
-        CLAIMED = "claimed", _("已声明,待确认")
+        CLAIMED = "claimed", _("已声明，待确认")
         CONFIRMED = "confirmed", _("已确认")
         REFUSED = "refused", _("未通过")
 

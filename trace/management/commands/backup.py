@@ -29,6 +29,6 @@ class Command(BaseCommand):
         except DomainError as error:
             raise CommandError(error.message) from error
         self.stdout.write(
-            _("备份完成:%(file)s(%(files)d 个文件,%(size).1f MB)")
+            _("备份完成：%(file)s(%(files)d 个文件，%(size).1f MB)")
             % {"file": target, "files": len(manifest.members), "size": target.stat().st_size / 1e6}
         )

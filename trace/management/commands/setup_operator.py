@@ -36,7 +36,7 @@ class Command(BaseCommand):
         else:
             raise CommandError(
                 _(
-                    "还没有运维人员。请在终端运行 make serve,按提示设置;没有终端时,首次启动请设置环境变量 "
+                    "还没有运维人员。请在终端运行 make serve，按提示设置；没有终端时，首次启动请设置环境变量 "
                     "OPERATOR_USERNAME 和 OPERATOR_PASSWORD。"
                 )
             )
@@ -44,13 +44,13 @@ class Command(BaseCommand):
 
     def ask(self) -> str:
         """Ask on the terminal until a name and a password are accepted; the name."""
-        self.stdout.write(_("还没有运维人员,现在设置第一位(他负责审核首个监管机构并维护本系统)。"))
+        self.stdout.write(_("还没有运维人员，现在设置第一位(他负责审核首个监管机构并维护本系统)。"))
         while True:
-            username = input(_("登录名:")).strip()
-            display_name = input(_("姓名:")).strip()
-            password = getpass.getpass(_("密码(至少 10 位,输入时不显示):"))
-            if password != getpass.getpass(_("再输入一次密码:")):
-                self.stderr.write(_("两次输入的密码不同,请重新输入。"))
+            username = input(_("登录名：")).strip()
+            display_name = input(_("姓名：")).strip()
+            password = getpass.getpass(_("密码(至少 10 位，输入时不显示):"))
+            if password != getpass.getpass(_("再输入一次密码：")):
+                self.stderr.write(_("两次输入的密码不同，请重新输入。"))
                 continue
             try:
                 create_first_operator(username=username, display_name=display_name, password=password)
