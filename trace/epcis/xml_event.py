@@ -88,8 +88,7 @@ def _standard(event: dict[str, Any], node: Node, prefixes: Prefixes) -> None:
     if name in event:
         raise _twice(node)
     if name in EPC_LISTS:
-        # A set in JSON-LD: what XML names twice is named.
-        event[name] = list(dict.fromkeys(_texts(node, "epc")))
+        event[name] = _texts(node, "epc")
     elif name in QUANTITY_LISTS:
         event[name] = _items(node, "quantityElement", prefixes, _quantity)
     elif name in TYPED_LISTS:
