@@ -189,7 +189,7 @@ def edition_new(request: HttpRequest, key: str) -> HttpResponse:
     return form_page(
         request,
         form,
-        title=_("登记 %(number)s 的新版本") % {"number": row.number},
+        title=_("登记 %(number)s 的新版本") % {"number": row.number or row.title},
         intro=_("旧版本到新版本实施之日为止。生产日期在这之前的批次仍按旧版本判定。"),
         back=reverse("trace:standard", args=[row.key]),
     )
