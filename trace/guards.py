@@ -321,7 +321,11 @@ def _early_harvest(draft: Draft) -> Iterator[BrokenGuard]:
         yield BrokenGuard(
             "early_harvest",
             _("%(day)s 采收，早于当年的%(term)s（%(date)s）。汾州核桃按习惯在白露后采收，早采影响成熟度。")
-            % {"day": day.isoformat(), "term": _("白露") if draft.template.solar_term == "白露" else draft.template.solar_term, "date": term.isoformat()},
+            % {
+                "day": day.isoformat(),
+                "term": _("白露") if draft.template.solar_term == "白露" else draft.template.solar_term,
+                "date": term.isoformat(),
+            },
             warns=True,
         )
 
