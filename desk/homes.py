@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 
 from desk.lot_page import LotRow, lot_rows
 from labels.models import ScanTally
-from recalls.access import campaigns_visible_to, signals_visible_to
+from recalls.access import campaigns_visible_to, cases_visible_to, signals_visible_to
 from recalls.models import Campaign, Publication, Signal
-from recalls.queries import CampaignRow, campaign_rows, published, unread_notices
+from recalls.queries import CampaignRow, campaign_rows, narrowed, published, unread_notices
 from recalls.transitions import OPEN, Status
 from trace.access import (
     certificates_visible_to,
@@ -222,6 +222,18 @@ def _recall_needs(actor: Actor) -> list[Need]:
     return [
         Need(open_ones.count(), _("召回正在进行"), reverse("recalls:campaign_list"), "recall", "danger"),
         Need(new.count(), _("新的问题线索"), reverse("recalls:signal_list"), "flag"),
+        *case_needs(actor),
+    ]
+
+
+def case_needs(actor: Actor) -> list[Need]:
+    """Complaints and claims of consumers that wait, and those nobody answered in time."""
+    url = reverse("recalls:case_list")
+    waiting = narrowed(cases_visible_to(actor), "", "open").count()
+    late = narrowed(cases_visible_to(actor), "", "overdue").count()
+    return [
+        Need(late, _("消费者来件超过办理目标"), f"{url}?state=overdue", "clock", "danger"),
+        Need(waiting - late, _("消费者来件等您答复"), url, "people"),
     ]
 
 
@@ -329,6 +341,7 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
     )
     needs = [
         Need(signals.count(), _("问题线索待处理"), reverse("recalls:signal_list"), "flag", "danger"),
+        *case_needs(actor),
         Need(
             supervised.filter(status=Organisation.Status.APPLIED).count(),
             _("入驻申请待审核"),

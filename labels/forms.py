@@ -9,12 +9,13 @@ from django.utils.translation import gettext_lazy as _
 
 from labels.actions.links import TITLE_MAX
 from labels.actions.runs import KEY_MAX, MAX_CODES, MAX_PRINTED, REASON_MAX
-from labels.actions.scans import CODE_TEXT_MAX, CONTACT_MAX, WORDS_MAX
+from labels.actions.scans import CODE_TEXT_MAX, WORDS_MAX
 from labels.commitment import words
 from labels.layouts import DEFAULT_SHEET, Layout, layouts
 from labels.link_types import TARGET_MAX, producer_types
 from labels.models import CodeException, CodeRun, ProductLink, ScanReport
 from labels.qr import Material
+from recalls.consumer_forms import ToldFields
 
 MATERIALS = [
     (Material.SMOOTH.value, _("光滑的不干胶或铜版纸")),
@@ -24,10 +25,11 @@ MATERIALS = [
 ]
 
 
-class ReportForm(forms.Form):
+class ReportForm(ToldFields):
     """What a person with the goods tells us. ``word`` is the page's signed word and stands in for the CSRF cookie."""
 
     word = forms.CharField(widget=forms.HiddenInput, max_length=300)
+    fact = forms.CharField(widget=forms.HiddenInput, max_length=60, required=False)
     what = forms.ChoiceField(label=_("哪里不符"), choices=ScanReport.What.choices, widget=forms.RadioSelect)
     code_text = forms.CharField(
         label=_("标签上的码"), required=False, max_length=CODE_TEXT_MAX, help_text=_("有多少写多少；没有可以不填。")
@@ -38,12 +40,6 @@ class ReportForm(forms.Form):
         max_length=WORDS_MAX,
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text=_("例如：包装上写的生产日期和页面上不一样；在哪里、什么时候买的。"),
-    )
-    contact = forms.CharField(
-        label=_("联系方式"),
-        required=False,
-        max_length=CONTACT_MAX,
-        help_text=_("电话或邮箱，只给核查人员看，加密保存，可以要求删除。"),
     )
 
 

@@ -13,7 +13,7 @@ from django.core import signing
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from recalls.models import Campaign, Notice, ScopeHolding, Signal
+from recalls.models import Campaign, ConsumerCase, Notice, RiskWarning, ScopeHolding, Signal
 from recalls.transitions import Role
 from trace.access import entered_for, parse_uid
 from trace.actor import Actor
@@ -75,6 +75,66 @@ def signals_visible_to(actor: Actor) -> QuerySet[Signal]:
 def signal_for(actor: Actor, uid: str | uuid.UUID) -> Signal:
     """One signal the actor may read."""
     found: Signal = _the(signals_visible_to(actor), uid)
+    return found
+
+
+def cases_visible_to(actor: Actor) -> QuerySet[ConsumerCase]:
+    """Complaints and claims the actor's organisation owns or that are about its goods; for regulators those of the
+    territory and those about codes never issued.
+    """
+    rows = ConsumerCase.objects.select_related(
+        "lot__product_version",
+        "lot__product",
+        "unit",
+        "organisation",
+        "owner",
+        "person",
+        "campaign",
+        "words",
+        "contact",
+    )
+    if actor.is_regulator:
+        code = actor.organisation.territory
+        return rows.filter(
+            Q(organisation__division__code__startswith=code)
+            | Q(owner__division__code__startswith=code)
+            | Q(owner=None)
+            | Q(owner=actor.organisation)
+        )
+    mine = entered_for(actor)
+    return rows.filter(Q(owner__in=mine) | Q(organisation__in=mine))
+
+
+def case_for(actor: Actor, uid: str | uuid.UUID) -> ConsumerCase:
+    """One complaint or claim the actor may read."""
+    found: ConsumerCase = _the(cases_visible_to(actor), uid)
+    return found
+
+
+def case_by_number(number: str) -> ConsumerCase:
+    """The case of a receipt; NotFound for any other word. Who holds the receipt reads the reply."""
+    rows = ConsumerCase.objects.select_related("lot__product_version", "unit", "owner", "campaign", "words", "contact")
+    found = rows.filter(number=number).first() if number.isascii() and number.isprintable() else None
+    if found is None:
+        raise NotFound(_("没有这个回执号，请核对后再填。"))
+    return found
+
+
+def warnings_visible_to(actor: Actor) -> QuerySet[RiskWarning]:
+    """Risk warnings of the regulator's own, those of authorities below it, and all published ones."""
+    rows = RiskWarning.objects.select_related("organisation", "drafted_by", "publisher", "published_by")
+    if not actor.is_regulator:
+        return rows.filter(published_at__isnull=False)
+    return rows.filter(
+        Q(organisation=actor.organisation)
+        | Q(published_at__isnull=False)
+        | Q(organisation__division__code__startswith=actor.organisation.territory, status=RiskWarning.Status.SUBMITTED)
+    )
+
+
+def warning_for(actor: Actor, uid: str | uuid.UUID) -> RiskWarning:
+    """One risk warning the actor may read."""
+    found: RiskWarning = _the(warnings_visible_to(actor), uid)
     return found
 
 

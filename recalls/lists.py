@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from django.utils.translation import gettext_lazy
 
 from recalls.models import Notice, Signal
-from recalls.queries import campaign_rows
+from recalls.plausible import flag_words
+from recalls.queries import campaign_rows, case_words
 from recalls.sight import Sight
 from trace.exports import Column, Table
 
@@ -45,6 +46,25 @@ SIGNALS = Table(
         Column(gettext_lazy("涉及单位"), lambda row: row.organisation.label if row.organisation else ""),
         Column(gettext_lazy("收到时间"), lambda row: row.received_at),
         Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
+    ],
+)
+CASES = Table(
+    "cases",
+    [
+        Column(gettext_lazy("回执号"), lambda row: row.number),
+        Column(gettext_lazy("类型"), lambda row: row.get_kind_display()),
+        Column(gettext_lazy("问题"), case_words),
+        Column(gettext_lazy("产品"), lambda row: row.lot.product_version.label if row.lot else ""),
+        Column(gettext_lazy("批号"), lambda row: row.lot.code if row.lot else row.code),
+        Column(gettext_lazy("承办单位"), lambda row: row.owner.label if row.owner else ""),
+        Column(gettext_lazy("收到时间"), lambda row: row.received_at),
+        Column(gettext_lazy("期限"), lambda row: row.due_at),
+        Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
+        Column(gettext_lazy("要求"), lambda row: row.get_remedy_display()),
+        Column(gettext_lazy("件数"), lambda row: row.pieces),
+        Column(gettext_lazy("赔付方"), lambda row: row.get_payer_display()),
+        Column(gettext_lazy("已付（元）"), lambda row: "" if row.paid_cents is None else f"{row.paid_cents / 100:.2f}"),
+        Column(gettext_lazy("需核实"), lambda row: "；".join(flag_words(code) for code in row.flags)),
     ],
 )
 _ANSWERS = [

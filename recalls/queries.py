@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Max, Q, QuerySet
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -19,6 +20,7 @@ from recalls.models import (
     HOLD_SOURCE,
     Campaign,
     ClockInstance,
+    ConsumerCase,
     Notice,
     Publication,
     ScopeLot,
@@ -116,6 +118,33 @@ def as_public(publication: Publication) -> PublicRecall:
         level=campaign.level_label,
         producer=notice.producer,
     )
+
+
+def case_words(case: ConsumerCase) -> str:
+    """What a complaint or claim is about, in words."""
+    if case.kind == ConsumerCase.Kind.CLAIM:
+        harm = case.what == ConsumerCase.What.HARM
+        return _("召回申请，身体不适或受到伤害") if harm else _("召回申请")
+    return str(case.get_what_display())
+
+
+OPEN_CASES = (ConsumerCase.Status.OPEN, ConsumerCase.Status.ACCEPTED)
+"""Something is still expected of the owner."""
+
+
+def narrowed(rows: QuerySet[ConsumerCase], kind: str, state: str) -> QuerySet[ConsumerCase]:
+    """The rows of one kind in one state, the nearest deadline first."""
+    if kind in ConsumerCase.Kind.values:
+        rows = rows.filter(kind=kind)
+    if state == "open":
+        return rows.filter(status__in=OPEN_CASES).order_by("due_at", "id")
+    if state == "overdue":
+        return rows.filter(status__in=OPEN_CASES, due_at__lt=timezone.now()).order_by("due_at", "id")
+    if state == "flagged":
+        return rows.filter(status__in=OPEN_CASES).exclude(flags=[]).order_by("due_at", "id")
+    if state == "ended":
+        return rows.exclude(status__in=OPEN_CASES).order_by("-id")
+    return rows.order_by("-id")
 
 
 # --- The workspaces -------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from recalls.views import campaigns, events, goods, ladder, notices, public, scopes, signals, steps
+from recalls.views import campaigns, cases, consumers, events, goods, ladder, notices, public, scopes, signals, steps
 
 app_name = "recalls"
 
@@ -17,6 +17,24 @@ urlpatterns = [
     path("recalls/affected", ladder.affected, name="affected"),
     path("recalls/receipts", ladder.receipts, name="receipts"),
     path("recalls/<str:ref>", public.public_recall, name="public_recall"),
+    path("recalls/<str:ref>/claim", consumers.claim, name="claim"),
+    path("receipts", consumers.receipts, name="case_receipts"),
+    path("receipts/<str:number>", consumers.receipt, name="receipt"),
+    path("receipts/<str:number>/forget", consumers.receipt_forget, name="receipt_forget"),
+    path("tell-me", consumers.tell_me, name="tell_me"),
+    path("tell-me/<str:token>", consumers.subscription, name="subscription"),
+    path("tell-me/<str:token>/end", consumers.subscription_end, name="subscription_end"),
+    path("warnings", consumers.warnings, name="warnings"),
+    path("warnings/<str:uid>", consumers.warning, name="warning"),
+    # Complaints, claims, aims, risk warnings.
+    path("recall/cases/", cases.case_list, name="case_list"),
+    path("recall/cases/<str:uid>/", cases.case, name="case"),
+    path("recall/cases/<str:uid>/do/<str:action>/", cases.case_do, name="case_do"),
+    path("recall/cases/<str:uid>/photos/<str:number>/", cases.case_photo, name="case_photo"),
+    path("recall/targets/", cases.target_list, name="target_list"),
+    path("recall/warnings/", cases.warning_list, name="warning_list"),
+    path("recall/warnings/new/", cases.warning_new, name="warning_new"),
+    path("recall/warnings/<str:uid>/", cases.warning_detail, name="warning_detail"),
     # Signals.
     path("recall/signals/", signals.signal_list, name="signal_list"),
     path("recall/signals/new/", signals.signal_new, name="signal_new"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import hmac
 import logging
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -33,6 +34,31 @@ def seal(text: str, *, organisation: Organisation | None, purpose: str) -> Perso
     record = sealed(text, organisation=organisation, purpose=purpose)
     record.save(force_insert=True)
     return record
+
+
+def seal_bytes(data: bytes, *, organisation: Organisation | None, purpose: str) -> PersonalRecord:
+    """Store bytes (a photograph that may show a person) encrypted; read again with ``reveal_bytes``."""
+    key = Fernet.generate_key()
+    return PersonalRecord.objects.create(
+        organisation=organisation, purpose=purpose, key=_installation().encrypt(key), secret=Fernet(key).encrypt(data)
+    )
+
+
+def reveal_bytes(record: PersonalRecord | None) -> bytes:
+    """The bytes of a record; empty where there is none, its key was destroyed, or the installation's key changed."""
+    if record is None or record.key is None:
+        return b""
+    try:
+        return Fernet(_installation().decrypt(bytes(record.key))).decrypt(bytes(record.secret))
+    except InvalidToken:
+        log.error("personal record %s was sealed with another key: see PERSONAL_DATA_KEY", record.pk)
+        return b""
+
+
+def keyed_hash(text: str, purpose: str) -> str:
+    """A hash of words that only this installation can make (32 hex digits): to find equal ones without keeping them."""
+    secret = getattr(settings, "PERSONAL_DATA_KEY", "") or settings.SECRET_KEY
+    return hmac.new(f"{purpose}:{secret}".encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def sealed(text: str, *, organisation: Organisation | None, purpose: str) -> PersonalRecord:

@@ -14,15 +14,14 @@ from django.utils.translation import gettext as _
 
 from labels import nonces
 from labels.models import Scan, ScanReport, ScanTally
-from labels.resolve import Target, by_code
-from recalls.actions.signals import raise_signal
-from recalls.models import Signal
+from labels.resolve import by_code
+from recalls.actions.cases import CONTACT_MAX, WORDS_MAX, Named, Told, file_complaint, named
 from trace.errors import Invalid, NotFound
 from trace.models import Lot, Unit
 from trace.text import clean_text
 
-WORDS_MAX = 1000
-CONTACT_MAX = 100
+__all__ = ["CODE_TEXT_MAX", "CONTACT_MAX", "WORDS_MAX", "Counted", "count_scan", "report_mismatch"]
+
 CODE_TEXT_MAX = 100
 
 
@@ -71,54 +70,57 @@ def report_mismatch(
     *,
     word: str,
     what: str,
-    words: str = "",
-    contact: str = "",
+    told: Told | None = None,
     code_text: str = "",
+    fact: str = "",
     at: datetime.datetime | None = None,
 ) -> ScanReport:
     """Take a report that information and goods do not agree, or that the goods did harm; once per signed word.
 
-    It becomes a signal (线索) for the maker and its regulator at once, where words and contact are sealed. A repeat
-    answers with the report it made. Refuses an unknown kind (``unknown_choice``), texts that are too long or hold
-    control characters, 其他 without words (``words_required``).
+    It becomes a case with an owner and a deadline, whose number is the receipt, and belongs to a signal (线索) for the
+    maker and its regulator; words, contact and photographs are sealed in the case. A repeat answers with the report it
+    made. Refuses an unknown kind (``unknown_choice``), 其他 without words (``words_required``), and what
+    ``file_complaint`` refuses.
     """
     given = nonces.read(word)
+    said = told or Told()
     if what not in ScanReport.What.values:
         raise Invalid(_("请选择哪里不符。"), code="unknown_choice")
-    told = clean_text(words, WORDS_MAX, multiline=True)
-    reachable = clean_text(contact, CONTACT_MAX)
     typed = clean_text(code_text, CODE_TEXT_MAX)
-    if what == ScanReport.What.OTHER and not told:
+    if what == ScanReport.What.OTHER and not clean_text(said.words, WORDS_MAX, multiline=True):
         raise Invalid(_("请用几句话说明情况。"), code="words_required")
     earlier = ScanReport.objects.filter(nonce=given.nonce)
     if earlier.exists():
         return earlier.get()
     found = by_code(given.code) if given.code else None
+    goods = Named(found.code, found.lot, found.unit) if found is not None else named(typed)
+    now = at or timezone.now()
+    with translation.override("zh-hans"):
+        kind = str(ScanReport.What(what).label)
     try:
         with transaction.atomic():
-            return _write_report(found, given.nonce, what, told, reachable, typed, at or timezone.now())
+            case = file_complaint(
+                nonce=given.nonce,
+                what=what,
+                kind_words=kind,
+                goods=goods,
+                told=said,
+                fact=fact,
+                harm=what == ScanReport.What.HARM,
+                at=now,
+            )
+            if case.signal is None:
+                raise ValueError("a complaint without a signal")
+            return ScanReport.objects.create(
+                nonce=given.nonce,
+                lot=goods.lot,
+                unit=goods.unit,
+                what=what,
+                number=case.number,
+                signal=case.signal.uid,
+                at=now,
+            )
     except IntegrityError:
         if not earlier.exists():
             raise
         return earlier.get()
-
-
-def _write_report(
-    found: Target | None, nonce: str, what: str, told: str, reachable: str, typed: str, now: datetime.datetime
-) -> ScanReport:
-    """The signal and the report's own row."""
-    lot, unit = (found.lot, found.unit) if found is not None else (None, None)
-    with translation.override("zh-hans"):
-        kind = str(ScanReport.What(what).label)
-    signal = raise_signal(
-        source=Signal.Source.SCAN_REPORT,
-        text=f"{kind}：{told}" if told else kind,
-        lot=lot,
-        unit=unit,
-        code=found.code if found is not None else typed,
-        contact=reachable,
-        at=now,
-    )
-    return ScanReport.objects.create(
-        nonce=nonce, lot=lot, unit=unit, what=what, number=signal.receipt, signal=signal.uid, at=now
-    )

@@ -6,6 +6,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from recalls.models import ConsumerCase
+
 
 class Scan(models.Model):
     """One counted view of one code's page. Append-only.
@@ -63,18 +65,11 @@ class ScanTally(models.Model):
 class ScanReport(models.Model):
     """That a person holding the goods reported something from a page of ours. Append-only.
 
-    What was said lies sealed in the signal that recalls made of it, named by ``signal``; ``number`` is the receipt the
-    reporter keeps. ``nonce`` makes a doubled submit one report.
+    What was said lies sealed in the case that recalls made of it; ``number`` is the receipt by which the reporter reads
+    the reply, ``signal`` the cluster it belongs to. ``nonce`` makes a doubled submit one report.
     """
 
-    class What(models.TextChoices):
-        PRODUCT = "product", _("产品、包装或规格不一样")
-        DATES = "dates", _("生产日期或批号不一样")
-        COPIED = "copied", _("怀疑标签是复制或伪造的")
-        QUALITY = "quality", _("质量有问题（异味、霉变、异物、破损等）")
-        HARM = "harm", _("食用或使用后身体不适")
-        RECALL = "recall", _("标明已召回，仍在销售")
-        OTHER = "other", _("其他")
+    What = ConsumerCase.What
 
     nonce = models.CharField(max_length=32, unique=True)
     lot = models.ForeignKey("trace.Lot", null=True, on_delete=models.PROTECT, related_name="scan_reports")

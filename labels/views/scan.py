@@ -96,17 +96,25 @@ def report(request: HttpRequest, code: str = "") -> HttpResponse:
     target = _target_or_none(code)
     if request.method != "POST":
         form = ReportForm(
-            initial={"word": nonces.sign(target.code if target else ""), "code_text": code if not target else ""}
+            initial={
+                "word": nonces.sign(target.code if target else ""),
+                "code_text": code if not target else "",
+                "fact": printable(request.GET.get("fact", "")[:40], 40),
+            }
         )
         return _report_page(request, form, target)
     if not limits.spend("report", request.META.get("REMOTE_ADDR", ""), limits.REPORTS):
         return _too_many(request)
-    form = ReportForm(request.POST)
+    form = ReportForm(request.POST, request.FILES)
     if form.is_valid():
+        data = form.cleaned_data
         try:
-            done = report_mismatch(**form.cleaned_data)
+            done = report_mismatch(
+                word=data["word"], what=data["what"], told=form.told(), code_text=data["code_text"], fact=data["fact"]
+            )
         except Invalid as error:
-            form.add_error("words" if error.code == "words_required" else None, error.message)
+            places = {"words_required": "words", "consent_required": "contact", "file_type": "photo"}
+            form.add_error(places.get(error.code), error.message)
         else:
             return render(request, "labels/reported.html", common(request, report=done, target=target))
     return _report_page(request, form, target, status=422)

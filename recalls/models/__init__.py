@@ -9,6 +9,16 @@ from recalls.models.campaigns import (
     RecallPlan,
 )
 from recalls.models.clocks import ClockChange, ClockInstance, LegalFact, WorkCalendarDay
+from recalls.models.consumers import (
+    CasePhoto,
+    CaseStep,
+    ConsumerCase,
+    Fanout,
+    PublicMessage,
+    RiskWarning,
+    ServiceTarget,
+    Subscription,
+)
 from recalls.models.goods import Disposal, Figures, ReturnReceipt
 from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
@@ -23,10 +33,14 @@ __all__ = [
     "Campaign",
     "CampaignSeries",
     "CampaignStep",
+    "CasePhoto",
+    "CaseStep",
     "ClockChange",
     "ClockInstance",
+    "ConsumerCase",
     "Disposal",
     "EscalationRule",
+    "Fanout",
     "Figures",
     "LegalFact",
     "Notice",
@@ -35,16 +49,20 @@ __all__ = [
     "NoticeStep",
     "OutboxMessage",
     "PhoneCall",
+    "PublicMessage",
     "PublicNotice",
     "Publication",
     "RecallPlan",
     "ReturnReceipt",
+    "RiskWarning",
     "ScopeHolding",
     "ScopeLot",
     "ScopeVersion",
+    "ServiceTarget",
     "SetAside",
     "Signal",
     "SignalStep",
     "StockAnswer",
+    "Subscription",
     "WorkCalendarDay",
 ]

@@ -71,7 +71,7 @@ def _matches(publication: Publication, words: str) -> bool:
 @require_safe
 def public_recall(request: HttpRequest, ref: str) -> HttpResponseBase:
     """One announced recall with all of article 16, and every earlier version of its announcement."""
-    campaign = _public_campaign(ref)
+    campaign = public_campaign(ref)
     if str(campaign.uid) != ref:
         return redirect("recalls:public_recall", campaign.uid)
     publications = list(
@@ -94,7 +94,7 @@ def public_recall(request: HttpRequest, ref: str) -> HttpResponseBase:
     )
 
 
-def _public_campaign(ref: str) -> Campaign:
+def public_campaign(ref: str) -> Campaign:
     """An announced campaign by uid or number (either kind of brackets); NotFound for all others, drills included."""
     if not ref.isprintable():
         raise NotFound(_("没有这个召回公告。"))

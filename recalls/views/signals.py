@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from recalls.access import signal_for, signals_visible_to
+from recalls.access import cases_visible_to, signal_for, signals_visible_to
 from recalls.actions.assessment import assess
 from recalls.actions.signals import dismiss_signal, raise_signal
 from recalls.forms import AssessmentForm, ReasonForm, SignalForm
@@ -173,6 +173,7 @@ def signal(request: HttpRequest, uid: str) -> HttpResponse:
             "steps": steps,
             "form": form,
             "may_handle": handles and own and found.status == Signal.Status.NEW,
+            "cases": list(cases_visible_to(actor).filter(signal=found).order_by("-id")[:50]),
         },
         bad=form.is_bound,
     )

@@ -1,14 +1,15 @@
-"""The cache keeps the counts of limits; no test may inherit another's."""
+"""Limits are counted in a file of the installation; no test may inherit another's counts."""
 
 from collections.abc import Iterator
 
 import pytest
-from django.core.cache import cache
+
+from trace import throttle
 
 
 @pytest.fixture(autouse=True)
 def fresh_limits() -> Iterator[None]:
-    """An empty cache before each test."""
-    cache.clear()
+    """All allowances whole before each test."""
+    throttle.forget_all()
     yield
-    cache.clear()
+    throttle.forget_all()

@@ -19,7 +19,8 @@ from labels import nonces, places
 from labels.actions.runs import issue_codes
 from labels.actions.scans import count_scan, report_mismatch
 from labels.models import Scan, ScanReport, ScanTally
-from recalls.models import Signal
+from recalls.actions.cases import Told
+from recalls.models import ConsumerCase, Signal
 from tests.conftest import CommittedDatabase
 from tests.labels.goods import bottled
 from tests.world import World, make_world
@@ -245,23 +246,41 @@ def send_report(client: Client, code: str, **fields: str) -> Any:
     return client.post(f"/scan/report/{code}", given)
 
 
-def test_a_report_becomes_a_signal_and_gives_a_receipt(client: Client, unit: Unit) -> None:
-    answer = send_report(client, unit.code, contact="13800000000")
-    report = ScanReport.objects.get()
-    signal = Signal.objects.get()
+def test_a_report_becomes_a_case_with_a_receipt_and_belongs_to_a_signal(client: Client, unit: Unit) -> None:
+    answer = send_report(client, unit.code, contact="13800000000", consent="on", fact="生产日期")
+    report, signal, case = ScanReport.objects.get(), Signal.objects.get(), ConsumerCase.objects.get()
     assert (report.unit, report.lot, report.what) == (unit, unit.lot, "dates")
-    assert (report.number, report.signal) == (signal.receipt, signal.uid)
+    assert (report.number, report.signal) == (case.number, signal.uid)
     assert report.number in answer.content.decode()
     assert (signal.source, signal.organisation, signal.unit) == ("scan_report", unit.organisation, unit)
-    assert reveal(signal.words) == "生产日期或批号不一样：页面写 9 月，袋上写 8 月"
-    assert reveal(signal.contact) == "13800000000"
+    assert reveal(signal.words).startswith("生产日期或批号不一样")
+    assert (case.owner, case.fact, case.signal) == (unit.organisation, "生产日期", signal)
+    assert (reveal(case.words), reveal(case.contact)) == ("页面写 9 月，袋上写 8 月", "13800000000")
+    assert case.due_at == case.received_at + datetime.timedelta(days=7)
+
+
+def test_a_contact_needs_consent_of_its_own(client: Client, unit: Unit) -> None:
+    answer = send_report(client, unit.code, contact="13800000000")
+    assert answer.status_code == 422
+    assert "需要您同意" in answer.content.decode()
+    assert not ConsumerCase.objects.exists()
+
+
+def test_complaints_of_one_kind_about_one_lot_make_one_signal_until_it_is_handled(client: Client, unit: Unit) -> None:
+    for kind in ("dates", "dates", "quality"):
+        send_report(client, unit.code, what=kind)
+    assert (ConsumerCase.objects.count(), Signal.objects.count()) == (3, 2)
+    Signal.objects.update(status="dismissed")
+    send_report(client, unit.code)
+    assert Signal.objects.count() == 3
 
 
 def test_words_and_contact_lie_sealed(client: Client, unit: Unit) -> None:
-    send_report(client, unit.code, words="张示例 13800000000", contact="13900000000")
+    send_report(client, unit.code, words="张示例 13800000000", contact="13900000000", consent="on")
     for record in PersonalRecord.objects.all():
         assert b"13800000000" not in bytes(record.secret)
-    assert "13800000000" not in str(list(ScanReport.objects.values()) + list(Signal.objects.values()))
+    rows = [*ScanReport.objects.values(), *Signal.objects.values(), *ConsumerCase.objects.values()]
+    assert "13800000000" not in str(rows)
 
 
 def test_sending_the_form_twice_makes_one_report(client: Client, unit: Unit) -> None:
@@ -310,7 +329,7 @@ def test_what_is_wrong_comes_back_with_the_form(client: Client, unit: Unit, fiel
 
 def test_nul_in_a_report_is_refused(unit: Unit) -> None:
     with pytest.raises(DomainError) as caught:
-        report_mismatch(word=nonces.sign(unit.code), what="dates", words="a\x00b")
+        report_mismatch(word=nonces.sign(unit.code), what="dates", told=Told(words="a\x00b"))
     assert caught.value.code == "text_nul"
 
 

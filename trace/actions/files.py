@@ -68,6 +68,25 @@ def store_file(*, by: Actor, name: str, content: IO[bytes]) -> StoredFile:
     )
 
 
+def picture_bytes(*, name: str, content: IO[bytes]) -> bytes:
+    """A stranger's photograph made anew as JPEG, nothing of the camera, place or owner left in it; not kept here.
+
+    Refuses what ``store_file`` refuses, and PDFs (``file_type``).
+    """
+    most = settings.UPLOAD_MAX_BYTES
+    data = content.read(most + 1)
+    shown = _shown_name(name)
+    if not data:
+        raise Invalid(_("文件“%(name)s”是空的。") % {"name": shown}, code="file_empty")
+    if len(data) > most:
+        raise Invalid(
+            _("文件“%(name)s”太大：最多 %(most)d MB。") % {"name": shown, "most": most // 1024**2},
+            code="file_too_large",
+            most=most,
+        )
+    return _picture(data, shown)
+
+
 def path_of(digest: str) -> Path:
     """Where the bytes with this SHA-256 lie."""
     return Path(settings.MEDIA_ROOT) / digest[:2] / digest

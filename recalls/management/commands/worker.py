@@ -14,8 +14,10 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 from django.utils import timezone
 
+from recalls.actions.cases import forget_old_cases
 from recalls.actions.notices import age_notices, run_next_notices
 from recalls.actions.outbox import LEASE, claim, due_messages, send_one
+from recalls.actions.subscriptions import forget_unconfirmed, send_next, tell_next
 from trace.actions.chasing import send_reminders
 from trace.actions.imports import forget_sheets
 from trace.actions.requests import forget_requests
@@ -52,6 +54,8 @@ class Command(BaseCommand):
             if tidied_at is None or timezone.now() - tidied_at >= TIDY_EVERY:
                 forget_requests()
                 forget_sheets()
+                forget_old_cases()
+                forget_unconfirmed()
                 tidied_at = timezone.now()
             if options["once"]:
                 self.stdout.write(f"{sent} sent")
@@ -71,6 +75,10 @@ class Command(BaseCommand):
             if message is not None:
                 sent += send_one(message=message)
         age_notices()
+        while not self.stop.is_set() and tell_next():
+            pass
+        while not self.stop.is_set() and send_next():
+            sent += 1
         return sent + send_reminders()
 
     def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
