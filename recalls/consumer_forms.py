@@ -19,7 +19,7 @@ from trace.models import Product
 from trace.text import fold_width
 
 
-class Money(forms.CharField):
+class Money(forms.Field):
     """An amount in yuan with at most two decimals; cleans to cents, or None where blank."""
 
     def to_python(self, value: Any) -> Any:
@@ -107,7 +107,7 @@ class ClaimForm(ToldFields):
     )
     shop = Text(label=gettext_lazy("在哪里买的"), required=False, max_length=100)
     bought_on = Day(label=gettext_lazy("购买日期"), required=False)
-    price = Money(label=gettext_lazy("价款（元）"), required=False, max_length=30)
+    price = Money(label=gettext_lazy("价款（元）"), required=False)
     harm = forms.BooleanField(label=gettext_lazy("食用或使用后身体不适或受到伤害"), required=False)
     words = Text(label=gettext_lazy("其他要说明的"), required=False, max_length=WORDS_MAX, multiline=True)
     field_order = [
@@ -189,7 +189,7 @@ class SettleForm(forms.Form):
         max_length=120,
         help_text=gettext_lazy("经营者或先行赔付的，写明是哪个单位。"),
     )
-    paid = Money(label=gettext_lazy("金额（元）"), required=False, max_length=30)
+    paid = Money(label=gettext_lazy("金额（元）"), required=False)
     words = Text(label=gettext_lazy("告诉申请人"), required=False, max_length=REPLY_MAX, multiline=True)
 
 
