@@ -500,6 +500,9 @@ def _take_in(request: HttpRequest, actor: Actor, supplier: Organisation, form: I
         request,
         _("已登记进货：%(product)s，批号 %(lot)s。") % {"product": lot.product_version.label, "lot": lot.code},
     )
+    if lot.lot_code != data["supplier_lot"]:
+        kept = _("供货方的批号“%(code)s”照原样保留，按它也能查到这一批。")
+        messages.info(request, kept % {"code": data["supplier_lot"]})
     registered = supplier_in_system(lot)
     if registered is not None and supplier_lots(registered, data["supplier_lot"]):
         return reverse("trace:lot_join", args=[lot.uid])
