@@ -102,11 +102,20 @@ class Code:
 
 @dataclass(frozen=True)
 class Composed:
-    """One label, ready to draw: watermark first, the code on its white ground, then the texts."""
+    """One label, ready to draw: watermark first, the code on its white ground, then the texts.
+
+    ``shared`` are the texts that labels of one run have in common, ``own`` the code in words.
+    """
 
     code: Code
-    texts: tuple[Text, ...]
+    shared: tuple[Text, ...]
+    own: tuple[Text, ...] = ()
     watermark: tuple[Text, ...] = ()
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """All texts but the watermark."""
+        return self.shared + self.own
 
 
 def compose(
@@ -126,14 +135,24 @@ def compose(
     code = _place_code(matrix or qr.matrix(content.uri, qr.LEVEL_FOR[material]), layout)
     free = _free(layout, code)
     title, end = _title(content.title, _widened(layout.title, free))
-    texts = [
+    shared = [
         *title,
         *_lines(content.lines, _from(end, _widened(layout.lines, free))),
-        *_row(content.code, layout.code),
         *_row(content.host, layout.host),
     ]
     mark = _watermark(content.watermark, layout)
-    return Composed(code, tuple(texts), tuple(mark))
+    return Composed(code, tuple(shared), tuple(_row(content.code, layout.code)), tuple(mark))
+
+
+def compose_alike(like: Composed, content: LabelContent, layout: Layout, matrix: qr.QrMatrix) -> Composed:
+    """A label that differs from one composed before only by its address and code: its texts are taken from there.
+
+    ``matrix`` has the version of the other's, so that the code takes the same room. Refuses what ``compose`` refuses of
+    the code in words.
+    """
+    words = typeface.tidy(content.code)
+    typeface.require_glyphs(words)
+    return replace(like, code=replace(like.code, matrix=matrix), own=tuple(_row(words, layout.code)))
 
 
 def _tidied(content: LabelContent) -> LabelContent:
@@ -335,6 +354,7 @@ class _Run:
 
     x: float
     text: str
+    is_name: bool = False
 
 
 _Block = list[list[_Run]]
@@ -370,7 +390,7 @@ def _run_on(name: str, value: str, width: float) -> _Block:
     whole = wrap(value, width)
     beside = wrap(value, max(width - start, 1.0))
     if len(whole) == 1 or start + 2 > width:
-        return [[_Run(0.0, name)], *([_Run(0.0, row)] for row in whole)]
+        return [[_Run(0.0, name, is_name=True)], *([_Run(0.0, row)] for row in whole)]
     rest = value[len(beside[0]) :].lstrip()
     return [[_Run(0.0, name), _Run(start, beside[0])], *([_Run(0.0, row)] for row in wrap(rest, width))]
 
@@ -394,7 +414,7 @@ def _cut_block(block: _Block, keep: int, width: float) -> _Block:
     """The first rows of a block, the last of them ending in an ellipsis."""
     kept = [list(row) for row in block[:keep]]
     last = kept[-1][-1]
-    if keep == 1 and len(kept[0]) == 1 and len(block[0]) == 1 and len(block) > 1:
+    if keep == 1 and last.is_name and len(block) > 1:
         # The name stood alone above its value: keep as much of the value as fits beside it.
         start = width_em(last.text) + NAME_GAP_EM
         value = "".join(run.text for row in block[1:] for run in row)

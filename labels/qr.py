@@ -73,19 +73,28 @@ CORRECTION = {
 
 @dataclass(frozen=True)
 class QrMatrix:
-    """One code without its quiet zone: ``rows[y][x]`` is true where the module is dark. ``size`` modules a
-    side.
+    """One code without its quiet zone. ``modules`` has a bit for each module, 1 where it is dark, row after row, the
+    upper left one in the highest bit.
     """
 
     data: str
     level: Level
     version: int
-    rows: tuple[tuple[bool, ...], ...]
+    modules: int
 
     @property
     def size(self) -> int:
         """Modules a side, without the quiet zone: 17 + 4 × version."""
-        return len(self.rows)
+        return 17 + 4 * self.version
+
+    @property
+    def rows(self) -> tuple[tuple[bool, ...], ...]:
+        """``rows[y][x]`` is true where the module is dark."""
+        digits = f"{self.modules:0{self.size * self.size}b}"
+        return tuple(
+            tuple(digit == "1" for digit in digits[start : start + self.size])
+            for start in range(0, len(digits), self.size)
+        )
 
     @property
     def full_size(self) -> int:
@@ -135,8 +144,8 @@ def matrix(data: str, level: Level = Level.M) -> QrMatrix:
     code = qrcode.QRCode(error_correction=CORRECTION[Level(level)], border=0, box_size=1)
     code.add_data(qrcode.util.QRData(payload, mode=qrcode.util.MODE_8BIT_BYTE))
     code.make(fit=True)
-    rows = tuple(tuple(bool(dark) for dark in row) for row in code.modules)
-    return QrMatrix(data=data, level=Level(level), version=int(code.version), rows=rows)
+    modules = int("".join("1" if dark else "0" for row in code.modules for dark in row), 2)
+    return QrMatrix(data=data, level=Level(level), version=int(code.version), modules=modules)
 
 
 def bit_rows(code: QrMatrix, *, quiet: int = 0) -> tuple[bytes, ...]:
@@ -148,13 +157,11 @@ def bit_rows(code: QrMatrix, *, quiet: int = 0) -> tuple[bytes, ...]:
     width = code.size + 2 * quiet
     stride = math.ceil(width / 8)
     blank = bytes(stride)
-    packed = []
-    for row in code.rows:
-        bits = 0
-        for dark in row:
-            bits = bits << 1 | dark
-        packed.append((bits << stride * 8 - quiet - code.size).to_bytes(stride, "big"))
-    return (blank,) * quiet + tuple(packed) + (blank,) * quiet
+    size, room, one = code.size, stride * 8 - quiet - code.size, (1 << code.size) - 1
+    packed = tuple(
+        ((code.modules >> below & one) << room).to_bytes(stride, "big") for below in range(size * (size - 1), -1, -size)
+    )
+    return (blank,) * quiet + packed + (blank,) * quiet
 
 
 def runs(code: QrMatrix) -> list[tuple[int, int, int]]:
@@ -164,10 +171,10 @@ def runs(code: QrMatrix) -> list[tuple[int, int, int]]:
     found = []
     for y, row in enumerate(code.rows):
         x = 0
-        while x < code.size:
+        while x < len(row):
             if row[x]:
                 start = x
-                while x < code.size and row[x]:
+                while x < len(row) and row[x]:
                     x += 1
                 found.append((start, y, x - start))
             else:

@@ -4,6 +4,8 @@ With version, level and mask fixed, every module of a QR code is an exclusive-or
 correction is linear over GF(2), and the mask is added to it. So the ``qrcode`` library is asked once for one code of
 the run and for what each bit of the tail changes, about a hundred calls; each further code is then a few dozen
 exclusive-ors of big integers, and the best mask is chosen by the same penalties (ISO/IEC 18004, 7.8.3) counted in them.
+All eight masked codes lie side by side in one integer, so that a step of the scoring is one operation for all of them;
+numpy counts the bits of many codes at once.
 The result equals that of ``qr.matrix`` bit for bit; a test holds it to that.
 """
 
@@ -12,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy
+import numpy.typing
 import qrcode
 import qrcode.util
 
@@ -23,6 +27,8 @@ TAIL = 12
 LEARN_FROM = 24
 """Codes of one family from which on learning it pays."""
 _MASKS = range(8)
+_AT_ONCE = 128
+_POINTS = numpy.array([1, 1, 2, 2, 3, 40, 40, 40, 40])
 
 
 def matrices(data: Sequence[str], level: Level = Level.M) -> list[QrMatrix]:
@@ -32,11 +38,11 @@ def matrices(data: Sequence[str], level: Level = Level.M) -> list[QrMatrix]:
         qr.check_data(text)
         if len(text) > TAIL:
             families[text[:-TAIL]].append(text)
-    found = {}
+    found: dict[str, QrMatrix] = {}
     for prefix, texts in families.items():
         if len(texts) >= LEARN_FROM:
             family = _Family.learn(prefix, level)
-            found.update({text: family.matrix(text) for text in texts})
+            found.update(zip(texts, family.matrices(texts), strict=True))
     return [found.get(text) or qr.matrix(text, level) for text in data]
 
 
@@ -44,24 +50,29 @@ def matrices(data: Sequence[str], level: Level = Level.M) -> list[QrMatrix]:
 class _Family:
     """The codes of one prefix: matrices as integers, the first module of the first row in the highest bit.
 
-    ``plain`` and ``scored`` hold, for each mask, the code whose tail is NUL: as printed, and as ``qrcode`` scores it
-    (without the format information). ``changes`` holds what each of the tail's 7-bit characters' bits changes.
+    ``plain`` holds, for each mask, the code whose tail is NUL as it is printed; ``scored`` all eight of them as
+    ``qrcode`` scores them (without the format information), side by side. ``changes`` holds, for each character of the
+    tail, what each of its 7 bits changes.
     """
 
     level: Level
     version: int
     size: int
     plain: tuple[int, ...]
-    scored: tuple[int, ...]
+    scored: int
     changes: tuple[tuple[int, ...], ...]
+    known: tuple[dict[int, int], ...]
+    scoring: "_Scoring"
 
     @classmethod
     def learn(cls, prefix: str, level: Level) -> "_Family":
         """Ask ``qrcode`` for the code without tail under each mask, and with each single bit of the tail."""
         empty = prefix.encode("ascii") + bytes(TAIL)
         code = _made(empty, level)
+        size = int(code.version) * 4 + 17
         plain = tuple(_modules(code, False, mask) for mask in _MASKS)
-        scored = tuple(_modules(code, True, mask) for mask in _MASKS)
+        scoring = _scoring(size)
+        scored = scoring.side_by_side([_modules(code, True, mask) for mask in _MASKS])
         changes = []
         for position in range(len(prefix), len(empty)):
             bits = []
@@ -70,22 +81,39 @@ class _Family:
                 other[position] = 1 << bit
                 bits.append(_modules(_made(bytes(other), level), False, 0) ^ plain[0])
             changes.append(tuple(bits))
-        return cls(level, int(code.version), int(code.version) * 4 + 17, plain, scored, tuple(changes))
+        known: tuple[dict[int, int], ...] = tuple({} for _position in range(TAIL))
+        return cls(level, int(code.version), size, plain, scored, tuple(changes), known, scoring)
 
-    def matrix(self, text: str) -> QrMatrix:
-        """The code of one text of the family."""
+    def matrices(self, texts: Sequence[str]) -> list[QrMatrix]:
+        """The codes of texts of the family."""
+        found = []
+        for begin in range(0, len(texts), _AT_ONCE):
+            some = texts[begin : begin + _AT_ONCE]
+            changes = [self._change(text) for text in some]
+            scoring = self.scoring
+            best = scoring.best([scoring.marks(self.scored ^ scoring.eightfold(change)) for change in changes])
+            found += [
+                QrMatrix(text, self.level, self.version, self.plain[mask] ^ change)
+                for text, change, mask in zip(some, changes, best, strict=True)
+            ]
+        return found
+
+    def _change(self, text: str) -> int:
+        """What a text's tail changes."""
         change = 0
-        for char, bits in zip(text[-TAIL:].encode("ascii"), self.changes, strict=True):
-            for bit, modules in enumerate(bits):
-                if char >> bit & 1:
-                    change ^= modules
-        mask = min(_MASKS, key=lambda mask: (penalty(self.scored[mask] ^ change, self.size), mask))
-        digits = f"{self.plain[mask] ^ change:0{self.size * self.size}b}"
-        rows = tuple(
-            tuple(digit == "1" for digit in digits[start : start + self.size])
-            for start in range(0, len(digits), self.size)
-        )
-        return QrMatrix(text, self.level, self.version, rows)
+        for position, char in enumerate(text[-TAIL:].encode("ascii")):
+            modules = self.known[position].get(char)
+            change ^= self._changed(position, char) if modules is None else modules
+        return change
+
+    def _changed(self, position: int, char: int) -> int:
+        """What a character at a place of the tail changes, kept for the next code."""
+        modules = 0
+        for bit, change in enumerate(self.changes[position]):
+            if char >> bit & 1:
+                modules ^= change
+        self.known[position][char] = modules
+        return modules
 
 
 def _made(data: bytes, level: Level) -> qrcode.QRCode:
@@ -104,44 +132,92 @@ def _modules(code: qrcode.QRCode, test: bool, mask: int) -> int:
 
 def penalty(modules: int, size: int) -> int:
     """The penalty of a matrix of ``size`` modules a side by the four rules of ISO/IEC 18004, 7.8.3, table 11."""
-    full = (1 << size * size) - 1
-    last_column = sum(1 << size * row for row in range(size))
-    # A bit of `across`: a module equals the one to its right; of `down`: it equals the one below it.
-    across = ~(modules ^ modules << 1) & full & ~last_column
-    down = ~(modules ^ modules << size) & full & ~((1 << size) - 1)
-    points = _runs(across, 1) + _runs(down, size)
-    points += 3 * (across & across << size & down & full).bit_count()
-    points += 40 * (_finder_like(modules, full, 1, size) + _finder_like(modules, full, size, size))
-    share = modules.bit_count() / size**2
-    return points + 10 * int(abs(share * 100 - 50) / 5)
+    scoring = _scoring(size)
+    return int(scoring.penalties([scoring.marks(scoring.eightfold(modules))])[0, 0])
 
 
-def _runs(equal: int, step: int) -> int:
-    """Runs of n ≥ 5 equal modules cost n - 2 points. ``equal`` has n - 1 bits for such a run, ``step`` apart."""
-    of_five = equal & equal << step & equal << 2 * step & equal << 3 * step
-    starts = of_five & ~(of_five >> step)
-    return of_five.bit_count() + 2 * starts.bit_count()
+class _Scoring:
+    """The penalties of eight matrices of ``size`` modules a side, side by side in one integer, each in ``stride`` bytes
+    with its last module in the lowest bit.
 
+    A bit says something about its module and those to the right of or below it. The last column and the last row never
+    begin anything, so that no pattern runs on into the next matrix.
+    """
 
-def _finder_like(modules: int, full: int, step: int, size: int) -> int:
-    """How often 1011101 occurs with four light modules before or after it, along rows or columns."""
-    room = _room(size, step)
-    dark = [modules << step * i for i in range(11)]
-    return sum(_matches(pattern, dark, full & room).bit_count() for pattern in ("10111010000", "00001011101"))
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.stride = (size * size + 7) // 8
+        self.everywhere = self.side_by_side([1] * len(_MASKS))
+        full = (1 << size * size) - 1
+        last_column = sum(1 << size * row for row in range(size))
+        self.not_last_column = (full & ~last_column) * self.everywhere
+        self.not_last_row = (full & ~((1 << size) - 1)) * self.everywhere
+        fits = size - 10
+        row = (1 << fits) - 1 << 10
+        self.room_across = sum(row << size * i for i in range(size)) * self.everywhere
+        self.room_down = ((1 << size * fits) - 1 << size * 10) * self.everywhere
+
+    def side_by_side(self, matrices: Sequence[int]) -> int:
+        """Eight matrices in one integer, the first in the highest bits."""
+        joined = b"".join(matrix.to_bytes(self.stride, "big") for matrix in matrices)
+        return int.from_bytes(joined, "big")
+
+    def eightfold(self, matrix: int) -> int:
+        """The same matrix eight times."""
+        return int.from_bytes(matrix.to_bytes(self.stride, "big") * len(_MASKS), "big")
+
+    def marks(self, modules: int) -> bytes:
+        """What costs points, a bit each: ten sets of bits for each of the eight matrices, to be counted and weighed."""
+        size = self.size
+        # A bit of `across`: a module equals the one to its right; of `down`: it equals the one below it.
+        across = ~(modules ^ modules << 1) & self.not_last_column
+        down = ~(modules ^ modules << size) & self.not_last_row
+        five_across, five_down = _five(across, 1), _five(down, size)
+        found = (
+            # Runs of n >= 5 equal modules cost n - 2 points: one for each five in a row, two where the first begins.
+            five_across,
+            five_down,
+            five_across & ~(five_across >> 1),
+            five_down & ~(five_down >> size),
+            across & across << size & down,
+            *_finder_like(modules, self.room_across, 1),
+            *_finder_like(modules, self.room_down, size),
+            modules,
+        )
+        return b"".join([bits.to_bytes(self.stride * len(_MASKS), "big") for bits in found])
+
+    def penalties(self, marks: Sequence[bytes]) -> "numpy.typing.NDArray[numpy.int64]":
+        """The penalty of each of the eight matrices, for each of the given sets of marks."""
+        bits = numpy.frombuffer(b"".join(marks), numpy.uint8).reshape(len(marks), 10, len(_MASKS), self.stride)
+        counts = numpy.bitwise_count(bits).sum(axis=3, dtype=numpy.int64)
+        uneven = (abs(counts[:, 9] / (self.size * self.size) * 100 - 50) / 5).astype(numpy.int64)
+        weighed: numpy.typing.NDArray[numpy.int64] = numpy.tensordot(counts[:, :9], _POINTS, axes=([1], [0]))
+        weighed += 10 * uneven
+        return weighed
+
+    def best(self, marks: Sequence[bytes]) -> list[int]:
+        """The mask with the fewest points, the first of several, for each of the given sets of marks."""
+        return [int(mask) for mask in self.penalties(marks).argmin(axis=1)]
 
 
 @functools.cache
-def _room(size: int, step: int) -> int:
-    """The modules at which a pattern of eleven can begin."""
-    fits = size - 10
-    if step == 1:
-        row = (1 << fits) - 1 << 10
-        return sum(row << size * i for i in range(size))
-    return (1 << size * fits) - 1 << size * 10
+def _scoring(size: int) -> _Scoring:
+    """The scoring of one size."""
+    return _Scoring(size)
 
 
-def _matches(pattern: str, dark: Sequence[int], places: int) -> int:
-    """The places at which a pattern begins."""
-    for digit, modules in zip(pattern, dark, strict=True):
-        places &= modules if digit == "1" else ~modules
-    return places
+def _five(equal: int, step: int) -> int:
+    """Where five equal modules in a row begin."""
+    two = equal & equal << step
+    return two & two << 2 * step
+
+
+def _finder_like(modules: int, room: int, step: int) -> tuple[int, int]:
+    """Where 1011101 begins with four light modules behind it, and where with four before it, in rows or columns."""
+    second = modules << 2 * step
+    # 1 0 1 1 1 0 1 from a module on; the dark ones first.
+    core = modules & second & modules << 3 * step & modules << 4 * step & modules << 6 * step
+    core &= ~(modules << step) & ~(modules << 5 * step)
+    any_two = modules | modules << step
+    any_four = any_two | any_two << 2 * step
+    return core & ~(any_four << 7 * step) & room, core << 4 * step & ~any_four & room

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from reportlab.pdfgen.canvas import Canvas
 
 from labels import qr, qr_runs, typeface
-from labels.compose import BOLD_STROKE_EM, Code, Composed, LabelContent, Text, compose
+from labels.compose import BOLD_STROKE_EM, Code, Composed, LabelContent, Text, compose, compose_alike
 from labels.layouts import Layout
 from trace.errors import Invalid
 
@@ -24,6 +24,7 @@ __all__ = ["LabelContent", "page_count", "render_sheet"]
 
 POINTS_PER_MM = 72 / 25.4
 MAX_LABELS = 20_000
+OFFSET_MAX_MM = 5
 CROP_MARK_MM = 3.0
 CROP_GAP_MM = 0.8
 OUTLINE_GREY = 0.45
@@ -48,17 +49,20 @@ def render_sheet(
     crop_marks: bool = False,
     material: qr.Material = qr.Material.SMOOTH,
     title: str = "",
+    offset: tuple[float, float] = (0.0, 0.0),
 ) -> bytes:
     """The labels as a PDF, in order along the rows, beginning at place ``start`` (from 1) of a partly used
     sheet.
 
-    ``crop_marks`` are for cutting plain paper; they lie outside the labels. ``title`` is the document's
-    title. All labels are fitted before the first is drawn, so a refusal never leaves half a document. Refuses
+    ``offset`` moves everything to the right and down by so many millimetres (at most 5 either way), for a printer that
+    prints off its place. ``crop_marks`` are for cutting plain paper; they lie outside the labels. ``title`` is the
+    document's title. All labels are fitted before the first is drawn, so a refusal never leaves half a document. Refuses
     what ``compose`` refuses, with the number of the label in the details (``label``, from 1); ``no_labels``;
-    ``too_many_labels``; ``bad_start``.
+    ``too_many_labels``; ``bad_start``; ``bad_offset``.
     """
-    _check_request(len(labels), layout, start)
-    composed = _composed(labels, layout, material)
+    _check_request(len(labels), layout, start, offset)
+    left, top = offset
+    composed = compose_all(labels, layout, material)
     typeface.font()
     out = io.BytesIO()
     width, height = paper(layout)
@@ -72,10 +76,12 @@ def render_sheet(
     )
     canvas.setTitle(title)
     canvas.setViewerPreference("PrintScaling", "None")
+    shared = _Shared(canvas, layout)
     for first in range(1 - start, len(composed), layout.per_page):
         for place in range(layout.per_page):
             if 0 <= first + place < len(composed):
-                _Drawer(canvas, layout, layout.corner(place)).label(composed[first + place])
+                x, y = layout.corner(place)
+                _Drawer(canvas, layout, (x + left, y + top)).label(composed[first + place], shared)
         if crop_marks:
             _crop_marks(canvas, layout)
         canvas.showPage()
@@ -92,8 +98,14 @@ def paper(layout: Layout) -> tuple[float, float]:
     return width, height
 
 
-def _check_request(count: int, layout: Layout, start: int) -> None:
-    """Refuse nothing, too much, and a start that is not on the sheet."""
+def _check_request(count: int, layout: Layout, start: int, offset: tuple[float, float]) -> None:
+    """Refuse nothing, too much, a start that is not on the sheet, and an offset that moves labels off their paper."""
+    if any(abs(move) > OFFSET_MAX_MM for move in offset):
+        raise Invalid(
+            _("位置校正最多 %(most)d 毫米；偏得更多请先检查纸张和打印机设置。") % {"most": OFFSET_MAX_MM},
+            code="bad_offset",
+            most=OFFSET_MAX_MM,
+        )
     if not count:
         raise Invalid(_("没有要打印的标签。"), code="no_labels")
     if count > MAX_LABELS:
@@ -109,16 +121,25 @@ def _check_request(count: int, layout: Layout, start: int) -> None:
         )
 
 
-def _composed(labels: Sequence[LabelContent], layout: Layout, material: qr.Material) -> list[Composed]:
-    """All labels fitted; their codes are made together, which is what makes long runs fast."""
+def compose_all(labels: Sequence[LabelContent], layout: Layout, material: qr.Material) -> list[Composed]:
+    """All labels fitted. Their codes are made together, and texts that labels share are set once: that is what makes
+    long runs fast. A refusal says which label it was (``label``, from 1).
+    """
     for number, label in enumerate(labels, start=1):
         with _numbered(number):
             qr.check_data(label.uri)
     codes = qr_runs.matrices([label.uri for label in labels], qr.LEVEL_FOR[material])
+    set_before: dict[tuple[object, ...], Composed] = {}
     composed = []
     for number, (label, code) in enumerate(zip(labels, codes, strict=True), start=1):
         with _numbered(number):
-            composed.append(compose(label, layout, material, matrix=code))
+            shared = (label.title, label.lines, label.host, label.watermark, bool(label.code), code.version)
+            like = set_before.get(shared)
+            if like is None:
+                like = set_before[shared] = compose(label, layout, material, matrix=code)
+                composed.append(like)
+            else:
+                composed.append(compose_alike(like, label, layout, code))
     return composed
 
 
@@ -132,6 +153,30 @@ def _numbered(number: int) -> Iterator[None]:
         raise
 
 
+class _Shared:
+    """What labels of one run have in common, drawn once as a form of the document and then only named."""
+
+    def __init__(self, canvas: Any, layout: Layout) -> None:
+        self.canvas = canvas
+        self.layout = layout
+        self.names: dict[tuple[Text, ...], str] = {}
+
+    def draw(self, texts: tuple[Text, ...], corner: tuple[float, float]) -> None:
+        """The texts with the label's upper left corner at ``corner``."""
+        name = self.names.get(texts)
+        if name is None:
+            name = self.names[texts] = f"shared{len(self.names)}"
+            self.canvas.beginForm(name)
+            drawer = _Drawer(self.canvas, self.layout, (0.0, 0.0))
+            for text in texts:
+                drawer.text(text)
+            self.canvas.endForm()
+        x, y = (value * POINTS_PER_MM for value in corner)
+        self.canvas._code.append(f"q 1 0 0 1 {x:.4f} {-y:.4f} cm")
+        self.canvas.doForm(name)
+        self.canvas._code.append("Q")
+
+
 class _Drawer:
     """Draws one label with its upper left corner at ``corner`` (millimetres from the page's upper left)."""
 
@@ -141,12 +186,14 @@ class _Drawer:
         self.left, self.top = corner
         self.height = paper(layout)[1]
 
-    def label(self, composed: Composed) -> None:
+    def label(self, composed: Composed, shared: _Shared) -> None:
         """Everything on the label, the code on white ground above the watermark."""
-        for text in composed.watermark:
-            self.text(text)
+        corner = (self.left, self.top)
+        if composed.watermark:
+            shared.draw(composed.watermark, corner)
         self.code(composed.code)
-        for text in composed.texts:
+        shared.draw(composed.shared, corner)
+        for text in composed.own:
             self.text(text)
 
     def text(self, text: Text) -> None:
