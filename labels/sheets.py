@@ -56,8 +56,9 @@ def render_sheet(
 
     ``offset`` moves everything to the right and down by so many millimetres (at most 5 either way), for a printer that
     prints off its place. ``crop_marks`` are for cutting plain paper; they lie outside the labels. ``title`` is the
-    document's title. All labels are fitted before the first is drawn, so a refusal never leaves half a document. Refuses
-    what ``compose`` refuses, with the number of the label in the details (``label``, from 1); ``no_labels``;
+    document's title. All labels are fitted before the first is drawn, so a refusal never leaves half a document.
+
+    Refuses what ``compose`` refuses, with the number of the label in the details (``label``, from 1); ``no_labels``;
     ``too_many_labels``; ``bad_start``; ``bad_offset``.
     """
     _check_request(len(labels), layout, start, offset)
