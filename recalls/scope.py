@@ -20,7 +20,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Sum
+from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
@@ -30,6 +30,7 @@ from trace.errors import Clash, Invalid
 from trace.genealogy import LotsOnDemand, lots_by_pk, walk
 from trace.models import (
     Conflict,
+    Event,
     EventItem,
     Lot,
     LotClaim,
@@ -404,8 +405,7 @@ def _lines(
 ) -> list[ScopeLine]:
     """The lines with amounts, proven first, then by reason and lot."""
     ids = sorted(kept)
-    inputs = EventItem.objects.filter(among("lot", ids), role="input", event__corrections__isnull=True)
-    used = dict(inputs.order_by().values("lot").annotate(n=Sum("micros")).values_list("lot", "n"))
+    used = _used(ids)
     shipped: defaultdict[int, int] = defaultdict(int)
     for lot, sender, _receiver, sent, _received in moves:
         if sender == began_by[lot][0]:
@@ -429,6 +429,21 @@ def _lines(
             )
         )
     return [line for some in lines.values() for line in some]
+
+
+def _used(ids: Iterable[int]) -> dict[int, int]:
+    """What went into other lots, as negative millionths. Which events were declared wrong is asked apart: joined to the
+    items, PostgreSQL reads every event there is.
+    """
+    items = EventItem.objects.filter(among("lot", ids), role="input").order_by().values_list("event", "lot", "micros")
+    rows = list(items)
+    events = {event for event, _lot, _micros in rows}
+    wrong = set(Event.objects.filter(among("corrects", events)).values_list("corrects", flat=True)) if events else set()
+    found: defaultdict[int, int] = defaultdict(int)
+    for event, lot, micros in rows:
+        if lot is not None and event not in wrong:
+            found[lot] += micros
+    return found
 
 
 def _holdings(began_by: Mapping[int, tuple[int, int]], moves: Iterable[Move]) -> list[HoldingLine]:
