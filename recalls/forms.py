@@ -394,7 +394,10 @@ class _GoodsForm(forms.Form):
 class ReturnForm(_GoodsForm):
     """Goods that came back from one holder."""
 
-    condition = Pick(label=gettext_lazy("状况"), choices=ReturnReceipt.Condition.choices)
+    condition = Pick(
+        label=gettext_lazy("状况"),
+        choices=[pair for pair in ReturnReceipt.Condition.choices if pair[0] != ReturnReceipt.Condition.EMPTY],
+    )
     place = Pick(label=gettext_lazy("存放地点"), required=False)
     when = Moment(label=gettext_lazy("收到时间"), initial=now_here)
     remark = Text(label=gettext_lazy("说明"), max_length=500, multiline=True, required=False)

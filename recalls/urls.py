@@ -2,7 +2,20 @@
 
 from django.urls import path
 
-from recalls.views import campaigns, cases, consumers, events, goods, ladder, notices, public, scopes, signals, steps
+from recalls.views import (
+    campaigns,
+    cases,
+    consumers,
+    disposal,
+    events,
+    goods,
+    ladder,
+    notices,
+    public,
+    scopes,
+    signals,
+    steps,
+)
 
 app_name = "recalls"
 
@@ -13,6 +26,7 @@ urlpatterns = [
     path("recalls/notice/<str:token>", notices.letter, name="letter"),
     path("recalls/notice/<str:token>/stock", notices.letter_answer, name="letter_answer"),
     path("recalls/notice/<str:token>/customers", ladder.letter_pass_on, name="letter_pass_on"),
+    path("recalls/notice/<str:token>/back", disposal.letter_send_back, name="letter_send_back"),
     path("recalls/notice/<str:token>/not-ours", ladder.letter_dispute, name="letter_dispute"),
     path("recalls/affected", ladder.affected, name="affected"),
     path("recalls/receipts", ladder.receipts, name="receipts"),
@@ -68,6 +82,12 @@ urlpatterns = [
         ladder.message_bounced,
         name="message_bounced",
     ),
+    path("recall/campaigns/<str:uid>/notices/<str:notice>/oddities/", disposal.campaign_oddity, name="campaign_oddity"),
+    path("recall/campaigns/<str:uid>/disposal-plans/", disposal.disposal_plans, name="disposal_plans"),
+    path("recall/campaigns/<str:uid>/releases/", disposal.campaign_releases, name="campaign_releases"),
+    path("recall/campaigns/<str:uid>/balance/", disposal.campaign_balance, name="campaign_balance"),
+    path("recall/notices/<str:uid>/back/", disposal.notice_send_back, name="notice_send_back"),
+    path("recall/notices/<str:uid>/disposal-plan/", disposal.notice_disposal_plan, name="notice_disposal_plan"),
     path("recall/campaigns/<str:uid>/tree/", ladder.campaign_tree, name="campaign_tree"),
     path("recall/campaigns/<str:uid>/calls/", ladder.campaign_calls, name="campaign_calls"),
     path("recall/waiting-times/", ladder.waiting, name="waiting"),

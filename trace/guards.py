@@ -22,7 +22,18 @@ from trace.batch import current
 from trace.errors import BrokenGuard
 from trace.event_templates import template
 from trace.lineage import lineage_guards
-from trace.models import Event, EventItem, HoldMember, HoldSet, Lot, Organisation, Stock, TestReport
+from trace.models import (
+    Event,
+    EventItem,
+    HoldMember,
+    HoldRelease,
+    HoldSet,
+    Lot,
+    Organisation,
+    Stock,
+    TestReport,
+    Unit,
+)
 from trace.pack_guards import unit_guards
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
@@ -159,6 +170,8 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
         return
     for lot_id, holds in blocking(outgoing.values(), holder=draft.organisation).items():
         lot = outgoing[lot_id]
+        if _outside(draft, lot, holds) or _let_go(draft, lot, holds):
+            continue
         hold = holds[0].hold
         yield BrokenGuard(
             "lot_blocked",
@@ -167,6 +180,41 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
             lot=lot,
             hold=hold.uid,
         )
+
+
+def _outside(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
+    """Whether only numbers of units are held and the draft names this lot's goods by units that all lie outside."""
+    if any(one.unit_from is None for one in holds):
+        return False
+    uses = [use for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk]
+    numbers = [use.unit.number for use in draft.uses if use.unit is not None and use.unit.lot_id == lot.pk]
+    units = [use.unit for use in draft.uses if use.unit is not None and use.unit.lot_id == lot.pk]
+    if not uses or not units or any(unit.level != Unit.Level.ITEM for unit in units):
+        return False
+    return not any(
+        (one.unit_from or 0) <= number <= (one.unit_to or one.unit_from or 0) for one in holds for number in numbers
+    )
+
+
+def _let_go(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
+    """Whether every hold on the lot lets this holder move so much of it: released, and not moved since."""
+    if draft.template.moves not in ("ship", "retail", "place_on_sale"):
+        return False
+    wanted = -sum(use.micros for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk and use.micros < 0)
+    rows = list(HoldRelease.objects.filter(lot=lot, holder=draft.organisation))
+    if not rows:
+        return False
+    moved = EventItem.objects.filter(
+        lot=lot, holder=draft.organisation, micros__lt=0, event__corrections__isnull=True
+    ).exclude(event__template="common.destroy")
+    for hold in {one.hold.pk for one in holds}:
+        mine = [row for row in rows if row.hold_id == hold]
+        if not mine:
+            return False
+        since = moved.filter(event__recorded_at__gte=min(row.at for row in mine)).aggregate(n=Sum("micros"))["n"] or 0
+        if wanted > sum(row.micros for row in mine) + since:
+            return False
+    return True
 
 
 def _span(draft: Draft) -> moments.Span:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 
+from recalls.actions.disposal import carry_releases
 from recalls.actions.notices import queue_changes, queue_end, queue_notices
 from recalls.errors import DrillStaysInside
 from recalls.figures import figures
@@ -30,7 +31,8 @@ def _block_lots(campaign: Campaign, by: Actor, given: Given, at: datetime.dateti
     if campaign.is_drill or version is None:
         return
     if version.hold.active_from is None:
-        activate_hold(by=_as_owner_of(version.hold, by), hold=version.hold, at=at)
+        hold = activate_hold(by=_as_owner_of(version.hold, by), hold=version.hold, at=at)
+        carry_releases(campaign=campaign, hold=hold, by=by)
     _end_holds(campaign, by, at, given.reason or campaign.title, keep=version.hold)
 
 

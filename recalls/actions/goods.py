@@ -13,15 +13,24 @@ from django.utils.translation import gettext as _
 from recalls.access import supervises_campaign
 from recalls.actions.campaigns import carry_out_by_itself
 from recalls.actions.notices import move_notice
-from recalls.models import Campaign, Disposal, Notice, ReturnReceipt, ScopeHolding
+from recalls.models import (
+    Campaign,
+    Disposal,
+    DisposalFact,
+    DisposalFile,
+    DisposalPlan,
+    Notice,
+    ReturnReceipt,
+    ScopeHolding,
+)
 from recalls.notice_states import Side, notice_move
 from recalls.scope import latest_scope
 from trace.access import entered_for
 from trace.actions.events import Portion, When, record_event
 from trace.actions.transfers import take_back
 from trace.actor import Actor
-from trace.errors import Clash, Invalid, NotAllowed
-from trace.models import Lot, Organisation, Place
+from trace.errors import Clash, Invalid, NotAllowed, NotFound
+from trace.models import Lot, Organisation, Place, StoredFile
 from trace.personal import seal
 from trace.text import clean_text
 from trace.units import EnteredAmount, decimal_text, parse_amount
@@ -53,7 +62,8 @@ def receive_return(
 
     A report: more than the holder had by record is taken and flagged as a conflict. Refuses lots outside the scope
     (``not_in_scope``), organisations that hold none (``not_a_holder``), before the start and after the end
-    (``no_such_step``), a drill (``drill_stays_inside``), amounts of zero.
+    (``no_such_step``), a drill (``drill_stays_inside``), amounts of zero, empty packs (``empty_is_no_goods``). What the
+    holder said it sent (``ReturnDispatch``) stands as declared where the line names nothing else.
     """
     now = at or timezone.now()
     by.require("operator", "quality")
@@ -63,12 +73,15 @@ def receive_return(
     _require_in_scope(campaign, lines)
     if condition not in ReturnReceipt.Condition.values:
         raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    if condition == ReturnReceipt.Condition.EMPTY:
+        raise Invalid(_("空瓶空袋里没有货，请登记为“退回异常”。"), code="empty_is_no_goods")
     notice = _notice_of(campaign, organisation)
     data = {"recall_case": str(campaign.uid)}
     portions = [Portion(lot=line.lot, amount=line.amount) for line in lines]
     event = take_back(
         by=by, source=organisation, portions=portions, when=when, place=place, data=data, remark=remark, at=at
     ).event
+    promised = _promised(notice)
     receipts = [
         ReturnReceipt.objects.create(
             campaign=campaign,
@@ -77,7 +90,7 @@ def receive_return(
             received_by_organisation=by.owner,
             lot=line.lot,
             micros=line.amount.micros,
-            declared_micros=line.declared.micros if line.declared else None,
+            declared_micros=line.declared.micros if line.declared else promised.get(line.lot.pk),
             condition=condition,
             event=event,
             by=by.user,
@@ -89,6 +102,19 @@ def receive_return(
         move_notice(notice=notice, action="return", side=Side.ISSUER, by=by, at=now)
     carry_out_by_itself(by=by, campaign=campaign, at=now)
     return receipts
+
+
+def _promised(notice: Notice | None) -> dict[int, int]:
+    """Per lot, what the holder said it sent back and has not arrived yet."""
+    if notice is None:
+        return {}
+    left: dict[int, int] = {}
+    for lot, micros in notice.dispatches.values_list("lot", "micros"):
+        left[lot] = left.get(lot, 0) + micros
+    for lot, micros in notice.returns.values_list("lot", "micros"):
+        if lot in left:
+            left[lot] -= micros
+    return {lot: micros for lot, micros in left.items() if micros > 0}
 
 
 @transaction.atomic
@@ -103,6 +129,9 @@ def destroy(
     witness: Organisation | None = None,
     witness_name: str = "",
     announced_at: datetime.datetime | None = None,
+    plan: DisposalPlan | None = None,
+    executor: str = "",
+    files: Sequence[StoredFile] = (),
     holder: Organisation | None = None,
     remark: str = "",
     at: datetime.datetime | None = None,
@@ -112,7 +141,9 @@ def destroy(
     Each lot and place is an event that takes the goods out of stock; more than is there is refused. A witness is
     required, from another organisation than the one that does it (``witness_required``, ``witness_same``).
     ``announced_at`` is when time and place were reported to the county (food safety law, article 63); it cannot be
-    after the fact (``announced_late``).
+    after the fact (``announced_late``). ``plan`` is that report where it was filed here: of the same campaign and firm
+    (``not_found``) and before the deed. ``executor`` is the person who did it, never the one who witnessed
+    (``witness_same``). ``files`` are kept with their hashes, on the event and here.
     """
     now = at or timezone.now()
     by.require("operator", "quality")
@@ -130,6 +161,14 @@ def destroy(
         raise Invalid(_("请写明见证单位或见证人。"), code="witness_required")
     if witness is not None and witness.pk == executing.pk:
         raise Invalid(_("见证单位不能是处理单位自己。"), code="witness_same")
+    doer = clean_text(executor, 60)
+    same = {_person(one) for one in (doer, by.user.display_name if by.user and not doer else "") if one}
+    if name and _person(name) in same:
+        raise Invalid(_("见证人不能是处理人自己。"), code="witness_same")
+    if plan is not None:
+        if plan.campaign_id != campaign.pk or plan.organisation_id != executing.pk:
+            raise NotFound(_("没有找到，或者您无权查看。"))
+        announced_at = plan.reported_at
     if announced_at is not None and announced_at > when.at:
         raise Invalid(_("事先报告的时间晚于处理时间，请核对。"), code="announced_late")
     data = {"method": str(Disposal.Method(method).label), "recall_case": str(campaign.uid)}
@@ -138,6 +177,7 @@ def destroy(
     rows: list[Disposal] = []
     for line in (part for whole in lines for part in _by_place(whole, executing)):
         event = record_event(
+            files=() if rows else files,
             by=by,
             code="common.destroy",
             when=when,
@@ -163,11 +203,25 @@ def destroy(
                 at=now,
             )
         )
+    for row in rows:
+        DisposalFact.objects.create(
+            disposal=row,
+            plan=plan,
+            executor=seal(doer, organisation=by.owner, purpose="recall_executor") if doer else None,
+        )
+    DisposalFile.objects.bulk_create(
+        [DisposalFile(disposal=row, file=file, sha256=file.sha256) for row in rows for file in files]
+    )
     side = Side.RECIPIENT if executing.pk in entered_for(by) and notice is not None else Side.ISSUER
     if notice is not None and notice_move(notice.status, "dispose_on_site", side) is not None:
         move_notice(notice=notice, action="dispose_on_site", side=side, by=by, at=now)
     carry_out_by_itself(by=by, campaign=campaign, at=now)
     return rows
+
+
+def _person(name: str) -> str:
+    """A name as it is compared: without spaces and case."""
+    return "".join(name.split()).casefold()
 
 
 def _by_place(line: GoodsLine, holder: Organisation) -> list[GoodsLine]:

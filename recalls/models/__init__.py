@@ -19,6 +19,17 @@ from recalls.models.consumers import (
     ServiceTarget,
     Subscription,
 )
+from recalls.models.disposal import (
+    BalanceNote,
+    CorrectedRelease,
+    DisposalFact,
+    DisposalFile,
+    DisposalPlan,
+    DisposalPlanLot,
+    ReleaseApproval,
+    ReturnDispatch,
+    ReturnOddity,
+)
 from recalls.models.goods import Disposal, Figures, ReturnReceipt
 from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
@@ -30,6 +41,7 @@ __all__ = [
     "HOLD_SOURCE",
     "Acknowledgement",
     "Assessment",
+    "BalanceNote",
     "Campaign",
     "CampaignSeries",
     "CampaignStep",
@@ -38,7 +50,12 @@ __all__ = [
     "ClockChange",
     "ClockInstance",
     "ConsumerCase",
+    "CorrectedRelease",
     "Disposal",
+    "DisposalFact",
+    "DisposalFile",
+    "DisposalPlan",
+    "DisposalPlanLot",
     "EscalationRule",
     "Fanout",
     "Figures",
@@ -53,6 +70,9 @@ __all__ = [
     "PublicNotice",
     "Publication",
     "RecallPlan",
+    "ReleaseApproval",
+    "ReturnDispatch",
+    "ReturnOddity",
     "ReturnReceipt",
     "RiskWarning",
     "ScopeHolding",

@@ -11,18 +11,20 @@ from django.views.decorators.http import require_http_methods
 from recalls.access import campaign_for, campaign_notice_for, received_notice_for, require_side
 from recalls.actions.goods import destroy, receive_return
 from recalls.actions.scopes import lots_of
-from recalls.forms import DisposalForm, ReturnForm
+from recalls.forms import ReturnForm
+from recalls.goods_forms import DeedForm
 from recalls.models import Campaign, Notice
 from recalls.scope import latest_scope
 from recalls.views.doors import acting, page
 from trace.access import audience, own_places
 from trace.actions.events import When
+from trace.actions.files import FILES_PER_EVENT, store_file
 from trace.actor import Actor
 from trace.forms.fields import attempt
 from trace.models import Lot, Organisation, Stock
 
 
-def _known(lots: list[Lot], organisation: Organisation) -> list[tuple[Lot, int]]:
+def known_stock(lots: list[Lot], organisation: Organisation) -> list[tuple[Lot, int]]:
     """Lots with what this organisation has of each by record, those it has first."""
     have: dict[int, int] = {}
     for lot, micros in Stock.objects.filter(lot__in=lots, organisation=organisation).values_list("lot", "micros"):
@@ -41,7 +43,7 @@ def campaign_return(request: HttpRequest, uid: str, notice: str) -> HttpResponse
         Lot.objects.filter(pk__in=found.lots.values("lot")).select_related("product", "product_version").order_by("pk")
     )
     places = list(own_places(actor))
-    form = ReturnForm(request.POST or None, lots=_known(lots, found.organisation), places=places)
+    form = ReturnForm(request.POST or None, lots=known_stock(lots, found.organisation), places=places)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         place = next((row for row in places if str(row.uid) == data["place"]), None)
@@ -83,7 +85,7 @@ def campaign_disposal(request: HttpRequest, uid: str) -> HttpResponse:
     campaign = campaign_for(actor, uid)
     require_side(actor, campaign)
     scope = latest_scope(campaign)
-    lots = [pair for pair in _known(lots_of(scope) if scope else [], campaign.organisation) if pair[1] > 0]
+    lots = [pair for pair in known_stock(lots_of(scope) if scope else [], campaign.organisation) if pair[1] > 0]
     return _disposal_page(request, actor, campaign, None, lots)
 
 
@@ -96,7 +98,7 @@ def notice_disposal(request: HttpRequest, uid: str) -> HttpResponse:
     lots = list(
         Lot.objects.filter(pk__in=found.lots.values("lot")).select_related("product", "product_version").order_by("pk")
     )
-    known = [pair for pair in _known(lots, found.organisation) if pair[1] > 0]
+    known = [pair for pair in known_stock(lots, found.organisation) if pair[1] > 0]
     return _disposal_page(request, actor, found.campaign, found, known)
 
 
@@ -105,13 +107,22 @@ def _disposal_page(
 ) -> HttpResponse:
     """The form of a disposal, for the initiator or a holder."""
     witnesses = _witnesses(campaign)
-    form = DisposalForm(request.POST or None, lots=lots[:200], witnesses=witnesses)
+    doing = notice.organisation if notice is not None else campaign.organisation
+    plans = list(campaign.disposal_plans.filter(organisation=doing).order_by("-id")[:50])
+    form = DeedForm(request.POST or None, lots=lots[:200], witnesses=witnesses, plans=plans)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         witness = next((row for row in witnesses if str(row.uid) == data["witness"]), None)
+        plan = next((row for row in plans if str(row.uid) == data["plan"]), None)
         done = attempt(
             form,
             lambda: destroy(
+                plan=plan,
+                executor=data["executor"],
+                files=[
+                    store_file(by=actor, name=upload.name or "", content=upload)
+                    for upload in request.FILES.getlist("files")[:FILES_PER_EVENT]
+                ],
                 by=actor,
                 campaign=campaign,
                 lines=form.lines,
@@ -132,9 +143,13 @@ def _disposal_page(
                 return redirect("recalls:notice", notice.uid)
             return redirect("recalls:campaign_disposal", campaign.uid)
     own = actor.owner.pk if notice is not None else None
-    done_before = campaign.disposals.select_related(
-        "lot__product", "lot__product_version", "organisation", "witness"
-    ).order_by("-id")
+    done_before = (
+        campaign.disposals.select_related(
+            "lot__product", "lot__product_version", "organisation", "witness", "fact__plan"
+        )
+        .prefetch_related("files__file")
+        .order_by("-id")
+    )
     if own is not None:
         done_before = done_before.filter(organisation=own)
     return page(

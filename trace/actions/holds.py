@@ -15,7 +15,7 @@ from trace.actions.events import When, checked_data
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed, StaleState
 from trace.event_templates import template
-from trace.models import HoldMember, HoldSet, HoldStep, Lot
+from trace.models import HoldMember, HoldRelease, HoldSet, HoldStep, Lot, Organisation
 
 
 @transaction.atomic
@@ -140,5 +140,39 @@ def _step(hold: HoldSet, step: str, by: Actor, reason: str, at: datetime.datetim
         by=by.user,
         by_organisation=by.organisation,
         reason=reason,
+        at=at or timezone.now(),
+    )
+
+
+@transaction.atomic
+def release_from_hold(
+    *,
+    by: Actor,
+    hold: HoldSet,
+    lot: Lot,
+    holder: Organisation,
+    micros: int,
+    words: str,
+    units: tuple[int, int] | None = None,
+    at: datetime.datetime | None = None,
+) -> HoldRelease:
+    """Let one holder move so much of a held lot although the hold stays: goods that were put right. What stands behind
+    the hold decides who may say so (``by.system``). Refuses a hold that is not active or does not hold the lot
+    (``stale_state``).
+    """
+    if not by.system:
+        raise NotAllowed(_("只有作出封存决定的单位能解除。"), code="not_own")
+    if not hold.is_active or not hold.members.filter(lot=lot).exists():
+        raise StaleState(_("这项封存已经结束，请刷新页面。"))
+    return HoldRelease.objects.create(
+        hold=hold,
+        lot=lot,
+        holder=holder,
+        micros=micros,
+        unit_from=units[0] if units else None,
+        unit_to=units[1] if units else None,
+        words=words,
+        by=by.user,
+        by_organisation=by.organisation,
         at=at or timezone.now(),
     )

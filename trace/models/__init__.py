@@ -12,7 +12,7 @@ from trace.models.events import (
 )
 from trace.models.evidence import Certificate, ReportAnswer, TestReport, TestResult
 from trace.models.field import Device, FieldEntry
-from trace.models.holds import HoldMember, HoldSet, HoldStep
+from trace.models.holds import HoldMember, HoldRelease, HoldSet, HoldStep
 from trace.models.imports import SheetImport
 from trace.models.lots import IssuedCodes, Lot, LotAlias, LotLink, PackSeries, Shipment, Stock, Transfer, Unit
 from trace.models.organisations import Division, EditLog, Licence, Organisation, OrganisationStep, Place
@@ -33,6 +33,7 @@ __all__ = [
     "EventItem",
     "FieldEntry",
     "HoldMember",
+    "HoldRelease",
     "HoldSet",
     "HoldStep",
     "IdempotencyRecord",

@@ -107,3 +107,32 @@ class HoldStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hold_id}: {self.step}"
+
+
+class HoldRelease(models.Model):
+    """Some of a held lot that one holder may move all the same, although the hold stays (更正后放行). Append-only.
+
+    ``micros`` is how much, counted from ``at``; ``unit_from`` to ``unit_to`` are the numbers of the units meant, where
+    units can be told apart. Opaque to trace: whoever set the hold decides, and what was put right is in ``words``.
+    """
+
+    hold = models.ForeignKey(HoldSet, on_delete=models.PROTECT, related_name="releases")
+    lot = models.ForeignKey("trace.Lot", on_delete=models.PROTECT, related_name="hold_releases")
+    holder = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    micros = models.BigIntegerField()
+    unit_from = models.PositiveIntegerField(null=True)
+    unit_to = models.PositiveIntegerField(null=True)
+    words = models.CharField(max_length=300)
+    by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+")
+    by_organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    append_only = True
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["lot", "holder"])]
+        constraints = [models.CheckConstraint(condition=models.Q(micros__gt=0), name="hold_release_is_something")]
+
+    def __str__(self) -> str:
+        return f"{self.hold_id}: {self.lot_id} {self.micros}"

@@ -1,0 +1,359 @@
+"""Reports before a destruction, goods on their way back, what came back by mistake, corrected goods, differences."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recalls.access import is_one_person_firm, notice_by_link, supervises_campaign
+from recalls.actions.notices import sides_of
+from recalls.errors import DrillStaysInside
+from recalls.figures import figures
+from recalls.models import (
+    Assessment,
+    BalanceNote,
+    Campaign,
+    CorrectedRelease,
+    Disposal,
+    DisposalPlan,
+    DisposalPlanLot,
+    Notice,
+    ReleaseApproval,
+    ReturnDispatch,
+    ReturnOddity,
+)
+from recalls.notice_states import Side
+from recalls.scope import latest_scope
+from trace.access import entered_for
+from trace.actions.holds import release_from_hold
+from trace.actor import Actor
+from trace.errors import Clash, Invalid, NotAllowed, StaleState
+from trace.models import HoldSet, Lot, Organisation, Stock
+from trace.text import clean_text
+
+LotMicros = tuple[Lot, int]
+"""A lot with how much of it, in millionths of its base unit."""
+
+
+def _require_running(campaign: Campaign) -> None:
+    if campaign.is_drill:
+        raise DrillStaysInside()
+    if not campaign.has_started or not campaign.is_open:
+        raise Clash(_("召回启动之后、结束之前才能登记收回和处理。"), code="no_such_step")
+
+
+def _require_amounts(campaign: Campaign, lines: Sequence[LotMicros]) -> None:
+    """Lots of the scope in force, each once, more than nothing."""
+    if not lines:
+        raise Invalid(_("请指明是哪个批次。"), code="subjects_required")
+    version = latest_scope(campaign)
+    ids = [lot.pk for lot, _micros in lines]
+    inside = set(version.lots.filter(lot__in=ids).values_list("lot", flat=True)) if version else set()
+    for lot, micros in lines:
+        if lot.pk not in inside:
+            raise Invalid(_("批次 %(lot)s 不在召回范围内。") % {"lot": lot.code}, code="not_in_scope", lot=str(lot.uid))
+        if micros <= 0:
+            raise Invalid(_("数量必须大于 0。"), code="amount_zero")
+    if len(set(ids)) != len(ids):
+        raise Invalid(_("同一批次填了两次，请合并成一行。"), code="input_twice")
+
+
+@transaction.atomic
+def report_disposal(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    lines: Sequence[LotMicros],
+    planned_at: datetime.datetime,
+    place: str,
+    method: str,
+    organisation: Organisation | None = None,
+    at: datetime.datetime | None = None,
+) -> DisposalPlan:
+    """Report time and place of a destruction beforehand (销毁预报告, food safety law, article 63): by the initiator,
+    or by a holder for itself. The supervising authority sees it on the campaign and may attend.
+
+    Refuses a time that has come (``planned_too_late``), lots outside the scope, strangers (``not_own``).
+    """
+    now = at or timezone.now()
+    by.require("operator", "quality")
+    executing = organisation or by.owner
+    _require_running(campaign)
+    _require_amounts(campaign, lines)
+    mine = entered_for(by)
+    holds = campaign.notices.filter(organisation=executing).exists() and executing.pk in mine
+    if campaign.organisation_id not in mine and not holds:
+        raise NotAllowed(_("只有召回单位和持有单位能登记处理。"), code="not_own")
+    if method not in Disposal.Method.values:
+        raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    where = clean_text(place, 120, required=True)
+    if planned_at <= now:
+        raise Invalid(_("预报告须在销毁之前，请填写以后的时间。"), code="planned_too_late")
+    plan = DisposalPlan.objects.create(
+        campaign=campaign,
+        organisation=executing,
+        planned_at=planned_at,
+        place=where,
+        method=method,
+        reported_at=now,
+        by=by.user,
+        by_organisation=by.organisation,
+    )
+    DisposalPlanLot.objects.bulk_create([DisposalPlanLot(plan=plan, lot=lot, micros=n) for lot, n in lines])
+    return plan
+
+
+# --- On the way back ------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def send_back(
+    *,
+    by: Actor,
+    notice: Notice,
+    lines: Sequence[LotMicros],
+    sent_at: datetime.datetime,
+    carrier: str = "",
+    parcel: str = "",
+    at: datetime.datetime | None = None,
+) -> list[ReturnDispatch]:
+    """A holder says what it sends back, by account (or the issuer writes it down): moves no stock, and what arrives is
+    held against it. Refuses strangers (``not_your_notice``), lots the notice does not ask about (``not_in_scope``).
+    """
+    if not {Side.RECIPIENT, Side.ISSUER} & set(sides_of(by, notice)):
+        raise NotAllowed(_("这份通知不是发给您的。"), code="not_your_notice")
+    return _send_back(notice, by, ReturnDispatch.Channel.ACCOUNT, lines, sent_at, carrier, parcel, at)
+
+
+@transaction.atomic
+def send_back_by_link(
+    *,
+    token: str,
+    lines: Sequence[LotMicros],
+    sent_at: datetime.datetime,
+    carrier: str = "",
+    parcel: str = "",
+    at: datetime.datetime | None = None,
+) -> list[ReturnDispatch]:
+    """The same from the letter, without an account."""
+    notice = notice_by_link(token)
+    by = Actor(organisation=notice.organisation, role="operator", system=True)
+    return _send_back(notice, by, ReturnDispatch.Channel.LINK, lines, sent_at, carrier, parcel, at)
+
+
+def _send_back(
+    notice: Notice,
+    by: Actor,
+    channel: str,
+    lines: Sequence[LotMicros],
+    sent_at: datetime.datetime,
+    carrier: str,
+    parcel: str,
+    at: datetime.datetime | None,
+) -> list[ReturnDispatch]:
+    now = at or timezone.now()
+    _require_running(notice.campaign)
+    if not notice.is_open:
+        raise Clash(
+            _("这份通知已经“%(status)s”，不用再答复。") % {"status": notice.get_status_display()},
+            code="notice_state",
+            status_now=notice.status,
+        )
+    _require_amounts(notice.campaign, lines)
+    if sent_at > now + datetime.timedelta(minutes=5):
+        raise Invalid(_("寄出时间不能晚于现在。"), code="in_future")
+    asked = set(notice.lots.values_list("lot", flat=True))
+    for lot, _micros in lines:
+        if lot.pk not in asked:
+            raise Invalid(_("批次 %(lot)s 不在召回范围内。") % {"lot": lot.code}, code="not_in_scope")
+    who, number = clean_text(carrier, 60), clean_text(parcel, 60)
+    same = notice.dispatches.filter(parcel=number, lot__in=[lot.pk for lot, _micros in lines]) if number else None
+    if same is not None and same.exists():
+        return list(same)
+    return [
+        ReturnDispatch.objects.create(
+            notice=notice,
+            lot=lot,
+            micros=micros,
+            carrier=who,
+            parcel=number,
+            channel=channel,
+            by=by.user,
+            sent_at=sent_at,
+            at=now,
+        )
+        for lot, micros in lines
+    ]
+
+
+@transaction.atomic
+def note_oddity(
+    *,
+    by: Actor,
+    notice: Notice,
+    kind: str,
+    count: int,
+    handling: str,
+    code: str = "",
+    words: str = "",
+    at: datetime.datetime | None = None,
+) -> ReturnOddity:
+    """Write down what came back and is no recalled goods: wrong lots, empty bottles, goods of others. Counts in no
+    figure. By the initiator while the recall runs.
+    """
+    by.require("operator", "quality")
+    campaign = notice.campaign
+    if campaign.organisation_id not in entered_for(by):
+        raise NotAllowed(_("收回入库由召回单位登记。"), code="not_own")
+    _require_running(campaign)
+    if kind not in ReturnOddity.Kind.values or handling not in ReturnOddity.Handling.values:
+        raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    if not 0 < count <= 1_000_000:
+        raise Invalid(_("数量必须大于 0。"), code="amount_zero")
+    return ReturnOddity.objects.create(
+        campaign=campaign,
+        notice=notice,
+        kind=kind,
+        count=count,
+        handling=handling,
+        code=clean_text(code, 100),
+        words=clean_text(words, 300),
+        by=by.user,
+        at=at or timezone.now(),
+    )
+
+
+# --- Corrected goods ------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def propose_release(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    lot: Lot,
+    micros: int,
+    correction: str,
+    holder: Organisation | None = None,
+    units: tuple[int, int] | None = None,
+    at: datetime.datetime | None = None,
+) -> CorrectedRelease:
+    """Say that so much of a lot carries a right label again (2015 Measures, article 25: label-only, corrected and sold
+    with the correction shown). It moves only after a second person has approved.
+
+    Refuses a recall that is about more than the label (``not_label_only``), more than the holder has, less what was
+    released before (``more_than_there``), a range of units that is none (``range_wrong``).
+    """
+    by.require("quality", "owner")
+    _require_running(campaign)
+    if campaign.organisation_id not in entered_for(by):
+        raise NotAllowed(_("更正后放行由召回单位提出。"), code="not_own")
+    last = campaign.assessments.order_by("-id").first()
+    if last is None or last.hazard != Assessment.Hazard.LABELLING or last.severity != Assessment.Severity.NONE:
+        raise Clash(_("只有仅因标签、不影响安全的召回才能更正后再销售。"), code="not_label_only")
+    _require_amounts(campaign, [(lot, micros)])
+    words = clean_text(correction, 300, required=True)
+    who = holder or by.owner
+    if units is not None and not 0 < units[0] <= units[1]:
+        raise Invalid(_("件号范围不对，请从小到大填写。"), code="range_wrong")
+    there = sum(Stock.objects.filter(lot=lot, organisation=who).values_list("micros", flat=True))
+    before = sum(campaign.releases.filter(lot=lot, holder=who).values_list("micros", flat=True))
+    if micros > there - before:
+        raise Invalid(_("没有这么多在库，不能放行。"), code="more_than_there")
+    return CorrectedRelease.objects.create(
+        campaign=campaign,
+        holder=who,
+        lot=lot,
+        micros=micros,
+        unit_from=units[0] if units else None,
+        unit_to=units[1] if units else None,
+        correction=words,
+        by=by.user,
+        by_organisation=by.organisation,
+        at=at or timezone.now(),
+    )
+
+
+@transaction.atomic
+def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.datetime | None = None) -> ReleaseApproval:
+    """The second person lets corrected goods go: an owner of the initiator (or the authority's approver) who did not
+    propose it. Twice is once.
+    """
+    now = at or timezone.now()
+    campaign = release.campaign
+    firm = campaign.organisation_id in entered_for(by) and by.can("owner")
+    authority = supervises_campaign(by, campaign) and by.can("approver")
+    if not (firm or authority):
+        raise NotAllowed(_("您的岗位不能办理这次召回，请由质量负责人、负责人或监管部门办理。"), code="role_required")
+    if by.user is None:
+        raise NotAllowed(_("这一步须由本人登录办理，不能用 API 密钥。"), code="person_required")
+    if release.by_id == by.user.pk:
+        hint = _("请由主管部门批准。") if is_one_person_firm(campaign.organisation) else ""
+        raise NotAllowed(_("提出的人不能自己批准。") + hint, code="second_person")
+    _require_running(campaign)
+    found = ReleaseApproval.objects.filter(release=release).first()
+    if found is not None:
+        return found
+    approval = ReleaseApproval.objects.create(release=release, by=by.user, by_organisation=by.organisation, at=now)
+    hold = HoldSet.objects.filter(
+        source=campaign.hold_source, kind=HoldSet.Kind.RECALL, active_from__isnull=False, ended_at=None
+    ).first()
+    if hold is None:
+        raise StaleState(_("这项封存已经结束，请刷新页面。"))
+    _let_go(release, hold, by, now)
+    return approval
+
+
+def _let_go(release: CorrectedRelease, hold: HoldSet, by: Actor, at: datetime.datetime) -> None:
+    """Put the release beside a hold."""
+    release_from_hold(
+        by=Actor(organisation=hold.organisation, user=by.user, role=by.role, system=True),
+        hold=hold,
+        lot=release.lot,
+        holder=release.holder,
+        micros=release.micros,
+        units=(release.unit_from, release.unit_to or release.unit_from) if release.unit_from else None,
+        words=release.correction,
+        at=at,
+    )
+
+
+def carry_releases(*, campaign: Campaign, hold: HoldSet, by: Actor) -> None:
+    """A new version's hold lets go what was released under the ones before. Part of a move, never called alone."""
+    approved = campaign.releases.filter(approval__isnull=False).select_related("lot", "holder", "approval")
+    held = set(hold.members.filter(lot__in=approved.values("lot")).values_list("lot", flat=True))
+    for release in approved:
+        if release.lot_id in held:
+            _let_go(release, hold, by, release.approval.at)
+
+
+# --- Differences ----------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def explain_difference(
+    *, by: Actor, campaign: Campaign, lot: Lot, explanation: str, at: datetime.datetime | None = None
+) -> BalanceNote:
+    """Say why the numbers of one lot do not add up. It stands for the difference as it is now: when the difference
+    changes, it must be explained again. Refuses a lot that adds up (``no_difference``).
+    """
+    by.require("quality", "owner")
+    if campaign.organisation_id not in entered_for(by):
+        raise NotAllowed(_("差异由召回单位说明。"), code="not_own")
+    words = clean_text(explanation, 500, multiline=True, required=True)
+    row = next((one for one in figures(campaign).inconsistent if one.lot.pk == lot.pk), None)
+    if row is None:
+        raise Clash(_("这个批次的数量没有差异。"), code="no_difference")
+    return BalanceNote.objects.create(
+        campaign=campaign,
+        lot=lot,
+        micros=row.amounts.excess,
+        explanation=words,
+        by=by.user,
+        by_organisation=by.organisation,
+        at=at or timezone.now(),
+    )

@@ -1,0 +1,243 @@
+"""Goods coming back and going away: reports beforehand, witnesses, files, oddities, corrected goods, the balance."""
+
+import datetime
+import io
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+
+from recalls.access import notice_link
+from recalls.actions.answers import answer_stock
+from recalls.actions.disposal import (
+    approve_release,
+    explain_difference,
+    note_oddity,
+    propose_release,
+    report_disposal,
+    send_back,
+    send_back_by_link,
+)
+from recalls.actions.goods import GoodsLine, destroy, receive_return
+from recalls.actions.scopes import expand_scope
+from recalls.balance import balances
+from recalls.figures import figures
+from recalls.guards import unexplained
+from recalls.models import Assessment, Campaign, Disposal, ReturnOddity
+from recalls.scope import Question
+from tests.goods import amount, day, ship
+from tests.recalls.story import Chain, announced, answer, make_chain, notice_to
+from tests.world import World, sign_in
+from trace.actions.events import When
+from trace.actions.files import store_file
+from trace.errors import DomainError
+from trace.units import MICROS
+
+
+@pytest.fixture
+def chain(world: World) -> Chain:
+    """The supply chain of the story."""
+    return make_chain(world)
+
+
+@pytest.fixture
+def campaign(chain: Chain) -> Campaign:
+    """An announced recall."""
+    return announced(chain)
+
+
+def refusal(run: Any, *args: Any, **kwargs: Any) -> str:
+    """The code with which an action refuses."""
+    with pytest.raises(DomainError) as refused:
+        run(*args, **kwargs)
+    return refused.value.code
+
+
+def picture() -> bytes:
+    """A small photograph."""
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_destruction_is_reported_before_and_kept_with_its_files(chain: Chain, campaign: Campaign) -> None:
+    by = chain.world.walnuts
+    now = timezone.now()
+    lines = [(chain.pouch_a, 2 * MICROS)]
+    how: dict[str, Any] = {"campaign": campaign, "lines": lines, "place": "示例填埋场", "method": "destroy"}
+    assert refusal(report_disposal, by=by, planned_at=now, **how) == "planned_too_late"
+    soon = now + datetime.timedelta(hours=2)
+    assert refusal(report_disposal, by=chain.world.distillery, planned_at=soon, **how) == "not_own"
+    assert refusal(report_disposal, by=by, planned_at=soon, **(how | {"lines": []})) == "subjects_required"
+    wrong = how | {"lines": [(chain.pouch_b, MICROS)]}
+    assert refusal(report_disposal, by=by, planned_at=soon, **wrong) == "not_in_scope"
+    plan = report_disposal(by=by, planned_at=soon, **how)
+    file = store_file(by=by, name="过磅单.png", content=io.BytesIO(picture()))
+    deed: dict[str, Any] = {
+        "by": by,
+        "campaign": campaign,
+        "lines": [GoodsLine(chain.pouch_a, amount("2", chain.world.kernels))],
+        "method": "destroy",
+        "place": "示例填埋场",
+        "plan": plan,
+    }
+    # What was done before it was reported is no report beforehand.
+    early = When(now - datetime.timedelta(hours=1))
+    assert refusal(destroy, when=early, witness=chain.world.county.organisation, **deed) == "announced_late"
+    late = When(timezone.now() + datetime.timedelta(seconds=1))
+    assert refusal(destroy, when=late, **deed) == "witness_required"
+    assert refusal(destroy, when=late, witness_name="示例 张三", executor="示例张三", **deed) == "witness_same"
+    assert by.user is not None
+    assert refusal(destroy, when=late, witness_name=by.user.display_name, **deed) == "witness_same"
+    others = deed | {"plan": None, "by": chain.world.distributor, "holder": chain.world.distributor.organisation}
+    assert refusal(destroy, when=late, witness_name="示例王五", **(others | {"plan": plan})) == "not_found"
+    (row,) = destroy(when=When(timezone.now()), witness_name="示例王五", executor="示例张三", files=[file], **deed)
+    assert row.announced_at == plan.reported_at
+    assert row.fact.plan == plan
+    assert row.files.get().sha256 == file.sha256
+    file.refresh_from_db()
+    assert file.event == row.event
+
+
+def test_what_was_sent_back_is_held_against_what_arrived(chain: Chain, campaign: Campaign) -> None:
+    told = notice_to(campaign, chain.outsider)
+    token = notice_link(told)
+    now = timezone.now()
+    lines = [(chain.pouch_a, 5 * MICROS)]
+    (sent,) = send_back_by_link(token=token, lines=lines, sent_at=now, carrier="示例物流", parcel="SF1")
+    assert send_back_by_link(token=token, lines=lines, sent_at=now, parcel="SF1") == [sent]
+    late = now + datetime.timedelta(days=1)
+    assert refusal(send_back_by_link, token=token, lines=lines, sent_at=late) == "in_future"
+    outside = [(chain.pouch_b, MICROS)]
+    assert refusal(send_back_by_link, token=token, lines=outside, sent_at=now) == "not_in_scope"
+    assert refusal(send_back, by=chain.world.lab, notice=told, lines=lines, sent_at=now) == "not_your_notice"
+    how: dict[str, Any] = {"by": chain.world.walnuts, "campaign": campaign, "organisation": chain.outsider}
+    line = GoodsLine(chain.pouch_a, amount("4", chain.world.kernels))
+    assert refusal(receive_return, lines=[line], when=day(40), condition="empty", **how) == "empty_is_no_goods"
+    (got,) = receive_return(lines=[line], when=day(40), **how)
+    assert (got.declared_micros, got.micros) == (5 * MICROS, 4 * MICROS)
+    (rest,) = receive_return(lines=[GoodsLine(chain.pouch_a, amount("1", chain.world.kernels))], when=day(40), **how)
+    assert rest.declared_micros == MICROS
+
+
+def test_wrong_lots_and_empty_bottles_count_in_no_figure(chain: Chain, campaign: Campaign) -> None:
+    told = notice_to(campaign, chain.outsider)
+    before = figures(campaign).as_json()
+    how: dict[str, Any] = {"notice": told, "count": 6, "handling": "apart"}
+    assert refusal(note_oddity, by=chain.world.distributor, kind="empty", **how) == "not_own"
+    assert refusal(note_oddity, by=chain.world.walnuts, kind="odd", **how) == "unknown_choice"
+    assert refusal(note_oddity, by=chain.world.walnuts, kind="empty", **(how | {"count": 0})) == "amount_zero"
+    note_oddity(by=chain.world.walnuts, kind="empty", **how)
+    note_oddity(by=chain.world.walnuts, kind="wrong_lot", code=chain.pouch_b.code, **how)
+    assert ReturnOddity.objects.count() == 2
+    assert figures(campaign).as_json() == before
+
+
+def test_the_balance_of_every_lot_closes_and_an_unexplained_difference_bars_closing(
+    chain: Chain, campaign: Campaign
+) -> None:
+    notes: dict[int, str] = {}
+    (row,) = balances(figures(campaign), notes)
+    assert row.balanced
+    assert row.accounted == row.amounts.made == 40 * MICROS
+    told = notice_to(campaign, chain.world.distributor.organisation)
+    answer_stock(by=chain.world.distributor, notice=told, lots=[answer(chain.pouch_a, 90, 90)])
+    (row,) = balances(figures(campaign), notes)
+    assert not row.balanced
+    assert [one.lot for one in unexplained(campaign)] == [chain.pouch_a]
+    how: dict[str, Any] = {"campaign": campaign, "lot": chain.pouch_a}
+    assert refusal(explain_difference, by=chain.world.walnuts, explanation=" ", **how) == "required"
+    assert refusal(explain_difference, by=chain.world.county_approver, explanation="x", **how) == "role_required"
+    explain_difference(by=chain.world.walnuts, explanation="对方把别的批次一起数了", **how)
+    assert unexplained(campaign) == []
+    told.refresh_from_db()
+    answer_stock(by=chain.world.distributor, notice=told, lots=[answer(chain.pouch_a, 95, 95)])
+    assert len(unexplained(campaign)) == 1
+    other = how | {"lot": chain.pouch_b}
+    assert refusal(explain_difference, by=chain.world.walnuts, explanation="x", **other) == "no_difference"
+
+
+def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(chain: Chain, campaign: Campaign) -> None:
+    world = chain.world
+    how: dict[str, Any] = {"campaign": campaign, "lot": chain.pouch_a, "correction": "加贴过敏原标签"}
+    assert refusal(propose_release, by=world.walnuts_quality, micros=MICROS, **how) == "not_label_only"
+    last = campaign.assessments.get()
+    Assessment.objects.create(
+        campaign=campaign,
+        hazard="labelling",
+        severity="none",
+        probability="remote",
+        verdict="recall",
+        basis="示例",
+        level=3,
+        by=last.by,
+        by_organisation=last.by_organisation,
+    )
+    assert refusal(propose_release, by=world.walnuts_quality, micros=6 * MICROS, **how) == "more_than_there"
+    assert refusal(propose_release, by=world.walnuts_quality, micros=MICROS, units=(5, 2), **how) == "range_wrong"
+    release = propose_release(by=world.walnuts_quality, micros=2 * MICROS, **how)
+
+    def sell(text: str) -> None:
+        ship(world.walnuts, world.shop.organisation, chain.pouch_a, text, when=day(41))
+
+    assert refusal(sell, "1") == "lot_blocked"
+    assert refusal(approve_release, by=world.walnuts_quality, release=release) == "role_required"
+    approve_release(by=world.walnuts, release=release)
+    approve_release(by=world.walnuts, release=release)
+    assert refusal(sell, "3") == "lot_blocked"
+    sell("1")
+    assert refusal(sell, "2") == "lot_blocked"
+    # A wider scope brings a new hold: what was released stays released, and no more.
+    expand_scope(
+        by=world.walnuts_quality,
+        campaign=campaign,
+        question=Question.of([chain.pouch_a, chain.pouch_b], same_run=False),
+        reason="同一次加工",
+    )
+    assert refusal(sell, "2") == "lot_blocked"
+    sell("1")
+    assert refusal(sell, "1") == "lot_blocked"
+
+
+def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign, client: Client) -> None:
+    world = chain.world
+    told = notice_to(campaign, chain.outsider)
+    base = f"/recall/campaigns/{campaign.uid}"
+    sign_in(client, world.walnuts)
+    for path in ("disposal-plans/", "releases/", "balance/", "disposal/", f"notices/{told.uid}/oddities/"):
+        assert client.get(f"{base}/{path}").status_code == 200, path
+    later = timezone.localtime(timezone.now() + datetime.timedelta(hours=3)).strftime("%Y-%m-%d %H:%M")
+    plan = {"amount_0": "2", "unit_0": "KGM", "method": "destroy", "where": "示例填埋场", "planned_at": later}
+    assert client.post(f"{base}/disposal-plans/", plan | {"planned_at": "2020-01-01 10:00"}).status_code == 422
+    assert client.post(f"{base}/disposal-plans/", plan).status_code == 302
+    row = campaign.disposal_plans.get()
+    deed = {
+        "amount_0": "2",
+        "unit_0": "KGM",
+        "method": "destroy",
+        "where": "示例填埋场",
+        "when": timezone.localtime().strftime("%Y-%m-%d %H:%M:%S"),
+        "plan": str(row.uid),
+        "witness": str(world.county.organisation.uid),
+        "files": SimpleUploadedFile("a.png", picture()),
+    }
+    done = client.post(f"{base}/disposal/", deed)
+    assert done.status_code in (302, 422)
+    odd = {"kind": "empty", "count": "3", "handling": "discarded"}
+    assert client.post(f"{base}/notices/{told.uid}/oddities/", odd).status_code == 302
+    sign_in(client, world.county)
+    assert "示例填埋场" in client.get(f"{base}/disposal-plans/").content.decode()
+    assert client.get(f"{base}/balance/").status_code == 200
+    sign_in(client, world.distillery)
+    assert client.get(f"{base}/balance/").status_code == 404
+    client.logout()
+    url = f"/recalls/notice/{notice_link(told)}/back"
+    assert client.get(url).status_code == 200
+    back = {"amount_0": "5", "unit_0": "KGM", "sent_at": "2026-11-20 10:00", "parcel": "SF9"}
+    assert client.post(url, back).status_code == 302
+    assert client.post(url, back | {"amount_0": "x"}).status_code == 422
+    assert "SF9" in client.get(url).content.decode()
+    assert Disposal.objects.filter(campaign=campaign).count() <= 1
