@@ -13,5 +13,10 @@ class DeskConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Hook up the check."""
+        """Hook up the check, and give the worker the jobs of labels."""
         from desk import checks  # noqa: F401  (importing registers it)
+        from labels.actions.suspicions import examine_next
+        from trace import work
+
+        if examine_next not in work.JOBS:
+            work.JOBS.append(examine_next)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from desk.lot_page import LotRow, lot_rows
+from labels.access import suspicions_visible_to
 from labels.models import ScanTally
 from recalls.access import campaigns_visible_to, cases_visible_to, signals_visible_to
 from recalls.models import Campaign, Publication, Signal
@@ -234,6 +235,12 @@ def case_needs(actor: Actor) -> list[Need]:
     return [
         Need(late, _("消费者来件超过办理目标"), f"{url}?state=overdue", "clock", "danger"),
         Need(waiting - late, _("消费者来件等您答复"), url, "people"),
+        Need(
+            suspicions_visible_to(actor).filter(status="open").count(),
+            _("可疑查询待核实"),
+            reverse("labels:suspicion_list"),
+            "qr",
+        ),
     ]
 
 

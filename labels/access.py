@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from labels.models import CodeRun, ProductLink
+from labels.models import CodeRun, ProductLink, ScanSuspicion
 from trace.access import entered_for, parse_uid
 from trace.actor import Actor
 from trace.errors import NotFound
@@ -51,6 +51,30 @@ def unit_of(run: CodeRun, number: int) -> Unit:
 def link_of(product: Product, uid: uuid.UUID) -> ProductLink:
     """One link of a product; the product came through ``product_for``."""
     found = ProductLink.objects.filter(product=product, uid=uid).select_related("lot").first()
+    if found is None:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    return found
+
+
+def suspicions_visible_to(actor: Actor) -> QuerySet[ScanSuspicion]:
+    """Suspicious codes of the actor's own; for a regulator those of its territory and codes never issued."""
+    rows = ScanSuspicion.objects.select_related(
+        "organisation",
+        "lot__product_version",
+        "lot__product",
+        "lot__organisation",
+        "unit",
+        "decided_by",
+        "decided_by_organisation",
+    )
+    if actor.is_regulator:
+        return rows.filter(Q(organisation__division__code__startswith=actor.organisation.territory) | Q(lot=None))
+    return rows.filter(organisation__in=entered_for(actor))
+
+
+def suspicion_for(actor: Actor, uid: str | uuid.UUID) -> ScanSuspicion:
+    """One suspicion the actor may open."""
+    found = suspicions_visible_to(actor).filter(uid=parse_uid(uid)).first()
     if found is None:
         raise NotFound(_("没有找到，或者您无权查看。"))
     return found

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from labels.views import commitments, info, links, resolver, runs, scan
+from labels.views import commitments, info, links, resolver, runs, scan, suspicions
 
 app_name = "labels"
 
@@ -19,6 +19,10 @@ urlpatterns = [
     path("scan/report", scan.report, name="report"),
     path("scan/report/<str:code>", scan.report, name="report"),
     path("labels/", runs.run_list, name="run_list"),
+    path("labels/scans/", suspicions.suspicion_list, name="suspicion_list"),
+    path("labels/scans/regions/", suspicions.elsewhere, name="elsewhere_scans"),
+    path("labels/scans/thresholds/", suspicions.threshold_list, name="threshold_list"),
+    path("labels/scans/<str:uid>/", suspicions.suspicion, name="suspicion"),
     path("labels/new/", runs.choose_product, name="run_new"),
     path("labels/new/product/<str:uid>/", runs.choose_lot, name="choose_lot"),
     path("labels/new/lot/<str:uid>/", runs.order, name="order"),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from django.db import close_old_connections
 
 from trace.actions.imports import run_next_import
 
-JOBS: Sequence[Callable[[], bool]] = (run_next_import,)
-"""Each does the next piece of its work and says whether there was any."""
+JOBS: list[Callable[[], bool]] = [run_next_import]
+"""Each does the next piece of its work and says whether there was any. Apps further up add theirs when they start."""
 
 
 def work_off() -> int:

@@ -8,13 +8,14 @@ import datetime
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from labels import nonces
-from labels.models import Scan, ScanReport, ScanTally
+from labels.models import Scan, ScanReport
+from labels.recording import RECORDER, View
 from labels.resolve import by_code
+from labels.viewers import viewer
 from recalls.actions.cases import CONTACT_MAX, WORDS_MAX, Named, Told, file_complaint, named
 from trace.errors import Invalid, NotFound
 from trace.models import Lot, Unit
@@ -35,35 +36,35 @@ class Counted:
 
 
 def count_scan(
-    *, word: str, means: str = Scan.Means.BEACON, place: str = "", at: datetime.datetime | None = None
+    *,
+    word: str,
+    means: str = Scan.Means.BEACON,
+    place: str = "",
+    region: str = "",
+    address: str = "",
+    at: datetime.datetime | None = None,
 ) -> Counted:
-    """Count one view of one code's page, once per signed word however often it is sent.
+    """Count one view of one code's page, once per signed word however often it is sent; committed when this returns.
 
-    Refuses words that are not ours or too old (``page_word_bad``, ``page_word_old``) and words of pages that showed
-    no code (``not_found``).
+    ``address`` becomes a hash that tells the viewers of a day apart and is not kept. Refuses words that are not ours or
+    too old (``page_word_bad``, ``page_word_old``) and words of pages that showed no code (``not_found``).
     """
     given = nonces.read(word)
     found = by_code(given.code) if given.code else None
     if found is None or found.lot is None:
         raise NotFound(_("没有这个码。"))
     now = at or timezone.now()
-    try:
-        with transaction.atomic():
-            Scan.objects.create(lot=found.lot, unit=found.unit, nonce=given.nonce, means=means, place=place, at=now)
-            _tally(found.lot, found.unit, place, now)
-    except IntegrityError:
-        if not Scan.objects.filter(nonce=given.nonce).exists():
-            raise
-        return Counted(False, found.lot, found.unit)
-    return Counted(True, found.lot, found.unit)
-
-
-def _tally(lot: Lot, unit: Unit | None, place: str, now: datetime.datetime) -> None:
-    """Add one to the code's tally, in the transaction of the scan row."""
-    tally, _new = ScanTally.objects.get_or_create(
-        lot=lot, unit=unit, defaults={"count": 0, "first_at": now, "first_place": place}
+    view = View(
+        lot=found.lot.pk,
+        unit=found.unit.pk if found.unit is not None else None,
+        nonce=given.nonce,
+        means=str(means),
+        place=place,
+        region=region,
+        who=viewer(address, now) if address else "",
+        at=now,
     )
-    ScanTally.objects.filter(pk=tally.pk).update(count=F("count") + 1)
+    return Counted(RECORDER.record(view), found.lot, found.unit)
 
 
 def report_mismatch(

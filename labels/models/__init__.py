@@ -3,7 +3,16 @@
 from labels.models.commitments import Commitment
 from labels.models.links import ProductLink, ProductLinkStep
 from labels.models.runs import CodeException, CodeRun, CodeStep
-from labels.models.scans import Scan, ScanReport, ScanTally
+from labels.models.scans import (
+    Scan,
+    ScanKey,
+    ScanMark,
+    ScanReport,
+    ScanRule,
+    ScanSuspicion,
+    ScanTally,
+    ScanThreshold,
+)
 
 __all__ = [
     "CodeException",
@@ -13,6 +22,11 @@ __all__ = [
     "ProductLink",
     "ProductLinkStep",
     "Scan",
+    "ScanKey",
+    "ScanMark",
     "ScanReport",
+    "ScanRule",
+    "ScanSuspicion",
     "ScanTally",
+    "ScanThreshold",
 ]

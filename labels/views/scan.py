@@ -19,11 +19,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labels import limits, nonces, provenance, resolve
 from labels.actions.scans import count_scan, report_mismatch
+from labels.actions.suspicions import note_series
 from labels.elsewhere import issued_elsewhere
 from labels.forms import ReportForm
 from labels.linkset import Link
 from labels.models import Scan
-from labels.places import place_of
+from labels.places import spot_of
 from labels.recall_state import recalls_of_product
 from labels.resolve import Target
 from trace.access import audience
@@ -78,13 +79,13 @@ def count(request: HttpRequest) -> HttpResponse:
     JavaScript.
     """
     means = Scan.Means.BEACON if request.POST.get("means") == "beacon" else Scan.Means.BUTTON
-    done = count_scan(
-        word=request.POST.get("word", ""), means=means, place=place_of(request.META.get("REMOTE_ADDR", ""))
-    )
+    address = request.META.get("REMOTE_ADDR", "")
+    place, region = spot_of(address)
+    done = count_scan(word=request.POST.get("word", ""), means=means, place=place, region=region, address=address)
     if means == Scan.Means.BEACON:
         return HttpResponse(status=204)
-    address = reverse("labels:code", args=[Target(done.lot.product, done.lot, done.unit).code])
-    return HttpResponseRedirect(f"{address}?counted=1#scans")
+    page = reverse("labels:code", args=[Target(done.lot.product, done.lot, done.unit).code])
+    return HttpResponseRedirect(f"{page}?counted=1#scans")
 
 
 @audience("public")
@@ -171,6 +172,7 @@ def unknown_page(
     such codes is told to wait.
     """
     if not limits.spend("unknown", request.META.get("REMOTE_ADDR", ""), limits.UNKNOWN_CODES):
+        note_series(request.META.get("REMOTE_ADDR", ""))
         return _too_many(request)
     context = common(request, given=printable(given, 80), reason=reason, above=above)
     if above is not None and above.lot is not None:

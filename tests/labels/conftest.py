@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from labels.actions.suspicions import spool_path
 from trace import throttle
 
 
@@ -11,5 +12,6 @@ from trace import throttle
 def fresh_limits() -> Iterator[None]:
     """All allowances whole before each test."""
     throttle.forget_all()
+    spool_path().unlink(missing_ok=True)
     yield
     throttle.forget_all()
