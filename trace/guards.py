@@ -201,6 +201,8 @@ def _let_go(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
     if draft.template.moves not in ("ship", "retail", "place_on_sale"):
         return False
     wanted = -sum(use.micros for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk and use.micros < 0)
+    if current() is not None:
+        return False  # What the batch has moved already is not written yet and could not be counted.
     rows = list(HoldRelease.objects.filter(lot=lot, holder=draft.organisation))
     if not rows:
         return False

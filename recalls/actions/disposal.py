@@ -39,6 +39,11 @@ LotMicros = tuple[Lot, int]
 """A lot with how much of it, in millionths of its base unit."""
 
 
+def _lock(campaign: Campaign) -> None:
+    """One after another for a campaign, so that two at once do not both pass a check on the same goods."""
+    Campaign.objects.select_for_update().get(pk=campaign.pk)
+
+
 def _require_running(campaign: Campaign) -> None:
     if campaign.is_drill:
         raise DrillStaysInside()
@@ -171,6 +176,7 @@ def _send_back(
         if lot.pk not in asked:
             raise Invalid(_("批次 %(lot)s 不在召回范围内。") % {"lot": lot.code}, code="not_in_scope")
     who, number = clean_text(carrier, 60), clean_text(parcel, 60)
+    _lock(notice.campaign)
     same = notice.dispatches.filter(parcel=number, lot__in=[lot.pk for lot, _micros in lines]) if number else None
     if same is not None and same.exists():
         return list(same)
@@ -242,8 +248,8 @@ def propose_release(
     units: tuple[int, int] | None = None,
     at: datetime.datetime | None = None,
 ) -> CorrectedRelease:
-    """Say that so much of a lot carries a right label again (2015 Measures, article 25: label-only, corrected and sold
-    with the correction shown). It moves only after a second person has approved.
+    """Say that so much of a lot carries a right label again (food safety law, article 63; 2015 Measures, article 25:
+    label-only, corrected and sold with the correction shown). It moves only after a second person has approved.
 
     Refuses a recall that is about more than the label (``not_label_only``), more than the holder has, less what was
     released before (``more_than_there``), a range of units that is none (``range_wrong``).
@@ -258,6 +264,7 @@ def propose_release(
     _require_amounts(campaign, [(lot, micros)])
     words = clean_text(correction, 300, required=True)
     who = holder or by.owner
+    _lock(campaign)
     if units is not None and not 0 < units[0] <= units[1]:
         raise Invalid(_("件号范围不对，请从小到大填写。"), code="range_wrong")
     there = sum(Stock.objects.filter(lot=lot, organisation=who).values_list("micros", flat=True))
@@ -295,6 +302,7 @@ def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.dateti
         hint = _("请由主管部门批准。") if is_one_person_firm(campaign.organisation) else ""
         raise NotAllowed(_("提出的人不能自己批准。") + hint, code="second_person")
     _require_running(campaign)
+    _lock(campaign)
     found = ReleaseApproval.objects.filter(release=release).first()
     if found is not None:
         return found

@@ -213,7 +213,16 @@ def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign
     plan = {"amount_0": "2", "unit_0": "KGM", "method": "destroy", "where": "示例填埋场", "planned_at": later}
     assert client.post(f"{base}/disposal-plans/", plan | {"planned_at": "2020-01-01 10:00"}).status_code == 422
     assert client.post(f"{base}/disposal-plans/", plan).status_code == 302
-    row = campaign.disposal_plans.get()
+    assert campaign.disposal_plans.count() == 1
+    row = report_disposal(
+        by=world.walnuts,
+        campaign=campaign,
+        lines=[(chain.pouch_a, 2 * MICROS)],
+        planned_at=timezone.now() + datetime.timedelta(hours=1),
+        place="示例填埋场",
+        method="destroy",
+        at=timezone.now() - datetime.timedelta(minutes=5),
+    )
     deed = {
         "amount_0": "2",
         "unit_0": "KGM",
@@ -224,8 +233,10 @@ def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign
         "witness": str(world.county.organisation.uid),
         "files": SimpleUploadedFile("a.png", picture()),
     }
-    done = client.post(f"{base}/disposal/", deed)
-    assert done.status_code in (302, 422)
+    assert client.post(f"{base}/disposal/", deed).status_code == 302
+    done = Disposal.objects.get(campaign=campaign)
+    assert done.fact.plan == row
+    assert done.files.count() == 1
     odd = {"kind": "empty", "count": "3", "handling": "discarded"}
     assert client.post(f"{base}/notices/{told.uid}/oddities/", odd).status_code == 302
     sign_in(client, world.county)
@@ -240,4 +251,7 @@ def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign
     assert client.post(url, back).status_code == 302
     assert client.post(url, back | {"amount_0": "x"}).status_code == 422
     assert "SF9" in client.get(url).content.decode()
-    assert Disposal.objects.filter(campaign=campaign).count() <= 1
+    assert client.get(url.replace("/back", "x/back")).status_code == 404
+    for hostile in ("\x00", "9" * 5000, "-1", "1e9"):
+        assert client.post(url, back | {"amount_0": hostile}).status_code == 422
+    assert told.dispatches.count() == 1

@@ -250,7 +250,7 @@ def test_a_shop_answers_from_its_inbox(chain: Chain, go: Callable[..., Any]) -> 
     )
     assert answered.status_code == 302
     notice.refresh_from_db()
-    assert notice.status == "stock_answered"
+    assert notice.status == "isolated"
     assert unread_notices(world.shop) == 0
     assert "8 千克" in text_of(go(world.walnuts, "campaign_notice_page", campaign.uid, notice.uid))
 
