@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from labels.views import commitments, info, links, resolver, runs, scan, suspicions
+from labels.views import commitments, info, links, posters, resolver, runs, scan, suspicions
 
 app_name = "labels"
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path("scan/count", scan.count, name="count"),
     path("scan/report", scan.report, name="report"),
     path("scan/report/<str:code>", scan.report, name="report"),
+    path("recalls/<str:ref>/poster.pdf", posters.poster, name="poster"),
     path("labels/", runs.run_list, name="run_list"),
     path("labels/scans/", suspicions.suspicion_list, name="suspicion_list"),
     path("labels/scans/regions/", suspicions.elsewhere, name="elsewhere_scans"),

@@ -11,6 +11,7 @@ from recalls.views import (
     goods,
     ladder,
     notices,
+    open_data,
     public,
     scopes,
     signals,
@@ -22,6 +23,12 @@ app_name = "recalls"
 urlpatterns = [
     # The public.
     path("recalls", public.public_list, name="public_list"),
+    path("recalls/feed.json", open_data.feed_json, name="feed_json"),
+    path("recalls/data.json", open_data.data_json, name="data_json"),
+    path("recalls/data.csv", open_data.data_csv, name="data_csv"),
+    path("recalls/schema-1.json", open_data.open_schema, name="open_schema"),
+    path("recalls/<str:ref>/data.json", open_data.recall_json, name="recall_json"),
+    path("recalls/<str:ref>/data.jsonld", open_data.recall_ld, name="recall_ld"),
     path("recalls/feed.atom", public.public_feed, name="public_feed"),
     path("recalls/notice/<str:token>", notices.letter, name="letter"),
     path("recalls/notice/<str:token>/stock", notices.letter_answer, name="letter_answer"),

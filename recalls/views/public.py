@@ -21,7 +21,7 @@ from recalls.access import campaign_for, require_side
 from recalls.actions.announcements import Announcement, draft_notice, goods_of, people_of
 from recalls.forms import AnnouncementForm
 from recalls.guards import drafted_notice
-from recalls.models import Campaign, Publication, PublicNotice
+from recalls.models import Campaign, Publication, PublicNotice, RiskWarning
 from recalls.queries import latest_publication, published
 from recalls.scope import latest_scope
 from recalls.transitions import Status
@@ -29,13 +29,14 @@ from recalls.views.doors import acting, page
 from trace.access import audience
 from trace.errors import NotFound
 from trace.forms.fields import attempt
+from trace.models import Product
 from trace.parts import Row
 
 _FEED_ITEMS = 50
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def _latest(limit: int | None = None) -> list[Publication]:
+def in_force(limit: int | None = None) -> list[Publication]:
     """The publication in force of every announced campaign, the newest announcement first."""
     found: dict[int, Publication] = {}
     for publication in published():
@@ -49,12 +50,42 @@ def _latest(limit: int | None = None) -> list[Publication]:
 @require_safe
 def public_list(request: HttpRequest) -> HttpResponse:
     """Announced recalls, newest first, searchable by product, lot, firm or number."""
-    words = request.GET.get("q", "").strip()[:60]
-    rows = _latest()
+    rows = narrowed_by(request, in_force())
+    listed = Paginator(rows, 20).get_page(request.GET.get("page"))
+    return page(
+        request,
+        "recalls/public_list.html",
+        {
+            "page": listed,
+            "q": _words(request),
+            "chosen": {name: request.GET.get(name, "") for name in ("state", "track", "year")},
+            "states": [("", _("全部")), ("open", _("进行中")), ("closed", _("已结案"))],
+            "tracks": [("", _("全部")), *Product.Track.choices],
+            "years": sorted({row.at.year for row in in_force()}, reverse=True),
+            "warnings": RiskWarning.objects.filter(status=RiskWarning.Status.PUBLISHED).order_by("-published_at")[:3],
+        },
+    )
+
+
+def _words(request: HttpRequest) -> str:
+    return request.GET.get("q", "").strip()[:60]
+
+
+def narrowed_by(request: HttpRequest, rows: list[Publication]) -> list[Publication]:
+    """The publications that the address asks for: words, open or closed, kind of goods, year of the announcement. What
+    is no known value narrows nothing.
+    """
+    words, state = _words(request), request.GET.get("state", "")
+    track, year = request.GET.get("track", ""), request.GET.get("year", "")
     if words:
         rows = [row for row in rows if _matches(row, words)]
-    listed = Paginator(rows, 20).get_page(request.GET.get("page"))
-    return page(request, "recalls/public_list.html", {"page": listed, "q": words})
+    if state in ("open", "closed"):
+        rows = [row for row in rows if (row.notice.campaign.status == Status.CLOSED) == (state == "closed")]
+    if track in Product.Track.values:
+        rows = [row for row in rows if row.notice.campaign.track == track]
+    if year.isascii() and year.isdigit() and len(year) == 4:
+        rows = [row for row in rows if row.at.year == int(year)]
+    return rows
 
 
 def _matches(publication: Publication, words: str) -> bool:
@@ -157,7 +188,7 @@ def article_16(notice: PublicNotice) -> list[tuple[str, list[Row]]]:
 def public_feed(request: HttpRequest) -> HttpResponse:
     """Announced recalls as an Atom feed (RFC 4287), in the language of the request; entries keep their id for good."""
     base = settings.PUBLIC_BASE_URL
-    rows = _latest(_FEED_ITEMS)
+    rows = in_force(_FEED_ITEMS)
     feed = Atom1Feed(
         title=_("召回公告"),
         link=base + reverse("recalls:public_list"),

@@ -1,0 +1,81 @@
+"""Announced recalls as data, list and poster; a drill gets into none of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from django.test import Client
+
+from recalls.models import Campaign
+from tests.recalls.story import announced, make_chain, started
+from tests.world import World
+
+
+def got(client: Client, path: str) -> Any:
+    answer = client.get(path)
+    assert answer.status_code == 200, path
+    return answer
+
+
+def test_a_recall_is_data_with_lots_amounts_and_places_as_fields(client: Client, world: World) -> None:
+    chain = make_chain(world)
+    campaign = announced(chain)
+    data = got(client, "/recalls/data.json").json()
+    (one,) = data["recalls"]
+    schema = got(client, "/recalls/schema-1.json").json()
+    validator = jsonschema_rs.validator_for(schema)
+    validator.validate(one)
+    assert not validator.is_valid({**one, "version": "2.0.0"})
+    lots = {lot["code"]: lot for goods in one["goods"] for lot in goods["lots"]}
+    assert lots[chain.pouch_a.code]["made"] == "40"
+    assert lots[chain.pouch_a.code]["unit"] == chain.pouch_a.product.base_unit
+    assert all(len(place["code"]) == 6 for place in one["places"])
+    assert chain.outsider.name not in json.dumps(data, ensure_ascii=False), "holders are nobody's business"
+    assert got(client, f"/recalls/{campaign.uid}/data.json").json() == one
+    linked = got(client, f"/recalls/{campaign.uid}/data.jsonld").json()
+    assert linked["@context"] == "https://schema.org"
+    feed = got(client, "/recalls/feed.json").json()
+    assert feed["version"] == "https://jsonfeed.org/version/1.1"
+    assert feed["items"][0]["_recall"] == one
+    rows = list(csv.DictReader(io.StringIO(got(client, "/recalls/data.csv").content.decode("utf-8-sig"))))
+    assert {row["lot"] for row in rows} == set(lots)
+    pdf = got(client, f"/recalls/{campaign.uid}/poster.pdf")
+    assert pdf.content.startswith(b"%PDF")
+    assert b"FontFile2" in pdf.content, "the typeface is embedded"
+    page = got(client, f"/recalls/{campaign.uid}").content.decode()
+    for words in ("码和批号在哪里", "申请退货、换货、修理或退款", "poster.pdf"):
+        assert words in page
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 1),
+        ("q=核桃", 1),
+        ("q=没有", 0),
+        ("state=open", 1),
+        ("state=closed", 0),
+        ("track=food", 1),
+        ("track=consumer_product", 0),
+        ("year=1999", 0),
+        ("year=%EF%BC%99%00&track=x&state=y", 1),
+    ],
+)
+def test_the_list_and_its_data_narrow_alike(client: Client, world: World, query: str, count: int) -> None:
+    announced(make_chain(world))
+    assert got(client, f"/recalls/data.json?{query}").json()["count"] == count
+    assert got(client, f"/recalls?{query}").content.decode().count('class="card"') == count
+
+
+def test_a_drill_is_in_nothing_public(client: Client, world: World) -> None:
+    drill = started(make_chain(world), is_drill=True)
+    Campaign.objects.filter(pk=drill.pk).update(status="announced")
+    for path in ("/recalls/data.json", "/recalls/feed.json", "/recalls/data.csv", "/recalls"):
+        assert str(drill.uid) not in got(client, path).content.decode()
+    for tail in ("", "/data.json", "/data.jsonld", "/poster.pdf", "/claim"):
+        assert client.get(f"/recalls/{drill.uid}{tail}").status_code == 404
