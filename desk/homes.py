@@ -18,6 +18,7 @@ from labels.models import ScanTally
 from recalls.access import campaigns_visible_to, cases_visible_to, signals_visible_to
 from recalls.models import Campaign, Publication, Signal
 from recalls.queries import CampaignRow, campaign_rows, narrowed, published, unread_notices
+from recalls.readiness import readiness
 from recalls.transitions import OPEN, Status
 from trace.access import (
     certificates_visible_to,
@@ -255,9 +256,17 @@ def _recent(actor: Actor) -> list[LotRow]:
     return lot_rows(lots, mine)
 
 
+def _ready(actor: Actor, now: datetime.datetime) -> Need:
+    """Whether the firm is ready to recall: yellow and red by themselves as exercises and contact tests grow old."""
+    state = readiness([actor.owner], now=now)[0]
+    hint = state.reasons[0] if state.reasons else ""
+    return Need(len(state.reasons), state.label, reverse("recalls:drill_list"), "recall", state.tone, hint)
+
+
 def _producer(actor: Actor, now: datetime.datetime) -> Home:
     """Producers and cooperatives."""
     needs = [*_common_needs(actor, now), *_recall_needs(actor), _release_need(actor), _lapsing(actor, now)]
+    needs.append(_ready(actor, now))
     doings = _links(
         (_("登记批次"), "trace:lot_new", "plus"),
         (_("记录环节"), "trace:event_new", "edit"),

@@ -30,6 +30,7 @@ from recalls.models.disposal import (
     ReturnDispatch,
     ReturnOddity,
 )
+from recalls.models.drills import ContactTest, Drill, DrillGap, DrillTrace
 from recalls.models.goods import Disposal, Figures, ReturnReceipt
 from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
@@ -50,12 +51,16 @@ __all__ = [
     "ClockChange",
     "ClockInstance",
     "ConsumerCase",
+    "ContactTest",
     "CorrectedRelease",
     "Disposal",
     "DisposalFact",
     "DisposalFile",
     "DisposalPlan",
     "DisposalPlanLot",
+    "Drill",
+    "DrillGap",
+    "DrillTrace",
     "EscalationRule",
     "Fanout",
     "Figures",

@@ -15,6 +15,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from recalls.actions.cases import forget_old_cases
+from recalls.actions.drills import send_contact_tests
 from recalls.actions.notices import age_notices, run_next_notices
 from recalls.actions.outbox import LEASE, claim, due_messages, send_one
 from recalls.actions.subscriptions import forget_unconfirmed, send_next, tell_next
@@ -74,6 +75,7 @@ class Command(BaseCommand):
             message = claim(message_id=pk, now=timezone.now(), lease=lease)
             if message is not None:
                 sent += send_one(message=message)
+        send_contact_tests()
         age_notices()
         while not self.stop.is_set() and tell_next():
             pass
