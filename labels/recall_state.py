@@ -14,13 +14,14 @@ from django.db.models import QuerySet
 
 from recalls.queries import PublicRecall, public_recall_for
 from trace.guards import Blocking, blocking
-from trace.models import HoldMember, HoldSet, Lot, Product, Unit
+from trace.models import HoldMember, HoldRelease, HoldSet, Lot, Product, Unit
 
 
 @dataclass(frozen=True)
 class Standing:
     """What stands against a code. ``partly`` says that only some of the lot is meant and this code cannot be told
-    apart.
+    apart. ``corrected`` says in words what was put right on this unit, which may be sold again; ``others_corrected``
+    the same of goods of the lot that cannot be told apart by this code.
     """
 
     recalls: Sequence[PublicRecall] = ()
@@ -28,6 +29,8 @@ class Standing:
     held_by: Sequence[HoldSet] = ()
     ranges: Sequence[tuple[int, int]] = field(default_factory=tuple)
     partly: bool = False
+    corrected: Sequence[str] = ()
+    others_corrected: Sequence[str] = ()
 
     @property
     def recalled(self) -> bool:
@@ -71,8 +74,15 @@ def _numbers(unit: Unit) -> list[int]:
 
 
 def standing_of(lot: Lot, unit: Unit | None) -> Standing:
-    """What stands against one code now. One query for holds, and recalls' own where a recall stands behind one."""
+    """What stands against one code now. One query for holds, one more where something is held, and recalls' own where
+    a recall stands behind it. A unit among those put right and released is no longer held by that hold.
+    """
     blocks = [block for block in blocking([lot]).get(lot.pk, []) if covers(block, unit)]
+    releases = list(HoldRelease.objects.filter(hold__in=[block.hold.pk for block in blocks], lot=lot)) if blocks else []
+    numbers = _numbers(unit) if unit is not None and releases else []
+    mine = [row for row in releases if _among(row, numbers)]
+    let_go = {row.hold_id for row in mine}
+    blocks = [block for block in blocks if block.hold.pk not in let_go]
     recalling = _holds(blocks, recall=True)
     holding = _holds(blocks, recall=False)
     strongest = [block for block in blocks if (block.hold.kind == HoldSet.Kind.RECALL) == bool(recalling)]
@@ -84,7 +94,17 @@ def standing_of(lot: Lot, unit: Unit | None) -> Standing:
         held_by=holding,
         ranges=sorted(set(ranges)),
         partly=bool(strongest) and not whole and not (unit is not None and bool(ranges)),
+        corrected=list(dict.fromkeys(row.words for row in mine)),
+        others_corrected=list(dict.fromkeys(row.words for row in releases if row not in mine)),
     )
+
+
+def _among(release: HoldRelease, numbers: Sequence[int]) -> bool:
+    """Whether a release names this unit by its number; one by amount alone cannot say which units it means."""
+    if release.unit_from is None:
+        return False
+    last = release.unit_to or release.unit_from
+    return any(release.unit_from <= number <= last for number in numbers)
 
 
 def _holds(blocks: Iterable[Blocking], *, recall: bool) -> list[HoldSet]:

@@ -32,6 +32,7 @@ from trace.models import (
     Organisation,
     Stock,
     TestReport,
+    Transfer,
     Unit,
 )
 from trace.pack_guards import unit_guards
@@ -197,26 +198,53 @@ def _outside(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
 
 
 def _let_go(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
-    """Whether every hold on the lot lets this holder move so much of it: released, and not moved since."""
+    """Whether every hold on the lot lets this holder move so much of it: released to it, or come from one it was
+    released to, and not moved since.
+    """
     if draft.template.moves not in ("ship", "retail", "place_on_sale"):
         return False
-    wanted = -sum(use.micros for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk and use.micros < 0)
     if current() is not None:
         return False  # What the batch has moved already is not written yet and could not be counted.
-    rows = list(HoldRelease.objects.filter(lot=lot, holder=draft.organisation))
-    if not rows:
+    rows = list(HoldRelease.objects.filter(lot=lot, hold__in={one.hold.pk for one in holds}))
+    if {row.hold_id for row in rows} != {one.hold.pk for one in holds}:
         return False
+    wanted = -sum(use.micros for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk and use.micros < 0)
     moved = EventItem.objects.filter(
         lot=lot, holder=draft.organisation, micros__lt=0, event__corrections__isnull=True
     ).exclude(event__template="common.destroy")
     for hold in {one.hold.pk for one in holds}:
         mine = [row for row in rows if row.hold_id == hold]
-        if not mine:
-            return False
-        since = moved.filter(event__recorded_at__gte=min(row.at for row in mine)).aggregate(n=Sum("micros"))["n"] or 0
-        if wanted > sum(row.micros for row in mine) + since:
+        since = min(row.at for row in mine)
+        gone = moved.filter(event__recorded_at__gte=since).aggregate(n=Sum("micros"))["n"] or 0
+        if wanted > _free(lot, mine, since).get(draft.organisation.pk, 0) + gone or not _units_let_go(draft, lot, mine):
             return False
     return True
+
+
+def _free(lot: Lot, released: list[HoldRelease], since: datetime.datetime) -> dict[int, int]:
+    """How much of a held lot each may move, counted from ``since``: what was released to it, and what came from those
+    it was released to, tier after tier.
+    """
+    free: dict[int, int] = defaultdict(int)
+    for row in released:
+        free[row.holder_id] += row.micros
+    later = Transfer.objects.filter(lot=lot, voided_by=None, shipment__event__recorded_at__gte=since).order_by("id")
+    for sender, receiver, sent, got in later.values_list("sender", "receiver", "sent_micros", "received_micros"):
+        if sender in free:
+            free[receiver] += sent if got is None else min(sent, got)
+    return free
+
+
+def _units_let_go(draft: Draft, lot: Lot, released: list[HoldRelease]) -> bool:
+    """Where only numbered units were put right and the draft names units, whether all of those are among them."""
+    ranges = [(row.unit_from, row.unit_to or row.unit_from) for row in released if row.unit_from is not None]
+    units = [use.unit for use in draft.uses if use.unit is not None and use.unit.lot_id == lot.pk]
+    if not units or len(ranges) != len(released):
+        return True
+    return all(
+        unit.level == Unit.Level.ITEM and any(first <= unit.number <= last for first, last in ranges if last)
+        for unit in units
+    )
 
 
 def _span(draft: Draft) -> moments.Span:

@@ -28,7 +28,8 @@ from trace.actions.capture import NewLot
 from trace.actions.corrections import declare_error
 from trace.actions.events import Portion, record_event
 from trace.actions.evidence import ResultEntry, record_report
-from trace.actions.holds import end_hold
+from trace.actions.holds import end_hold, release_from_hold
+from trace.actor import Actor
 from trace.models import Certificate, Conflict, HoldSet, Limit, Lot, Product, ProductVersion, Unit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -227,6 +228,27 @@ def test_a_recall_of_some_units_names_those_units_only(client: Client, world: Wo
     whole = page_of(client, lot.public_code)
     assert verdict_on(whole) == "recalled"
     assert "请按在内处理" in whole
+
+
+def test_a_unit_whose_label_was_put_right_is_not_recalled_and_shows_the_correction(
+    client: Client, world: World, lot: Lot
+) -> None:
+    hold = held(world, lot, "recall", "漏标过敏原")
+    system = Actor(organisation=world.county.organisation, role="approver", system=True)
+    how: dict[str, Any] = {"by": system, "hold": hold, "lot": lot, "holder": world.distillery.organisation}
+    release_from_hold(micros=2_000_000, words="加贴标签<b>", units=(5, 6), **how)
+    for number in (5, 6):
+        page = page_of(client, unit_of(lot, number).code)
+        assert verdict_on(page) == "ok"
+        assert "加贴标签&lt;b&gt;" in page
+        assert "目前没有召回" not in page
+    for code in (unit_of(lot, 4).code, unit_of(lot, 7).code, lot.public_code):
+        page = page_of(client, code)
+        assert verdict_on(page) == "recalled"
+        assert "有一部分的标签已经更正并放行" in page
+    # Another hold on the same lot is not let go by this one's release.
+    held(world, lot, "stop_sale", "另案")
+    assert verdict_on(page_of(client, unit_of(lot, 5).code)) == "held"
 
 
 def test_a_recall_of_what_one_shop_has_warns_every_holder_of_the_code(client: Client, world: World, lot: Lot) -> None:

@@ -28,7 +28,7 @@ from recalls.figures import figures
 from recalls.guards import unexplained
 from recalls.models import Assessment, Campaign, Disposal, ReturnOddity
 from recalls.scope import Question
-from tests.goods import amount, day, ship
+from tests.goods import amount, day, receive, ship
 from tests.recalls.story import Chain, announced, answer, make_chain, notice_to
 from tests.world import World, sign_in
 from trace.actions.events import When
@@ -181,7 +181,8 @@ def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(chai
     release = propose_release(by=world.walnuts_quality, micros=2 * MICROS, **how)
 
     def sell(text: str) -> None:
-        ship(world.walnuts, world.shop.organisation, chain.pouch_a, text, when=day(41))
+        sent = ship(world.walnuts, world.distributor.organisation, chain.pouch_a, text, when=day(41))
+        receive(world.distributor, sent, when=day(41))
 
     assert refusal(sell, "1") == "lot_blocked"
     assert refusal(approve_release, by=world.walnuts_quality, release=release) == "role_required"
@@ -200,6 +201,15 @@ def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(chai
     assert refusal(sell, "2") == "lot_blocked"
     sell("1")
     assert refusal(sell, "1") == "lot_blocked"
+
+    # Who bought goods that were put right sells them on, what it had before stays blocked; so does who bought from it.
+    def sell_on(seller: Any, buyer: Any, text: str) -> None:
+        receive(buyer, ship(seller, buyer.organisation, chain.pouch_a, text, when=day(42)), when=day(43))
+
+    assert refusal(sell_on, world.distributor, world.shop, "3") == "lot_blocked"
+    sell_on(world.distributor, world.shop, "2")
+    assert refusal(sell_on, world.distributor, world.shop, "1") == "lot_blocked"
+    sell_on(world.shop, world.distributor, "1")
 
 
 def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign, client: Client) -> None:
