@@ -203,13 +203,13 @@ def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(chai
     assert refusal(sell, "1") == "lot_blocked"
 
     # Who bought goods that were put right sells them on, what it had before stays blocked; so does who bought from it.
-    def sell_on(seller: Any, buyer: Any, text: str) -> None:
-        receive(buyer, ship(seller, buyer.organisation, chain.pouch_a, text, when=day(42)), when=day(43))
+    def sell_on(seller: Any, buyer: Any, text: str, on: int = 42) -> None:
+        receive(buyer, ship(seller, buyer.organisation, chain.pouch_a, text, when=day(on)), when=day(on))
 
     assert refusal(sell_on, world.distributor, world.shop, "3") == "lot_blocked"
     sell_on(world.distributor, world.shop, "2")
     assert refusal(sell_on, world.distributor, world.shop, "1") == "lot_blocked"
-    sell_on(world.shop, world.distributor, "1")
+    sell_on(world.shop, world.distributor, "1", 43)
 
 
 def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign, client: Client) -> None:
