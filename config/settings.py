@@ -279,7 +279,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o640
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 10 * 1024 * 1024)
 # A table of coarse places by network for scans (labels/places.py); without one the place is unknown.
-SCAN_PLACES_FILE = env.str("SCAN_PLACES_FILE", "")
+SCAN_PLACES_FILE = env.str("SCAN_PLACES_FILE", str(BASE_DIR / "desk" / "demo" / "places.csv") if DEMO else "")
 
 # --- Language and time -------------------------------------------------------------------------------------
 

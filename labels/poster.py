@@ -49,13 +49,13 @@ def render_poster(notice: PublicNotice, *, uri: str) -> bytes:
     y = _head(canvas, uri)
     for text, size in lines:
         for part in _broken(text, (_WIDTH - 2 * _MARGIN) / size):
-            if y < _MARGIN:
+            if y - size * 1.4 < _MARGIN:
                 canvas.showPage()
-                y = _HEIGHT - _MARGIN - size
+                y = _HEIGHT - _MARGIN
+            y -= size * 1.4
             canvas.setFont(typeface.FONT_NAME, size)
             canvas.drawString(_MARGIN, y, part)
-            y -= size * 1.4
-        y -= size * 0.35
+        y -= 6
     canvas.showPage()
     canvas.save()
     return out.getvalue()
@@ -78,7 +78,7 @@ def _head(canvas: Canvas, uri: str) -> float:
                 canvas.rect(left + column * module, bottom + _QR - (number + 1) * module, module, module, 0, 1)
     canvas.setFont(typeface.FONT_NAME, 12)
     canvas.drawCentredString(_WIDTH / 2, bottom - 6 * _MM, QR_LINE)
-    return float(bottom - 20 * _MM)
+    return float(bottom - 12 * _MM)
 
 
 def _broken(text: str, room: float) -> Sequence[str]:

@@ -11,6 +11,7 @@ from desk.demo.baijiu import build_baijiu
 from desk.demo.bulk import build_bulk
 from desk.demo.cast import build_cast
 from desk.demo.others import build_furniture, build_millet
+from desk.demo.people import build_people
 from desk.demo.stage import CHINA, Stage
 from desk.demo.trouble import build_closed_recall, build_labels, build_open_recall
 from desk.demo.walnuts import build_walnuts
@@ -34,6 +35,7 @@ def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
         build_labels(stage)
         build_closed_recall(stage)
         build_open_recall(stage)
+        build_people(stage)
     if lots:
         with translation.override("zh-hans"):
             build_bulk(stage, lots)

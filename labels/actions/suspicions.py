@@ -109,8 +109,10 @@ def examine(*, lot_id: int, unit_id: int | None, at: datetime.datetime | None = 
 
 def _facts(lot: Lot, unit: Unit | None, total: int) -> CodeFacts:
     """What is known of a code besides its scans; three queries."""
-    sent = Transfer.objects.filter(lot=lot, sender=lot.organisation_id, voided_by=None)
-    regions = set(sent.values_list("receiver__division_id", flat=True).distinct())
+    # Where anybody sent goods of the lot: a distributor's customer is no diversion.
+    moved = Transfer.objects.filter(lot=lot, voided_by=None)
+    regions = set(moved.values_list("receiver__division_id", flat=True).distinct())
+    sent = moved.filter(sender=lot.organisation_id)
     if regions:
         regions.add(lot.organisation.division_id)
     ended = None
