@@ -349,6 +349,8 @@ if SMS_BACKEND not in ("off", "console", "file", "http"):
     raise ImproperlyConfigured("SMS_BACKEND must be off, console, file or http")
 if SMS_BACKEND == "http" and not SMS_GATEWAY_URL.startswith(("https://", "http://127.0.0.1")):
     raise ImproperlyConfigured("SMS_GATEWAY_URL must begin with https://")
+# Partners' systems are told over public https only; a closed network may allow private addresses.
+WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", False)
 # Signs what a mail server or SMS gateway reports back (delivered, returned); empty: nothing is taken.
 RECEIPTS_SECRET = env.str("RECEIPTS_SECRET", "")
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from recalls.access import notice_by_link
 from recalls.actions.campaigns import carry_out_by_itself
+from recalls.actions.hooks import tell_issuer
 from recalls.actions.notices import move_notice, note_attempt, side_for
 from recalls.models import Acknowledgement, Notice, StockAnswer
 from recalls.notice_states import ANSWERED, REACHED, NoticeStatus, Side
@@ -256,6 +257,7 @@ def _answer(
         )
         if any(one.on_hand for one in lots) and all(one.sealed == one.on_hand for one in lots):
             move_notice(notice=notice, action="isolate", side=side, by=by, at=now)
+    tell_issuer(notice, event="answered", at=now)
     carry_out_by_itself(by=by, campaign=notice.campaign, at=now)
     return row
 

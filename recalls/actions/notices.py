@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from recalls import sms
 from recalls.access import roles_in, supervises_campaign
+from recalls.actions.hooks import announce_to_systems
 from recalls.errors import DrillStaysInside
 from recalls.law import Level
 from recalls.models import (
@@ -227,6 +228,7 @@ def enqueue(
         if not member and not address and not mobile and kind in (Kind.NOTICE, Kind.CHANGE):
             messages.append(OutboxMessage(channel=Channel.LETTER, **facts))
     OutboxMessage.objects.bulk_create(messages, batch_size=1000, ignore_conflicts=True)
+    announce_to_systems(notices, event=str(kind), at=at)
     if kind == Kind.NOTICE:
         _sent_inside([one for one in notices if one.organisation_id in inside], by, at)
     return messages

@@ -32,6 +32,7 @@ from recalls.models.disposal import (
 )
 from recalls.models.drills import ContactTest, Drill, DrillGap, DrillTrace
 from recalls.models.goods import Disposal, Figures, ReturnReceipt
+from recalls.models.hooks import Webhook, WebhookDelivery
 from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
 from recalls.models.publication import Publication, PublicNotice
@@ -89,5 +90,7 @@ __all__ = [
     "SignalStep",
     "StockAnswer",
     "Subscription",
+    "Webhook",
+    "WebhookDelivery",
     "WorkCalendarDay",
 ]

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from recalls.actions.cases import forget_old_cases
 from recalls.actions.drills import send_contact_tests
+from recalls.actions.hooks import deliver_due
 from recalls.actions.notices import age_notices, run_next_notices
 from recalls.actions.outbox import LEASE, claim, due_messages, send_one
 from recalls.actions.subscriptions import forget_unconfirmed, send_next, tell_next
@@ -76,6 +77,7 @@ class Command(BaseCommand):
             if message is not None:
                 sent += send_one(message=message)
         send_contact_tests()
+        deliver_due()
         age_notices()
         while not self.stop.is_set() and tell_next():
             pass
