@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from labels.access import runs_visible_to
 from labels.models import CodeRun, ScanTally
+from labels.queries import Tally, labels_beyond, tally_of_lot
 from recalls.queries import LotRecall, recalls_of_lot
 from trace.access import conflicts_visible_to, entered_for, events_visible_to, lots_visible_to
 from trace.actor import Actor
@@ -110,6 +111,8 @@ class LotPage:
     departures: Sequence[Transfer]
     reports: Sequence[ReportCard]
     runs: Sequence[CodeRun]
+    tally: Tally | None
+    beyond: tuple[int, int] | None
     scans: int
     recalls: Sequence[LotRecall]
     past_holds: Sequence[HoldMember]
@@ -146,6 +149,7 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
         .order_by("-micros")
     )
     history, more, last = _history(actor, lot)
+    runs = list(runs_visible_to(actor).filter(lot=lot).order_by("-id")[:10])
     return LotPage(
         lot=lot,
         state=states_of([lot])[lot.pk] or "ok",
@@ -157,7 +161,9 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
         arrivals=_transfers(actor, lot, "receiver"),
         departures=_transfers(actor, lot, "sender"),
         reports=_reports(actor, lot),
-        runs=list(runs_visible_to(actor).filter(lot=lot).order_by("-id")[:10]),
+        runs=runs,
+        tally=tally_of_lot(lot) if runs else None,
+        beyond=labels_beyond(lot) if runs else None,
         scans=ScanTally.objects.filter(lot=lot).aggregate(n=Sum("count"))["n"] or 0,
         recalls=recalls_of_lot(actor, lot),
         past_holds=_ended_holds(lot),

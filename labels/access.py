@@ -7,7 +7,7 @@ import uuid
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from labels.models import CodeRun, ProductLink, ScanSuspicion
+from labels.models import CodeRun, LabelFile, ProductLink, ScanSuspicion
 from trace.access import entered_for, parse_uid
 from trace.actor import Actor
 from trace.errors import NotFound
@@ -78,3 +78,12 @@ def suspicion_for(actor: Actor, uid: str | uuid.UUID) -> ScanSuspicion:
     if found is None:
         raise NotFound(_("没有找到，或者您无权查看。"))
     return found
+
+
+def file_for(actor: Actor, uid: str, file_uid: str) -> LabelFile:
+    """One label file of a run of the actor's own organisation."""
+    run = run_for(actor, uid, write=True)
+    file = run.files.filter(uid=parse_uid(file_uid)).select_related("run__lot__product_version", "by").first()
+    if file is None:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    return file

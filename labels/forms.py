@@ -13,7 +13,7 @@ from labels.actions.scans import CODE_TEXT_MAX, WORDS_MAX
 from labels.commitment import words
 from labels.layouts import DEFAULT_SHEET, Layout, layouts
 from labels.link_types import TARGET_MAX, producer_types
-from labels.models import CodeException, CodeRun, ProductLink, ScanReport
+from labels.models import CodeException, CodeRun, LabelFile, ProductLink, ScanReport
 from labels.qr import Material
 from recalls.consumer_forms import ToldFields
 
@@ -23,6 +23,9 @@ MATERIALS = [
     (Material.WALNUT.value, _("木材、核桃等深色材料")),
     (Material.CURVED_GLASS.value, _("弧面玻璃瓶")),
 ]
+
+
+APPLIED = "applied"
 
 
 class ReportForm(ToldFields):
@@ -97,34 +100,87 @@ class PrintForm(forms.Form):
         help_text=_("用过一部分的纸，从第一个空格开始，按行数。"),
     )
     crop_marks = forms.BooleanField(label=_("加裁切线（普通纸打印后裁开时用）"), required=False)
+    offset_x = forms.FloatField(
+        label=_("向右移"), required=False, initial=0, help_text=_("打印偏左时填正数，偏右时填负数，毫米。")
+    )
+    offset_y = forms.FloatField(
+        label=_("向下移"), required=False, initial=0, help_text=_("打印偏上时填正数，偏下时填负数，毫米。")
+    )
     reason = forms.CharField(
         label=_("补打原因"), required=False, max_length=REASON_MAX, help_text=_("打印过的标签再打一次，须写明原因。")
     )
 
     def __init__(self, *args: Any, run: CodeRun, layout: Layout, printed: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        first = printed + 1 if printed < run.count else 1
+        first = printed + 1 if printed < run.issued else 1
         self.fields["first"].initial = first
-        self.fields["last"].initial = min(run.count, first + MAX_PRINTED - 1)
+        self.fields["last"].initial = min(run.issued, first + MAX_PRINTED - 1)
         if not layout.is_sheet:
             del self.fields["start"]
             del self.fields["crop_marks"]
 
 
+class FileForm(forms.Form):
+    """Which labels of a run go into a file, of which kind, and how they lie on the paper. ``key`` makes a doubled
+    submit harmless.
+    """
+
+    key = forms.CharField(widget=forms.HiddenInput, max_length=KEY_MAX, required=False)
+    kind = forms.ChoiceField(label=_("文件"), choices=LabelFile.Kind.choices, widget=forms.RadioSelect, initial="pdf")
+    first = forms.IntegerField(label=_("从第几枚"), min_value=1, initial=1)
+    last = forms.IntegerField(label=_("到第几枚"), min_value=1)
+    start = forms.IntegerField(label=_("从纸上第几格开始"), min_value=1, initial=1, required=False)
+    crop_marks = forms.BooleanField(label=_("加裁切线（普通纸打印后裁开时用）"), required=False)
+    offset_x = forms.FloatField(
+        label=_("向右移"), required=False, initial=0, help_text=_("打印偏左时填正数，偏右时填负数，毫米。")
+    )
+    offset_y = forms.FloatField(
+        label=_("向下移"), required=False, initial=0, help_text=_("打印偏上时填正数，偏下时填负数，毫米。")
+    )
+    reason = forms.CharField(
+        label=_("补打原因"), required=False, max_length=REASON_MAX, help_text=_("打印过的标签再打一次，须写明原因。")
+    )
+
+    def __init__(
+        self, *args: Any, run: CodeRun, layout: Layout, before: LabelFile | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["last"].initial = run.issued
+        if before is not None:
+            # The same printer is off by the same distance as last time.
+            self.fields["offset_x"].initial = before.offset_x / 100
+            self.fields["offset_y"].initial = before.offset_y / 100
+        if layout.is_sheet:
+            kinds = [choice for choice in LabelFile.Kind.choices if choice[0] != LabelFile.Kind.ZPL]
+            self.fields["kind"] = forms.ChoiceField(
+                label=_("文件"), choices=kinds, widget=forms.RadioSelect, initial="pdf"
+            )
+        else:
+            del self.fields["start"]
+            del self.fields["crop_marks"]
+
+    def offset(self) -> tuple[float, float]:
+        """How far everything moves to the right and down, in millimetres."""
+        return self.cleaned_data["offset_x"] or 0.0, self.cleaned_data["offset_y"] or 0.0
+
+
 class ExceptionForm(forms.Form):
-    """Which codes of a run are ruined or must not be in use, and why."""
+    """Which codes of a run were put on goods, are ruined or must not be in use, and why."""
 
     first = forms.IntegerField(label=_("从第几枚"), min_value=1)
     last = forms.IntegerField(label=_("到第几枚"), min_value=1, required=False, help_text=_("只有一枚可以不填。"))
     kind = forms.ChoiceField(
         label=_("情况"),
         choices=[
+            (APPLIED, _("已贴：标签贴到商品上了")),
             (CodeException.Kind.SPOILED, _("损坏：标签打坏、撕坏，没有用出去")),
             (CodeException.Kind.VOID, _("作废：标签遗失，或贴错后已处理")),
         ],
         widget=forms.RadioSelect,
     )
-    reason = forms.CharField(label=_("原因"), max_length=REASON_MAX)
+    reason = forms.CharField(
+        label=_("原因"), max_length=REASON_MAX, required=False, help_text=_("损坏和作废须写明原因；已贴可以不填。")
+    )
 
 
 class VoidForm(forms.Form):

@@ -26,6 +26,13 @@ NAMES: dict[str, str | Promise] = {
     "a4-24": gettext_lazy("A4 不干胶纸，每张 24 枚（63.5 × 33.9 毫米）"),
     "roll-40x30": gettext_lazy("卷装标签 40 × 30 毫米（热敏或热转印打印机）"),
     "roll-100x70": gettext_lazy("卷装标签 100 × 70 毫米（箱标、批次标）"),
+    "a4-21": gettext_lazy("A4 不干胶纸，每张 21 枚（63.5 × 38.1 毫米）"),
+    "a4-10": gettext_lazy("A4 不干胶纸，每张 10 枚（99.1 × 57 毫米）"),
+    "roll-60x40": gettext_lazy("卷装标签 60 × 40 毫米"),
+    "neck-90x25": gettext_lazy("酒瓶颈标 90 × 25 毫米"),
+    "carton-150x100": gettext_lazy("纸箱标 150 × 100 毫米"),
+    "bag-50x80": gettext_lazy("核桃袋背标 50 × 80 毫米"),
+    "plate-85x54": gettext_lazy("家具铭牌 85 × 54 毫米"),
 }
 
 

@@ -4,33 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-from django.db.models import Case, Count, Q, QuerySet, Value, When
+from django.db.models import Case, Count, Q, QuerySet, Sum, Value, When
 
 from labels.models import CodeRun, CodeStep
 from trace.access import entered_for
 from trace.actor import Actor
 from trace.guards import Blocking, blocking
-from trace.models import Lot, Product, Unit
+from trace.models import EventItem, Lot, Product, Unit
+from trace.packs import pack_of_level
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How the units of a run stand: still good, spoiled, void."""
+    """The ledger of codes: issued = applied + spoiled + void + open."""
 
-    good: int
+    issued: int
+    applied: int
     spoiled: int
     void: int
 
+    @property
+    def open(self) -> int:
+        """Issued and neither put on goods nor ruined: labels that must still lie somewhere."""
+        return self.issued - self.applied - self.spoiled - self.void
+
+    @property
+    def good(self) -> int:
+        """Codes that may be on goods."""
+        return self.applied + self.open
+
+
+def _tally(units: QuerySet[Unit]) -> Tally:
+    """Count units by state. One query."""
+    by_state = dict(units.values_list("state").annotate(n=Count("id")).order_by())
+    states = Unit.State
+    counts = (by_state.get(state, 0) for state in (states.APPLIED, states.SPOILED, states.VOID))
+    return Tally(sum(by_state.values()), *counts)
+
 
 def tally_of(run: CodeRun) -> Tally:
-    """Count the units of a run by state. One query."""
-    counted = Unit.objects.filter(run=run.uid).aggregate(
-        spoiled=Count("id", filter=Q(state=Unit.State.SPOILED)),
-        void=Count("id", filter=Q(state=Unit.State.VOID)),
-        everything=Count("id"),
-    )
-    return Tally(counted["everything"] - counted["spoiled"] - counted["void"], counted["spoiled"], counted["void"])
+    """The ledger of one run. One query."""
+    return _tally(Unit.objects.filter(run=run.uid))
+
+
+def tally_of_lot(lot: Lot) -> Tally:
+    """The ledger of all codes that runs issued for a lot's units. One query."""
+    return _tally(Unit.objects.filter(lot=lot, run__isnull=False))
+
+
+def units_made(lot: Lot) -> int | None:
+    """How many units (pieces, or smallest packs) were made of a lot by its standing events; None where its product does
+    not say what one is, or nothing was made yet. One query.
+    """
+    pack = pack_of_level(lot, Unit.Level.ITEM)
+    rows = EventItem.objects.filter(lot=lot, role="output", event__corrects=None, event__corrections=None)
+    made = rows.aggregate(made=Sum("micros"))["made"]
+    return int(Fraction(made, 1_000_000) / pack[1]) if pack and made and made > 0 else None
+
+
+def labels_beyond(lot: Lot, more: int = 0) -> tuple[int, int] | None:
+    """How many unit labels a lot has (with so many ``more``) and how many units were made of it, where there are more
+    labels than units; None where there are not, or where nobody can say what one unit is.
+
+    A unit is a piece of what is counted in pieces, else the smallest pack the product's entry names.
+    """
+    made = units_made(lot)
+    if made is None:
+        return None
+    tally = _tally(Unit.objects.filter(lot=lot, run__isnull=False, level=Unit.Level.ITEM))
+    labels = tally.good + more
+    return (labels, made) if labels > made else None
 
 
 def printable_units(run: CodeRun, first: int, last: int) -> list[Unit]:

@@ -42,4 +42,8 @@ urlpatterns = [
     path("labels/<str:uid>/code.png", runs.code_png, name="code_png"),
     path("labels/<str:uid>/exceptions/", runs.except_codes, name="except_codes"),
     path("labels/<str:uid>/void/", runs.void, name="void"),
+    path("labels/<str:uid>/go-on/", runs.resume, name="resume"),
+    path("labels/<str:uid>/files/", runs.make_file, name="make_file"),
+    path("labels/<str:uid>/files/<str:file_uid>/", runs.file_detail, name="file"),
+    path("labels/<str:uid>/files/<str:file_uid>/<int:number>", runs.file_part, name="file_part"),
 ]

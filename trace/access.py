@@ -133,6 +133,27 @@ def growers_entered_for(actor: Actor) -> QuerySet[Organisation]:
     return organisation.growers.filter(status=Organisation.Status.ACTIVE)
 
 
+def later_actor(user: User | None, organisation: Organisation, owner: Organisation) -> Actor:
+    """Who asked for work that the worker does later, with the role they have now.
+
+    Raises NotAllowed (``role_required``) for who has left meanwhile, or may no longer enter for this grower.
+    """
+    membership = (
+        Membership.objects.filter(user=user, organisation=organisation, ended_at=None, user__is_active=True)
+        .order_by("id")
+        .first()
+    )
+    if membership is None:
+        raise NotAllowed(_("交办的人已不在本单位，没有继续办理。"), code="role_required")
+    by = Actor(organisation=organisation, user=user, role=membership.role, membership=membership)
+    if owner.pk == organisation.pk:
+        return by
+    grower = growers_entered_for(by).filter(pk=owner.pk).select_related("division").first()
+    if grower is None:
+        raise NotAllowed(_("已不能为这位种植户代录，没有继续办理。"), code="role_required")
+    return replace(by, on_behalf_of=grower)
+
+
 def parse_uid(value: str | uuid.UUID) -> uuid.UUID:
     """A UUID from a path; what is none is simply not found."""
     try:

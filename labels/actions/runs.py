@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -17,19 +17,23 @@ from labels.layouts import DEFAULT_SHEET, Layout
 from labels.layouts import layout as layout_of
 from labels.models import CodeException, CodeRun, CodeStep
 from labels.qr import Material
-from trace.access import entered_for, supervises
+from trace.access import entered_for, later_actor, supervises
 from trace.actions.events import When
 from trace.actions.unit_codes import commission_units
 from trace.actor import Actor
-from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed
+from trace.errors import BrokenGuard, Clash, DomainError, GuardBroken, Invalid, NotAllowed
 from trace.guards import blocking
 from trace.identifiers import new_serials, normalise_lot_code
 from trace.ledger import lock_log_head
-from trace.models import Lot, Product, Unit
+from trace.models import Event, Lot, Product, Unit
 from trace.text import clean_text
 
-MAX_CODES = 10_000
-"""Of one run: written in one transaction, which holds the log of events meanwhile (a second or two)."""
+MAX_CODES = 1_000_000
+"""Of one run."""
+FIRST_CODES = 10_000
+"""Issued while the person waits."""
+MORE_CODES = 50_000
+"""Issued by the worker at a time: one transaction, which holds the log of events meanwhile (about a second)."""
 MAX_PRINTED = 2_400
 """Labels of one print, a hundred full sheets: more than a printer's tray, and drawn within a request."""
 MAX_TRIES = 3
@@ -54,12 +58,14 @@ def issue_codes(
 ) -> CodeRun:
     """Issue ``count`` unit codes for a lot (or order labels that carry the lot's own code), once per ``key``.
 
-    Unit codes get numbers that go on where the lot's last run ended, a row each in trace and one commissioning event.
+    Unit codes get numbers that go on where the lot's last run ended, a row each in trace and a commissioning event. Of
+    more than 10,000 the rest is issued by the worker, in pieces of one transaction and one event each: wherever it is
+    killed, a piece is there whole or not at all, and the next one goes on from ``issued``.
     ``with_gtin`` asks for addresses with the product's GTIN; by default they have it where its claim is confirmed.
     The public host is frozen into the run. Repeating a key answers with the run it made.
 
     Refuses: who may not (``role_required``), lots of other issuers (``not_own``, ``lot_external``), void or blocked
-    lots (``lot_void``, ``lot_blocked``, not insistable), counts outside 1 to 10,000 (``bad_count``), a GTIN not
+    lots (``lot_void``, ``lot_blocked``, not insistable), counts outside 1 to 1,000,000 (``bad_count``), a GTIN not
     confirmed (``gtin_not_confirmed``) or whose lot code another lot's labels carry (``gtin_lot_taken``), a key used
     for something else (``run_key_reused``), an unknown layout, level or material.
     """
@@ -117,19 +123,79 @@ def _issue(
         # From here on no other run of this lot can take the same numbers, and no other unit the same code.
         lock_log_head()
         run.first_number = _next_number(lot)
-        run.event = commission_units(
-            by=by,
-            lot=lot,
-            codes=_unused_codes(count),
-            level=level,
-            run=run.uid,
-            first_number=run.first_number,
-            label_template=found.key,
-            when=when or When(now),
-            at=at,
-        )
+        run.issued = min(count, FIRST_CODES)
+        run.event = _commission(run, by, run.first_number, run.issued, when or When(now), at)
+        if run.issued < count:
+            run.status = CodeRun.Status.ISSUING
+    else:
+        run.issued = count
     run.save(force_insert=True)
     _step(run, CodeStep.Step.ISSUED, by, now, first=1, last=count)
+    return run
+
+
+def _commission(
+    run: CodeRun, by: Actor, first_number: int, count: int, when: When, at: datetime.datetime | None = None
+) -> Event:
+    """So many new codes for the run's lot, from this number on, with their event and units."""
+    return commission_units(
+        by=by,
+        lot=run.lot,
+        codes=_unused_codes(count),
+        level=run.level,
+        run=run.uid,
+        first_number=first_number,
+        label_template=run.layout,
+        when=when,
+        at=at,
+    )
+
+
+def run_next_issue() -> bool:
+    """Issue the next piece of one run that is being issued; False where there is none.
+
+    A run whose lot was blocked meanwhile, or whose orderer has left, stops with the reason; ``go_on`` lets it go on.
+    """
+    run = (
+        CodeRun.objects.filter(status=CodeRun.Status.ISSUING, stopped="")
+        .select_related("lot__organisation", "organisation", "issued_by")
+        .order_by("id")
+        .first()
+    )
+    if run is None:
+        return False
+    asked = run.steps.select_related("by_organisation").order_by("id")[0]
+    try:
+        by = later_actor(run.issued_by, asked.by_organisation, run.organisation)
+        by.require("operator", "quality")
+        require_unblocked(run.lot)
+        _issue_more(run, by)
+    except DomainError as error:
+        CodeRun.objects.filter(pk=run.pk, status=CodeRun.Status.ISSUING).update(stopped=error.message[:300])
+    return True
+
+
+@transaction.atomic
+def _issue_more(run: CodeRun, by: Actor) -> None:
+    """One piece, counted by a conditional update: of two workers with the same piece one undoes its own."""
+    lock_log_head()
+    now = timezone.now()
+    before, more = run.issued, min(MORE_CODES, run.count - run.issued)
+    left = CodeRun.objects.filter(pk=run.pk, issued=before, status=CodeRun.Status.ISSUING)
+    whole = before + more == run.count
+    if not left.update(issued=before + more, status=CodeRun.Status.ISSUED if whole else CodeRun.Status.ISSUING):
+        return
+    _commission(run, by, run.first_number + before, more, When(now))
+
+
+def go_on(*, by: Actor, run: CodeRun) -> CodeRun:
+    """Let a run go on that stopped while it was issued. Refuses what issuing refuses; twice is once."""
+    by.require("operator", "quality")
+    if run.organisation_id not in entered_for(by):
+        raise NotAllowed(_("只能处理本单位签发的码。"), code="not_own")
+    require_unblocked(run.lot)
+    CodeRun.objects.filter(pk=run.pk, status=CodeRun.Status.ISSUING).update(stopped="", issued_by=by.user)
+    run.refresh_from_db()
     return run
 
 
@@ -202,8 +268,12 @@ def gtin_for(lot: Lot, kind: str, with_gtin: bool | None) -> str:
 
 def _next_number(lot: Lot) -> int:
     """The number of the lot's next unit. Safe while the head of the log is held."""
-    last = Unit.objects.filter(lot=lot).aggregate(last=Max("number"))["last"]
-    return (last or 0) + 1
+    last = Unit.objects.filter(lot=lot).aggregate(last=Max("number"))["last"] or 0
+    # A run that is still being issued has all its numbers already.
+    ends = CodeRun.objects.filter(lot=lot, status=CodeRun.Status.ISSUING).aggregate(
+        last=Max(F("first_number") + F("count") - 1)
+    )
+    return max(last, ends["last"] or 0) + 1
 
 
 def _unused_codes(count: int) -> list[str]:
@@ -243,18 +313,25 @@ def _step(
 
 
 def require_range(run: CodeRun, first: int, last: int) -> None:
-    """Refuse positions outside a run (``bad_range``) and more labels than one print may hold (``too_many_labels``)."""
-    if not 1 <= first <= last <= run.count:
-        raise Invalid(
-            _("打印范围应在第 1 到第 %(most)d 枚之间，且起始不大于结束。") % {"most": run.count},
-            code="bad_range",
-            most=run.count,
-        )
+    """Refuse positions outside what was issued of a run (``bad_range``) and more labels than one print may hold
+    (``too_many_labels``).
+    """
+    require_positions(run, first, last)
     if last - first >= MAX_PRINTED:
         raise Invalid(
-            _("一次最多打印 %(most)d 枚，请分几次打印。") % {"most": MAX_PRINTED},
+            _("一次最多打印 %(most)d 枚。更多请用“整批文件”，做好后再打印。") % {"most": MAX_PRINTED},
             code="too_many_labels",
             most=MAX_PRINTED,
+        )
+
+
+def require_positions(run: CodeRun, first: int, last: int) -> None:
+    """Refuse positions outside what was issued of a run (``bad_range``)."""
+    if not 1 <= first <= last <= run.issued:
+        raise Invalid(
+            _("打印范围应在第 1 到第 %(most)d 枚之间，且起始不大于结束。") % {"most": run.issued},
+            code="bad_range",
+            most=run.issued,
         )
 
 
@@ -284,21 +361,61 @@ def record_print(
     if run.status == CodeRun.Status.VOID:
         raise Clash(_("这次签发的码已经作废，不能打印。"), code="run_void")
     require_unblocked(run.lot)
-    require_range(run, first, last)
+    require_positions(run, first, last)
     now = at or timezone.now()
     if test:
         return _step(run, CodeStep.Step.TEST_PRINTED, by, now, first=first, last=last)
+    reason = clean_text(reason, REASON_MAX, multiline=True)
+    again = require_reason_again(run, first, last, reason)
+    CodeRun.objects.filter(pk=run.pk, status=CodeRun.Status.ISSUED).update(status=CodeRun.Status.PRINTED)
+    step = CodeStep.Step.REPRINTED if again else CodeStep.Step.PRINTED
+    return _step(run, step, by, now, first=first, last=last, reason=reason if again else "")
+
+
+def require_reason_again(run: CodeRun, first: int, last: int, reason: str) -> bool:
+    """Whether any of these labels was printed before; then a reason is needed (``reprint_reason_required``)."""
     again = run.steps.filter(
         step__in=[CodeStep.Step.PRINTED, CodeStep.Step.REPRINTED], first__lte=last, last__gte=first
     ).exists()
-    reason = clean_text(reason, REASON_MAX, multiline=True)
     if again and not reason:
         raise Invalid(
             _("其中有标签已经打印过。补打请写明原因（例如：标签纸卡住、第 3 张污损）。"), code="reprint_reason_required"
         )
-    CodeRun.objects.filter(pk=run.pk, status=CodeRun.Status.ISSUED).update(status=CodeRun.Status.PRINTED)
-    step = CodeStep.Step.REPRINTED if again else CodeStep.Step.PRINTED
-    return _step(run, step, by, now, first=first, last=last, reason=reason if again else "")
+    return again
+
+
+@transaction.atomic
+def record_download(*, by: Actor, run: CodeRun, first: int, last: int, what: str) -> CodeStep:
+    """Write down that code data of a run were handed out as a file; ``what`` names it. Refuses blocked lots."""
+    by.require("operator", "quality")
+    if run.organisation_id not in entered_for(by):
+        raise NotAllowed(_("只能下载本单位签发的码。"), code="not_own")
+    require_unblocked(run.lot)
+    return _step(run, CodeStep.Step.DOWNLOADED, by, timezone.now(), first=first, last=last, reason=what[:REASON_MAX])
+
+
+@transaction.atomic
+def apply_codes(
+    *, by: Actor, run: CodeRun, first: int, last: int, reason: str = "", at: datetime.datetime | None = None
+) -> int:
+    """Say that the labels at these positions were put on goods; how many that was now. Twice is once.
+
+    Spoiled and void codes stay what they are. Refuses labels of a lot (``run_of_lot``), other issuers' runs
+    (``not_own``), positions outside the run (``bad_range``).
+    """
+    by.require("operator", "quality")
+    if run.organisation_id not in entered_for(by):
+        raise NotAllowed(_("只能处理本单位签发的码。"), code="not_own")
+    if run.kind == CodeRun.Kind.LOT:
+        raise Invalid(_("批次标签上都是批次自己的码，不逐枚登记。"), code="run_of_lot")
+    require_positions(run, first, last)
+    begin = run.first_number + first - 1
+    rows = Unit.objects.filter(run=run.uid, number__gte=begin, number__lte=run.first_number + last - 1)
+    moved = rows.filter(state=Unit.State.ISSUED).update(state=Unit.State.APPLIED)
+    if moved:
+        words = clean_text(reason, REASON_MAX)
+        _step(run, CodeStep.Step.APPLIED, by, at or timezone.now(), first=first, last=last, reason=words)
+    return moved
 
 
 @transaction.atomic
@@ -364,6 +481,8 @@ def void_run(*, by: Actor, run: CodeRun, reason: str, at: datetime.datetime | No
     words = _reason(reason)
     if run.kind == CodeRun.Kind.LOT:
         raise Invalid(_("批次标签上是批次自己的码，不能作废。多余的标签请销毁。"), code="run_of_lot")
+    # With the head of the log held no worker is in the middle of issuing more of it.
+    lock_log_head()
     if not CodeRun.objects.filter(pk=run.pk).exclude(status=CodeRun.Status.VOID).update(status=CodeRun.Status.VOID):
         raise Clash(_("这次签发的码已经作废。"), code="run_void")
     units = list(Unit.objects.filter(run=run.uid).exclude(state__in=[Unit.State.SPOILED, Unit.State.VOID]))

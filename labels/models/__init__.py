@@ -2,7 +2,7 @@
 
 from labels.models.commitments import Commitment
 from labels.models.links import ProductLink, ProductLinkStep
-from labels.models.runs import CodeException, CodeRun, CodeStep
+from labels.models.runs import CodeException, CodeRun, CodeStep, LabelFile, LabelFilePart
 from labels.models.scans import (
     Scan,
     ScanKey,
@@ -19,6 +19,8 @@ __all__ = [
     "CodeRun",
     "CodeStep",
     "Commitment",
+    "LabelFile",
+    "LabelFilePart",
     "ProductLink",
     "ProductLinkStep",
     "Scan",

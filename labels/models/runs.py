@@ -18,6 +18,8 @@ class CodeRun(models.Model):
     ever, whatever the installation or the product is called later. ``first_number`` is the number of the run's first
     unit within its lot; holds name ranges of these numbers. Issued once: a repeat with the same ``key`` answers with
     this run.
+
+    A large run is issued in pieces by the worker: ``issued`` codes are there, ``stopped`` says why no more came.
     """
 
     class Kind(models.TextChoices):
@@ -25,6 +27,7 @@ class CodeRun(models.Model):
         LOT = "lot", _("批次标签")
 
     class Status(models.TextChoices):
+        ISSUING = "issuing", _("签发中")
         ISSUED = "issued", _("已签发，未打印")
         PRINTED = "printed", _("已打印")
         VOID = "void", _("已作废")
@@ -35,6 +38,8 @@ class CodeRun(models.Model):
     kind = models.CharField(_("标签类型"), max_length=4, choices=Kind)
     level = models.CharField(max_length=8, blank=True)
     count = models.PositiveIntegerField(_("数量"))
+    issued = models.PositiveIntegerField(default=0)
+    stopped = models.CharField(max_length=300, blank=True)
     first_number = models.PositiveIntegerField(default=0)
     public_host = models.CharField(max_length=200)
     gtin = models.CharField(max_length=14, blank=True)
@@ -74,7 +79,7 @@ class CodeRun(models.Model):
 
 
 class CodeStep(models.Model):
-    """One step in a run's life: issued, test print, printed, reprinted, void. Append-only.
+    """One step in a run's life: issued, printed, reprinted, put on goods, handed out as a file, void. Append-only.
 
     ``first`` and ``last`` are positions within the run (from 1) of what the step is about.
     """
@@ -84,6 +89,8 @@ class CodeStep(models.Model):
         TEST_PRINTED = "test_printed", _("试打印")
         PRINTED = "printed", _("打印")
         REPRINTED = "reprinted", _("补打")
+        APPLIED = "applied", _("贴到商品上")
+        DOWNLOADED = "downloaded", _("下载")
         VOID = "void", _("作废")
 
     run = models.ForeignKey(CodeRun, on_delete=models.PROTECT, related_name="steps")
@@ -142,3 +149,89 @@ class CodeException(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.unit_id or self.lot_id}"
+
+
+class LabelFile(models.Model):
+    """One order of a file with the labels of a run: PDF, ZPL or the packet of a print house. The worker makes it in
+    parts, reads every code back, and then releases it; nobody gets a file before that.
+
+    ``key`` makes a doubled order one. ``lease`` names the worker that has it; a claim that ran out is taken over and
+    goes on with the first part that is missing. Offsets are hundredths of a millimetre.
+    """
+
+    class Kind(models.TextChoices):
+        PDF = "pdf", _("PDF（办公打印机、标签打印机）")
+        ZPL = "zpl", _("ZPL（斑马等条码打印机）")
+        PACKET = "packet", _("码包（CSV，交给印刷厂）")
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("等待中")
+        WORKING = "working", _("制作中")
+        RELEASED = "released", _("已校验，可以使用")
+        FAILED = "failed", _("没有做成")
+
+    uid = models.UUIDField(default=uuid7, unique=True, editable=False)
+    run = models.ForeignKey(CodeRun, on_delete=models.PROTECT, related_name="files")
+    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="label_files")
+    key = models.CharField(max_length=100)
+    kind = models.CharField(_("文件"), max_length=6, choices=Kind)
+    first = models.PositiveIntegerField()
+    last = models.PositiveIntegerField()
+    start = models.PositiveSmallIntegerField(default=1)
+    crop_marks = models.BooleanField(default=False)
+    offset_x = models.SmallIntegerField(default=0)
+    offset_y = models.SmallIntegerField(default=0)
+    reason = models.CharField(_("补打原因"), max_length=300, blank=True)
+    status = models.CharField(_("状态"), max_length=8, choices=Status, default=Status.WAITING)
+    done = models.PositiveIntegerField(default=0)
+    problem = models.CharField(max_length=300, blank=True)
+    lease = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+")
+    by_organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("标签文件")
+        verbose_name_plural = _("标签文件")
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "key"], name="one_file_per_key"),
+            models.CheckConstraint(condition=models.Q(first__gte=1), name="file_has_labels"),
+        ]
+        indexes = [models.Index(fields=["status", "id"]), models.Index(fields=["run", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.run_id} {self.first}-{self.last}"
+
+    @property
+    def total(self) -> int:
+        """Labels asked for."""
+        return self.last - self.first + 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the worker still has something to do with it."""
+        return self.status in (self.Status.WAITING, self.Status.WORKING)
+
+
+class LabelFilePart(models.Model):
+    """One finished part of a label file, its bytes kept under their SHA-256. ``first`` and ``last`` are positions in
+    the run.
+    """
+
+    file = models.ForeignKey(LabelFile, on_delete=models.PROTECT, related_name="parts")
+    number = models.PositiveSmallIntegerField()
+    first = models.PositiveIntegerField()
+    last = models.PositiveIntegerField()
+    labels = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["file", "number"], name="one_part_per_number")]
+
+    def __str__(self) -> str:
+        return f"{self.file_id}.{self.number}"

@@ -9,39 +9,58 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labels import preview, qr
-from labels.access import run_for, runs_visible_to, unit_of, units_of
+from labels.access import file_for, run_for, runs_visible_to, unit_of, units_of
+from labels.actions.files import order_file
 from labels.actions.runs import (
+    apply_codes,
     except_units,
+    go_on,
     gtin_for,
     issue_codes,
+    record_download,
     record_print,
+    require_positions,
     require_range,
     require_unblocked,
     void_run,
 )
 from labels.compose import LabelContent
 from labels.contents import contents, lot_content, sample_content, uri_of
-from labels.forms import ExceptionForm, IssueForm, PrintForm, VoidForm
+from labels.forms import APPLIED, ExceptionForm, FileForm, IssueForm, PrintForm, VoidForm
 from labels.layouts import Layout
 from labels.layouts import layout as layout_of
 from labels.lists import RUNS
-from labels.models import CodeRun
-from labels.queries import blocks_of, labelled_products, lots_to_label, printable_units, printed_before, tally_of
+from labels.models import CodeRun, LabelFile
+from labels.queries import (
+    blocks_of,
+    labelled_products,
+    labels_beyond,
+    lots_to_label,
+    printable_units,
+    printed_before,
+    tally_of,
+)
 from labels.sheets import page_count, render_sheet
 from trace.access import actor_of, audience, lot_for, product_for
-from trace.errors import DomainError, GuardBroken, Invalid
+from trace.actions.files import path_of
+from trace.errors import DomainError, GuardBroken, Invalid, NotFound
 from trace.exports import asked_format, export
 from trace.identifiers import uuid7
 from trace.models import Lot, Unit
 
 PER_PAGE = 50
+SUFFIXES = {
+    LabelFile.Kind.PDF: (".pdf", "application/pdf"),
+    LabelFile.Kind.ZPL: (".zpl", "application/octet-stream"),
+    LabelFile.Kind.PACKET: (".zip", "application/zip"),
+}
 
 
 @audience("signed_in")
@@ -122,6 +141,7 @@ def _sample(lot: Lot, wish: dict[str, Any]) -> dict[str, Any]:
     return {
         "sample": SafeString(preview.label_svg(content, found, material=qr.Material(wish["material"]))),
         "pages": page_count(wish["count"], found),
+        "beyond": labels_beyond(lot, wish["count"]) if wish["kind"] == CodeRun.Kind.UNIT else None,
         "layout": found,
         "wish": wish,
     }
@@ -152,6 +172,9 @@ def _run_page(
         "uri": uri_of(run, units_of(run).first() if run.kind == CodeRun.Kind.UNIT else None),
         "may_print": not actor.is_regulator and actor.can("operator", "quality") and run.status != CodeRun.Status.VOID,
         "print_form": PrintForm(run=run, layout=found, printed=printed),
+        "files": run.files.select_related("by")[:PER_PAGE],
+        "file_form": FileForm(run=run, layout=found, before=_file_before(run), initial={"key": str(uuid7())}),
+        "beyond": labels_beyond(run.lot) if run.kind == CodeRun.Kind.UNIT else None,
         "exception_form": ExceptionForm(),
         "void_form": VoidForm(),
         "error": error,
@@ -159,6 +182,11 @@ def _run_page(
         **forms,
     }
     return render(request, "labels/run.html", context, status=status)
+
+
+def _file_before(run: CodeRun) -> LabelFile | None:
+    """The last file on this layout: its printer is the one that will be used again."""
+    return LabelFile.objects.filter(organisation=run.organisation, run__layout=run.layout).order_by("-id").first()
 
 
 def _first_content(run: CodeRun) -> LabelContent:
@@ -187,10 +215,12 @@ def print_run(request: HttpRequest, uid: str) -> HttpResponse:
             last=form.cleaned_data["last"],
             start=form.cleaned_data.get("start") or 1,
             crop_marks=form.cleaned_data.get("crop_marks", False),
+            offset=(form.cleaned_data["offset_x"] or 0.0, form.cleaned_data["offset_y"] or 0.0),
             reason=form.cleaned_data["reason"],
         )
     except Invalid as error:
         fields = {
+            "bad_offset": "offset_x",
             "reprint_reason_required": "reason",
             "bad_range": "last",
             "too_many_labels": "last",
@@ -210,6 +240,7 @@ def _print(
     last: int,
     start: int = 1,
     crop_marks: bool = False,
+    offset: tuple[float, float] = (0.0, 0.0),
     reason: str = "",
     test: bool = False,
 ) -> HttpResponse:
@@ -222,13 +253,104 @@ def _print(
         wanted = contents(run, printable_units(run, first, last))
     title = f"{run.lot.product_version.label} {run.lot.code}"
     document = render_sheet(
-        wanted, found, start=start, crop_marks=crop_marks, material=qr.Material(run.material), title=title
+        wanted,
+        found,
+        start=start,
+        crop_marks=crop_marks,
+        material=qr.Material(run.material),
+        title=title,
+        offset=offset,
     )
     record_print(by=actor_of(request), run=run, first=first, last=last, reason=reason, test=test)
     answer = HttpResponse(document, content_type="application/pdf")
     answer["Content-Disposition"] = f'inline; filename="labels-{str(run.uid)[-12:]}-{first}-{last}.pdf"'
     answer["Cache-Control"] = "private, no-store"
     return answer
+
+
+@audience("party", "operator", "quality")
+@require_POST
+def make_file(request: HttpRequest, uid: str) -> HttpResponse:
+    """Order a file with many labels; the worker makes it."""
+    actor = actor_of(request)
+    run = run_for(actor, uid, write=True)
+    form = FileForm(request.POST, run=run, layout=layout_of(run.layout))
+    if not form.is_valid():
+        return _run_page(request, run, status=422, file_form=form)
+    wish = form.cleaned_data
+    try:
+        file = order_file(
+            by=actor,
+            run=run,
+            key=wish["key"],
+            kind=wish["kind"],
+            first=wish["first"],
+            last=wish["last"],
+            start=wish.get("start") or 1,
+            crop_marks=wish.get("crop_marks", False),
+            offset=form.offset(),
+            reason=wish["reason"],
+        )
+    except DomainError as error:
+        fields = {
+            "reprint_reason_required": "reason",
+            "bad_range": "last",
+            "bad_start": "start",
+            "bad_offset": "offset_x",
+            "zpl_needs_roll": "kind",
+        }
+        field = fields.get(error.code)
+        form.add_error(field if field in form.fields else None, error.message)
+        return _run_page(request, run, status=error.status, file_form=form)
+    return redirect("labels:file", uid=run.uid, file_uid=file.uid)
+
+
+@audience("party")
+@require_safe
+def file_detail(request: HttpRequest, uid: str, file_uid: str) -> HttpResponse:
+    """One file: how far the worker is, then its parts."""
+    file = file_for(actor_of(request), uid, file_uid)
+    context = {
+        "file": file,
+        "run": file.run,
+        "parts": file.parts.all(),
+        "refresh": file.is_open,
+        **_blocked(file.run.lot),
+    }
+    return render(request, "labels/file.html", context)
+
+
+@audience("party", "operator", "quality")
+@require_POST
+def file_part(request: HttpRequest, uid: str, file_uid: str, number: int) -> HttpResponseBase:
+    """One part of a released file; the download is written down first. Refused for a blocked lot, as printing is."""
+    actor = actor_of(request)
+    file = file_for(actor, uid, file_uid)
+    part = file.parts.filter(number=number).first() if file.status == LabelFile.Status.RELEASED else None
+    if part is None:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    path = path_of(part.sha256)
+    if not part.size or not path.exists():
+        raise NotFound(_("这份文件已过保存期，请重新制作。"), code="file_gone")
+    suffix, media_type = SUFFIXES[LabelFile.Kind(file.kind)]
+    name = f"labels-{str(file.run.uid)[-12:]}-{part.first}-{part.last}{suffix}"
+    record_download(by=actor, run=file.run, first=part.first, last=part.last, what=name)
+    answer = FileResponse(path.open("rb"), content_type=media_type, as_attachment=True, filename=name)
+    answer["Cache-Control"] = "private, no-store"
+    return answer
+
+
+@audience("party", "operator", "quality")
+@require_POST
+def resume(request: HttpRequest, uid: str) -> HttpResponse:
+    """Let a run go on that stopped while it was issued."""
+    actor = actor_of(request)
+    run = run_for(actor, uid, write=True)
+    try:
+        go_on(by=actor, run=run)
+    except DomainError as error:
+        messages.error(request, error.message)
+    return redirect("labels:run", uid=run.uid)
 
 
 @audience("signed_in")
@@ -293,14 +415,17 @@ class _Echo:
         return value
 
 
-@audience("party")
-@require_safe
+@audience("party", "operator", "quality")
+@require_POST
 def codes_csv(request: HttpRequest, uid: str) -> StreamingHttpResponse:
-    """All usable codes of a run with their addresses, for a printer of one's own. Refused for a blocked lot."""
+    """All usable codes of a run with their addresses, for a printer of one's own; the download is written down first.
+    Refused for a blocked lot.
+    """
     run = run_for(actor_of(request), uid, write=True)
-    require_unblocked(run.lot)
+    name = f"codes-{str(run.uid)[-12:]}.csv"
+    record_download(by=actor_of(request), run=run, first=1, last=run.issued, what=name)
     answer = StreamingHttpResponse(_csv_rows(run), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="codes-{str(run.uid)[-12:]}.csv"'
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
 
 
@@ -328,10 +453,11 @@ def except_codes(request: HttpRequest, uid: str) -> HttpResponse:
     first = form.cleaned_data["first"]
     last = form.cleaned_data["last"] or first
     try:
-        if not first <= last <= run.count:
-            raise Invalid(
-                _("范围应在第 1 到第 %(most)d 枚之间，且起始不大于结束。") % {"most": run.count}, code="bad_range"
-            )
+        if form.cleaned_data["kind"] == APPLIED:
+            n = apply_codes(by=actor, run=run, first=first, last=last, reason=form.cleaned_data["reason"])
+            messages.success(request, _("已登记 %(n)d 枚。") % {"n": n})
+            return redirect("labels:run", uid=run.uid)
+        require_positions(run, first, last)
         units = units_of(run).filter(number__gte=run.first_number + first - 1, number__lte=run.first_number + last - 1)
         done = except_units(
             by=actor, units=list(units), kind=form.cleaned_data["kind"], reason=form.cleaned_data["reason"]

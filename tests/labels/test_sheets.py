@@ -28,6 +28,7 @@ from trace.identifiers import display_serial
 HOST = "https://trace.example.cn"
 GTIN = "09520123456788"
 KEYS = ["a4-24", "roll-40x30", "roll-100x70"]
+MORE_KEYS = ["a4-21", "a4-10", "roll-60x40", "neck-90x25", "carton-150x100", "bag-50x80", "plate-85x54"]
 LONG_PRODUCER = "汾阳市示例核桃产业发展股份有限公司(杏花村镇示例加工二厂)"
 
 
@@ -406,7 +407,7 @@ def test_what_cannot_be_printed_is_refused(labels: list[LabelContent], start: in
 
 
 def test_layouts_are_found_by_key_and_have_names() -> None:
-    assert list(layouts()) == KEYS
+    assert list(layouts()) == [*KEYS, *MORE_KEYS]
     assert all(chosen.name and chosen.key == key for key, chosen in layouts().items())
     assert (layout("a4-24").per_page, layout("roll-40x30").per_page) == (24, 1)
     assert layout("a4-24").is_sheet

@@ -87,6 +87,13 @@ def picture_bytes(*, name: str, content: IO[bytes]) -> bytes:
     return _picture(data, shown)
 
 
+def keep_bytes(data: bytes) -> str:
+    """Keep bytes this program made itself; answers with their SHA-256, by which ``path_of`` finds them."""
+    digest = hashlib.sha256(data).hexdigest()
+    _write(path_of(digest), data)
+    return digest
+
+
 def path_of(digest: str) -> Path:
     """Where the bytes with this SHA-256 lie."""
     return Path(settings.MEDIA_ROOT) / digest[:2] / digest

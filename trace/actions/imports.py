@@ -18,14 +18,14 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from trace.access import growers_entered_for
+from trace.access import later_actor
 from trace.actor import Actor
 from trace.errors import Clash, DomainError, Invalid, NotAllowed, StaleState
 from trace.imports.checking import Checked
 from trace.imports.columns import Sheet, sheet_for
 from trace.imports.reading import Line, read_sheet
 from trace.imports.running import Changed, Outcome, try_out, write
-from trace.models import Membership, SheetImport
+from trace.models import SheetImport
 from trace.text import clean_text
 
 Status = SheetImport.Status
@@ -194,22 +194,7 @@ def _claim(now: datetime.datetime) -> SheetImport | None:
 
 def actor_of_import(row: SheetImport) -> Actor:
     """Who uploaded, with the role they have now. NotAllowed (``role_required``) for who has left."""
-    membership = (
-        Membership.objects.filter(user=row.by, organisation=row.organisation, ended_at=None, user__is_active=True)
-        .order_by("id")
-        .first()
-    )
-    if membership is None:
-        raise NotAllowed(_("上传的人已不在本单位，没有导入。"), code="role_required")
-    by = Actor(organisation=row.organisation, user=row.by, role=membership.role, membership=membership)
-    if row.owner_id == row.organisation_id:
-        return by
-    grower = growers_entered_for(by).filter(pk=row.owner_id).select_related("division").first()
-    if grower is None:
-        raise NotAllowed(_("已不能为这位种植户代录，没有导入。"), code="role_required")
-    return Actor(
-        organisation=row.organisation, user=row.by, role=membership.role, membership=membership, on_behalf_of=grower
-    )
+    return later_actor(row.by, row.organisation, row.owner)
 
 
 def _lines(row: SheetImport) -> list[Line]:
