@@ -283,3 +283,8 @@ def forget_files(*, now: datetime.datetime | None = None) -> int:
         path_of(part.sha256).unlink(missing_ok=True)
         removed += LabelFilePart.objects.filter(pk=part.pk).update(size=0)
     return removed
+
+
+def run_next_forgetting() -> bool:
+    """Forget what is old; False where nothing is."""
+    return forget_files() > 0
