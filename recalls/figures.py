@@ -136,7 +136,8 @@ class _Sums:
             self.stock[lot][organisation] = micros
         self.answers = _latest_answers(campaign, inside)
         self.beyond: dict[int, set[int]] = defaultdict(set)
-        passed_on = NoticeLot.objects.filter(notice__campaign=campaign, notice__parent__isnull=False, lot__in=inside)
+        passed_on = NoticeLot.objects.filter(notice__campaign=campaign, lot__in=inside)
+        passed_on = passed_on.exclude(notice__organisation=F("lot__organisation"))
         for lot, organisation in passed_on.values_list("lot", "notice__organisation"):
             if self.stock[lot].get(organisation, 0) <= 0 and organisation not in self.transit[lot]:
                 self.beyond[lot].add(organisation)

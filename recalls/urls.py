@@ -5,6 +5,7 @@ from django.urls import path
 from recalls.views import (
     campaigns,
     cases,
+    comparing,
     consumers,
     disposal,
     drills,
@@ -102,6 +103,8 @@ urlpatterns = [
     path("recall/campaigns/<str:uid>/tree/", ladder.campaign_tree, name="campaign_tree"),
     path("recall/campaigns/<str:uid>/calls/", ladder.campaign_calls, name="campaign_calls"),
     path("recall/webhooks/", hooks.webhook_list, name="webhook_list"),
+    path("recall/campaigns/<str:uid>/versions/", comparing.campaign_versions, name="campaign_versions"),
+    path("recall/campaigns/<str:uid>/distribution/", comparing.campaign_distribution, name="campaign_distribution"),
     path("recall/drills/", drills.drill_list, name="drill_list"),
     path("recall/drills/<str:uid>/", drills.drill, name="drill"),
     path("recall/waiting-times/", ladder.waiting, name="waiting"),

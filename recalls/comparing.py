@@ -1,0 +1,75 @@
+"""Two versions of a scope beside each other, and what evidence would make a scope smaller. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from recalls.models import ScopeLot, ScopeVersion
+from recalls.scope import lot_ids_of, pairs_of
+from trace.genealogy import lots_by_pk
+from trace.models import Lot, Organisation
+
+Why = ScopeLot.Why
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the later of two versions has more and less."""
+
+    earlier: ScopeVersion
+    later: ScopeVersion
+    lots_in: Sequence[Lot]
+    lots_out: Sequence[Lot]
+    holders_in: Sequence[Organisation]
+    holders_out: Sequence[Organisation]
+    kept: int
+
+
+def compare(earlier: ScopeVersion, later: ScopeVersion) -> Difference:
+    """The difference of two frozen versions; six queries."""
+    before, after = lot_ids_of(earlier), lot_ids_of(later)
+    held_before = {pk for _lot, pk in pairs_of(earlier)}
+    held_after = {pk for _lot, pk in pairs_of(later)}
+    lots = lots_by_pk(before ^ after)
+    parties = {
+        row.pk: row
+        for row in Organisation.objects.filter(pk__in=held_before ^ held_after).select_related("division", "kept_by")
+    }
+    return Difference(
+        earlier,
+        later,
+        [lots[pk] for pk in sorted(after - before)],
+        [lots[pk] for pk in sorted(before - after)],
+        [parties[pk] for pk in sorted(held_after - held_before)],
+        [parties[pk] for pk in sorted(held_before - held_after)],
+        len(before & after),
+    )
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """One reason for which lots are only possible, how many, and which evidence would take them out."""
+
+    why: str
+    lots: int
+    evidence: str
+
+
+def what_would_shrink(reasons: Sequence[str]) -> list[Shrinking]:
+    """For the reasons of a scope's possible lots, the evidence that would let a person leave them out, most lots first.
+    Proven lots are never in it.
+    """
+    evidence = {
+        Why.SOURCE: _("这个来源批次的检验报告合格，或证明问题在更下游产生"),
+        Why.SHARES_SOURCE: _("共同来源批次检验合格，或这些批次各自检验合格"),
+        Why.SAME_RUN: _("同一次加工的留样检验合格，或能按时间、箱号分开的加工记录"),
+        Why.SAME_LOT: _("供货方的装车、分仓记录，证明其余部分与问题无关"),
+        Why.CLAIMED: _("供货方确认或否认这批货是它的，附发货单"),
+        Why.SAME_GEAR: _("两批之间的清洗消毒记录，或清洗后的涂抹检验合格"),
+    }
+    counts = Counter(why for why in reasons if why in {one.value for one in evidence})
+    return [Shrinking(str(Why(why).label), n, evidence[Why(why)]) for why, n in counts.most_common()]

@@ -1,0 +1,120 @@
+"""Versions of a scope compared, what would shrink it, buyers told by a list; nobody is un-notified silently."""
+
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from recalls.actions.campaigns import propose
+from recalls.actions.outbox import send_due
+from recalls.actions.scopes import expand_scope, narrow_scope
+from recalls.comparing import compare, what_would_shrink
+from recalls.models import Campaign
+from recalls.notice_states import NoticeStatus
+from recalls.scope import Question
+from tests.goods import ship
+from tests.recalls.story import Chain, announced, day, make_chain, notice_to, scoped, started
+from tests.world import World, sign_in
+from trace.models import HoldSet
+
+
+@pytest.fixture
+def chain(world: World) -> Chain:
+    """The supply chain of the story."""
+    return make_chain(world)
+
+
+def test_expanding_and_narrowing_tells_the_right_people_and_the_page_shows_both(chain: Chain, client: Client) -> None:
+    world = chain.world
+    ship(world.walnuts, world.shop.organisation, chain.pouch_b, "7", when=day(6))
+    campaign = announced(chain)
+    send_due()
+    wide = Question.of([chain.pouch_a, chain.pouch_b], same_run=False)
+    campaign = expand_scope(by=world.walnuts_quality, campaign=campaign, question=wide, reason="同一次加工")
+    shop = campaign.notices.filter(organisation=world.shop.organisation)
+    assert shop.count() == 2
+    assert campaign.notices.filter(organisation=chain.outsider).count() == 1
+    mail.outbox.clear()
+    propose(by=world.walnuts_quality, campaign=campaign, action="narrow_scope", reason="乙批复检合格")
+    narrow = Question.of([chain.pouch_b], same_run=False)
+    narrow_scope(by=world.walnuts, campaign=campaign, question=narrow, reason="甲批合格", evidence="示例报告 3 号")
+    told = notice_to(campaign, chain.outsider)
+    assert told.status == NoticeStatus.WITHDRAWN
+    send_due()
+    (message,) = [one for one in mail.outbox if one.to == ["outsider@example.org"]]
+    assert "不再受这次召回影响" in message.body
+    assert chain.pouch_a.code in message.body
+    one, two, three = campaign.scopes.order_by("number")
+    assert [lot.pk for lot in compare(one, two).lots_in] == [chain.pouch_b.pk]
+    back = compare(two, three)
+    assert [lot.pk for lot in back.lots_out] == [chain.pouch_a.pk]
+    assert chain.outsider in back.holders_out
+    sign_in(client, world.county)
+    base = f"/recall/campaigns/{campaign.uid}/versions/"
+    body = client.get(base).content.decode()
+    assert "示例报告 3 号" in body
+    assert chain.pouch_a.code in body
+    assert client.get(f"{base}?a=1&b=2").status_code == 200
+    for wrong in ("a=1&b=9", "a=x&b=2", "a=" + "9" * 50 + "&b=1", "a=٣&b=1"):
+        assert client.get(f"{base}?{wrong}").status_code == 404, wrong
+    sign_in(client, world.distillery)
+    assert client.get(base).status_code == 404
+
+
+def test_evidence_is_asked_for_possible_lots_only() -> None:
+    found = what_would_shrink(["named", "descends", "same_run", "same_run", "same_gear"])
+    assert [one.lots for one in found] == [2, 1]
+
+
+def test_two_campaigns_on_one_lot_stand_beside_each_other(chain: Chain) -> None:
+    first, second = started(chain), started(chain)
+    assert HoldSet.objects.filter(members__lot=chain.pouch_a, ended_at=None, active_from__isnull=False).count() == 2
+    holders = chain.world.distributor.organisation
+    assert notice_to(first, holders).pk != notice_to(second, holders).pk
+
+
+# --- Lists ----------------------------------------------------------------------------------------------------------
+
+
+def _upload(client: Client, campaign: Campaign, text: str) -> Any:
+    file = SimpleUploadedFile("名单.csv", text.encode("utf-8-sig"))
+    return client.post(f"/recall/campaigns/{campaign.uid}/distribution/", {"file": file})
+
+
+def test_buyers_on_an_uploaded_list_are_told_and_every_wrong_cell_is_named(chain: Chain, client: Client) -> None:
+    campaign = started(chain)
+    sign_in(client, chain.world.walnuts)
+    code = chain.pouch_a.code
+    before = campaign.notices.count()
+    wrong = f"名称,批号,数量,电话\n示例甲,{code},x,13900000001\n,{code},1,13900000002\n示例丙,ZZZ,1,\n"
+    body = _upload(client, campaign, wrong)
+    assert body.status_code == 422
+    text = body.content.decode()
+    assert "这个批号不在召回范围内" in text
+    assert "电话、邮箱、地址至少填一项" in text
+    assert campaign.notices.count() == before
+    assert _upload(client, campaign, "甲,乙\n1,2\n").status_code == 422
+    assert _upload(client, campaign, "").status_code == 422
+    right = (
+        f"名称,批号,数量,电话\n示例甲,{code},2,13900000001\n示例乙,{code},1,13900000002\n示例甲,{code},1,13900000001\n"
+    )
+    assert _upload(client, campaign, right).status_code == 302
+    assert _upload(client, campaign, right).status_code == 302
+    assert campaign.notices.count() == before + 2
+    told = campaign.notices.get(organisation__name="示例甲")
+    assert told.lots.get().unconfirmed_micros == 3_000_000
+    assert told.organisation.is_external
+    sign_in(client, chain.world.county)
+    assert _upload(client, campaign, right).status_code == 404
+    sign_in(client, chain.world.distillery)
+    assert _upload(client, campaign, right).status_code in (403, 404)
+
+
+def test_a_list_waits_for_the_start(chain: Chain, client: Client) -> None:
+    campaign = scoped(chain)
+    sign_in(client, chain.world.walnuts)
+    text = f"名称,批号,数量,电话\n示例甲,{chain.pouch_a.code},2,13900000001\n"
+    assert _upload(client, campaign, text).status_code == 422
+    assert campaign.notices.count() == 0
