@@ -7,15 +7,19 @@ world).
 from __future__ import annotations
 
 import datetime
+import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.urls import reverse
 
+from labels.models import ScanTally
+from labels.recording import Recorder, View, write
 from recalls.scope import Question, preview_scope
 from tests.bench.measuring import in_turn, queries, seconds
 from tests.bench.peers import walk_per_node, walk_per_path
@@ -194,6 +198,47 @@ def event_hashes(_facts: Facts) -> Iterator[Number]:
     yield Number("event hash, ten EPCs", quick.best / len(events) * 1e6, "µs")
     yield Number("event hash: the reference", slow.best / len(events) * 1e6, "µs")
     yield Number("event hash / the reference", quick.best / slow.best, "×", 0.1)
+
+
+# --- Scans ---------------------------------------------------------------------------------------------------------
+
+VIEWERS = 32
+
+
+@case("viral-code", SMALL)
+def viral_code(facts: Facts) -> Iterator[Number]:
+    """32 people look at one code at once: each scan acknowledged after its commit, in batches and one by one. The count
+    must be exact. The scans stay in the world.
+    """
+    lot = Lot.objects.get(pk=facts.shipped)
+
+    def view() -> View:
+        return View(lot.pk, None, secrets.token_urlsafe(16), "beacon", "", "", "", datetime.datetime.now(datetime.UTC))
+
+    def many(record: Callable[[View], object], each: int) -> float:
+        def run() -> None:
+            for _scan in range(each):
+                record(view())
+            connections.close_all()
+
+        threads = [threading.Thread(target=run) for _viewer in range(VIEWERS)]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return VIEWERS * each / (time.perf_counter() - began)
+
+    def counted() -> int:
+        return sum(ScanTally.objects.filter(lot=lot, unit=None).values_list("count", flat=True))
+
+    before = counted()
+    single = many(lambda one: write([one]), 20)
+    batched = many(Recorder().record, 60)
+    lost = before + VIEWERS * 80 - counted()
+    yield Number("scans of a viral code in batches", batched, "1/s")
+    yield Number("scans of a viral code: one commit each / in batches", single / batched, "×", 0.5)
+    yield Number("scans of a viral code: acknowledged and not counted", abs(lost), "scans", 0)
 
 
 # --- Pages ------------------------------------------------------------------------------------------------------------
