@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
 from recalls.models import ScopeLot, ScopeVersion
-from recalls.scope import lot_ids_of, pairs_of
+from recalls.scope import ScopeLine, lot_ids_of, pairs_of
 from trace.genealogy import lots_by_pk
 from trace.models import Lot, Organisation
 
@@ -63,7 +63,14 @@ def what_would_shrink(reasons: Sequence[str]) -> list[Shrinking]:
     """For the reasons of a scope's possible lots, the evidence that would let a person leave them out, most lots first.
     Proven lots are never in it.
     """
-    evidence = {
+    evidence = _evidence()
+    counts = Counter(why for why in reasons if why in {one.value for one in evidence})
+    return [Shrinking(str(Why(why).label), n, evidence[Why(why)]) for why, n in counts.most_common()]
+
+
+def _evidence() -> dict[ScopeLot.Why, str]:
+    """Per reason of a possible lot, what would take it out; a proven lot goes out by nothing but another question."""
+    return {
         Why.SOURCE: _("这个来源批次的检验报告合格，或证明问题在更下游产生"),
         Why.SHARES_SOURCE: _("共同来源批次检验合格，或这些批次各自检验合格"),
         Why.SAME_RUN: _("同一次加工的留样检验合格，或能按时间、箱号分开的加工记录"),
@@ -71,5 +78,23 @@ def what_would_shrink(reasons: Sequence[str]) -> list[Shrinking]:
         Why.CLAIMED: _("供货方确认或否认这批货是它的，附发货单"),
         Why.SAME_GEAR: _("两批之间的清洗消毒记录，或清洗后的涂抹检验合格"),
     }
-    counts = Counter(why for why in reasons if why in {one.value for one in evidence})
-    return [Shrinking(str(Why(why).label), n, evidence[Why(why)]) for why, n in counts.most_common()]
+
+
+@dataclass(frozen=True)
+class Lever:
+    """Possible lots that rest on one suspicion: the reason, the lot it starts from (row number), how many, what would
+    take them out.
+    """
+
+    why: ScopeLot.Why
+    start: int
+    lots: int
+    evidence: str
+
+
+def levers(lines: Iterable[ScopeLine]) -> list[Lever]:
+    """The suspicions that a scope's possible lots rest on, those with most lots first."""
+    evidence = _evidence()
+    found = Counter((line.why, line.path[0]) for line in lines if line.why in evidence and line.path)
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0][0].value, item[0][1]))
+    return [Lever(why, start, lots, evidence[why]) for (why, start), lots in ordered]

@@ -138,9 +138,14 @@ class _Sums:
         self.beyond: dict[int, set[int]] = defaultdict(set)
         passed_on = NoticeLot.objects.filter(notice__campaign=campaign, lot__in=inside)
         passed_on = passed_on.exclude(notice__organisation=F("lot__organisation"))
-        for lot, organisation in passed_on.values_list("lot", "notice__organisation"):
+        self.listed: dict[int, dict[int, int]] = defaultdict(dict)
+        asked = passed_on.values_list("lot", "notice__organisation", "notice__parent", "unconfirmed_micros")
+        for lot, organisation, parent, micros in asked:
             if self.stock[lot].get(organisation, 0) <= 0 and organisation not in self.transit[lot]:
-                self.beyond[lot].add(organisation)
+                if parent is None and micros:
+                    self.listed[lot][organisation] = micros
+                else:
+                    self.beyond[lot].add(organisation)
         self.recovered: dict[int, int] = defaultdict(int)
         self.destroyed: dict[int, int] = defaultdict(int)
         self.left_since: dict[LotOrganisation, int] = defaultdict(int)
@@ -165,8 +170,9 @@ class _Sums:
         used = -self.used.get(lot.pk, 0)
         in_house = stock.get(self.initiator, 0)
         transit = self.transit[lot.pk]
-        beyond = self.beyond[lot.pk]
-        holders = ({*stock, *transit}) - {self.initiator} - beyond
+        listed = self.listed[lot.pk]
+        beyond = self.beyond[lot.pk] - set(listed)
+        holders = ({*stock, *transit}) - {self.initiator} - beyond - set(listed)
         moving = sum(transit.values())
         gone = lot.made_micros - used - self.destroyed[lot.pk] - moving - sum(stock.values())
         held = sold = unknown = 0
@@ -193,6 +199,18 @@ class _Sums:
             sold -= covered
             short = max(came, 0) - covered
             unknown, excess = max(unknown - short, 0), excess + max(short - unknown, 0)
+        left = max(gone, 0)
+        for organisation in sorted(listed):
+            # Who is known from a list only has part of what is gone; what it has not said is unknown, not sold.
+            key = (lot.pk, organisation)
+            answer = self.answers.get(key)
+            has = max(answer.on_hand_micros - self.left_since[key], 0) if answer else 0
+            said = has + (answer.sold_micros if answer else 0)
+            held += has
+            excess += max(has - left, 0)
+            left = max(left - has, 0)
+            silent = min(max(listed[organisation] - said, 0), left)
+            unknown, left = unknown + silent, left - silent
         return Amounts(
             made=lot.made_micros,
             used=used,
@@ -201,7 +219,7 @@ class _Sums:
             destroyed=self.destroyed[lot.pk],
             in_house=max(in_house, 0),
             held=held,
-            sold=sold + max(gone, 0),
+            sold=sold + left,
             unknown=unknown + max(transit.get(self.initiator, 0), 0),
             excess=excess,
         )

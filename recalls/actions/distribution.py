@@ -25,6 +25,9 @@ from trace.imports.reading import Line
 from trace.models import Lot, Organisation
 from trace.units import parse_amount
 
+_LISTS = 1000
+"""Rounds of a notice from here on are further lots by lists, apart from those of the ladder."""
+
 COLUMNS = ("name", "lot", "amount", "phone", "email", "address")
 HEADERS: dict[str, tuple[str, ...]] = {
     "name": ("名称", "单位名称", "客户", "name"),
@@ -117,7 +120,8 @@ def tell_buyers(
     """Tell everybody on a checked list: each becomes a party kept by the initiator with a notice of its own. Whoever
     was told of a lot before is not told of it again.
 
-    Only while the recall runs (``no_such_step``); by the initiator (``not_own``).
+    Only while the recall runs (``no_such_step``); by the initiator (``not_own``). A further lot for a party whose
+    notice in this version is over is refused (``notice_state``), never left out in silence.
     """
     now = at or timezone.now()
     require_side(by, campaign)
@@ -152,23 +156,42 @@ def tell_buyers(
         .exclude(notice__status=NoticeStatus.WITHDRAWN)
         .values_list("notice__organisation", "lot")
     )
+    open_now = {
+        notice.organisation_id: notice
+        for notice in Notice.objects.filter(campaign=campaign, scope=version, organisation__in=list(wanted))
+    }
     made: list[Notice] = []
+    added: list[Notice] = []
     for pk, lots in wanted.items():
         fresh = {lot: micros for lot, micros in lots.items() if (pk, lot) not in told}
-        if not fresh or Notice.objects.filter(campaign=campaign, organisation=pk, scope=version).exists():
+        if not fresh:
             continue
-        notice = Notice.objects.create(
-            campaign=campaign,
-            scope=version,
-            organisation=parties[pk],
-            carrier=campaign.organisation,
-            created_at=now,
-        )
+        notice = open_now.get(pk)
+        if notice is not None and not notice.is_open:
+            raise Clash(
+                _("“%(name)s”的通知已经“%(status)s”，请先与对方核实，再扩大范围重新通知。")
+                % {"name": parties[pk].label, "status": notice.get_status_display()},
+                code="notice_state",
+            )
+        if notice is not None:
+            added.append(notice)
+        else:
+            notice = Notice.objects.create(
+                campaign=campaign,
+                scope=version,
+                organisation=parties[pk],
+                carrier=campaign.organisation,
+                created_at=now,
+            )
+            made.append(notice)
         NoticeLot.objects.bulk_create(
             [NoticeLot(notice=notice, lot_id=lot, unconfirmed_micros=micros) for lot, micros in fresh.items()]
         )
-        made.append(notice)
     if made and not campaign.is_drill:
         enqueue(made, kind=Kind.NOTICE, by=by, at=now)
+    if added and not campaign.is_drill:
+        # A further lot for who has a notice already is told as well: the notice again, in a round of its own.
+        lists = campaign.steps.filter(action="distribution").count()
+        enqueue(added, kind=Kind.NOTICE, by=by, at=now, round_=_LISTS + lists)
     write_step(campaign, "distribution", by, now, data={"rows": len(buyers), "notices": len(made)})
-    return made
+    return [*made, *added]

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from recalls.access import campaign_for, require_side, roles_in
 from recalls.actions.moves import proposal_of
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
-from recalls.compare import Changes, changes, levers
+from recalls.comparing import levers
 from recalls.forms import FreezeForm
 from recalls.models import Campaign, ScopeLot, ScopeVersion
 from recalls.queries import lots_by_words
@@ -41,7 +41,7 @@ from trace.actor import Actor
 from trace.errors import Invalid, NotFound
 from trace.forms.fields import attempt
 from trace.genealogy import lots_by_pk
-from trace.models import Lot, Organisation
+from trace.models import Lot
 from trace.tables import csv_table
 from trace.units import decimal_text, unit_name
 
@@ -301,60 +301,6 @@ def _shown(request: HttpRequest, actor: Actor, campaign: Campaign, answer: Answe
 def _matches(actor: Actor, words: str) -> list[Lot]:
     """Lots called as somebody typed."""
     return lots_by_words(actor, words) if words else []
-
-
-_LISTED = 200
-
-
-@audience("signed_in")
-@require_safe
-def campaign_versions(request: HttpRequest, uid: str) -> HttpResponse:
-    """Two frozen versions beside each other, the last two unless the address bar says which."""
-    actor = acting(request)
-    campaign = campaign_for(actor, uid)
-    require_side(actor, campaign)
-    versions = list(campaign.scopes.order_by("-number"))
-    context: dict[str, Any] = {"campaign": campaign, "versions": versions}
-    if len(versions) > 1:
-        by_number = {str(version.number): version for version in versions}
-        before = by_number.get(request.GET.get("a", str(versions[1].number)))
-        after = by_number.get(request.GET.get("b", str(versions[0].number)))
-        if before is None or after is None:
-            raise NotFound(_("没有找到，或者您无权查看。"))
-        context |= {"before": before, "after": after, **_compared(actor, campaign, changes(before, after))}
-    return page(request, "recalls/campaign_versions.html", context)
-
-
-def _compared(actor: Actor, campaign: Campaign, found: Changes) -> dict[str, Any]:
-    """What changed, in words, veiled as on the scope's page; at most two hundred of a kind."""
-    reasons = found.reasons[:_LISTED]
-    groups = [
-        (_("新指定的批次"), found.named_in),
-        (_("不再指定的批次"), found.named_out),
-        (_("新列入的批次"), found.lots_in),
-        (_("不再列入的批次"), found.lots_out),
-    ]
-    shown = {pk for _title, ids in groups for pk in ids[:_LISTED]} | {pk for pk, _was, _now in reasons}
-    lots = lots_by_pk(shown)
-    sight = Sight(actor, campaign)
-    opened = sight.open_lots(sorted(shown))
-    listed = found.holders_in[:_LISTED] + found.holders_out[:_LISTED]
-    holders = {row.pk: row for row in Organisation.objects.filter(pk__in=listed).select_related("division", "kept_by")}
-
-    def lot(pk: int) -> str:
-        return sight.lot(lots[pk], pk in opened).label
-
-    def names(ids: list[int]) -> tuple[list[str], int]:
-        return [sight.holder(holders[pk]).label for pk in ids[:_LISTED]], max(len(ids) - _LISTED, 0)
-
-    rows: list[tuple[str, list[str], int]] = [
-        (title, [lot(pk) for pk in ids[:_LISTED]], max(len(ids) - _LISTED, 0)) for title, ids in groups
-    ]
-    changed = [f"{lot(pk)}: {was} → {now}" for pk, was, now in reasons]
-    rows.append((_("理由变了的批次"), changed, len(found.reasons) - len(reasons)))
-    rows.append((_("新涉及的单位"), *names(found.holders_in)))
-    rows.append((_("不再涉及的单位"), *names(found.holders_out)))
-    return {"groups": rows, "only_amounts": found.only_amounts}
 
 
 @audience("signed_in")

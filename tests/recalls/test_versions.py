@@ -7,17 +7,22 @@ from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from recalls.access import notice_link
+from recalls.actions.answers import answer_stock_by_link
 from recalls.actions.campaigns import propose
 from recalls.actions.outbox import send_due
 from recalls.actions.scopes import expand_scope, narrow_scope
-from recalls.comparing import compare, what_would_shrink
-from recalls.models import Campaign
+from recalls.comparing import compare, levers, what_would_shrink
+from recalls.figures import figures
+from recalls.models import Campaign, Notice
 from recalls.notice_states import NoticeStatus
-from recalls.scope import Question
-from tests.goods import ship
-from tests.recalls.story import Chain, announced, day, make_chain, notice_to, scoped, started
+from recalls.scope import Question, preview_scope
+from tests.goods import amount, day, ship
+from tests.recalls.story import Chain, announced, answer, make_chain, notice_to, scoped, started
 from tests.world import World, sign_in
+from trace.actions.events import Portion, record_event
 from trace.models import HoldSet
+from trace.units import MICROS
 
 
 @pytest.fixture
@@ -66,6 +71,20 @@ def test_expanding_and_narrowing_tells_the_right_people_and_the_page_shows_both(
 def test_evidence_is_asked_for_possible_lots_only() -> None:
     found = what_would_shrink(["named", "descends", "same_run", "same_run", "same_gear"])
     assert [one.lots for one in found] == [2, 1]
+
+
+@pytest.mark.parametrize("suspect", [False, True])
+def test_the_scope_page_says_what_evidence_would_shrink_it(chain: Chain, client: Client, suspect: bool) -> None:
+    campaign = announced(chain)
+    question = Question.of([chain.pouch_a], [chain.mother] if suspect else [], same_run=True)
+    answer = preview_scope(question)
+    possible = [line for line in answer.lines if line.shell == "possible"]
+    assert sum(one.lots for one in levers(answer.lines)) == len(possible) > 0
+    sign_in(client, chain.world.walnuts)
+    asked = {"lot": str(chain.pouch_a.uid), "run": "1"} | ({"source": str(chain.mother.uid)} if suspect else {})
+    page = client.get(f"/recall/campaigns/{campaign.uid}/scope/", asked).content.decode()
+    assert "什么证据能缩小范围" in page
+    assert ("共同来源批次检验合格" in page) or ("同一次加工的留样检验合格" in page)
 
 
 def test_two_campaigns_on_one_lot_stand_beside_each_other(chain: Chain) -> None:
@@ -118,3 +137,43 @@ def test_a_list_waits_for_the_start(chain: Chain, client: Client) -> None:
     text = f"名称,批号,数量,电话\n示例甲,{chain.pouch_a.code},2,13900000001\n"
     assert _upload(client, campaign, text).status_code == 422
     assert campaign.notices.count() == 0
+
+
+def test_who_was_told_of_one_lot_is_told_of_the_next_one_on_a_list(chain: Chain, client: Client) -> None:
+    campaign = started(chain)
+    wide = Question.of([chain.pouch_a, chain.pouch_b], same_run=False)
+    expand_scope(by=chain.world.walnuts_quality, campaign=campaign, question=wide, reason="同一次加工")
+    sign_in(client, chain.world.walnuts)
+    first, second = (
+        f"名称,批号,数量,邮箱\n示例甲,{lot.code},2,jia@example.org\n" for lot in (chain.pouch_a, chain.pouch_b)
+    )
+    for text in (first, second, second):
+        assert _upload(client, campaign, text).status_code == 302
+    told = campaign.notices.get(organisation__name="示例甲")
+    assert set(told.lots.values_list("lot", flat=True)) == {chain.pouch_a.pk, chain.pouch_b.pk}
+    mail.outbox.clear()
+    send_due()
+    assert len([one for one in mail.outbox if one.to == ["jia@example.org"]]) == 2
+    Notice.objects.filter(pk=told.pk).update(status=NoticeStatus.WITHDRAWN)
+    refused = _upload(client, campaign, first)
+    assert refused.status_code == 422
+    assert "请先与对方核实" in refused.content.decode()
+
+
+def test_what_the_listed_have_not_said_is_unknown_not_sold(chain: Chain, client: Client) -> None:
+    world = chain.world
+    when = day(6)
+    sold = [Portion(chain.pouch_a, amount("4", world.kernels))]
+    record_event(by=world.walnuts, code="common.sell", when=when, subjects=sold, data={"sold_at": when.at.isoformat()})
+    campaign = announced(chain)
+    before = figures(campaign).lots[0].amounts
+    assert before.sold == 4 * MICROS
+    sign_in(client, world.walnuts)
+    text = f"名称,批号,数量,电话\n示例甲,{chain.pouch_a.code},3.5,13900000001\n"
+    assert _upload(client, campaign, text).status_code == 302
+    after = figures(campaign).lots[0].amounts
+    assert (after.sold, after.unknown - before.unknown, after.excess) == (MICROS // 2, 7 * MICROS // 2, 0)
+    told = notice_to(campaign, campaign.notices.get(organisation__name="示例甲").organisation)
+    answer_stock_by_link(token=notice_link(told), name="示例", lots=[answer(chain.pouch_a, 1, 1)])
+    said = figures(campaign).lots[0].amounts
+    assert (said.held - after.held, said.unknown - before.unknown, said.excess) == (MICROS, 5 * MICROS // 2, 0)
