@@ -28,7 +28,7 @@ from trace.actions.holds import prepare_hold
 from trace.actor import Actor
 from trace.errors import Clash, NotFound
 from trace.ledger import lock_log_head
-from trace.models import HoldSet, Lot
+from trace.models import Event, HoldSet, Lot
 
 _BEFORE_START = (Status.ASSESSING, Status.DECIDED, Status.ORDERED)
 
@@ -157,10 +157,24 @@ def refresh_scope(*, by: Actor, campaign: Campaign, at: datetime.datetime) -> Sc
     version = latest_scope(campaign)
     if version is None:
         return None
+    if _quiet_since(version):
+        return version
     change = drift(version)
     if not change:
         return version
     return _freeze(campaign, change.answer, by, _("启动时重新计算，有新的批次或持有单位。"), "", at)
+
+
+_MARGIN = datetime.timedelta(minutes=10)
+
+
+def _quiet_since(version: ScopeVersion) -> bool:
+    """Whether no event was recorded since the version was calculated, so that asking again would say the same. With ten
+    minutes to spare, since an event may wait for the log with its time already taken. Makes the start of a recall of
+    100,000 lots one row's change where nothing happened.
+    """
+    last = Event.objects.order_by("-id").values_list("recorded_at", flat=True).first()
+    return last is None or last < version.calculated_at - _MARGIN
 
 
 @transaction.atomic
