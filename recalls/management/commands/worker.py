@@ -81,7 +81,7 @@ class Command(BaseCommand):
         age_notices()
         while not self.stop.is_set() and tell_next():
             pass
-        while not self.stop.is_set() and send_next():
+        while not self.stop.is_set() and send_next(lease=lease):
             sent += 1
         return sent + send_reminders()
 
