@@ -25,9 +25,19 @@ from recalls.actions.campaigns import (
     start_campaign,
     summarise,
 )
+from recalls.actions.drills import (
+    add_gap,
+    ask_contacts,
+    confirm_contact,
+    contact_link,
+    finish_drill,
+    start_drill,
+    trace_drill,
+)
 from recalls.actions.goods import GoodsLine, destroy, receive_return
 from recalls.actions.scopes import freeze_scope
 from recalls.actions.signals import raise_signal
+from recalls.actions.tree import Customer, pass_on_by_link
 from recalls.models import Campaign, Notice, Signal
 from recalls.scope import Question
 from trace.actions.events import When
@@ -238,6 +248,33 @@ def build_open_recall(stage: Stage) -> None:
     question = Question.of([lot], [stage.lots["dried_1"]], same_gear=True)
     _run(stage, campaign, by["walnuts_quality"], by["walnuts"], question, stage.ago(1, 9), "walnuts")
     _answer_all(stage, campaign, stage.ago(0, 8), only={"示例便民商店", "汾阳示例枣夹核桃食品有限公司"})
+    outside = campaign.notices.filter(organisation__status=Organisation.Status.EXTERNAL).order_by("id").first()
+    if outside is not None:
+        pass_on_by_link(
+            token=notice_link(outside),
+            name="示例店主",
+            customers=[Customer("示例小卖部", phone="13900000000"), Customer("示例面馆", address="示例街 5 号")],
+            at=stage.ago(0, 8, 30).at,
+        )
+
+
+def build_drill(stage: Stage) -> None:
+    """The distillery has rehearsed: drawn by a seed, traced both ways, one gap open; the others have not."""
+    by = stage.actors["distillery"]
+    began = stage.ago(20, 9).at
+    drill = start_drill(by=by, seed="示例种子 07 12 23", at=began)
+    trace_drill(by=by, drill=drill)
+    for test in ask_contacts(by=by, drill=drill, at=began)[:3]:
+        confirm_contact(token=contact_link(test).rpartition("/")[2], at=stage.ago(20, 11).at)
+    add_gap(
+        by=by,
+        drill=drill,
+        gap="有客户没有登记邮箱（示例）",
+        action="发货前补登记邮箱或手机",
+        responsible="销售负责人",
+        due_on=stage.ago(-30, 9).at.date(),
+    )
+    finish_drill(by=by, drill=drill, summary="来源、去向都在时限内查清（示例）。", at=stage.ago(20, 11, 30).at)
 
 
 def _run(
