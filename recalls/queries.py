@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -156,6 +156,12 @@ def work_calendar() -> WorkCalendar:
         DayRow(on, is_workday, official)
         for on, is_workday, official in WorkCalendarDay.objects.values_list("on", "is_workday", "official")
     )
+
+
+def calendar_sources() -> list[dict[str, object]]:
+    """Where the known days come from: ``source``, ``first``, ``last``, ``days``, in order of time; one query."""
+    rows = WorkCalendarDay.objects.values("source").annotate(first=Min("on"), last=Max("on"), days=Count("on"))
+    return list(rows.order_by("first"))
 
 
 @dataclass(frozen=True)

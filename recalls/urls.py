@@ -19,6 +19,7 @@ from recalls.views import (
     scopes,
     signals,
     steps,
+    workdays,
 )
 
 app_name = "recalls"
@@ -106,6 +107,7 @@ urlpatterns = [
     path("recall/campaigns/<str:uid>/distribution/", comparing.campaign_distribution, name="campaign_distribution"),
     path("recall/drills/", drills.drill_list, name="drill_list"),
     path("recall/drills/<str:uid>/", drills.drill, name="drill"),
+    path("recall/working-days/", workdays.workdays, name="workdays"),
     path("recall/waiting-times/", ladder.waiting, name="waiting"),
     path("recall/campaigns/<str:uid>/do/<str:action>/", steps.campaign_step, name="campaign_step"),
     path("recall/campaigns/<str:uid>/done/<str:action>/", steps.campaign_done, name="campaign_done"),

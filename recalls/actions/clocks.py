@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import supervises_campaign
-from recalls.law import ClockRule, DayRow, Form, LegalEvent, WorkCalendar, due, regime
+from recalls.law import ClockRule, DayRow, Due, Form, LegalEvent, WorkCalendar, due, parse_workdays, regime
 from recalls.law.clocks import end_of_day
 from recalls.models import Campaign, ClockChange, ClockInstance, LegalFact, WorkCalendarDay
 from recalls.queries import work_calendar
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
 from trace.models import User
+from trace.text import clean_text
 
 ONCE = frozenset(
     {LegalEvent.KNEW, LegalEvent.DECIDED, LegalEvent.STARTED, LegalEvent.ANNOUNCED, LegalEvent.INCIDENT_REPORTED}
@@ -206,14 +208,8 @@ def load_calendar(
         update_fields=["is_workday", "official", "source"],
         batch_size=500,
     )
-    calendar = work_calendar()
     moved = 0
-    running = ClockInstance.objects.filter(met_at=None, superseded_at=None, extension="").select_related("campaign")
-    for clock in running:
-        rule = next((r for r in regime(clock.campaign.regime).clocks if r.id == clock.rule), None)
-        if rule is None:
-            continue
-        counted = due(rule, clock.started_at, calendar, clock.occurrence)
+    for clock, counted in _recounted(work_calendar()):
         if counted.at != clock.due_at:
             _move_due(clock, counted.at, _("放假安排已公布，重新计算（%(source)s）。") % {"source": source}, by, now)
             moved += 1
@@ -221,3 +217,76 @@ def load_calendar(
             clock.provisional, clock.unknown_from = counted.provisional, counted.unknown_from
             clock.save(update_fields=["provisional", "unknown_from"])
     return moved
+
+
+def _recounted(calendar: WorkCalendar) -> Iterator[tuple[ClockInstance, Due]]:
+    """Every running limit nobody extended, with the time the calendar gives it."""
+    running = ClockInstance.objects.filter(met_at=None, superseded_at=None, extension="").select_related("campaign")
+    for clock in running:
+        rule = next((r for r in regime(clock.campaign.regime).clocks if r.id == clock.rule), None)
+        if rule is not None:
+            yield clock, due(rule, clock.started_at, calendar, clock.occurrence)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarPreview:
+    """What loading a notice would do: the days it names, how many are new or differ, how many limits move."""
+
+    first: datetime.date
+    last: datetime.date
+    workdays: int
+    makeup_days: list[datetime.date]
+    weekday_holidays: list[datetime.date]
+    new: int
+    changed: int
+    moves: int
+
+
+def preview_notice(*, by: Actor, text: str) -> CalendarPreview:
+    """Check a notice and say what loading it would change, without changing anything. Refuses as ``load_notice``."""
+    rows = _checked_notice(by, text)
+    known = {day.on: day for day in WorkCalendarDay.objects.all()}
+    after = {on: DayRow(on, day.is_workday, day.official) for on, day in known.items()} | {row.on: row for row in rows}
+    calendar = WorkCalendar(after.values())
+    return CalendarPreview(
+        first=rows[0].on,
+        last=rows[-1].on,
+        workdays=sum(row.is_workday for row in rows),
+        makeup_days=[row.on for row in rows if row.is_workday and row.on.weekday() >= 5],
+        weekday_holidays=[row.on for row in rows if not row.is_workday and row.on.weekday() < 5],
+        new=sum(row.on not in known for row in rows),
+        changed=sum(row.on in known and known[row.on].is_workday != row.is_workday for row in rows),
+        moves=sum(counted.at != clock.due_at for clock, counted in _recounted(calendar)),
+    )
+
+
+def load_notice(*, by: Actor, text: str, source: str) -> int:
+    """Load a State Council notice from a page; returns how many limits moved. By a regulator's approver.
+
+    Refuses others (``role_required``), a file with a wrong, doubled or missing day (``bad_calendar``) and one that
+    changes official days already past (``past_days``): limits that ended were counted with them.
+    """
+    rows = _checked_notice(by, text)
+    words = clean_text(source, 120, required=True)
+    return load_calendar(rows=rows, source=f"{words} · {by.organisation.label}", by=by.user)
+
+
+def _checked_notice(by: Actor, text: str) -> list[DayRow]:
+    """The rows, or a refusal in words."""
+    if not by.is_regulator:
+        raise NotAllowed(_("放假安排由监管部门录入。"), code="role_required")
+    by.require("approver")
+    try:
+        rows = parse_workdays(text)
+    except ValueError as problem:
+        if str(problem) == "0":
+            raise Invalid(_("文件是空的，或者超过 800 行。"), code="bad_calendar") from problem
+        raise Invalid(
+            _("第 %(line)s 行不对：每行一天，日期连续，后面写 1（上班）或 0（休息）。") % {"line": problem},
+            code="bad_calendar",
+        ) from problem
+    past = {row.on: row.is_workday for row in rows if row.on < timezone.localdate()}
+    known = WorkCalendarDay.objects.filter(on__in=past, official=True)
+    if any(day.is_workday != past[day.on] for day in known):
+        raise Invalid(_("已经过去的日子不能改：当时的时限是按它算的。"), code="past_days")
+    return rows

@@ -4,7 +4,7 @@ Nothing here touches the database or the request; callers pass in facts, instant
 """
 
 from recalls.law.authority import Authority, CopyTo, competent_authority
-from recalls.law.calendar import DayRow, WorkCalendar, read_workdays, seed_calendar
+from recalls.law.calendar import DayRow, WorkCalendar, parse_workdays, read_workdays, seed_calendar
 from recalls.law.clocks import Due, due, rules_started_by, rules_stopped_by
 from recalls.law.regimes import ClockRule, Regime, RegimeChoice, regime, regime_for, regimes
 from recalls.law.terms import Duty, Evidence, Form, LegalEvent, Level, Tier, Track, Unit
@@ -28,6 +28,7 @@ __all__ = [
     "WorkCalendar",
     "competent_authority",
     "due",
+    "parse_workdays",
     "read_workdays",
     "regime",
     "regime_for",

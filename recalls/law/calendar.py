@@ -97,6 +97,34 @@ def read_workdays(path: Path = WORKDAYS_CSV) -> Iterator[DayRow]:
             yield DayRow(date.fromisoformat(row["date"]), row["is_workday"] == "1")
 
 
+LONGEST_FILE = 800
+"""Rows of one notice: two years and a little."""
+
+
+def parse_workdays(text: str) -> list[DayRow]:
+    """The rows of a calendar file given as text, checked: in order, every day once, none left out.
+
+    Refuses with ValueError, whose text begins with the number of the line, 0 where the file as a whole is wrong.
+    """
+    lines = [(n, line.strip()) for n, line in enumerate(text.lstrip("\ufeff").splitlines(), 1)]
+    lines = [(n, line) for n, line in lines if line and not line.startswith("#")]
+    if lines and lines[0][1].startswith("date"):
+        del lines[0]
+    if not lines or len(lines) > LONGEST_FILE:
+        raise ValueError("0")
+    rows: list[DayRow] = []
+    for number, line in lines:
+        cells = [cell.strip() for cell in line.split(",")]
+        try:
+            on = date.fromisoformat(cells[0])
+        except ValueError:
+            raise ValueError(str(number)) from None
+        if len(cells) < 2 or cells[1] not in ("0", "1") or (rows and on != rows[-1].on + ONE_DAY):
+            raise ValueError(str(number))
+        rows.append(DayRow(on, cells[1] == "1"))
+    return rows
+
+
 @lru_cache(maxsize=1)
 def seed_calendar() -> WorkCalendar:
     """The calendar shipped with the program (2024 to 2026)."""

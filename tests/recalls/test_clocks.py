@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
+from django.test import Client
 
 from recalls.actions.assessment import assess
 from recalls.actions.campaigns import report_progress, start_campaign
@@ -14,7 +15,7 @@ from recalls.law import DayRow, LegalEvent
 from recalls.models import ClockChange, ClockInstance, WorkCalendarDay
 from recalls.queries import clocks_of
 from tests.recalls.story import FINDING, Chain, announced, assessed, make_chain
-from tests.world import World, make_product
+from tests.world import World, make_product, sign_in
 from trace.errors import DomainError
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
@@ -145,3 +146,30 @@ def test_the_database_refuses_a_limit_that_ends_before_it_begins(chain: Chain) -
     clock = assessed(chain).clocks.get()
     with pytest.raises(IntegrityError), transaction.atomic():
         ClockInstance.objects.filter(pk=clock.pk).update(due_at=clock.started_at - datetime.timedelta(seconds=1))
+
+
+def test_an_authority_loads_a_holiday_notice_on_a_page_after_looking_at_it(chain: Chain, client: Client) -> None:
+    campaign = announced(chain)
+    clock = campaign.clocks.get(key="complete")
+    ClockInstance.objects.filter(pk=clock.pk).update(started_at=at(2026, 12, 25, 10), due_at=at(2027, 1, 9))
+    days = [datetime.date(2027, 1, 1) + datetime.timedelta(days=n) for n in range(60)]
+    text = "date,is_workday,holiday\r\n" + "\r\n".join(f"{day},{int(day.day > 3)}," for day in days)
+    form, url = {"source": "示例通知", "text": text}, "/recall/working-days/"
+    sign_in(client, chain.world.walnuts)
+    assert client.get(url).status_code == 404
+    sign_in(client, chain.world.county)
+    assert client.get(url).status_code == 200
+    assert client.post(url, form).status_code == 403
+    sign_in(client, chain.world.county_approver)
+    for bad in ("", "x", "2027-01-01,2", "2027-01-01,1\n2027-01-03,1", "2027-01-01,1\n2027-01-01,1", "2026-02-14,0"):
+        assert client.post(url, form | {"text": bad, "do": "load"}).status_code == 422
+    shown = client.post(url, form | {"do": "check"})
+    assert "1 个时限会改变" in shown.content.decode()
+    assert "新增 60 天" in shown.content.decode()
+    assert WorkCalendarDay.objects.count() == 1096
+    assert client.post(url, form | {"do": "load"}).status_code == 302
+    assert WorkCalendarDay.objects.count() == 1156
+    assert ClockChange.objects.get(clock=clock).by == chain.world.county_approver.user
+    assert client.post(url, form | {"do": "load"}).status_code == 302
+    assert ClockChange.objects.filter(clock=clock).count() == 1
+    assert "示例通知" in client.get(url).content.decode()
