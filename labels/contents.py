@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from labels.compose import LabelContent
 from labels.digital_link import build_lot_uri, build_unit_uri
+from labels.evidence import valid_certificates
 from labels.models import CodeRun
 from trace.identifiers import SERIAL_LENGTH, display_serial
-from trace.models import Lot, Unit
+from trace.models import Certificate, Lot, Unit
 from trace.templatetags.ui import day_text
 
 SAMPLE_CODE = "0" * SERIAL_LENGTH
@@ -83,7 +85,17 @@ def _lines(lot: Lot) -> tuple[tuple[str, str], ...]:
         (_("许可证"), version.licence_number),
         (_("生产者"), lot.organisation.name),
     ]
-    return tuple((name, value) for name, value in rows if value)[:6]
+    rows = [(name, value) for name, value in rows if value][:6]
+    permit = gi_permit(lot, timezone.localdate())
+    return (*rows, (_("地理标志"), version.gi_claim)) if version.gi_claim and permit else tuple(rows)
+
+
+def gi_permit(lot: Lot, today: datetime.date) -> Certificate | None:
+    """The permit to use a geographical indication that stands today; without one no label carries the mark, whatever
+    the product claims. One query.
+    """
+    standing = valid_certificates(lot.organisation, lot.product, today)
+    return next((each for each in standing if each.kind == Certificate.Kind.GI_USE), None)
 
 
 def _host(public_host: str) -> str:

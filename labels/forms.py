@@ -16,6 +16,7 @@ from labels.link_types import TARGET_MAX, producer_types
 from labels.models import CodeException, CodeRun, LabelFile, ProductLink, ScanReport
 from labels.qr import Material
 from recalls.consumer_forms import ToldFields
+from trace.models import Unit
 
 MATERIALS = [
     (Material.SMOOTH.value, _("光滑的不干胶或铜版纸")),
@@ -59,6 +60,13 @@ class IssueForm(forms.Form):
         widget=forms.RadioSelect,
         initial=CodeRun.Kind.UNIT,
     )
+    level = forms.ChoiceField(
+        label=_("贴在"),
+        choices=Unit.Level.choices,
+        initial=Unit.Level.ITEM,
+        required=False,
+        help_text=_("一物一码时：贴在单件、盒、箱还是托盘上。"),
+    )
     count = forms.IntegerField(
         label=_("数量"),
         min_value=1,
@@ -85,6 +93,10 @@ class IssueForm(forms.Form):
             widget=forms.RadioSelect,
             initial=DEFAULT_SHEET,
         )
+
+    def clean_level(self) -> str:
+        """A single item where nobody says otherwise."""
+        return str(self.cleaned_data["level"] or Unit.Level.ITEM)
 
 
 class PrintForm(forms.Form):

@@ -19,7 +19,7 @@ from labels.models import CodeException, CodeRun, CodeStep
 from labels.qr import Material
 from trace.access import entered_for, later_actor, supervises
 from trace.actions.events import When
-from trace.actions.unit_codes import commission_units
+from trace.actions.unit_codes import any_taken, commission_units
 from trace.actor import Actor
 from trace.errors import BrokenGuard, Clash, DomainError, GuardBroken, Invalid, NotAllowed
 from trace.guards import blocking
@@ -282,18 +282,9 @@ def _unused_codes(count: int) -> list[str]:
     """
     for _attempt in range(MAX_TRIES):
         codes = new_serials(count)
-        if not _any_taken(codes):
+        if not any_taken(codes):
             return codes
     raise IntegrityError("no unused codes found")
-
-
-def _any_taken(codes: Sequence[str]) -> bool:
-    """Whether a unit or a lot has one of these codes."""
-    return any(
-        Unit.objects.filter(code__in=codes[begin : begin + _CHUNK]).exists()
-        or Lot.objects.filter(public_code__in=codes[begin : begin + _CHUNK]).exists()
-        for begin in range(0, len(codes), _CHUNK)
-    )
 
 
 def _step(

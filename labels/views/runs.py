@@ -141,10 +141,15 @@ def _sample(lot: Lot, wish: dict[str, Any]) -> dict[str, Any]:
     return {
         "sample": SafeString(preview.label_svg(content, found, material=qr.Material(wish["material"]))),
         "pages": page_count(wish["count"], found),
-        "beyond": labels_beyond(lot, wish["count"]) if wish["kind"] == CodeRun.Kind.UNIT else None,
+        "beyond": labels_beyond(lot, wish["count"]) if _is_of_items(wish) else None,
         "layout": found,
         "wish": wish,
     }
+
+
+def _is_of_items(wish: dict[str, Any]) -> bool:
+    """Whether the wish is for codes of single items, of which there cannot be more than were made."""
+    return bool(wish["kind"] == CodeRun.Kind.UNIT and wish["level"] == Unit.Level.ITEM)
 
 
 @audience("signed_in")

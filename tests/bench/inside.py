@@ -16,7 +16,10 @@ def main(size: int, wanted: set[str]) -> None:
     import django
 
     django.setup()
-    from tests.bench import worlds
+    from tests.bench import (
+        labels,  # noqa: F401  (declares its case)
+        worlds,
+    )
     from tests.bench.cases import CASES
 
     facts = worlds.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import hashlib
 import io
 import os
@@ -22,18 +23,19 @@ from PIL import Image
 from labels.actions import files, runs
 from labels.actions.files import forget_files, order_file, parts_of, run_next_file
 from labels.actions.runs import apply_codes, except_units, issue_codes, run_next_issue, void_run
+from labels.contents import contents
 from labels.models import CodeRun, LabelFile
 from labels.qr import Level, matrix
 from labels.queries import labels_beyond, tally_of, tally_of_lot
 from labels.reading import first_unread, read_back
 from tests.conftest import CommittedDatabase
-from tests.labels.goods import bottled, held
+from tests.labels.goods import bottled, held, made
 from tests.labels.test_runs import refused
-from tests.world import World, make_world, sign_in
+from tests.world import World, make_product, make_world, sign_in
 from trace.actions.files import path_of
 from trace.actions.holds import end_hold
 from trace.actions.rebuild import rebuild
-from trace.models import Unit
+from trace.models import Certificate, Unit
 
 
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +158,7 @@ def test_a_pdf_comes_in_parts_holds_each_code_once_and_is_released_and_logged(
         assert client.get(address).status_code == 404
         assert client.post(f"{address}1").status_code == 404
     assert forget_files(now=timezone.now() + files.LEASE) == 0
-    assert forget_files(now=timezone.now() + timezone.timedelta(days=31)) == 2
+    assert forget_files(now=timezone.now() + datetime.timedelta(days=31)) == 2
     sign_in(client, world.distillery)
     assert client.post(f"{address}1").status_code == 404
 
@@ -186,7 +188,8 @@ def test_the_packet_lists_codes_and_its_checksums_hold(world: World) -> None:
     (data,) = bytes_of(file)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         inside = {name: archive.read(name) for name in archive.namelist()}
-    sums = dict(reversed(line.split("  ")) for line in inside["SHA256SUMS"].decode().splitlines())
+    listed = [line.split("  ") for line in inside["SHA256SUMS"].decode().splitlines()]
+    sums = {name: digest for digest, name in listed}
     assert sums == {name: hashlib.sha256(inside[name]).hexdigest() for name in ("codes.csv", "label.txt")}
     rows = list(csv.reader(io.StringIO(inside["codes.csv"].decode("utf-8-sig"))))
     codes = dict(Unit.objects.filter(run=run.uid).values_list("number", "code"))
@@ -263,6 +266,28 @@ def test_the_ledger_adds_up_and_more_labels_than_units_are_shown(world: World, c
     assert "签发 7 = 已贴 2 + 损坏 1 + 作废 0 + 未用 4" in page
     assert "标签比商品多" in page
     assert "标签比商品多" in client.get(f"/labels/{run.uid}/").content.decode()
+
+
+@pytest.mark.django_db
+def test_a_label_carries_a_geographical_indication_only_with_its_permit(world: World) -> None:
+    product = make_product(world.walnuts.organisation, "GI", "示例汾州核桃", gi_claim="汾州核桃", packs={"袋": "1/2"})
+    lot = made(world.walnuts, product, code="GI1")
+    run = issue_codes(by=world.walnuts, lot=lot, count=1, key="a")
+    unit = Unit.objects.get(run=run.uid)
+    assert "地理标志" not in dict(contents(run, [unit])[0].lines)
+    today = timezone.localdate()
+    permit = Certificate.objects.create(
+        organisation=world.walnuts.organisation,
+        kind="gi_use",
+        number="示例-1",
+        granted_by=world.province.organisation,
+        valid_from=today,
+        valid_until=today,
+    )
+    assert dict(contents(run, [unit])[0].lines)["地理标志"] == "汾州核桃"
+    permit.revoked_at = timezone.now()
+    permit.save(update_fields=["revoked_at"])
+    assert "地理标志" not in dict(contents(run, [unit])[0].lines)
 
 
 @pytest.mark.once

@@ -316,7 +316,7 @@ def test_who_does_not_confirm_is_never_told_and_soon_forgotten(chain: Chain) -> 
 
 # --- Risk warnings --------------------------------------------------------------------------------------------------
 
-ITEMS = dict.fromkeys(("title", "text", "advice", "goods", "area", "basis"), "示例")
+ITEMS: dict[str, Any] = dict.fromkeys(("title", "text", "advice", "goods", "area", "basis"), "示例")
 
 
 def test_a_risk_warning_is_published_by_a_province_alone(world: World) -> None:

@@ -143,7 +143,7 @@ def test_an_answer_that_was_not_theirs_is_judged_by_a_person_and_the_old_link_di
     assert told.disputed_at is not None
     assert latest_answers(told)
     uphold(by=chain.world.walnuts, notice=told, reason="电话核实无误")
-    told.refresh_from_db()
+    told = told.__class__.objects.get(pk=told.pk)
     assert told.disputed_at is None
     row = told.acknowledgements.get()
     assert refusal(set_aside, by=chain.world.lab, notice=told, acknowledgement=row, reason="x") == "not_your_notice"
@@ -260,7 +260,7 @@ def test_text_messages_go_to_mobile_numbers_and_a_refused_one_becomes_a_letter(
 def test_waiting_times_are_data_with_history(chain: Chain) -> None:
     campaign = started(chain)
     by = chain.world.county_approver
-    how = {"by": by, "level": 1, "reason": "试行"}
+    how: dict[str, Any] = {"by": by, "level": 1, "reason": "试行"}
     assert refusal(set_waiting_times, **how, resend=60, telephone=60, regulator=90) == "times_out_of_order"
     assert refusal(set_waiting_times, **how, resend=5, telephone=6, regulator=99_999) == "times_too_long"
     owner = how | {"by": chain.world.walnuts}
