@@ -85,7 +85,8 @@ def make_units(kept: IssuedCodes, numbers: Mapping[str, int]) -> None:
         organisation_id=kept.lot.organisation_id, lot_id=kept.lot_id, level=kept.level, run=kept.run, code="", number=0
     )
     rest = [field for field in Unit._meta.concrete_fields if not field.primary_key and field.name not in _GIVEN]
-    columns = ", ".join(connection.ops.quote_name(str(column)) for column in (*_GIVEN, *(field.column for field in rest)))
+    names = [*_GIVEN, *(str(field.column) for field in rest)]
+    columns = ", ".join(map(connection.ops.quote_name, names))
     # PostgreSQL takes a bare parameter in a SELECT for text; each is told its column's type.
     places = "".join(
         f", CAST(%s AS {field.rel_db_type(connection) if field.remote_field else field.db_type(connection)})"
