@@ -8,10 +8,12 @@ which these pages never set.
 
 from __future__ import annotations
 
+import functools
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.core import signing
 from django.utils.translation import gettext as _
 
@@ -32,7 +34,13 @@ class Nonce:
 
 def sign(code: str) -> str:
     """A fresh signed word for a page about this code."""
-    return signing.TimestampSigner(salt=_SALT).sign(f"{secrets.token_urlsafe(16)}.{code}")
+    return _signer(settings.SECRET_KEY).sign(f"{secrets.token_urlsafe(16)}.{code}")
+
+
+@functools.lru_cache(maxsize=4)
+def _signer(key: str) -> signing.TimestampSigner:
+    """The signer of a key."""
+    return signing.TimestampSigner(key=key, salt=_SALT)
 
 
 def read(word: str) -> Nonce:

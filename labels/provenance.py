@@ -77,6 +77,8 @@ class Page:
     conflicts: Sequence[str]
     recall_phone: str
     consumables: bool = field(default=True)
+    lots: frozenset[int] = frozenset()
+    """Row numbers of the lots the page tells of: this one and its ancestors."""
 
     @property
     def days_over(self) -> int:
@@ -169,6 +171,7 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
         conflicts=_open_conflicts(ancestry),
         recall_phone=lot.organisation.recall_contact_phone,
         consumables=lot.product.track != Product.Track.CONSUMER,
+        lots=frozenset(ancestry.lots) | {lot.pk},
     )
 
 

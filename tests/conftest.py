@@ -35,6 +35,7 @@ from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
+from labels.kept import SHELF
 from tests.world import World, make_world
 from trace.management.commands.compile_translations import compile_all
 
@@ -116,6 +117,12 @@ def pytest_make_collect_report(
 def _in_chinese() -> None:
     """A request in English leaves its language behind in the thread: the next test would read English refusals."""
     translation.activate(settings.LANGUAGE_CODE)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    """A test's rows are rolled back and their numbers given again: no page may outlive its test."""
+    SHELF.clear()
 
 
 # --- A database of one's own --------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The data of labels: what was issued and printed, what went wrong with it, what was scanned, where links lead."""
 
 from labels.models.commitments import Commitment
+from labels.models.freshness import Freshness
 from labels.models.links import ProductLink, ProductLinkStep
 from labels.models.runs import CodeException, CodeRun, CodeStep, LabelFile, LabelFilePart
 from labels.models.scans import (
@@ -19,6 +20,7 @@ __all__ = [
     "CodeRun",
     "CodeStep",
     "Commitment",
+    "Freshness",
     "LabelFile",
     "LabelFilePart",
     "ProductLink",

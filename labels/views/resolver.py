@@ -39,6 +39,13 @@ _LINK = re.compile(
 OTHER_KEYS = sorted(ai for ai, rule in RULES.items() if rule.qualifiers is not None and ai not in ("00", "01"))
 """Keys answered here besides (01); (00), the number of a pack, opens the pack for who may see it (trace)."""
 
+OPEN = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": ", ".join(METHODS),
+    "Access-Control-Expose-Headers": "Link, Location",
+}
+"""What lets scripts of other sites read, without credentials."""
+
 Answer = Callable[..., HttpResponse]
 
 
@@ -56,9 +63,8 @@ def open_to_all(view: Answer) -> Answer:
             answer = HttpResponseNotAllowed(METHODS)
         else:
             answer = view(request, *args, **kwargs)
-        answer["Access-Control-Allow-Origin"] = "*"
-        answer["Access-Control-Allow-Methods"] = ", ".join(METHODS)
-        answer["Access-Control-Expose-Headers"] = "Link, Location"
+        for name, value in OPEN.items():
+            answer[name] = value
         return answer
 
     return answering

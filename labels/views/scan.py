@@ -11,6 +11,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -25,6 +26,7 @@ from labels.forms import ReportForm
 from labels.linkset import Link
 from labels.models import Scan
 from labels.places import spot_of
+from labels.provenance import Page, Scans
 from labels.recall_state import recalls_of_product
 from labels.resolve import Target
 from trace.access import audience
@@ -147,16 +149,37 @@ def common(request: HttpRequest, **more: Any) -> dict[str, Any]:
 def goods_page(request: HttpRequest, target: Target, links: Sequence[Link] = ()) -> HttpResponse:
     """The page of a lot or unit."""
     page = provenance.page_of(target)
+    text = goods_text(
+        request,
+        page,
+        links=links,
+        word=nonces.sign(target.code),
+        tally=tally_text(page.scans),
+        just_counted=request.GET.get("counted") == "1",
+    )
+    return HttpResponse(text)
+
+
+def goods_text(
+    request: HttpRequest, page: Page, *, links: Sequence[Link], word: str, tally: str, just_counted: bool = False
+) -> str:
+    """The page as text, with the signed word and the tally it is given."""
     context = common(
         request,
         page=page,
         verdict_words=look_of(page.verdict).words,
         links=links,
-        word=nonces.sign(target.code),
-        just_counted=request.GET.get("counted") == "1",
+        word=word,
+        tally=tally,
+        just_counted=just_counted,
     )
-    context["report_url"] = reverse("labels:report", args=[target.code])
-    return render(request, "labels/scan.html", context)
+    context["report_url"] = reverse("labels:report", args=[page.target.code])
+    return render_to_string("labels/scan.html", context, request)
+
+
+def tally_text(scans: Scans) -> str:
+    """How often the code was looked up before, and when and where first."""
+    return render_to_string("labels/parts/tally.html", {"scans": scans})
 
 
 def product_page(request: HttpRequest, target: Target, links: Sequence[Link] = ()) -> HttpResponse:

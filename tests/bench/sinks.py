@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
+from labels import freshness
 from trace.append_only import install_triggers
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def unhindered() -> Iterator[None]:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA foreign_keys = ON")
     install_triggers()
+    freshness.install()
 
 
 def _drop_sqlite() -> list[str]:
