@@ -161,7 +161,7 @@ def work_calendar() -> WorkCalendar:
 def calendar_sources() -> list[dict[str, object]]:
     """Where the known days come from: ``source``, ``first``, ``last``, ``days``, in order of time; one query."""
     rows = WorkCalendarDay.objects.values("source").annotate(first=Min("on"), last=Max("on"), days=Count("on"))
-    return list(rows.order_by("first"))
+    return [dict(row) for row in rows.order_by("first")]
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_a_planted_contact_is_nowhere_but_sealed_and_gone_after_31_days(
     maker = sign_in(Client(), world.walnuts_quality)
     for path in ("/recall/cases/?state=all&format=csv", "/recall/signals/?status=all&format=csv", "/recalls/data.json"):
         answer = maker.get(path)
-        body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+        body = b"".join(answer) if answer.streaming else answer.content
         assert not holds(body), path
     assert forget_old_cases(now=now + datetime.timedelta(days=31)) == 1
     assert not PersonalRecord.objects.filter(purpose__startswith="case_").exclude(key=None).exists()
