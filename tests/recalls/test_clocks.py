@@ -1,6 +1,8 @@
 """Clocks as rows: they follow facts, survive changes of the calendar with their history, and stop."""
 
 import datetime
+import html
+import re
 from pathlib import Path
 
 import pytest
@@ -152,7 +154,7 @@ def test_an_authority_loads_a_holiday_notice_on_a_page_after_looking_at_it(chain
     campaign = announced(chain)
     clock = campaign.clocks.get(key="complete")
     ClockInstance.objects.filter(pk=clock.pk).update(started_at=at(2026, 12, 25, 10), due_at=at(2027, 1, 9))
-    days = [datetime.date(2027, 1, 1) + datetime.timedelta(days=n) for n in range(60)]
+    days = [datetime.date(2027, 1, 1) + datetime.timedelta(days=n) for n in range(365)]
     text = "date,is_workday,holiday\r\n" + "\r\n".join(f"{day},{int(day.day > 3)}," for day in days)
     form, url = {"source": "示例通知", "text": text}, "/recall/working-days/"
     sign_in(client, chain.world.walnuts)
@@ -162,13 +164,21 @@ def test_an_authority_loads_a_holiday_notice_on_a_page_after_looking_at_it(chain
     assert client.post(url, form).status_code == 403
     sign_in(client, chain.world.county_approver)
     for bad in ("", "x", "2027-01-01,2", "2027-01-01,1\n2027-01-03,1", "2027-01-01,1\n2027-01-01,1", "2026-02-14,0"):
-        assert client.post(url, form | {"text": bad, "do": "load"}).status_code == 422
+        assert client.post(url, form | {"text": bad, "do": "check"}).status_code == 422
     shown = client.post(url, form | {"do": "check"})
     assert "1 个时限会改变" in shown.content.decode()
-    assert "新增 60 天" in shown.content.decode()
+    assert "新增 365 天" in shown.content.decode()
+    repeated = re.search(r"<textarea[^>]*>(.*?)</textarea>", shown.content.decode(), re.DOTALL)
+    assert repeated is not None
+    assert repeated[1].split() == text.split()
+    seen = re.search(r'name="seen" value="(\w+)"', shown.content.decode())
+    assert seen is not None
+    other = form | {"text": "\n".join(text.splitlines()[:100]), "do": "load", "seen": seen[1]}
+    assert "新增 99 天" in client.post(url, other).content.decode()
     assert WorkCalendarDay.objects.count() == 1096
+    form = {"source": "示例通知", "text": html.unescape(repeated[1]), "seen": seen[1]}
     assert client.post(url, form | {"do": "load"}).status_code == 302
-    assert WorkCalendarDay.objects.count() == 1156
+    assert WorkCalendarDay.objects.count() == 1461
     assert ClockChange.objects.get(clock=clock).by == chain.world.county_approver.user
     assert client.post(url, form | {"do": "load"}).status_code == 302
     assert ClockChange.objects.filter(clock=clock).count() == 1
