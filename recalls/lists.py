@@ -105,3 +105,35 @@ def sent_notices(sight: Sight) -> Table:
         ],
         seen,
     )
+WARNINGS = Table(
+    "risk-warnings",
+    [
+        Column(gettext_lazy("标题"), lambda row: row.title),
+        Column(gettext_lazy("涉及的产品"), lambda row: row.goods),
+        Column(gettext_lazy("影响区域"), lambda row: row.area),
+        Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
+        Column(gettext_lazy("起草单位"), lambda row: row.organisation.label),
+        Column(gettext_lazy("起草时间"), lambda row: row.drafted_at),
+    ],
+)
+READINESS = Table(
+    "recall-readiness",
+    [
+        Column(gettext_lazy("单位名称"), lambda one: one.organisation.label),
+        Column(gettext_lazy("状态"), lambda one: one.label),
+        Column(gettext_lazy("原因"), lambda one: "；".join(one.reasons)),
+        Column(gettext_lazy("上次演练"), lambda one: one.last_drill.started_at if one.last_drill else None),
+    ],
+)
+DRILLS = Table(
+    "drills",
+    [
+        Column(gettext_lazy("产品"), lambda row: row.lot.product_version.label),
+        Column(gettext_lazy("批号"), lambda row: row.lot.code),
+        Column(gettext_lazy("开始"), lambda row: row.started_at),
+        Column(gettext_lazy("结束"), lambda row: row.finished_at),
+        Column(gettext_lazy("用时（分钟）"), lambda row: row.minutes),
+        Column(gettext_lazy("时限（分钟）"), lambda row: row.limit_minutes),
+        Column(gettext_lazy("小结"), lambda row: row.summary),
+    ],
+)

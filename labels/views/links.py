@@ -7,7 +7,7 @@ import uuid
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -15,10 +15,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from labels.access import link_of
 from labels.actions.links import add_link, end_link
 from labels.forms import EndLinkForm, LinkForm
+from labels.lists import LINKS
 from labels.models import ProductLink, ProductLinkStep
 from trace.access import actor_of, audience, entered_for, own_products, product_for
 from trace.actor import Actor
 from trace.errors import Invalid, NotFound
+from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.models import Lot, Product
 
@@ -27,10 +29,12 @@ PER_PAGE = 50
 
 @audience("party")
 @require_safe
-def link_list(request: HttpRequest) -> HttpResponse:
+def link_list(request: HttpRequest) -> HttpResponseBase:
     """The actor's products with how many links each has."""
     rows = own_products(actor_of(request)).filter(ended_at=None)
     rows = rows.annotate(n_links=Count("links", filter=Q(links__ended_at=None))).order_by("-n_links", "code")
+    if asked_format(request):
+        return export(request, LINKS, rows)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "labels/link_list.html", {"page": page})
 

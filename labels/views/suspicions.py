@@ -16,10 +16,12 @@ from labels import places
 from labels.access import suspicion_for, suspicions_visible_to
 from labels.actions.suspicions import decide, set_threshold, thresholds
 from labels.journey import Regions
+from labels.lists import SUSPICIONS
 from labels.models import Scan, ScanRule, ScanSuspicion, ScanThreshold
 from labels.suspicion import near, why
 from trace.access import actor_of, audience, entered_for, lots_visible_to
 from trace.actor import Actor
+from trace.exports import asked_format, export
 from trace.forms.fields import REQUIRED, Pick, Text, attempt
 from trace.models import Organisation, Transfer
 
@@ -51,13 +53,15 @@ class ThresholdForm(forms.Form):
 
 @audience("signed_in")
 @require_safe
-def suspicion_list(request: HttpRequest) -> HttpResponse:
+def suspicion_list(request: HttpRequest) -> HttpResponseBase:
     """Suspicious codes, newest first, each with the reason in words."""
     actor = actor_of(request)
     state = request.GET.get("state", "open")
     rows = suspicions_visible_to(actor).order_by("-last_at", "-id")
     if state in ScanSuspicion.Status.values:
         rows = rows.filter(status=state)
+    if asked_format(request):
+        return export(request, SUSPICIONS, rows)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     rows_shown = [(row, why(row.rule, row.facts)) for row in page.object_list]
     return render(

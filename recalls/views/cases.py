@@ -36,7 +36,7 @@ from recalls.consumer_forms import (
     flags_words,
 )
 from recalls.forms import ReasonForm
-from recalls.lists import CASES
+from recalls.lists import CASES, WARNINGS
 from recalls.models import CasePhoto, ConsumerCase, RiskWarning, ServiceTarget
 from recalls.queries import OPEN_CASES, case_words, narrowed
 from recalls.service import targets
@@ -307,10 +307,13 @@ def target_list(request: HttpRequest) -> HttpResponse:
 
 @audience("regulator")
 @require_safe
-def warning_list(request: HttpRequest) -> HttpResponse:
+def warning_list(request: HttpRequest) -> HttpResponseBase:
     """Drafts of one's own, what lower authorities submitted, and what is published."""
     actor = acting(request)
-    rows = Paginator(warnings_visible_to(actor).order_by("-id"), 30).get_page(request.GET.get("page"))
+    found = warnings_visible_to(actor).order_by("-id")
+    if asked_format(request):
+        return export(request, WARNINGS, found)
+    rows = Paginator(found, 30).get_page(request.GET.get("page"))
     return page(
         request,
         "recalls/warning_list.html",

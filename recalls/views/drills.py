@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -23,6 +23,7 @@ from recalls.actions.drills import (
     start_drill,
     trace_drill,
 )
+from recalls.lists import DRILLS, READINESS
 from recalls.models import ContactTest, Drill
 from recalls.queries import lots_by_words
 from recalls.readiness import readiness
@@ -30,6 +31,7 @@ from recalls.views.doors import acting, page
 from trace.access import audience, entered_for, organisations_supervised_by, parse_uid
 from trace.actor import Actor
 from trace.errors import NotFound
+from trace.exports import asked_format, export
 from trace.forms.fields import Day, Text, attempt
 from trace.models import Organisation
 
@@ -83,13 +85,15 @@ def _drill_for(actor: Actor, uid: str) -> Drill:
 
 @audience("signed_in")
 @require_http_methods(["GET", "HEAD", "POST"])
-def drill_list(request: HttpRequest) -> HttpResponse:
+def drill_list(request: HttpRequest) -> HttpResponseBase:
     """For a firm: its state, its exercises, begin one. For a regulator: the state of every producer, worst first."""
     actor = acting(request)
     if actor.is_regulator:
         firms = organisations_supervised_by(actor).filter(kind__in=_KINDS, status=Organisation.Status.ACTIVE)
         order = {"danger": 0, "attention": 1, "good": 2}
         states = sorted(readiness(firms), key=lambda one: (order[one.tone], one.organisation.name))
+        if asked_format(request):
+            return export(request, READINESS, states)
         listed = Paginator(states, 50).get_page(request.GET.get("page"))
         return page(request, "recalls/readiness.html", {"page": listed})
     form = StartForm(request.POST or None)
@@ -108,6 +112,8 @@ def drill_list(request: HttpRequest) -> HttpResponse:
             if made_drill is not None:
                 return redirect("recalls:drill", made_drill.uid)
     rows = Drill.objects.filter(organisation=actor.owner).select_related("lot__product_version")
+    if asked_format(request):
+        return export(request, DRILLS, rows)
     tests = ContactTest.objects.filter(organisation=actor.owner).select_related("contact").order_by("-id")
     return page(
         request,

@@ -34,8 +34,11 @@ NO_FILE = {
     "trace:gtin_claim_list",
     "recalls:public_list",
     "recalls:campaign_notice_list",
+    "recalls:target_list",
+    "recalls:webhook_list",
+    "labels:threshold_list",
 }
-"""Lists walked elsewhere: what is public is a feed, notices of a campaign need one."""
+"""Lists walked elsewhere: what is public is a feed, notices of a campaign need one; and pages of settings."""
 EVIL = "=1+1"
 
 
@@ -185,6 +188,10 @@ def test_every_list_exports_the_rows_it_shows_with_its_filters_and_no_formula(cl
         "trace:pack_list",
         "trace:device_list",
         "trace:import_list",
+        "recalls:case_list",
+        "recalls:warning_list",
+        "recalls:drill_list",
+        "labels:suspicion_list",
     }, empty
 
 

@@ -113,7 +113,7 @@ def test_a_recall_goes_from_signal_to_closing(chain: Chain) -> None:
     line = {"lot": str(chain.pouch_a.uid), "on_hand": {"value": "16"}, "sealed": {"value": "16"}}
     zero = {"sold": {"value": "0"}, "unknown": {"value": "0"}}
     answered = ok(distributor.post(f"/notices/{notice['uid']}/stock", {"lots": [{**line, **zero}]}))
-    assert (answered["status"], answered["answers"][0]["on_hand"]) == ("stock_answered", "16")
+    assert (answered["status"], answered["answers"][0]["on_hand"]) == ("isolated", "16")
 
     back = {
         "organisation": str(world.distributor.organisation.uid),
