@@ -137,7 +137,7 @@ def compose(
     title, end = _title(content.title, _widened(layout.title, free))
     shared = [
         *title,
-        *_lines(content.lines, _from(end, _widened(layout.lines, free))),
+        *_lines(content.lines, _from(max(end, _code_above(layout, code)), _widened(layout.lines, free))),
         *_row(content.host, layout.host),
     ]
     mark = _watermark(content.watermark, layout)
@@ -185,6 +185,13 @@ def _free(layout: Layout, code: Code) -> float:
     below it.
     """
     return max(0.0, min(layout.qr.w - code.side, layout.lines.x - layout.code.x - layout.code.w - GAP_MM))
+
+
+def _code_above(layout: Layout, code: Code) -> float:
+    """Where a code between title and lines ends, in millimetres from the label's top; 0 where it stands beside them."""
+    place, lines = layout.qr, layout.lines
+    beside = lines.x >= place.x + place.w or lines.x + lines.w <= place.x or lines.y < place.y + place.h
+    return 0.0 if beside else code.y + code.side
 
 
 def _widened(box: TextBox, free: float) -> TextBox:

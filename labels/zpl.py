@@ -39,7 +39,9 @@ def render_zpl(
         raise ValueError("labels of one ZPL file share their texts")
     first = composed[0]
     width, height = (dots(side, layout.dpi) for side in layout.label)
-    setting = f"^PW{width}^LL{height}^LH{dots(offset[0], layout.dpi)},{max(dots(offset[1], layout.dpi), 0)}"
+    # The label's home takes no negative numbers; these two do: a shift to the left, a move down.
+    shift, down = -dots(offset[0], layout.dpi), dots(offset[1], layout.dpi)
+    setting = f"^PW{width}^LL{height}^LH0,0^LS{shift}^LT{down}"
     parts = ["^XA^CI28", setting, "^XZ", _stored(first, width, height, layout.dpi)]
     parts += [_one(label, layout, setting) for label in composed]
     parts.append(f"^XA^ID{PICTURE}^FS^XZ")

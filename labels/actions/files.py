@@ -275,12 +275,16 @@ def _fail(file: LabelFile, problem: str) -> None:
 
 
 def forget_files(*, now: datetime.datetime | None = None) -> int:
-    """Remove the bytes of files a month after they were made: whoever needs them again orders them again."""
+    """Remove the bytes of files a month after they were made: whoever needs them again orders them again.
+
+    The same labels give the same bytes, so a younger file may stand on the same ones: those stay.
+    """
     before = (now or timezone.now()) - datetime.timedelta(days=KEPT_DAYS)
     removed = 0
     old = LabelFilePart.objects.filter(file__created_at__lt=before).exclude(size=0)
     for part in old:
-        path_of(part.sha256).unlink(missing_ok=True)
+        if not LabelFilePart.objects.filter(sha256=part.sha256, file__created_at__gte=before).exclude(size=0).exists():
+            path_of(part.sha256).unlink(missing_ok=True)
         removed += LabelFilePart.objects.filter(pk=part.pk).update(size=0)
     return removed
 

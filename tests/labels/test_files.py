@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -23,11 +24,14 @@ from PIL import Image
 from labels.actions import files, runs
 from labels.actions.files import forget_files, order_file, parts_of, run_next_file
 from labels.actions.runs import apply_codes, except_units, issue_codes, run_next_issue, void_run
+from labels.compose import LabelContent
 from labels.contents import contents
+from labels.layouts import layout
 from labels.models import CodeRun, LabelFile
 from labels.qr import Level, matrix
 from labels.queries import labels_beyond, tally_of, tally_of_lot
 from labels.reading import first_unread, read_back
+from labels.zpl import render_zpl
 from tests.conftest import CommittedDatabase
 from tests.labels.goods import bottled, held, made
 from tests.labels.test_runs import refused
@@ -161,6 +165,28 @@ def test_a_pdf_comes_in_parts_holds_each_code_once_and_is_released_and_logged(
     assert forget_files(now=timezone.now() + datetime.timedelta(days=31)) == 2
     sign_in(client, world.distillery)
     assert client.post(f"{address}1").status_code == 404
+
+
+@pytest.mark.django_db
+def test_forgetting_a_file_leaves_the_same_bytes_to_a_younger_one(world: World) -> None:
+    run = issue_codes(by=world.distillery, lot=bottled(world), count=3, key="a")
+    wish: dict[str, Any] = {"by": world.distillery, "run": run, "kind": "packet", "first": 1, "last": 3}
+    old, young = (order_file(key=key, **wish) for key in ("1", "2"))
+    while run_next_file():
+        pass
+    month = datetime.timedelta(days=31)
+    LabelFile.objects.filter(pk=old.pk).update(created_at=timezone.now() - month)
+    assert old.parts.get().sha256 == young.parts.get().sha256
+    assert forget_files() == 1
+    assert path_of(young.parts.get().sha256).exists()
+    assert forget_files(now=timezone.now() + month) == 1
+    assert not path_of(young.parts.get().sha256).exists()
+
+
+def test_zpl_moves_the_label_to_the_left_and_up_by_commands_that_take_it() -> None:
+    label = LabelContent(uri="https://trace.example.cn/c/000000000000", title="示例")
+    zpl = render_zpl([label], layout("roll-60x40"), offset=(-1.0, -2.0))
+    assert "^LH0,0^LS8^LT-16" in zpl
 
 
 @pytest.mark.django_db
