@@ -72,6 +72,8 @@ def test_every_invalid_example_is_refused_with_a_pointer(shared_data: Path) -> N
         ({"quantityList": [{"epcClass": "urn:epc:class:lgtin:1.2.3", "quantity": 1, "uom": "kilo"}]}, "format"),
         ({"nobody:knows": 1}, "prefix_undeclared"),
         ({"字段": 1}, "key_not_ascii"),
+        ({"@context": [{"ex": "https://example.org/"}], "ex:note": "a\x00b"}, "text_character"),
+        ({"@context": [{"ex": "https://example.org/"}], "ex:note": {"ex:deep": ["fine", "\ud800"]}}, "text_character"),
         ({"type": "AggregationEvent", "action": "ADD", "epcList": None}, "required"),
     ],
 )

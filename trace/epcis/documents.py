@@ -47,7 +47,10 @@ Amount: TypeAlias = (
     | Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1e9)]
 )
 Uom: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,3}$")]
-Text: TypeAlias = Annotated[str, StringConstraints(max_length=10_000)]
+# Without the characters that XML and PostgreSQL do not have.
+Text: TypeAlias = Annotated[
+    str, StringConstraints(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]*$")
+]
 Hex: TypeAlias = Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[A-Fa-f0-9]+$")]
 Action: TypeAlias = Literal["ADD", "OBSERVE", "DELETE"]
 _OPEN = ConfigDict(extra="allow")
@@ -290,9 +293,10 @@ _SENSOR: Final = frozenset(SensorElement.__required_keys__ | SensorElement.__opt
 _META: Final = frozenset(SensorMetadata.__optional_keys__)
 _REPORT: Final = frozenset(SensorReport.__optional_keys__)
 _DECLARATION: Final = frozenset(ErrorDeclaration.__required_keys__ | ErrorDeclaration.__optional_keys__)
-_KEYWORDS: Final = frozenset(["@id", "@type", "@value", "@language", "@list", "@set", "type", "id"])
-_KEY: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.\-]*):([A-Za-z0-9_][A-Za-z0-9_.\-]*)", re.ASCII)
+_KEYWORDS: Final = frozenset(["#text", "@id", "@type", "@value", "@language", "@list", "@set", "type", "id"])
+_KEY: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.\-]{0,199}):([A-Za-z_][A-Za-z0-9_.\-]{0,199})", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,199}", re.ASCII)
+_NO_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _KEY_URI: Final = re.compile(r"(?:https?://|urn:)[!-~]{1,400}", re.ASCII)
 _LINK: Final = re.compile(r"https?://[^/?#]+(?:/[^?#]*?)?/(01|00|414|417)/([^/?#]+)((?:/[^?#]*)?)")
 
@@ -396,7 +400,7 @@ def check_event(
     if "@context" in event:
         prefixes = prefixes_of(event["@context"], f"{pointer}/@context", faults, prefixes)
     _times(event, pointer, now, faults)
-    _what(event, pointer, faults)
+    _what(event, pointer, faults, twice=xml)
     _vocabulary(event, pointer, faults)
     extra = event.keys() - _KNOWN[event["type"]]
     for key in extra:
@@ -458,8 +462,8 @@ _LISTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 
 
-def _what(event: Mapping[str, Any], pointer: str, faults: list[Fault]) -> None:
-    """The lists of identifiers: something in them, the right kind in each, check digits, nothing twice."""
+def _what(event: Mapping[str, Any], pointer: str, faults: list[Fault], *, twice: bool) -> None:
+    """The lists of identifiers: something in them, the right kind in each, check digits, nothing twice (but in XML)."""
     kind = event["type"]
     instances, classes = _LISTS[kind]
     some = False
@@ -468,7 +472,7 @@ def _what(event: Mapping[str, Any], pointer: str, faults: list[Fault]) -> None:
             some = True
             _instance(uri, f"{pointer}/{name}/{number}", faults)
         listed = event.get(name)
-        if listed and len(set(listed)) != len(listed):
+        if listed and not twice and len(set(listed)) != len(listed):
             faults.append(Fault(f"{pointer}/{name}", "epc_twice", "An identifier is there twice."))
     for name in classes:
         for number, element in enumerate(event.get(name, ())):
@@ -616,8 +620,10 @@ def _below(value: Any, where: str, prefixes: Mapping[str, str], faults: list[Fau
                 _extension(key, inner, inside, prefixes, faults)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            if isinstance(inner, dict | list):
+            if isinstance(inner, dict | list | str):
                 _below(inner, f"{where}/{number}", prefixes, faults, depth + 1)
+    elif isinstance(value, str) and _NO_TEXT.search(value):
+        faults.append(Fault(where, "text_character", "The text has a character that XML and databases do not have."))
 
 
 def _ilmd(event: Mapping[str, Any], pointer: str, prefixes: Mapping[str, str], faults: list[Fault]) -> None:
