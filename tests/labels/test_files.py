@@ -33,11 +33,13 @@ from labels.queries import labels_beyond, tally_of, tally_of_lot
 from labels.reading import first_unread, read_back
 from labels.zpl import render_zpl
 from tests.conftest import CommittedDatabase
-from tests.labels.goods import bottled, held, made
+from tests.labels.goods import BOTTLED_AT, bottled, held, made
 from tests.labels.test_runs import refused
 from tests.world import World, make_product, make_world, sign_in
+from trace.actions.events import When
 from trace.actions.files import path_of
 from trace.actions.holds import end_hold
+from trace.actions.packs import pack_units
 from trace.actions.rebuild import rebuild
 from trace.models import Certificate, Unit
 
@@ -314,6 +316,15 @@ def test_a_label_carries_a_geographical_indication_only_with_its_permit(world: W
     permit.revoked_at = timezone.now()
     permit.save(update_fields=["revoked_at"])
     assert "地理标志" not in dict(contents(run, [unit])[0].lines)
+
+
+@pytest.mark.django_db
+def test_packing_a_bottle_shows_that_its_label_is_on_it(world: World) -> None:
+    run = issue_codes(by=world.distillery, lot=bottled(world), count=3, key="a")
+    codes = list(Unit.objects.filter(run=run.uid).order_by("number").values_list("code", flat=True))
+    pack_units(by=world.distillery, parent="", children=codes[:2], when=When(BOTTLED_AT))
+    assert (tally_of(run).applied, tally_of(run).open) == (2, 1)
+    assert not rebuild(write=False).differences
 
 
 @pytest.mark.once

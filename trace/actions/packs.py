@@ -17,6 +17,7 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture
 from trace.actions.events import When, attach_files, checked_data
 from trace.actor import Actor
+from trace.among import among
 from trace.edits import log_edit
 from trace.errors import Clash, Invalid, NotAllowed
 from trace.event_templates import EventTemplate, template
@@ -48,7 +49,7 @@ def pack_units(
     replaces: Event | None = None,
     at: datetime.datetime | None = None,
 ) -> Captured:
-    """Put units into a pack: each unit then says in which pack it lies, and goes where the pack goes.
+    """Put units into a pack: each unit then says in which pack it lies, goes where the pack goes, and has its label on.
 
     The pack is a unit with a code of its own, a new one under a valid SSCC nobody uses yet, or, with ``parent`` empty,
     a new one under the next SSCC of the organisation's GS1 prefix (an own code where it has none). ``level`` says what
@@ -70,6 +71,9 @@ def pack_units(
     pack = _pack(by, parent, inside, level or _LEVEL[code])
     _check_levels(pack, inside)
     captured = _capture(found, by, pack, inside, when, place, remark, insist, replaces, at)
+    # Whoever scans a code on goods into a pack shows that its label was put on.
+    seen = among("pk", [pack.pk, *(unit.pk for unit in inside)])
+    Unit.objects.filter(seen, state=Unit.State.ISSUED).update(state=Unit.State.APPLIED)
     attach_files(captured.event, files)
     return captured
 
