@@ -369,38 +369,44 @@ def label_svg(request: HttpRequest, uid: str) -> HttpResponse:
     return HttpResponse(drawn, content_type="image/svg+xml")
 
 
-@audience("party")
-@require_safe
+@audience("party", "operator", "quality")
+@require_POST
 def code_svg(request: HttpRequest, uid: str) -> HttpResponse:
-    """One code alone as SVG, for one's own artwork. Refused for a blocked lot, as printing is."""
-    uri, material = _code_of(request, uid)
+    """One code alone as SVG, for one's own artwork; the download is written down first. Refused for a blocked lot."""
+    uri, material = _handed_out(request, uid, "code.svg")
     answer = HttpResponse(preview.code_svg(uri, material=material), content_type="image/svg+xml")
     answer["Content-Disposition"] = 'attachment; filename="code.svg"'
     return answer
 
 
-@audience("party")
-@require_safe
+@audience("party", "operator", "quality")
+@require_POST
 def code_png(request: HttpRequest, uid: str) -> HttpResponse:
-    """One code alone as PNG at 300 dpi. Refused for a blocked lot, as printing is."""
-    uri, material = _code_of(request, uid)
+    """One code alone as PNG at 300 dpi; the download is written down first. Refused for a blocked lot."""
+    uri, material = _handed_out(request, uid, "code.png")
     answer = HttpResponse(preview.code_png(uri, material=material), content_type="image/png")
     answer["Content-Disposition"] = 'attachment; filename="code.png"'
     return answer
 
 
-def _code_of(request: HttpRequest, uid: str) -> tuple[str, qr.Material]:
-    """The address of one label of a run, and what it is printed on."""
-    run = run_for(actor_of(request), uid, write=True)
-    require_unblocked(run.lot)
-    unit = None if run.kind == CodeRun.Kind.LOT else _asked_unit(request, run)
+def _handed_out(request: HttpRequest, uid: str, what: str) -> tuple[str, qr.Material]:
+    """The address of one label of a run, and what it is printed on, with the download written down."""
+    actor = actor_of(request)
+    run = run_for(actor, uid, write=True)
+    unit = None if run.kind == CodeRun.Kind.LOT else unit_of(run, _number(request.POST.get("number", "1")))
+    place = 1 if unit is None else unit.number - run.first_number + 1
+    record_download(by=actor, run=run, first=place, last=place, what=what)
     return uri_of(run, unit), qr.Material(run.material)
 
 
 def _asked_unit(request: HttpRequest, run: CodeRun) -> Unit:
     """The unit at the position the address asks for (``number``, from 1; the first by default)."""
-    number = request.GET.get("number", "1")
-    return unit_of(run, int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 0)
+    return unit_of(run, _number(request.GET.get("number", "1")))
+
+
+def _number(text: str) -> int:
+    """A position as it was typed; 0, which is nobody's, for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
 
 
 @audience("signed_in")

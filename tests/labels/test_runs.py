@@ -354,7 +354,7 @@ def test_a_blocked_lot_is_refused_with_the_reason_on_every_way_to_paper(world: W
     held(world, lot, "recall", "黄曲霉毒素超标")
     sign_in(client, world.distillery)
     for address in ("label.svg", "code.svg", "code.png", "codes.csv"):
-        ask = client.post if address == "codes.csv" else client.get
+        ask = client.get if address == "label.svg" else client.post
         answer = ask(f"/labels/{run.uid}/{address}")
         assert answer.status_code == 409, address
         assert "黄曲霉毒素超标" in answer.content.decode()
@@ -370,10 +370,12 @@ def test_a_blocked_lot_is_refused_with_the_reason_on_every_way_to_paper(world: W
 def test_single_codes_come_as_svg_and_png(world: World, client: Client) -> None:
     run = issue_codes(by=world.distillery, lot=bottled(world), count=3, key="a")
     sign_in(client, world.distillery)
-    assert client.get(f"/labels/{run.uid}/code.svg?number=2").content.startswith(b"<svg")
-    assert client.get(f"/labels/{run.uid}/code.png?number=3").content.startswith(b"\x89PNG")
+    assert client.post(f"/labels/{run.uid}/code.svg", {"number": "2"}).content.startswith(b"<svg")
+    assert client.post(f"/labels/{run.uid}/code.png", {"number": "3"}).content.startswith(b"\x89PNG")
+    said = run.steps.filter(step="downloaded").values_list("reason", "first", "last")
+    assert list(said) == [("code.svg", 2, 2), ("code.png", 3, 3)]
     for number in ("0", "4", "x", "9" * 30):
-        assert client.get(f"/labels/{run.uid}/code.png", {"number": number}).status_code == 404
+        assert client.post(f"/labels/{run.uid}/code.png", {"number": number}).status_code == 404
 
 
 def test_the_code_table_lists_usable_codes_with_their_addresses(world: World, client: Client) -> None:
