@@ -104,8 +104,10 @@ def make_units(kept: IssuedCodes, numbers: Mapping[str, int]) -> None:
 
 def any_taken(codes: Sequence[str]) -> bool:
     """Whether a unit or a lot has one of these codes: lots and units share the path ``/c/…``."""
-    among = "= ANY(%s)" if connection.vendor == "postgresql" else "IN (SELECT value FROM json_each(%s))"
-    wanted = list(codes) if connection.vendor == "postgresql" else json.dumps(list(codes))
+    # One text, since a parameter that is a list is quoted item by item.
+    postgresql = connection.vendor == "postgresql"
+    among = "= ANY(string_to_array(%s, ','))" if postgresql else "IN (SELECT value FROM json_each(%s))"
+    wanted = ",".join(codes) if postgresql else json.dumps(list(codes))
     with connection.cursor() as cursor:
         for model, column in ((Unit, "code"), (Lot, "public_code")):
             table = connection.ops.quote_name(model._meta.db_table)

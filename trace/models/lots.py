@@ -135,23 +135,41 @@ class Unit(models.Model):
         CARTON = "carton", _("箱")
         PALLET = "pallet", _("托盘")
 
-    code = models.CharField(_("唯一码"), max_length=20, unique=True)
+    code = models.CharField(_("唯一码"), max_length=20)
     organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="units")
-    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="units")
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="units", db_index=False)
     level = models.CharField(max_length=8, choices=Level, default=Level.ITEM)
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children", db_index=False
+    )
     state = models.CharField(max_length=8, choices=State, default=State.ISSUED)
     run = models.UUIDField(null=True, db_index=True)
     number = models.PositiveIntegerField(default=0)
     container = models.BooleanField(default=False)
-    holder = models.ForeignKey("trace.Organisation", null=True, on_delete=models.PROTECT, related_name="units_held")
-    transit = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="units_in_transit")
-    replaced_by = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="replaces")
+    holder = models.ForeignKey(
+        "trace.Organisation", null=True, on_delete=models.PROTECT, related_name="units_held", db_index=False
+    )
+    transit = models.ForeignKey(
+        "trace.Event", null=True, on_delete=models.PROTECT, related_name="units_in_transit", db_index=False
+    )
+    replaced_by = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="replaces", db_index=False
+    )
 
     class Meta:
         verbose_name = _("单件")
         verbose_name_plural = _("单件")
-        indexes = [models.Index(fields=["lot", "id"]), models.Index(fields=["lot", "parent"])]
+        # A million new codes are rows with nothing in these four: an index of the whole column costs more than the row.
+        indexes = [
+            models.Index(fields=["lot", "id"]),
+            models.Index(fields=["lot", "parent"], name="units_packed", condition=models.Q(parent__isnull=False)),
+            *(
+                models.Index(fields=[name], name=f"units_by_{name}", condition=models.Q((f"{name}__isnull", False)))
+                for name in ("parent", "holder", "transit", "replaced_by")
+            ),
+        ]
+        # A constraint, not ``unique=True``, which has PostgreSQL keep another index for LIKE that nobody asks.
+        constraints = [models.UniqueConstraint(fields=["code"], name="one_unit_per_code")]
 
     def __str__(self) -> str:
         return self.code
