@@ -32,6 +32,10 @@ AIM_MODULE_MM = 0.495
 MM_PER_INCH = 25.4
 PRINTER_DPI = (203, 300, 600)
 MAX_CHARACTERS = 300
+_TAIL_FROM = 7
+"""Letters from which on a segment of their own saves bits in every version: 5.5 for each instead of 8, for 15 at most
+of its head (ISO/IEC 18004, 7.4.4)."""
+_LETTERS = re.compile(r"[0-9A-Z $%*+\-./:]*\Z")
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -132,18 +136,42 @@ def check_data(data: str) -> bytes:
     return data.encode("ascii")
 
 
-@functools.lru_cache(maxsize=512)
-def matrix(data: str, level: Level = Level.M) -> QrMatrix:
-    """The smallest QR code of ``data`` at ``level``, with the best of the eight masks.
+def tail_start(data: str) -> int:
+    """Where the tail begins that stands in a segment of its own: the capitals, digits and marks of alphanumeric mode at
+    the end of an address (ISO/IEC 18004, table 5), which take 5.5 bits each there instead of 8. The length of the text
+    where they are too few to pay.
 
-    One segment in byte mode, so that codes of a run have one version. Refuses empty text, more than
-    ``MAX_CHARACTERS`` and anything but printable ASCII without blanks (``qr_empty``, ``qr_too_long``,
-    ``qr_not_ascii``).
+    No other place is asked about, so that addresses that differ in such a tail have one form and one version.
+    """
+    found = _LETTERS.search(data)
+    start = found.start() if found else len(data)
+    return start if len(data) - start >= _TAIL_FROM else len(data)
+
+
+def unmade(data: bytes, level: Level, start: int) -> qrcode.QRCode:
+    """A code of the library's with its version chosen, not yet drawn: one segment of bytes, and from ``start`` on one
+    of letters.
+    """
+    code = qrcode.QRCode(error_correction=CORRECTION[level], border=0, box_size=1)
+    if start:
+        code.add_data(qrcode.util.QRData(data[:start], mode=qrcode.util.MODE_8BIT_BYTE))
+    if start < len(data):
+        code.add_data(qrcode.util.QRData(data[start:], mode=qrcode.util.MODE_ALPHA_NUM))
+    code.best_fit()
+    return code
+
+
+@functools.lru_cache(maxsize=512)
+def matrix(data: str, level: Level = Level.M, *, split: bool = True) -> QrMatrix:
+    """The QR code of ``data`` at ``level``, with the best of the eight masks.
+
+    Bytes, and the capitals at the end in a segment of their own (``tail_start``), which is often a version smaller;
+    with ``split`` false bytes alone. Refuses empty text, more than ``MAX_CHARACTERS`` and anything but printable ASCII
+    without blanks (``qr_empty``, ``qr_too_long``, ``qr_not_ascii``).
     """
     payload = check_data(data)
-    code = qrcode.QRCode(error_correction=CORRECTION[Level(level)], border=0, box_size=1)
-    code.add_data(qrcode.util.QRData(payload, mode=qrcode.util.MODE_8BIT_BYTE))
-    code.make(fit=True)
+    code = unmade(payload, Level(level), tail_start(data) if split else len(data))
+    code.make(fit=False)
     modules = int("".join("1" if dark else "0" for row in code.modules for dark in row), 2)
     return QrMatrix(data=data, level=Level(level), version=int(code.version), modules=modules)
 

@@ -2,8 +2,9 @@
 
 With version, level and mask fixed, every module of a QR code is an exclusive-or of data bits and a constant: error
 correction is linear over GF(2), and the mask is added to it. So the ``qrcode`` library is asked once for one code of
-the run and for what each bit of the tail changes, about a hundred calls; each further code is then a few dozen
+the run and for what each bit of the tail changes, about a hundred calls; each further code is then a dozen
 exclusive-ors of big integers, and the best mask is chosen by the same penalties (ISO/IEC 18004, 7.8.3) counted in them.
+A character of a segment of bytes is 8 bits of its own; in a segment of letters two characters are 11 bits together.
 All eight masked codes lie side by side in one integer, so that a step of the scoring is one operation for all of them;
 numpy counts the bits of many codes at once.
 The result equals that of ``qr.matrix`` bit for bit; a test holds it to that.
@@ -27,32 +28,65 @@ TAIL = 12
 LEARN_FROM = 24
 """Codes of one family from which on learning it pays."""
 _MASKS = range(8)
+_BASE = 1
+"""The value of all symbols in the code that others are compared with; of 0 the library could not make a block."""
 _AT_ONCE = 128
 _POINTS = numpy.array([1, 1, 2, 2, 3, 40, 40, 40, 40])
 
 
-def matrices(data: Sequence[str], level: Level = Level.M) -> list[QrMatrix]:
-    """What ``qr.matrix`` gives for each, in the same order. Refuses what it refuses."""
-    families: dict[str, list[str]] = defaultdict(list)
+def matrices(data: Sequence[str], level: Level = Level.M, *, split: bool = True) -> list[QrMatrix]:
+    """What ``qr.matrix`` gives for each, in the same order. Refuses what it refuses.
+
+    Texts that are alike but for their last ``TAIL`` characters and are divided into segments at the same place make a
+    family; those of small families are made one by one.
+    """
+    families: dict[tuple[str, int], list[str]] = defaultdict(list)
     for text in dict.fromkeys(data):
         qr.check_data(text)
         if len(text) > TAIL:
-            families[text[:-TAIL]].append(text)
+            families[text[:-TAIL], qr.tail_start(text) if split else len(text)].append(text)
     found: dict[str, QrMatrix] = {}
-    for prefix, texts in families.items():
+    for (prefix, start), texts in families.items():
         if len(texts) >= LEARN_FROM:
-            family = _Family.learn(prefix, level)
+            family = _Family.learn(prefix, level, start)
             found.update(zip(texts, family.matrices(texts), strict=True))
-    return [found.get(text) or qr.matrix(text, level) for text in data]
+    return [found.get(text) or qr.matrix(text, level, split=split) for text in data]
+
+
+@dataclass(frozen=True)
+class _Symbol:
+    """Characters that are encoded together: from ``begin`` to ``end``, as ``bits`` bits."""
+
+    begin: int
+    end: int
+    bits: int
+
+    def value(self, characters: str) -> int:
+        """Their bits as a number: a byte, or by table 5 of ISO/IEC 18004 (45 times the first and the second)."""
+        if self.bits == 7:
+            return ord(characters)
+        value = 0
+        for char in characters:
+            value = 45 * value + qrcode.util.ALPHA_NUM.index(char.encode("ascii"))
+        return value
+
+
+def _symbols(length: int, start: int) -> list[_Symbol]:
+    """The symbols that hold the last ``TAIL`` characters of a text of a length with letters from ``start`` on."""
+    tail = length - TAIL
+    symbols = [_Symbol(at, at + 1, 7) for at in range(tail, start)]
+    # The first pair may begin with a character before the tail: pairs are counted from where the letters begin.
+    first = max(start, tail - (tail - start) % 2)
+    return symbols + [_Symbol(at, min(at + 2, length), 11 if at + 2 <= length else 6) for at in range(first, length, 2)]
 
 
 @dataclass(frozen=True)
 class _Family:
     """The codes of one prefix: matrices as integers, the first module of the first row in the highest bit.
 
-    ``plain`` holds, for each mask, the code whose tail is NUL as it is printed; ``scored`` all eight of them as
-    ``qrcode`` scores them (without the format information), side by side. ``changes`` holds, for each character of the
-    tail, what each of its 7 bits changes.
+    ``plain`` holds, for each mask, the code whose symbols are all ``_BASE`` as it is printed; ``scored`` all eight as
+    ``qrcode`` scores them (without the format information), side by side. ``changes`` holds, for each symbol of the
+    tail, what each of its bits changes, ``known`` what the characters met in its place change.
     """
 
     level: Level
@@ -60,29 +94,38 @@ class _Family:
     size: int
     plain: tuple[int, ...]
     scored: int
+    symbols: tuple[_Symbol, ...]
     changes: tuple[tuple[int, ...], ...]
-    known: tuple[dict[int, int], ...]
+    known: tuple[dict[str, int], ...]
     scoring: "_Scoring"
 
     @classmethod
-    def learn(cls, prefix: str, level: Level) -> "_Family":
-        """Ask ``qrcode`` for the code without tail under each mask, and with each single bit of the tail."""
-        empty = prefix.encode("ascii") + bytes(TAIL)
-        code = _made(empty, level)
+    def learn(cls, prefix: str, level: Level, start: int) -> "_Family":
+        """Ask ``qrcode`` for the code of ``_BASE`` under each mask, and with each single bit of the tail.
+
+        ``start`` is where the segment of letters begins, the length of the texts where there is none.
+        """
+        length = len(prefix) + TAIL
+        symbols = _symbols(length, start)
+        empty = bytearray(length)
+        empty[: len(prefix)] = prefix.encode("ascii")
+        for symbol in symbols:
+            empty[symbol.begin : symbol.end] = _characters(symbol, _BASE)
+        code = qr.unmade(bytes(empty), level, start)
         size = int(code.version) * 4 + 17
         plain = tuple(_modules(code, False, mask) for mask in _MASKS)
         scoring = _scoring(size)
         scored = scoring.side_by_side([_modules(code, True, mask) for mask in _MASKS])
         changes = []
-        for position in range(len(prefix), len(empty)):
+        for symbol in symbols:
             bits = []
-            for bit in range(7):
-                other = bytearray(empty)
-                other[position] = 1 << bit
-                bits.append(_modules(_made(bytes(other), level), False, 0) ^ plain[0])
+            for bit in range(symbol.bits):
+                other = empty.copy()
+                other[symbol.begin : symbol.end] = _characters(symbol, _BASE ^ 1 << bit)
+                bits.append(_modules(qr.unmade(bytes(other), level, start), False, 0) ^ plain[0])
             changes.append(tuple(bits))
-        known: tuple[dict[int, int], ...] = tuple({} for _position in range(TAIL))
-        return cls(level, int(code.version), size, plain, scored, tuple(changes), known, scoring)
+        known: tuple[dict[str, int], ...] = tuple({} for _symbol in symbols)
+        return cls(level, int(code.version), size, plain, scored, tuple(symbols), tuple(changes), known, scoring)
 
     def matrices(self, texts: Sequence[str]) -> list[QrMatrix]:
         """The codes of texts of the family."""
@@ -101,27 +144,28 @@ class _Family:
     def _change(self, text: str) -> int:
         """What a text's tail changes."""
         change = 0
-        for position, char in enumerate(text[-TAIL:].encode("ascii")):
-            modules = self.known[position].get(char)
-            change ^= self._changed(position, char) if modules is None else modules
+        for number, symbol in enumerate(self.symbols):
+            characters = text[symbol.begin : symbol.end]
+            modules = self.known[number].get(characters)
+            change ^= self._changed(number, characters) if modules is None else modules
         return change
 
-    def _changed(self, position: int, char: int) -> int:
-        """What a character at a place of the tail changes, kept for the next code."""
-        modules = 0
-        for bit, change in enumerate(self.changes[position]):
-            if char >> bit & 1:
+    def _changed(self, number: int, characters: str) -> int:
+        """What characters change in the place of a symbol, kept for the next code."""
+        modules, value = 0, self.symbols[number].value(characters) ^ _BASE
+        for bit, change in enumerate(self.changes[number]):
+            if value >> bit & 1:
                 modules ^= change
-        self.known[position][char] = modules
+        self.known[number][characters] = modules
         return modules
 
 
-def _made(data: bytes, level: Level) -> qrcode.QRCode:
-    """A code of the library's with its version chosen, not yet drawn."""
-    code = qrcode.QRCode(error_correction=qr.CORRECTION[level], border=0, box_size=1)
-    code.add_data(qrcode.util.QRData(data, mode=qrcode.util.MODE_8BIT_BYTE))
-    code.best_fit()
-    return code
+def _characters(symbol: _Symbol, value: int) -> bytes:
+    """The characters that a symbol's value stands for."""
+    if symbol.bits == 7:
+        return bytes([value])
+    letters = qrcode.util.ALPHA_NUM
+    return bytes([letters[value // 45], letters[value % 45]] if symbol.bits == 11 else [letters[value]])
 
 
 def _modules(code: qrcode.QRCode, test: bool, mask: int) -> int:

@@ -122,14 +122,16 @@ def _check_request(count: int, layout: Layout, start: int, offset: tuple[float, 
         )
 
 
-def compose_all(labels: Sequence[LabelContent], layout: Layout, material: qr.Material) -> list[Composed]:
+def compose_all(
+    labels: Sequence[LabelContent], layout: Layout, material: qr.Material, *, split: bool = True
+) -> list[Composed]:
     """All labels fitted. Their codes are made together, and texts that labels share are set once: that is what makes
-    long runs fast. A refusal says which label it was (``label``, from 1).
+    long runs fast. ``split`` is that of ``qr.matrix``. A refusal says which label it was (``label``, from 1).
     """
     for number, label in enumerate(labels, start=1):
         with _numbered(number):
             qr.check_data(label.uri)
-    codes = qr_runs.matrices([label.uri for label in labels], qr.LEVEL_FOR[material])
+    codes = qr_runs.matrices([label.uri for label in labels], qr.LEVEL_FOR[material], split=split)
     set_before: dict[tuple[object, ...], Composed] = {}
     composed = []
     for number, (label, code) in enumerate(zip(labels, codes, strict=True), start=1):

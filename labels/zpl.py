@@ -2,8 +2,8 @@
 the QR code and the code in words are made by its firmware.
 
 The picture carries the Chinese, so that no font need be in the printer. ``^BQ`` makes a QR code of model 2 with modules
-of whole dots; ``^FD`` begins with the error correction and ``A`` for input of any kind. What the printer's own encoder
-makes of an address may be a smaller version than ours, never a larger one: it may split the text into segments.
+of whole dots; ``^FD`` begins with the error correction and ``A`` for input of any kind. Room is kept for the code of
+one segment of bytes: what the printer's own encoder makes may be a version smaller, never a larger one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def render_zpl(
 
     All labels must share their texts, as those of a run do (ValueError). Refuses what ``compose_all`` refuses.
     """
-    composed = compose_all(labels, layout, material)
+    composed = compose_all(labels, layout, material, split=False)
     if len({label.shared for label in composed}) != 1:
         raise ValueError("labels of one ZPL file share their texts")
     first = composed[0]

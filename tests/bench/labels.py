@@ -39,7 +39,7 @@ def _issued(by: Actor, lot: Lot, count: int, key: str) -> tuple[CodeRun, float]:
 @case("labels", SMALL)
 def labels(facts: Facts) -> Iterator[Number]:
     """Codes, QR codes and a released file."""
-    uris = [HOST + serial for serial in new_serials(3_000)]
+    uris = [HOST + serial for serial in new_serials(10_000)]
     fast, plain = in_turn(
         3,
         lambda: qr_runs.matrices(uris),

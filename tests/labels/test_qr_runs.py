@@ -25,10 +25,38 @@ def test_codes_of_a_run_equal_those_made_one_by_one(prefix: str, level: Level) -
     assert qr_runs.matrices(data, level) == [qr.matrix(text, level) for text in data]
 
 
+@settings(max_examples=10, deadline=None)
+@given(
+    level=st.sampled_from(list(Level)),
+    prefix=st.text(alphabet="ab/:.0A", max_size=40),
+    tail=st.lists(st.text(alphabet="09AKZ$%*+-./:ax", min_size=12, max_size=12), min_size=2, max_size=2, unique=True),
+)
+def test_segments_begin_anywhere_and_the_codes_are_the_same(level: Level, prefix: str, tail: list[str]) -> None:
+    for text in (prefix + each for each in tail):
+        family = qr_runs._Family.learn(text[:-12], level, qr.tail_start(text))
+        assert family.matrices([text]) == [qr.matrix(text, level)]
+        assert qr.matrix(text, level).version <= qr.matrix(text, level, split=False).version
+
+
+@pytest.mark.parametrize("version", [2, 9, 10, 12])
+@pytest.mark.parametrize("split", [True, False])
+def test_codes_of_every_size_equal_those_made_one_by_one(version: int, split: bool) -> None:
+    length = qr._room(4 * version + 17 + 2 * qr.QUIET_ZONE, Level.M)
+    data = ["a" * (length - 12) + serial for serial in new_serials(26)]
+    codes = qr_runs.matrices(data, split=split)
+    assert codes == [qr.matrix(text, split=split) for text in data]
+    assert {code.version for code in codes} <= {version, version - 1}
+
+
+def test_the_address_of_a_bottle_is_a_version_smaller_than_bytes_alone() -> None:
+    text = "https://trace.fenyang.example/01/09520123456788/21/" + new_serials(1)[0]
+    assert qr.matrix(text, Level.Q).version < qr.matrix(text, Level.Q, split=False).version
+
+
 def test_the_run_is_really_learnt_and_not_made_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     data = ["https://trace.example.cn/c/" + serial for serial in new_serials(200)]
 
-    def slow(text: str, level: Level) -> qr.QrMatrix:
+    def slow(text: str, level: Level, *, split: bool) -> qr.QrMatrix:
         raise AssertionError(f"made one by one: {text}")
 
     monkeypatch.setattr(qr, "matrix", slow)
@@ -47,8 +75,8 @@ def test_mixed_repeated_and_short_addresses_keep_their_order() -> None:
 @given(st.integers(min_value=0, max_value=60), st.data())
 def test_any_tail_of_uri_characters_gives_the_same_code(length: int, data: st.DataObject) -> None:
     characters = st.text(alphabet=[chr(code) for code in range(0x21, 0x7F)], min_size=12, max_size=12)
-    family = qr_runs._Family.learn("x" * length, Level.M)
     text = "x" * length + data.draw(characters)
+    family = qr_runs._Family.learn("x" * length, Level.M, qr.tail_start(text))
     assert family.matrices([text]) == [qr.matrix(text, Level.M)]
 
 
