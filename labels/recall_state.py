@@ -15,12 +15,15 @@ from django.db.models import QuerySet
 from recalls.queries import PublicRecall, public_recall_for
 from trace.guards import Blocking, blocking
 from trace.models import HoldMember, HoldRelease, HoldSet, Lot, Product, Unit
+from trace.packs import numbers_of
 
 
 @dataclass(frozen=True)
 class Standing:
     """What stands against a code. ``partly`` says that only some of the lot is meant and this code cannot be told
-    apart. ``corrected`` says in words what was put right on this unit, which may be sold again; ``others_corrected``
+    apart. ``spared`` says that other units of the same lot are recalled and this one
+    is not among them, ``siblings`` are the published recalls of those.
+    ``corrected`` says in words what was put right on this unit, which may be sold again; ``others_corrected``
     the same of goods of the lot that cannot be told apart by this code.
     """
 
@@ -30,6 +33,8 @@ class Standing:
     ranges: Sequence[tuple[int, int]] = field(default_factory=tuple)
     partly: bool = False
     corrected: Sequence[str] = ()
+    siblings: Sequence[PublicRecall] = ()
+    spared: bool = False
     others_corrected: Sequence[str] = ()
 
     @property
@@ -49,20 +54,20 @@ class Standing:
         return min((hold.active_from for hold in holds if hold.active_from), default=None)
 
 
-def covers(block: Blocking, unit: Unit | None) -> bool:
-    """Whether a hold on (part of) the lot covers this code.
+def covers(block: Blocking, numbers: set[int] | None) -> bool:
+    """Whether a hold on (part of) the lot covers a code that answers to these numbers (None: the lot's own code).
 
-    A range of unit numbers covers the units in it, and the lot's own code, which cannot say which unit it is on. A
-    hold on what one holder has covers every code: whose hands the goods passed through is not known from the code,
-    and the safe answer is to warn.
+    A range of unit numbers covers the units in it and the packs they lie in, and the lot's own code, which cannot say
+    which unit it is on. A hold on what one holder has covers every code: whose hands the goods passed through is not
+    known from the code, and the safe answer is to warn.
     """
-    if unit is None or block.unit_from is None:
+    if numbers is None or block.unit_from is None:
         return True
     last = block.unit_to or block.unit_from
-    return any(block.unit_from <= number <= last for number in _numbers(unit))
+    return any(block.unit_from <= number <= last for number in numbers)
 
 
-def _numbers(unit: Unit) -> list[int]:
+def _own_numbers(unit: Unit) -> list[int]:
     """The unit's number, and those of the codes it took the place of: a new label on the goods changes no scope."""
     found = [unit.number]
     codes = [unit.pk]
@@ -74,13 +79,20 @@ def _numbers(unit: Unit) -> list[int]:
 
 
 def standing_of(lot: Lot, unit: Unit | None) -> Standing:
-    """What stands against one code now. One query for holds, one more where something is held, and recalls' own where
-    a recall stands behind it. A unit among those put right and released is no longer held by that hold.
+    """What stands against one code now. One query for holds, one more where something is held, some where only part of
+    the lot is, and recalls' own where a recall stands behind it. A unit among those put right and released is no longer
+    held by that hold.
     """
-    blocks = [block for block in blocking([lot]).get(lot.pk, []) if covers(block, unit)]
-    releases = list(HoldRelease.objects.filter(hold__in=[block.hold.pk for block in blocks], lot=lot)) if blocks else []
-    numbers = _numbers(unit) if unit is not None and releases else []
-    mine = [row for row in releases if _among(row, numbers)]
+    every = blocking([lot]).get(lot.pk, [])
+    numbers = None
+    if unit is not None and any(block.unit_from is not None for block in every):
+        numbers = numbers_of([unit], lot.pk) | {unit.number}
+    blocks = [block for block in every if covers(block, numbers)]
+    inside = {block.hold.pk for block in blocks}
+    spared = [block for block in every if block.hold.pk not in inside]
+    releases = list(HoldRelease.objects.filter(hold__in=inside, lot=lot)) if blocks else []
+    own = _own_numbers(unit) if unit is not None and releases else []
+    mine = [row for row in releases if _among(row, own)]
     let_go = {row.hold_id for row in mine}
     blocks = [block for block in blocks if block.hold.pk not in let_go]
     recalling = _holds(blocks, recall=True)
@@ -95,6 +107,8 @@ def standing_of(lot: Lot, unit: Unit | None) -> Standing:
         ranges=sorted(set(ranges)),
         partly=bool(strongest) and not whole and not (unit is not None and bool(ranges)),
         corrected=list(dict.fromkeys(row.words for row in mine)),
+        siblings=_public(_holds(spared, recall=True)),
+        spared=any(block.hold.kind == HoldSet.Kind.RECALL for block in spared),
         others_corrected=list(dict.fromkeys(row.words for row in releases if row not in mine)),
     )
 

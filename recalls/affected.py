@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
 
-from recalls.models import Campaign, Notice, PublicNotice
+from recalls.models import Campaign, Notice, PublicNotice, ScopeLot
 from recalls.notice_states import NoticeStatus
+from recalls.parts import covers
 from recalls.queries import latest_publication, published
 from recalls.transitions import Status
 from trace.models import Lot, LotAlias, Unit
+from trace.packs import numbers_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def lots_called(words: str) -> list[Lot]:
     text = words.strip().rpartition("/")[2][:100]
     if not text or not text.isprintable():
         return []
-    names = {text, text.upper(), text.replace("-", "").replace(" ", "").upper()}
+    names = _names(words)
     rows = Lot.objects.filter(
         Q(lot_code__in=names)
         | Q(display_code__in=names)
@@ -45,6 +47,20 @@ def lots_called(words: str) -> list[Lot]:
         | Q(pk__in=Unit.objects.filter(code__in=names).values("lot"))
     )
     return list(rows.select_related("product_version", "organisation").order_by("-id")[:50])
+
+
+def _names(words: str) -> set[str]:
+    """How the code may be written."""
+    text = words.strip().rpartition("/")[2][:100]
+    return {text, text.upper(), text.replace("-", "").replace(" ", "").upper()}
+
+
+def _meant(row: ScopeLot, units: Mapping[int, Unit]) -> bool:
+    """Whether the goods asked about are covered: of a lot of which only part is, a unit outside it is not."""
+    unit = units.get(row.lot_id)
+    if unit is None or not row.ranges:
+        return True
+    return covers(row.ranges, numbers_of([unit], row.lot_id) | {unit.number})
 
 
 def affected_by(words: str, name: str = "") -> list[Affected]:
@@ -57,12 +73,14 @@ def affected_by(words: str, name: str = "") -> list[Affected]:
     if not lots:
         return []
     campaigns = {one.notice.campaign_id for one in published().filter(notice__campaign__scopes__lots__lot__in=lots)}
+    units = {unit.lot_id: unit for unit in Unit.objects.filter(code__in=_names(words), lot__in=lots)}
     found: list[Affected] = []
     in_force = latest_publication(Campaign.objects.filter(pk__in=campaigns))
     for publication in in_force.values():
         campaign = publication.notice.campaign
         version = campaign.scopes.order_by("-number").first()
-        covered = set(version.lots.filter(lot__in=lots).values_list("lot", flat=True)) if version else set()
+        rows = list(version.lots.filter(lot__in=lots)) if version else []
+        covered = {row.lot_id for row in rows if _meant(row, units)}
         if not covered:
             continue
         listed = None

@@ -9,11 +9,22 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from recalls.models import ScopeLot, ScopeVersion
-from recalls.scope import ScopeLine, lot_ids_of, pairs_of
+from recalls.parts import Ranges, words_of
+from recalls.scope import ScopeLine, coverage_of, pairs_of
 from trace.genealogy import lots_by_pk
 from trace.models import Lot, Organisation
 
 Why = ScopeLot.Why
+
+
+@dataclass(frozen=True)
+class PartChange:
+    """A lot both versions have, of which they cover different parts; None where a version covers all of it."""
+
+    lot: Lot
+    before: str | None
+    after: str | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -27,14 +38,18 @@ class Difference:
     holders_in: Sequence[Organisation]
     holders_out: Sequence[Organisation]
     kept: int
+    changed: Sequence[PartChange] = ()
 
 
 def compare(earlier: ScopeVersion, later: ScopeVersion) -> Difference:
     """The difference of two frozen versions; six queries."""
-    before, after = lot_ids_of(earlier), lot_ids_of(later)
+    covered_before, covered_after = coverage_of(earlier), coverage_of(later)
+    before, after = frozenset(covered_before), frozenset(covered_after)
+    other = {pk for pk in before & after if covered_before[pk] != covered_after[pk]}
     held_before = {pk for _lot, pk in pairs_of(earlier)}
     held_after = {pk for _lot, pk in pairs_of(later)}
-    lots = lots_by_pk(before ^ after)
+    lots = lots_by_pk((before ^ after) | other)
+    reasons = dict(later.lots.filter(lot__in=other).values_list("lot", "part")) if other else {}
     parties = {
         row.pk: row
         for row in Organisation.objects.filter(pk__in=held_before ^ held_after).select_related("division", "kept_by")
@@ -47,7 +62,18 @@ def compare(earlier: ScopeVersion, later: ScopeVersion) -> Difference:
         [parties[pk] for pk in sorted(held_after - held_before)],
         [parties[pk] for pk in sorted(held_before - held_after)],
         len(before & after),
+        [
+            PartChange(
+                lots[pk], _said(covered_before[pk]), _said(covered_after[pk]), reasons.get(pk, {}).get("reason", "")
+            )
+            for pk in sorted(other)
+        ],
     )
+
+
+def _said(ranges: Ranges) -> str | None:
+    """A part in words; None for all of the lot."""
+    return words_of(ranges) if ranges else None
 
 
 @dataclass(frozen=True)

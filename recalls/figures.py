@@ -107,7 +107,7 @@ def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFi
     inside = ScopeLot.objects.filter(scope=version).values("lot")
     found = lots_by_pk(inside.values_list("lot", flat=True))
     lots = [found[pk] for pk in sorted(found)]
-    sums = _Sums(campaign, inside)
+    sums = _Sums(campaign, inside, version)
     rows = [LotAmounts(lot, lot.product.base_unit, sums.of(lot)) for lot in lots]
     totals: dict[str, Amounts] = defaultdict(Amounts)
     for row in rows:
@@ -118,7 +118,7 @@ def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFi
 class _Sums:
     """Everything summed once for all lots of a scope."""
 
-    def __init__(self, campaign: Campaign, inside: QuerySet[Any, Any]) -> None:
+    def __init__(self, campaign: Campaign, inside: QuerySet[Any, Any], version: ScopeVersion) -> None:
         self.initiator = campaign.organisation_id
         standing = {"event__corrections__isnull": True}
         inputs = EventItem.objects.filter(lot__in=inside, role="input", **standing)
@@ -157,6 +157,35 @@ class _Sums:
         for lot, organisation, micros, at in disposals.values_list("lot", "organisation", "micros", "at"):
             self.destroyed[lot] += micros
             self._left(lot, organisation, micros, at)
+        self.parts = _parts(version)
+        for lot in self.parts:
+            self._only_part(version, lot)
+
+    def _only_part(self, version: ScopeVersion, lot: int) -> None:
+        """Where only part of a lot is covered: what holders had of it when the version was frozen, less what came back
+        or was destroyed since. It cannot have moved otherwise, for it is blocked.
+        """
+        stock: dict[int, int] = {}
+        transit: dict[int, int] = defaultdict(int)
+        left = self.parts[lot]
+        rows = list(version.holdings.filter(lot=lot).order_by("id"))
+        for one in rows:
+            stock[one.organisation_id] = min(one.on_hand_micros, left)
+            left -= stock[one.organisation_id]
+        for one in rows:
+            transit[one.organisation_id] = min(one.unconfirmed_micros, left)
+            left -= transit[one.organisation_id]
+        self.used.pop(lot, None)
+        self.shipped[lot] = self.parts[lot] - stock.get(self.initiator, 0) - transit.get(self.initiator, 0)
+        since = {"lot": lot, "event__corrections__isnull": True, "at__gt": version.calculated_at}
+        for organisation, micros in ReturnReceipt.objects.filter(**since).values_list("organisation", "micros"):
+            _take(stock, transit, organisation, micros)
+            stock[self.initiator] = stock.get(self.initiator, 0) + micros
+        for organisation, micros in Disposal.objects.filter(**since).values_list("organisation", "micros"):
+            _take(stock, transit, organisation, micros)
+        # What may still lie with the initiator is in its house: it is blocked there with the rest of the part.
+        stock[self.initiator] = stock.get(self.initiator, 0) + transit.pop(self.initiator, 0)
+        self.stock[lot], self.transit[lot] = stock, transit
 
     def _left(self, lot: int, organisation: int, micros: int, at: datetime.datetime) -> None:
         """Goods a holder gave back or destroyed after it had answered lower what it still has."""
@@ -174,7 +203,8 @@ class _Sums:
         beyond = self.beyond[lot.pk] - set(listed)
         holders = ({*stock, *transit}) - {self.initiator} - beyond - set(listed)
         moving = sum(transit.values())
-        gone = lot.made_micros - used - self.destroyed[lot.pk] - moving - sum(stock.values())
+        made = self.parts.get(lot.pk, lot.made_micros)
+        gone = made - used - self.destroyed[lot.pk] - moving - sum(stock.values())
         held = sold = unknown = 0
         excess = max(-in_house, 0) + max(-gone, 0)
         for organisation in sorted(holders):
@@ -212,7 +242,7 @@ class _Sums:
             silent = min(max(listed[organisation] - said, 0), left)
             unknown, left = unknown + silent, left - silent
         return Amounts(
-            made=lot.made_micros,
+            made=made,
             used=used,
             shipped=self.shipped.get(lot.pk, 0),
             recovered=self.recovered[lot.pk],
@@ -223,6 +253,19 @@ class _Sums:
             unknown=unknown + max(transit.get(self.initiator, 0), 0),
             excess=excess,
         )
+
+
+def _parts(version: ScopeVersion) -> dict[int, int]:
+    """How much of each lot of which only part is covered (millionths)."""
+    rows = ScopeLot.objects.filter(scope=version).exclude(part={})
+    return dict(rows.values_list("lot", "made_micros"))
+
+
+def _take(stock: dict[int, int], transit: dict[int, int], organisation: int, micros: int) -> None:
+    """Take so much from what an organisation has, first from what is known to be there."""
+    known = min(stock.get(organisation, 0), micros)
+    stock[organisation] = stock.get(organisation, 0) - known
+    transit[organisation] = max(transit.get(organisation, 0) - (micros - known), 0)
 
 
 def _latest_answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> dict[LotOrganisation, StockAnswer]:

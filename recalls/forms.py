@@ -17,6 +17,7 @@ from recalls.actions.assessment import Finding
 from recalls.actions.goods import GoodsLine
 from recalls.law import Level, Regime
 from recalls.models import Assessment, Disposal, ReturnReceipt, Signal
+from recalls.parts import WORDS_MAX, PartKind, hours_words
 from recalls.transitions import Guard, Transition
 from trace.errors import Invalid
 from trace.forms.fields import REQUIRED, Day, Pick, Text, shown_again
@@ -272,6 +273,48 @@ class FreezeForm(forms.Form):
     reason = Text(label=gettext_lazy("说明"), max_length=500, multiline=True, required=False)
     left_out_reason = Text(label=gettext_lazy("为什么排除这些批次"), max_length=500, required=False)
     evidence = Text(label=gettext_lazy("证据"), max_length=500, required=False)
+
+
+class PartForm(forms.Form):
+    """Which part of one lot is meant, and why the rest is not affected."""
+
+    kind = Pick(label=gettext_lazy("怎样划定这一部分"), choices=PartKind.choices(), widget=forms.RadioSelect)
+    codes = Text(
+        label=gettext_lazy("箱码、托盘码，或单件编号、单件码"),
+        max_length=WORDS_MAX,
+        multiline=True,
+        required=False,
+        help_text=gettext_lazy("用空格或换行隔开；编号可以写区间，例如：1-120 130。"),
+    )
+    begins = Moment(label=gettext_lazy("装箱时间从"), required=False)
+    ends = Moment(
+        label=gettext_lazy("装箱时间到"),
+        required=False,
+        help_text=gettext_lazy("没有装箱记录的单件不知道是什么时候的，一律算在内。"),
+    )
+    reason = Text(
+        label=gettext_lazy("为什么其余部分不受影响"),
+        max_length=500,
+        multiline=True,
+        help_text=gettext_lazy("例如：换垫片之前灌装的留样全部合格，见检验报告编号。"),
+    )
+
+    def words(self) -> str:
+        """The part as it is kept."""
+        if self.cleaned_data["kind"] == PartKind.HOURS:
+            return hours_words(self.cleaned_data["begins"], self.cleaned_data["ends"])
+        return str(self.cleaned_data["codes"])
+
+    def clean(self) -> dict[str, Any]:
+        """What the way chosen needs."""
+        data = super().clean() or {}
+        if data.get("kind") == PartKind.HOURS:
+            for name in ("begins", "ends"):
+                if not data.get(name) and name not in self.errors:
+                    self.add_error(name, forms.ValidationError(_("请填写这一项。"), code="required"))
+        elif data.get("kind") and not data.get("codes") and "codes" not in self.errors:
+            self.add_error("codes", forms.ValidationError(_("请填写这一项。"), code="required"))
+        return data
 
 
 # --- Answers and goods ----------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from recalls.figures import LotAmounts, figures, recovered_against
 from recalls.law import regime
 from recalls.models import Campaign, PublicNotice, ScopeVersion
 from recalls.notice_states import ANSWERED, NOTICE_TERMINAL, NoticeStatus
-from recalls.scope import latest_scope, lot_ids_of
+from recalls.parts import no_wider
+from recalls.scope import coverage_of, latest_scope
 from recalls.transitions import GUARDS, Guard
 from trace.errors import Clash, DomainError, Invalid
 from trace.models import Conflict, Product
@@ -96,7 +97,7 @@ def _scope_grows(campaign: Campaign, given: Given) -> bool:
     if given.scope is None:
         return False
     before = campaign.scopes.filter(number__lt=given.scope.number).order_by("-number").first()
-    return before is None or lot_ids_of(before) <= lot_ids_of(given.scope)
+    return before is None or no_wider(coverage_of(before), coverage_of(given.scope))
 
 
 def _scope_evidence(campaign: Campaign, given: Given) -> bool:

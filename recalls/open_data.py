@@ -18,7 +18,7 @@ from recalls.models import Publication, ScopeHolding, ScopeLot
 from recalls.transitions import Status
 from trace.units import decimal_text
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 
 
 def records(publications: Sequence[Publication]) -> list[dict[str, Any]]:
@@ -52,6 +52,7 @@ def record(publication: Publication, lots: dict[str, ScopeLot], places: Sequence
             rows.append(
                 {
                     "code": lot["code"],
+                    "unit_ranges": lot.get("units", []),
                     "produced_on": lot["produced_on"] or None,
                     "expires_on": lot["expires_on"] or None,
                     "certainty": known.shell if known else None,
@@ -201,6 +202,7 @@ def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of one record."""
     lot = _object(
         code=_TEXT,
+        unit_ranges={"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2}},
         produced_on=_MAYBE,
         expires_on=_MAYBE,
         certainty={"enum": ["proven", "possible", None]},

@@ -15,7 +15,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
+from recalls.parts import Coverage, Part, held_of, resolved, within, words_of
 from trace.among import among
 from trace.crossing import claimed_of, joined_to
 from trace.errors import Clash, Invalid
@@ -69,7 +70,8 @@ class Question:
     ``named`` are known to be bad. ``sources`` are ancestors of theirs that are suspected: everything made of them
     comes in. ``same_run`` brings in lots that came out of the same event as a named lot, ``same_gear`` what shared a
     run of equipment or a container with a named lot or one of its ancestors. ``left_out`` are possible lots a person
-    excluded, ``left_out_reason`` says why.
+    excluded, ``left_out_reason`` says why. ``parts`` names lots of which only a part is meant, each with the reason why
+    its rest is not affected.
     """
 
     named: frozenset[int]
@@ -78,6 +80,7 @@ class Question:
     left_out: frozenset[int] = frozenset()
     left_out_reason: str = ""
     same_gear: bool = False
+    parts: tuple[Part, ...] = ()
 
     @classmethod
     def of(
@@ -89,6 +92,7 @@ class Question:
         left_out: Iterable[Lot] = (),
         left_out_reason: str = "",
         same_gear: bool = False,
+        parts: Iterable[Part] = (),
     ) -> Question:
         """The question in lots instead of row numbers."""
         return cls(
@@ -98,6 +102,7 @@ class Question:
             frozenset(lot.pk for lot in left_out),
             left_out_reason.strip(),
             same_gear,
+            tuple(sorted(parts, key=lambda part: part.lot)),
         )
 
     def as_json(self, lots: Mapping[int, Lot]) -> dict[str, Any]:
@@ -113,12 +118,18 @@ class Question:
             "left_out": names(self.left_out),
             "left_out_reason": self.left_out_reason,
             **({"same_gear": True} if self.same_gear else {}),
+            **(
+                {"parts": [one.as_json(str(lots[one.lot].uid)) for one in self.parts if one.lot in lots]}
+                if self.parts
+                else {}
+            ),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Question:
         """The question of a frozen version, to be asked again."""
-        uids = {*data["named"], *data["sources"], *data["left_out"]}
+        parts = data.get("parts", [])
+        uids = {*data["named"], *data["sources"], *data["left_out"], *(one["lot"] for one in parts)}
         known = {str(uid): pk for pk, uid in Lot.objects.filter(uid__in=uids).values_list("pk", "uid")}
 
         def ids(key: str) -> frozenset[int]:
@@ -131,12 +142,14 @@ class Question:
             ids("left_out"),
             data.get("left_out_reason", ""),
             bool(data.get("same_gear")),
+            tuple(Part.from_json(one, known[one["lot"]]) for one in parts if one["lot"] in known),
         )
 
 
 class ScopeLine(NamedTuple):
     """One lot of the answer with its reason and the path to it, its amounts by record (millionths) and how many
     conflicts lie on it. ``note`` names the equipment or container shared; it belongs to the first lot of the path.
+    ``part`` is what of it is covered where that is not all: the amounts are then the part's, ``rest`` is the rest's.
     A plain tuple, with the lot read when it is looked at: an answer may have a hundred thousand of them.
     """
 
@@ -149,6 +162,8 @@ class ScopeLine(NamedTuple):
     shipped: int = 0
     conflicts: int = 0
     note: str = ""
+    part: Part | None = None
+    rest: int = 0
 
     @property
     def lot(self) -> Lot:
@@ -209,6 +224,11 @@ class Answer:
         """The outside name of every lot."""
         return {pk: str(uid) for pk, uid in Lot.objects.filter(among("pk", self.lots)).values_list("pk", "uid")}
 
+    @property
+    def coverage(self) -> Coverage:
+        """What of each lot is covered."""
+        return {line.lot_id: line.part.ranges if line.part else () for line in self.lines}
+
     def path(self, line: ScopeLine) -> list[Lot]:
         """The lots from where the suspicion starts to this one."""
         return [self.lots[pk] for pk in line.path]
@@ -220,7 +240,15 @@ class Answer:
         document = {
             "question": self.question.as_json(self.lots),
             "lots": sorted(
-                [lot[line.lot_id], line.why.value, [lot[pk] for pk in line.path], line.made, line.used, line.shipped]
+                [
+                    lot[line.lot_id],
+                    line.why.value,
+                    [lot[pk] for pk in line.path],
+                    line.made,
+                    line.used,
+                    line.shipped,
+                    *([line.part.as_json(lot[line.lot_id])] if line.part else []),
+                ]
                 for line in self.lines
             ),
             "holdings": sorted(
@@ -246,7 +274,8 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
     """Answer a question; writes nothing. About a dozen queries whatever the size of the scope.
 
     Refuses no lots (``lots_required``), a source that is no ancestor of a named lot (``not_a_source``), and leaving out
-    lots that are proven (``proven_left_out``) or without a reason (``reason_required``).
+    lots that are proven (``proven_left_out``) or without a reason (``reason_required``), parts as ``resolved`` does and
+    those of a lot that is not in the scope (``part_not_in_scope``).
     """
     began = time.monotonic()
     if not question.named:
@@ -254,6 +283,7 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
     found, notes, cut = _reasons(question, limit)
     _check_left_out(question, found)
     kept = {pk: reason for pk, reason in found.items() if pk not in question.left_out}
+    question = _with_parts(question, kept)
     lots = LotsOnDemand({*kept, *question.left_out, *chain.from_iterable(path for _why, path in kept.values())})
     began_by = {
         pk: (issuer, made)
@@ -264,6 +294,8 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
     moves = _moves(began_by)
     lines = _lines(kept, lots, began_by, moves, notes)
     holdings = _holdings(began_by, moves)
+    for part in question.parts:
+        lines, holdings = _narrowed_to(part, lots[part.lot], began_by[part.lot], lines, holdings)
     everybody = {one.organisation_id for one in holdings}
     organisations = {
         row.pk: row for row in Organisation.objects.filter(among("pk", everybody)).select_related("division", "kept_by")
@@ -278,6 +310,38 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
         round((time.monotonic() - began) * 1000),
         [lots[pk] for pk in sorted(question.left_out) if pk in lots],
     )
+
+
+def _with_parts(question: Question, kept: Reasons) -> Question:
+    """The question with its parts as unit numbers."""
+    if not question.parts:
+        return question
+    if len({part.lot for part in question.parts}) < len(question.parts):
+        raise Invalid(_("一个批次只能划定一个部分，请合并填写。"), code="part_twice")
+    if any(part.lot not in kept for part in question.parts):
+        raise Invalid(_("只划定一部分的批次须在召回范围内。"), code="part_not_in_scope")
+    return replace(question, parts=tuple(resolved(part) for part in question.parts))
+
+
+def _narrowed_to(
+    part: Part, lot: Lot, begun: tuple[int, int], lines: list[ScopeLine], holdings: list[HoldingLine]
+) -> tuple[list[ScopeLine], list[HoldingLine]]:
+    """Lines and holdings with one lot's amounts and holders reduced to a part of it. Whose goods of the lot all lie
+    outside is no holder.
+    """
+    issuer, made = begun
+    held = held_of(lot, part)
+    narrowed = [
+        line._replace(part=part, made=held.micros, rest=max(made - held.micros, 0), used=0, shipped=0)
+        if line.lot_id == part.lot
+        else line
+        for line in lines
+    ]
+    parties = {issuer, *held.located, *held.possible, *held.had}
+    mine = [
+        HoldingLine(part.lot, pk, 0, 0, held.located.get(pk, 0), held.possible.get(pk, 0)) for pk in sorted(parties)
+    ]
+    return narrowed, [one for one in holdings if one.lot_id != part.lot] + mine
 
 
 def sources_of(named: Sequence[Lot | int]) -> list[tuple[Lot, int]]:
@@ -500,6 +564,24 @@ def lot_ids_of(version: ScopeVersion) -> frozenset[int]:
     return frozenset(ScopeLot.objects.filter(scope=version).values_list("lot", flat=True))
 
 
+def coverage_of(version: ScopeVersion) -> Coverage:
+    """What of each lot a frozen version covers."""
+    rows = ScopeLot.objects.filter(scope=version)
+    return {
+        lot: tuple((first, last) for first, last in part.get("ranges", []))
+        for lot, part in rows.values_list("lot", "part")
+    }
+
+
+def parts_in_force(campaign: Campaign) -> dict[int, str]:
+    """By lot (row number) which units of it are covered, in words, for lots of which only part is. Two queries."""
+    version = campaign.scopes.order_by("-number").first()
+    if version is None:
+        return {}
+    rows = version.lots.exclude(part={}).values_list("lot", "part")
+    return {lot: words_of(part["ranges"]) for lot, part in rows}
+
+
 def pairs_of(version: ScopeVersion) -> frozenset[tuple[int, int]]:
     """(lot, organisation) of a frozen version."""
     return frozenset(ScopeHolding.objects.filter(scope=version).values_list("lot", "organisation"))
@@ -507,14 +589,17 @@ def pairs_of(version: ScopeVersion) -> frozenset[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Drift:
-    """What has come to be since a version was frozen: lots and holders that the same question brings in now."""
+    """What has come to be since a version was frozen: lots and holders that the same question brings in now; ``wider``
+    where it covers more of a lot of which only part was covered.
+    """
 
     answer: Answer
     new_lots: frozenset[int]
     new_pairs: frozenset[tuple[int, int]]
+    wider: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.new_lots or self.new_pairs)
+        return bool(self.new_lots or self.new_pairs or self.wider)
 
 
 def drift(version: ScopeVersion, answer: Answer | None = None) -> Drift:
@@ -522,7 +607,9 @@ def drift(version: ScopeVersion, answer: Answer | None = None) -> Drift:
     just asked brings the answer.
     """
     now = answer or preview_scope(question_of(version))
-    return Drift(now, now.lot_ids - lot_ids_of(version), now.pairs - pairs_of(version))
+    before = coverage_of(version)
+    wider = any(lot in before and not within(ranges, before[lot]) for lot, ranges in now.coverage.items())
+    return Drift(now, now.lot_ids - frozenset(before), now.pairs - pairs_of(version), wider)
 
 
 def require_whole(answer: Answer) -> None:

@@ -75,6 +75,7 @@ urlpatterns = [
     path("recall/campaigns/<str:uid>/figures/", campaigns.campaign_figures, name="campaign_figures"),
     path("recall/campaigns/<str:uid>/figures.csv", campaigns.campaign_figures_csv, name="campaign_figures_csv"),
     path("recall/campaigns/<str:uid>/scope/", scopes.campaign_scope, name="campaign_scope"),
+    path("recall/campaigns/<str:uid>/scope/part/", scopes.campaign_scope_part, name="campaign_scope_part"),
     path("recall/campaigns/<str:uid>/scope.csv", scopes.campaign_scope_csv, name="campaign_scope_csv"),
     path("recall/campaigns/<str:uid>/events/", events.campaign_events, name="campaign_events"),
     path("recall/campaigns/<str:uid>/announcement/", public.campaign_notice_draft, name="campaign_notice"),

@@ -36,6 +36,7 @@ from trace.models import (
     Unit,
 )
 from trace.pack_guards import unit_guards
+from trace.packs import contents, micros_of, numbers_of, totals
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.solar_terms import solar_term
@@ -174,6 +175,17 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
         if _outside(draft, lot, holds) or _let_go(draft, lot, holds):
             continue
         hold = holds[0].hold
+        if all(one.unit_from is not None for one in holds):
+            yield BrokenGuard(
+                "lot_blocked",
+                _(
+                    "批次 %(lot)s 的一部分处于“%(kind)s”，请按箱码或单件码登记，范围外的可以照常流通。原因：%(reason)s"
+                )
+                % {"lot": lot.code, "kind": in_each_language(hold.get_kind_display), "reason": hold.reason},
+                lot=lot,
+                hold=hold.uid,
+            )
+            continue
         yield BrokenGuard(
             "lot_blocked",
             _("批次 %(lot)s 处于“%(kind)s”，不能使用、发货或赋码。原因：%(reason)s")
@@ -184,17 +196,23 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
 
 
 def _outside(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
-    """Whether only numbers of units are held and the draft names this lot's goods by units that all lie outside."""
-    if any(one.unit_from is None for one in holds):
+    """Whether only numbers of units are held and the draft names this lot's goods by units and packs that all lie
+    outside. What goes beyond the units named cannot be told from the held ones and does not.
+    """
+    units = {use.unit.pk: use.unit for use in draft.uses if use.unit is not None}
+    if not units or any(one.unit_from is None for one in holds):
         return False
-    uses = [use for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk]
-    numbers = [use.unit.number for use in draft.uses if use.unit is not None and use.unit.lot_id == lot.pk]
-    units = [use.unit for use in draft.uses if use.unit is not None and use.unit.lot_id == lot.pk]
-    if not uses or not units or any(unit.level != Unit.Level.ITEM for unit in units):
-        return False
-    return not any(
+    numbers = numbers_of(units.values(), lot.pk)
+    if not numbers or any(
         (one.unit_from or 0) <= number <= (one.unit_to or one.unit_from or 0) for one in holds for number in numbers
-    )
+    ):
+        return False
+    wanted = -sum(use.micros for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk and use.micros < 0)
+    if not wanted:
+        return True
+    named = totals(share for shares in contents(units).values() for share in shares).get(lot.pk, {})
+    known = micros_of(lot, named)
+    return known is not None and wanted <= known
 
 
 def _let_go(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:

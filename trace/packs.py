@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
+from trace.among import among
 from trace.errors import Invalid, NotFound
 from trace.identifiers import fold_code, normalise_serial, normalise_sscc
 from trace.models import Event, Lot, Organisation, Shipment, Unit
@@ -91,6 +92,33 @@ def totals(shares: Iterable[Share]) -> dict[int, dict[str, int]]:
     for share in shares:
         levels = found.setdefault(share.lot, {})
         levels[share.level] = levels.get(share.level, 0) + share.count
+    return found
+
+
+def spans(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Numbers as the fewest ranges (first, last), in order."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return tuple(found)
+
+
+def numbers_of(units: Iterable[Unit], lot: int) -> set[int]:
+    """The numbers of a lot that these units answer to: their own, those of the codes they took the place of (a new
+    label changes no scope), and of all that lies in them. Six queries.
+    """
+    ids = {unit.pk for unit in units}
+    wanted = set(ids)
+    for depth in range(1, len(_UP)):
+        wanted |= set(_inside(sorted(ids), depth).values_list("pk", flat=True))
+    found: set[int] = set()
+    while wanted:
+        rows = Unit.objects.filter(among("pk", wanted), lot=lot, number__gt=0)
+        found |= set(rows.values_list("number", flat=True))
+        wanted = set(Unit.objects.filter(among("replaced_by", wanted)).values_list("pk", flat=True))
     return found
 
 

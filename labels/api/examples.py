@@ -52,6 +52,7 @@ CODE: dict[str, Any] = {
     "expires_on": "2027-06-28",
     "scans": 3,
     "phone": "0358-0000000",
+    "sibling_recalls": [],
     "recalls": [
         {
             "number": "汾召[2026]1号",

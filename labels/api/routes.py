@@ -394,6 +394,7 @@ class CodeOut(Out):
     scans: int
     phone: str
     recalls: list[CodeRecallOut]
+    sibling_recalls: list[CodeRecallOut] = Field(description="Recalls of other units of the lot.")
 
 
 @area.read(
@@ -425,4 +426,5 @@ def get_code(request: HttpRequest, q: Annotated[str, Text(500, required=True)]) 
         scans=page.scans.count,
         phone=page.recall_phone,
         recalls=[CodeRecallOut.of(found) for found in page.standing.recalls],
+        sibling_recalls=[CodeRecallOut.of(found) for found in page.standing.siblings],
     )

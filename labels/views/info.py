@@ -124,6 +124,7 @@ def _of_goods(target: Target) -> dict[str, Any]:
         "since": standing.since.astimezone(datetime.UTC).isoformat(timespec="seconds") if standing.since else None,
         "unitRanges": [list(pair) for pair in standing.ranges] if recalled else [],
         "recalls": [_recall_json(each) for each in standing.recalls],
+        "siblingRecalls": [_recall_json(each) for each in standing.siblings],
     }
 
 

@@ -119,10 +119,12 @@ def goods_of(scope: ScopeVersion) -> list[dict[str, Any]]:
     """The goods of a scope as the public can recognise them: per product name, trade mark, specification, its lots with
     dates.
 
-    Finished goods only where there are any: what never left a factory as such is not for the public.
+    ``units`` are the unit numbers (ranges) where only part of a lot is covered. Finished goods only where there are
+    any: what never left a factory as such is not for the public.
     """
     lots = Lot.objects.filter(scope_lots__scope=scope).select_related("product", "product_version", "organisation")
     rows = list(lots.order_by("product_version", "lot_code", "id"))
+    parts = dict(scope.lots.exclude(part={}).values_list("lot", "part"))
     finished = [lot for lot in rows if lot.product.kind == Product.Kind.FINISHED]
     grouped: dict[int, dict[str, Any]] = {}
     for lot in finished or rows:
@@ -144,6 +146,7 @@ def goods_of(scope: ScopeVersion) -> list[dict[str, Any]]:
                 "code": lot.code,
                 "produced_on": lot.produced_on.isoformat() if lot.produced_on else "",
                 "expires_on": lot.expires_on.isoformat() if lot.expires_on else "",
+                **({"units": parts[lot.pk]["ranges"]} if lot.pk in parts else {}),
             }
         )
     return list(grouped.values())

@@ -23,6 +23,7 @@ from recalls.models import (
     ServiceTarget,
     Signal,
 )
+from recalls.parts import covers
 from recalls.plausible import Claimed, flags_of
 from recalls.queries import latest_publication
 from recalls.service import target
@@ -31,9 +32,9 @@ from trace.access import entered_for
 from trace.actions.files import picture_bytes
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed, StaleState
-from trace.guards import blocking
 from trace.identifiers import new_serials, normalise_serial
 from trace.models import Lot, Membership, Organisation, Unit, User
+from trace.packs import numbers_of
 from trace.personal import forget, seal, seal_bytes
 from trace.text import clean_text
 
@@ -249,13 +250,12 @@ def _covered(campaign: Campaign, scope_id: int, goods: Named) -> bool:
     """Whether the published scope covers the goods; where it names ranges of unit numbers, whether the unit is in
     one.
     """
-    if goods.lot is None or not ScopeLot.objects.filter(scope=scope_id, lot=goods.lot).exists():
+    row = ScopeLot.objects.filter(scope=scope_id, lot=goods.lot).first() if goods.lot is not None else None
+    if row is None:
         return False
-    mine = [one for one in blocking([goods.lot]).get(goods.lot.pk, []) if str(campaign.uid) in one.hold.source]
-    ranges = [(one.unit_from, one.unit_to or one.unit_from) for one in mine if one.unit_from is not None]
-    if goods.unit is None or not ranges or len(ranges) < len(mine):
+    if goods.unit is None or not row.ranges:
         return True
-    return any(first <= goods.unit.number <= last for first, last in ranges)
+    return covers(row.ranges, numbers_of([goods.unit], row.lot_id) | {goods.unit.number})
 
 
 def _facts(goods: Named, pieces: int, covered: bool) -> Claimed:

@@ -27,6 +27,7 @@ from recalls.models import (
     ReturnOddity,
 )
 from recalls.notice_states import Side
+from recalls.parts import within
 from recalls.scope import latest_scope
 from trace.access import entered_for
 from trace.actions.holds import release_from_hold
@@ -268,6 +269,13 @@ def propose_release(
     if units is not None and not 0 < units[0] <= units[1]:
         raise Invalid(_("件号范围不对，请从小到大填写。"), code="range_wrong")
     there = sum(Stock.objects.filter(lot=lot, organisation=who).values_list("micros", flat=True))
+    version = latest_scope(campaign)
+    covered = version.lots.filter(lot=lot).first() if version else None
+    if version is not None and covered is not None and covered.part:
+        if units is not None and not within((units,), tuple((a, b) for a, b in covered.ranges)):
+            raise Invalid(_("这些件号不在召回范围内，不需要放行。"), code="range_wrong")
+        held = version.holdings.filter(lot=lot, organisation=who).first()
+        there = min(there, held.on_hand_micros + held.unconfirmed_micros if held else 0)
     before = sum(campaign.releases.filter(lot=lot, holder=who).values_list("micros", flat=True))
     if micros > there - before:
         raise Invalid(_("没有这么多在库，不能放行。"), code="more_than_there")

@@ -37,7 +37,7 @@ from recalls.notice_states import (
     Side,
     notice_move,
 )
-from recalls.scope import latest_scope
+from recalls.scope import coverage_of, latest_scope, pairs_of
 from recalls.sms import mobile_number
 from trace.access import entered_for
 from trace.actor import Actor
@@ -173,16 +173,29 @@ def _make_notices(
 
 
 def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: datetime.datetime) -> list[Notice]:
-    """After a scope shrank: tell everybody some of whose lots are out, and take back notices with no lot left."""
-    inside = set(version.lots.values_list("lot", flat=True))
+    """After a scope changed: tell everybody some of whose lots are out, or in with another part than before, and take
+    back notices with no lot left. Of a lot of which only part is covered, a holder known by record who can have none of
+    the part has no lot left; who was told by its supplier stays told, for nobody else knows what it has.
+    """
+    covered = coverage_of(version)
+    before = campaign.scopes.filter(number__lt=version.number).order_by("-number").first()
+    earlier = coverage_of(before) if before is not None else covered
+    changed = {pk for pk, ranges in covered.items() if pk in earlier and earlier[pk] != ranges}
+    held = pairs_of(version) if any(covered.values()) else frozenset()
     concerned: list[Notice] = []
     notices = campaign.notices.exclude(status__in=sorted(NOTICE_TERMINAL)).prefetch_related("lots")
     for notice in notices.select_related("organisation", "campaign"):
         lots = {row.lot_id for row in notice.lots.all()}
-        if lots <= inside:
+        inside = {
+            pk
+            for pk in lots
+            if pk in covered
+            and (not covered[pk] or notice.parent_id is not None or (pk, notice.organisation_id) in held)
+        }
+        if lots == inside and not inside & changed:
             continue
         concerned.append(notice)
-        if not lots & inside:
+        if not inside:
             move_notice(notice=notice, action="withdraw", side=Side.SYSTEM, by=by, at=at)
     if not campaign.is_drill:
         enqueue(concerned, kind=Kind.CHANGE, by=by, at=at, round_=version.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -10,12 +11,15 @@ from django.utils.translation import gettext as _
 
 from recalls.access import require_side
 from recalls.actions.moves import move, require_row, write_step
-from recalls.guards import Given
+from recalls.guards import Given, refusal
 from recalls.law import regime
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
+from recalls.parts import no_wider
 from recalls.scope import (
     Answer,
     Question,
+    ScopeLine,
+    coverage_of,
     drift,
     latest_scope,
     lot_ids_of,
@@ -23,7 +27,7 @@ from recalls.scope import (
     question_of,
     require_whole,
 )
-from recalls.transitions import Status
+from recalls.transitions import Guard, Status
 from trace.actions.holds import prepare_hold
 from trace.actor import Actor
 from trace.errors import Clash, NotFound
@@ -40,13 +44,14 @@ def freeze_scope(
     campaign: Campaign,
     question: Question,
     reason: str = "",
+    evidence: str = "",
     at: datetime.datetime | None = None,
 ) -> ScopeVersion:
     """Freeze the answer to a question as the next version, with its hold prepared but not active.
 
     Before the start only; afterwards ``expand_scope`` and ``narrow_scope`` do it. Refuses a cut answer
     (``scope_cut``), a campaign already started (``no_such_step``), lots the acting side may not name
-    (``not_found``).
+    (``not_found``), a part of a lot without evidence for it (``guard_scope_evidence``).
     """
     require_side(by, campaign)
     if campaign.status not in _BEFORE_START:
@@ -54,14 +59,21 @@ def freeze_scope(
     _check_named(by, campaign, question)
     lock_log_head()
     answer = preview_scope(question)
-    version = _freeze(campaign, answer, by, reason, "", at or timezone.now())
+    if question.parts and not evidence.strip():
+        raise refusal(Guard.SCOPE_EVIDENCE)
+    version = _freeze(campaign, answer, by, reason, evidence, at or timezone.now())
     write_step(
         campaign,
         "scope",
         by,
         version.calculated_at,
         given=Given(reason=reason),
-        data={"scope": version.number, "lots": version.lot_count, "sha256": version.sha256},
+        data={
+            "scope": version.number,
+            "lots": version.lot_count,
+            "sha256": version.sha256,
+            **({"evidence": version.evidence} if version.evidence else {}),
+        },
     )
     return version
 
@@ -91,6 +103,7 @@ def _freeze(
         reason=hold_reason(campaign),
         legal_basis=str(regime(campaign.regime).label),
         source=campaign.hold_source,
+        parts={line.lot_id: line.part.ranges for line in answer.lines if line.part},
         at=now,
     )
     version = ScopeVersion.objects.create(
@@ -117,6 +130,7 @@ def _freeze(
                 why=line.why,
                 path=[answer.uids[pk] for pk in line.path],
                 note=line.note[:200],
+                part=_part_kept(line, answer),
                 made_micros=line.made,
                 used_micros=line.used,
                 shipped_micros=line.shipped,
@@ -142,6 +156,13 @@ def _freeze(
         batch_size=1000,
     )
     return version
+
+
+def _part_kept(line: ScopeLine, answer: Answer) -> dict[str, Any]:
+    """What is kept of a part beside its lot."""
+    if line.part is None:
+        return {}
+    return {**line.part.as_json(answer.uids[line.lot_id]), "rest_micros": line.rest}
 
 
 def hold_reason(campaign: Campaign) -> str:
@@ -195,8 +216,8 @@ def expand_scope(
     asked = question or question_of(before)
     answer = preview_scope(asked)
     change = drift(before) if question is None else None
-    grown = answer.lot_ids - lot_ids_of(before)
-    if not grown and not (change and change.new_pairs):
+    grown = not no_wider(answer.coverage, coverage_of(before))
+    if not grown and not change:
         raise Clash(_("范围没有变化，不需要新版本。"), code="scope_unchanged")
     version = _freeze(campaign, answer, by, reason, "", now)
     return move(
@@ -229,7 +250,8 @@ def narrow_scope(
     lock_log_head()
     before = _require_scope(campaign)
     answer = preview_scope(question)
-    if not answer.lot_ids < lot_ids_of(before):
+    covered = coverage_of(before)
+    if not no_wider(answer.coverage, covered) or no_wider(covered, answer.coverage):
         raise Clash(_("新范围须少于现有范围，且不含新的批次。"), code="scope_not_narrower")
     version = _freeze(campaign, answer, by, reason, evidence, now)
     return move(

@@ -22,6 +22,7 @@ from recalls.api.shapes import (
     CampaignRow,
     FiguresOut,
     HolderOut,
+    PartOut,
     ScopeLineOut,
     ScopeOut,
     ScopeRef,
@@ -32,6 +33,7 @@ from recalls.api.shapes import (
 )
 from recalls.figures import figures
 from recalls.models import Campaign, ScopeVersion
+from recalls.parts import WORDS_MAX, Part, PartKind
 from recalls.scope import Answer, Question, ScopeLine, latest_scope, preview_scope, question_of
 from recalls.sight import Sight
 from recalls.transitions import OPEN, TERMINAL
@@ -222,6 +224,22 @@ class QuestionIn(In):
     )
     left_out: list[Uid] = Field(default_factory=list, max_length=MOST_LOTS, description="Possible lots to leave out.")
     left_out_reason: Annotated[str, Text(500)] = ""
+    part_of: list[Uid] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Lots of which only a part is meant (four lists).",
+    )
+    part_kind: list[Literal["packs", "units", "hours"]] = Field(
+        default_factory=list, max_length=50, description="What each part is named by."
+    )
+    part_words: list[Annotated[str, Text(WORDS_MAX, multiline=True)]] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Codes of packs; unit numbers, ranges (1-120) and codes; or two moments with a slash between.",
+    )
+    part_reason: list[Annotated[str, Text(500)]] = Field(
+        default_factory=list, max_length=50, description="Why the rest of each lot is not affected."
+    )
 
 
 def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
@@ -232,7 +250,10 @@ def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
             raise Invalid(_("请至少指明一个批次。"), code="lots_required")
         return question_of(scope)
     known = {str(row.uid): row for row in scope_lots(scope)} if scope is not None else {}
-    wanted = [*asked.lots, *asked.sources, *asked.left_out]
+    wanted = [*asked.lots, *asked.sources, *asked.left_out, *asked.part_of]
+    if not len(asked.part_of) == len(asked.part_kind) == len(asked.part_words) == len(asked.part_reason):
+        raise Invalid(_("part_of、part_kind、part_words、part_reason 须一样长。"), code="part_unreadable")
+    before = {(one.lot, one.kind.value, one.words): one.ranges for one in question_of(scope).parts} if scope else {}
     opened = {str(row.uid): row for row in lots_visible_to(actor).filter(uid__in=wanted)}
     missing = [uid for uid in wanted if uid not in opened and uid not in known]
     if missing:
@@ -245,6 +266,12 @@ def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
         same_gear=asked.same_gear,
         left_out=[rows[uid] for uid in asked.left_out],
         left_out_reason=asked.left_out_reason,
+        parts=[
+            Part(rows[uid].pk, PartKind(kind), words, reason, before.get((rows[uid].pk, kind, words), ()))
+            for uid, kind, words, reason in zip(
+                asked.part_of, asked.part_kind, asked.part_words, asked.part_reason, strict=True
+            )
+        ],
     )
 
 
@@ -307,6 +334,7 @@ def _line_out(
         used=AmountOut.of(line.used, unit) if is_open else None,
         shipped=AmountOut.of(line.shipped, unit) if is_open else None,
         conflicts=line.conflicts,
+        part=PartOut.of(line.part, line.rest, unit) if line.part and is_open else None,
     )
 
 
@@ -335,7 +363,7 @@ def set_scope(request: HttpRequest, uid: Named, body: ScopeIn) -> CampaignOut:
     require_side(actor, campaign)
     question = _question(actor, campaign, body)
     if body.change == "freeze":
-        freeze_scope(by=actor, campaign=campaign, question=question, reason=body.reason)
+        freeze_scope(by=actor, campaign=campaign, question=question, reason=body.reason, evidence=body.evidence)
     elif body.change == "expand":
         expand_scope(by=actor, campaign=campaign, question=question, reason=body.reason)
     else:

@@ -105,6 +105,7 @@ SCOPE: dict[str, Any] = {
             "used": {"value": "0", "unit": "KGM"},
             "shipped": {"value": "38", "unit": "KGM"},
             "conflicts": 0,
+            "part": None,
         }
     ],
 }

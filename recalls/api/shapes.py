@@ -17,6 +17,7 @@ from recalls.models import (
     Signal,
     StockAnswer,
 )
+from recalls.parts import Part
 from recalls.queries import Coverage, RunningClock, campaign_rows, clocks_of, coverage
 from recalls.sight import SeenHolder, SeenLot, Sight
 from recalls.transitions import transitions_from
@@ -285,6 +286,27 @@ class HolderOut(Out):
         return cls(organisation=known, label=seen.label, region=seen.region)
 
 
+class PartOut(Out):
+    """What of a lot is covered: how it was named, its unit numbers, why the rest is not affected, how much that is."""
+
+    kind: str
+    words: str
+    ranges: list[list[int]]
+    reason: str
+    rest: AmountOut
+
+    @classmethod
+    def of(cls, part: Part, rest: int, unit: str) -> "PartOut":
+        """From a part of the answer."""
+        return cls(
+            kind=part.kind.value,
+            words=part.words,
+            ranges=[list(pair) for pair in part.ranges],
+            reason=part.reason,
+            rest=AmountOut.of(rest, unit),
+        )
+
+
 class ScopeLineOut(Out):
     """One lot of a scope: proven or possible, why, by which path, and who has or had some of it. `note` names the
     equipment or container it shared.
@@ -300,6 +322,7 @@ class ScopeLineOut(Out):
     used: AmountOut | None
     shipped: AmountOut | None
     conflicts: int
+    part: PartOut | None
 
 
 class ScopeOut(Out):

@@ -48,7 +48,9 @@ class ScopeVersion(models.Model):
 class ScopeLot(models.Model):
     """One lot of one scope version: the shell it lies in, why, by which path, and its amounts then. Append-only.
 
-    ``note`` names the equipment or container it shared, where that is why.
+    ``note`` names the equipment or container it shared, where that is why. ``part`` is empty where the whole lot is
+    covered; else it says which part (``kind``, ``words``), as which unit numbers (``ranges``), why the rest is not
+    affected (``reason``) and how much that is (``rest_micros``); the amounts are then those of the part.
     """
 
     class Shell(models.TextChoices):
@@ -71,6 +73,7 @@ class ScopeLot(models.Model):
     why = models.CharField(_("理由"), max_length=14, choices=Why)
     path = models.JSONField(default=list)
     note = models.CharField(max_length=200, blank=True, default="")
+    part = models.JSONField(default=dict)
     made_micros = models.BigIntegerField(default=0)
     used_micros = models.BigIntegerField(default=0)
     shipped_micros = models.BigIntegerField(default=0)
@@ -85,6 +88,12 @@ class ScopeLot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope_id}: {self.lot_id}"
+
+    @property
+    def ranges(self) -> list[list[int]]:
+        """The unit numbers covered; empty where the whole lot is."""
+        found: list[list[int]] = self.part.get("ranges", [])
+        return found
 
 
 class ScopeHolding(models.Model):

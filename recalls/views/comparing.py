@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -44,10 +46,13 @@ def campaign_versions(request: HttpRequest, uid: str) -> HttpResponse:
             raise NotFound(_("没有找到，或者您无权查看。"))
         difference = compare(by_number[min(first, second)], by_number[max(first, second)])
     sight = Sight(actor, campaign)
-    shown = {}
+    shown: dict[str, Any] = {}
     if difference is not None:
-        opened = sight.open_lots([lot.pk for lot in [*difference.lots_in, *difference.lots_out]])
+        changed = difference.changed[:500]
+        lots = [*difference.lots_in, *difference.lots_out, *(one.lot for one in changed)]
+        opened = sight.open_lots([lot.pk for lot in lots])
         shown = {
+            "changed": [(one, sight.lot(one.lot, one.lot.pk in opened)) for one in changed],
             "lots_in": [sight.lot(lot, lot.pk in opened) for lot in difference.lots_in[:500]],
             "lots_out": [sight.lot(lot, lot.pk in opened) for lot in difference.lots_out[:500]],
             "holders_in": [sight.holder(row) for row in difference.holders_in[:500]],

@@ -37,6 +37,7 @@ from recalls.lists import NOTICES, sent_notices
 from recalls.models import Campaign, Notice, OutboxMessage
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
 from recalls.queries import Coverage, coverage, latest_publication
+from recalls.scope import parts_in_force
 from recalls.sight import Sight
 from recalls.views.doors import acting, page
 from trace.access import audience
@@ -184,8 +185,14 @@ _TROUBLES = frozenset({"refuse", "give_up", "escalate", "settle"})
 def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
     """Lots asked about with what is on record."""
     rows = notice.lots.select_related("lot__product_version", "lot__product").order_by("id")
+    parts = parts_in_force(notice.campaign)
     return [
-        {"lot": row.lot, "unit": row.lot.product.base_unit, "known": row.on_hand_micros + row.unconfirmed_micros}
+        {
+            "lot": row.lot,
+            "unit": row.lot.product.base_unit,
+            "known": row.on_hand_micros + row.unconfirmed_micros,
+            "part": parts.get(row.lot_id, ""),
+        }
         for row in rows
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -18,16 +19,17 @@ from recalls.access import campaign_for, require_side, roles_in
 from recalls.actions.moves import proposal_of
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.comparing import levers
-from recalls.forms import FreezeForm
+from recalls.forms import FreezeForm, PartForm
 from recalls.models import Campaign, ScopeLot, ScopeVersion
+from recalls.parts import WORDS_MAX, Part, PartKind, no_wider, resolved, words_of
 from recalls.queries import lots_by_words
 from recalls.scope import (
     Answer,
     Question,
     ScopeLine,
+    coverage_of,
     drift,
     latest_scope,
-    lot_ids_of,
     preview_scope,
     question_of,
     sources_of,
@@ -79,7 +81,28 @@ def _question(actor: Actor, campaign: Campaign, query: QueryDict) -> Question:
         left_out,
         query.get("left_out_reason", "").strip()[:500],
         query.get("gear") == "1",
+        _parts(query, known),
     )
+
+
+def _parts(query: QueryDict, known: Question) -> tuple[Part, ...]:
+    """The parts asked for: three parameters each (``part`` lot, ``part_kind``, ``part_words``) and ``part_reason``. One
+    that the version in force has already keeps the units it covers.
+    """
+    kinds, words, reasons = query.getlist("part_kind"), query.getlist("part_words"), query.getlist("part_reason")
+    uids = _uids(query, "part")
+    if not len(uids) == len(kinds) == len(words) == len(reasons):
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    rows = {row.uid: row.pk for row in Lot.objects.filter(uid__in=uids)}
+    before = {(one.lot, one.kind.value, one.words): one for one in known.parts}
+    found: list[Part] = []
+    for uid, kind, said, reason in zip(uids, kinds, words, reasons, strict=True):
+        if uid not in rows or kind not in list(PartKind):
+            raise NotFound(_("没有找到，或者您无权查看。"))
+        said, reason = said.strip()[:WORDS_MAX], reason.strip()[:500]
+        kept = before.get((rows[uid], kind, said))
+        found.append(Part(rows[uid], PartKind(kind), said, reason, kept.ranges if kept else ()))
+    return tuple(found)
 
 
 def _lots(actor: Actor, uids: Sequence[Any], kept: frozenset[int]) -> frozenset[int]:
@@ -112,6 +135,11 @@ class LineView:
     def shell(self) -> str:
         """Proven or possible, in words."""
         return str(self.line.shell.label)
+
+    @property
+    def units(self) -> str:
+        """Which units are meant, where only part of the lot is."""
+        return words_of(self.line.part.ranges) if self.line.part else ""
 
     @property
     def possible(self) -> bool:
@@ -216,7 +244,8 @@ def _mode(campaign: Campaign, answer: Answer | None, scope: ScopeVersion | None)
         return "freeze"
     if scope is None or transition(campaign.status, "expand_scope", is_drill=campaign.is_drill) is None:
         return "look"
-    if answer is None or not answer.lot_ids < lot_ids_of(scope):
+    covered = coverage_of(scope)
+    if answer is None or not no_wider(answer.coverage, covered) or no_wider(covered, answer.coverage):
         return "expand"
     if transition(campaign.status, "narrow_scope", is_drill=campaign.is_drill) is None:
         return "look"
@@ -233,10 +262,16 @@ def _freeze(actor: Actor, campaign: Campaign, question: Question, form: FreezeFo
         question.left_out,
         question.left_out_reason or form.cleaned_data["left_out_reason"],
         question.same_gear,
+        question.parts,
     )
+    evidence = form.cleaned_data["evidence"]
     if mode == "freeze":
         return (
-            attempt(form, lambda: freeze_scope(by=actor, campaign=campaign, question=asked, reason=reason)) is not None
+            attempt(
+                form,
+                lambda: freeze_scope(by=actor, campaign=campaign, question=asked, reason=reason, evidence=evidence),
+            )
+            is not None
         )
     if mode == "expand":
         return (
@@ -245,9 +280,7 @@ def _freeze(actor: Actor, campaign: Campaign, question: Question, form: FreezeFo
     return (
         attempt(
             form,
-            lambda: narrow_scope(
-                by=actor, campaign=campaign, question=asked, reason=reason, evidence=form.cleaned_data["evidence"]
-            ),
+            lambda: narrow_scope(by=actor, campaign=campaign, question=asked, reason=reason, evidence=evidence),
         )
         is not None
     )
@@ -268,8 +301,11 @@ def _answer(question: Question) -> tuple[Answer | None, str]:
 
 def _asked(question: Question) -> dict[str, Any]:
     """The lots of the question by what they are in it."""
-    lots = lots_by_pk({*question.named, *question.sources, *question.left_out})
+    lots = lots_by_pk({*question.named, *question.sources, *question.left_out, *(one.lot for one in question.parts)})
     return {
+        "parts": [
+            (lots[one.lot], one, f"{one.kind.label}：{one.words[:200]}") for one in question.parts if one.lot in lots
+        ],
         "named": [lots[pk] for pk in sorted(question.named) if pk in lots],
         "chosen_sources": {lots[pk].uid for pk in question.sources if pk in lots},
         "left_out": [lots[pk] for pk in sorted(question.left_out) if pk in lots],
@@ -288,6 +324,7 @@ def _shown(request: HttpRequest, actor: Actor, campaign: Campaign, answer: Answe
         "page": listed,
         "lines": [shown.line(line) for line in listed.object_list],
         "holders": shown.holders(),
+        "part_url": f"{reverse('recalls:campaign_scope_part', args=[campaign.uid])}?{_address(answer.question)}",
         "sources": [(lot, shown.sight.lot(lot, lot.pk in opened), level) for lot, level in sources[:200]],
         "levers": [(one, shown.sight.lot(answer.lots[one.start], one.start in opened)) for one in least],
         "conflicts": sum(line.conflicts for line in answer.lines),
@@ -296,6 +333,62 @@ def _shown(request: HttpRequest, actor: Actor, campaign: Campaign, answer: Answe
         "seconds": f"{answer.took_ms / 1000:.1f}",
         "csv_url": f"{reverse('recalls:campaign_scope_csv', args=[campaign.uid])}?{request.GET.urlencode()}",
     }
+
+
+@audience("signed_in")
+@require_http_methods(["GET", "HEAD", "POST"])
+def campaign_scope_part(request: HttpRequest, uid: str) -> HttpResponse:
+    """Say which part of one lot is meant; goes back to the preview with the part in the address, writing nothing."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    require_side(actor, campaign)
+    query = request.POST if request.method == "POST" else request.GET
+    question = _question(actor, campaign, query)
+    lot = Lot.objects.filter(uid=parse_uid(query.get("of", ""))).select_related("product_version").first()
+    if lot is None or lot.pk not in lots_visible_to(actor).filter(pk=lot.pk).values_list("pk", flat=True):
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    form = PartForm(request.POST or None)
+    others = tuple(one for one in question.parts if one.lot != lot.pk)
+    if request.method == "POST" and form.is_valid():
+        part = Part(lot.pk, PartKind(form.cleaned_data["kind"]), form.words(), form.cleaned_data["reason"])
+        if attempt(form, lambda: resolved(part)) is not None:
+            asked = replace(question, parts=(*others, part))
+            return redirect(f"{reverse('recalls:campaign_scope', args=[campaign.uid])}?{_address(asked)}")
+    whole = _address(replace(question, parts=others))
+    return page(
+        request,
+        "recalls/campaign_scope_part.html",
+        {
+            "campaign": campaign,
+            "lot": lot,
+            "form": form,
+            "question": question,
+            "kept": [(key, value) for key, values in QueryDict(_address(question)).lists() for value in values],
+            "numbered": lot.units.filter(number__gt=0).count(),
+            "whole": whole if len(others) < len(question.parts) else "",
+        },
+        bad=form.is_bound,
+    )
+
+
+def _address(question: Question) -> str:
+    """The question as the address bar says it."""
+    ids = {*question.named, *question.sources, *question.left_out, *(one.lot for one in question.parts)}
+    uid = {pk: str(name) for pk, name in Lot.objects.filter(pk__in=ids).values_list("pk", "uid")}
+    pairs = [("lot", uid[pk]) for pk in sorted(question.named)]
+    pairs += [("source", uid[pk]) for pk in sorted(question.sources)]
+    pairs += [("out", uid[pk]) for pk in sorted(question.left_out)]
+    pairs += [("run", "1")] if question.same_run else []
+    pairs += [("gear", "1")] if question.same_gear else []
+    pairs += [("left_out_reason", question.left_out_reason)] if question.left_out_reason else []
+    for one in question.parts:
+        pairs += [
+            ("part", uid[one.lot]),
+            ("part_kind", one.kind.value),
+            ("part_words", one.words),
+            ("part_reason", one.reason),
+        ]
+    return urlencode(pairs)
 
 
 def _matches(actor: Actor, words: str) -> list[Lot]:
