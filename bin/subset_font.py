@@ -3,8 +3,8 @@
 
     python bin/subset_font.py path/to/NotoSansSC_400Regular.ttf
 
-writes labels/fonts/LabelSansSC-Regular.ttf. It needs fontTools (requirements-dev.txt), nothing else, and
-gives the same bytes for the same input and the same fontTools: labels/fonts/README.md says which were used.
+writes trace/fonts/LabelSansSC-Regular.ttf. It needs fontTools (requirements-dev.txt), nothing else, and
+gives the same bytes for the same input and the same fontTools: trace/fonts/README.md says which were used.
 
 What is kept: every character of GBK (21,000 Han characters and its punctuation), Latin with accents, the
 unified ideographs of the main block, the characters of the national table of general standard characters that
@@ -21,7 +21,7 @@ from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
 FAMILY = "Label Sans SC"
-OUTPUT = Path(__file__).resolve().parent.parent / "labels" / "fonts" / "LabelSansSC-Regular.ttf"
+OUTPUT = Path(__file__).resolve().parent.parent / "trace" / "fonts" / "LabelSansSC-Regular.ttf"
 
 # Extension A characters of the table of general standard Chinese characters (2013); the rest of that table is
 # in GBK, in the main block or in the supplementary plane, which are taken whole.

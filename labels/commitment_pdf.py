@@ -9,9 +9,10 @@ from typing import Any
 from reportlab.lib.pagesizes import A5, landscape
 from reportlab.pdfgen.canvas import Canvas
 
-from labels import qr, typeface
+from labels import qr
 from labels.commitment import words
 from labels.models import Commitment
+from trace import typeface
 from trace.units import format_amount
 
 _MM = 72 / 25.4

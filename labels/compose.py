@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
-from labels import qr, typeface
+from labels import qr
 from labels.layouts import Layout, TextBox
-from labels.typeface import ELLIPSIS, MIN_SIZE_PT, width_em
+from trace import typeface
 from trace.errors import Invalid
+from trace.typeface import ELLIPSIS, MIN_SIZE_PT, width_em
 
 MM_PER_POINT = 25.4 / 72
 LEADING = 1.22

@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labels import qr
-from labels.typeface import MIN_SIZE_PT
 from trace.errors import NotFound
+from trace.typeface import MIN_SIZE_PT
 
 LAYOUTS_PATH = Path(__file__).resolve().parent / "data" / "layouts.yaml"
 DEFAULT_SHEET = "a4-24"

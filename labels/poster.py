@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-from labels import qr, typeface
+from labels import qr
 from recalls.models import PublicNotice
+from trace import typeface
 
 _MM = 72 / 25.4
 _WIDTH, _HEIGHT = A4

@@ -15,9 +15,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 from reportlab.pdfgen.canvas import Canvas
 
-from labels import qr, qr_runs, typeface
+from labels import qr, qr_runs
 from labels.compose import BOLD_STROKE_EM, Code, Composed, LabelContent, Text, compose, compose_alike
 from labels.layouts import Layout
+from trace import typeface
 from trace.errors import Invalid
 
 __all__ = ["LabelContent", "page_count", "render_sheet"]

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from labels import qr, typeface
+from labels import qr
 from labels.compose import BOLD_STROKE_EM, Composed, Text
 from labels.layouts import Layout
 from labels.sheets import LabelContent, compose_all
+from trace import typeface
 
 PICTURE = "R:SHARED.GRF"
 _OWN_FONT_EM = 0.72

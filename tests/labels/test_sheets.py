@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from labels import compose as composing
-from labels import digital_link, preview, qr, sheets, typeface
+from labels import digital_link, preview, qr, sheets
 from labels.compose import LabelContent, compose
 from labels.layouts import Layout, layout, layouts, read_layout
 from labels.qr import Material
 from labels.sheets import page_count, render_sheet
+from trace import typeface
 from trace.errors import DomainError, Invalid
 from trace.identifiers import display_serial
 

@@ -2,7 +2,7 @@
 
 A label with a blank where a character should be is the fault that users of other systems report most: so
 whoever prints asks ``require_glyphs`` first, and a character that the typeface lacks is an error that names
-it. Origin, coverage and licence of the file: ``labels/fonts/README.md``.
+it. Origin, coverage and licence of the file: ``trace/fonts/README.md``.
 """
 
 import functools
