@@ -13,7 +13,7 @@ from django.core import signing
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from recalls.models import Campaign, ConsumerCase, Notice, RiskWarning, ScopeHolding, Signal
+from recalls.models import Campaign, ConsumerCase, Drill, Notice, Paper, RiskWarning, ScopeHolding, Signal
 from recalls.transitions import Role
 from trace.access import entered_for, parse_uid
 from trace.actor import Actor
@@ -203,6 +203,48 @@ def notice_by_link(token: str) -> Notice:
     if found is None or found.link_round != wanted:
         raise NotFound(_("这个链接无效。请核对信函上的网址，或与发出通知的单位联系。"))
     return found
+
+
+def drills_visible_to(actor: Actor) -> QuerySet[Drill]:
+    """Exercises of the actor's own; for regulators those of their territory."""
+    rows = Drill.objects.select_related("organisation__division", "lot__product", "lot__product_version", "by")
+    if actor.is_regulator:
+        return rows.filter(organisation__division__code__startswith=actor.organisation.territory)
+    return rows.filter(organisation__in=entered_for(actor))
+
+
+def reads_papers(actor: Actor, campaign: Campaign) -> bool:
+    """Whether the actor reads the documents of a campaign: its initiator, or who supervises it."""
+    return campaign.organisation_id in entered_for(actor) or supervises_campaign(actor, campaign)
+
+
+def paper_for(actor: Actor, uid: str | uuid.UUID) -> Paper:
+    """One document: of a campaign the actor runs or supervises, of an exercise it may open, or the notice to itself or
+    to an outsider it knows. A notice to a holder the initiator must not know by name is no document of the initiator's.
+    """
+    rows = Paper.objects.select_related(
+        "campaign__organisation__division", "campaign__authority", "drill", "people", "by", "by_organisation"
+    )
+    found: Paper = _the(rows, uid)
+    if found.campaign is None:
+        if drills_visible_to(actor).filter(pk=found.drill_id).exists():
+            return found
+        raise _not_found()
+    if found.kind == Paper.Kind.NOTICE:
+        if notices_received_by(actor).filter(uid=found.subject).exists():
+            return found
+        if not _may_know_holder(actor, found.campaign, found.subject):
+            raise _not_found()
+    if not reads_papers(actor, found.campaign):
+        raise _not_found()
+    return found
+
+
+def _may_know_holder(actor: Actor, campaign: Campaign, notice: str) -> bool:
+    from recalls.sight import Sight
+
+    holder = campaign.notices.filter(uid=notice).values_list("organisation", flat=True).first()
+    return holder is not None and reads_papers(actor, campaign) and Sight(actor, campaign).knows(holder)
 
 
 # --- Roles ----------------------------------------------------------------------------------------------------------

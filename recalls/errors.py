@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
-from trace.errors import Clash
+from trace.errors import Clash, Invalid
 
 
 class DrillStaysInside(Clash):
@@ -14,3 +17,17 @@ class DrillStaysInside(Clash):
 
     def __init__(self) -> None:
         super().__init__(_("这是演练，不对外发布，也不发送通知。"))
+
+
+class PaperIncomplete(Invalid):
+    """A document lacks contents it must have; each is named. 422."""
+
+    code = "paper_incomplete"
+
+    def __init__(self, title: str, missing: Sequence[str]) -> None:
+        self.missing = list(missing)
+        words = now("“%(title)s”还不能制作，缺少：%(missing)s。") % {
+            "title": title,
+            "missing": now("、").join(self.missing),
+        }
+        super().__init__(words, missing=self.missing)

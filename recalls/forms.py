@@ -224,7 +224,14 @@ class StepForm(forms.Form):
 
 
 class ProposalForm(ReasonForm):
-    """Why a step is proposed."""
+    """Why a step is proposed; for an extension also until when."""
+
+    until = Day(label=gettext_lazy("申请延长到"))
+
+    def __init__(self, *args: Any, action: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if action != "grant_extension":
+            del self.fields["until"]
 
 
 class ProgressForm(forms.Form):

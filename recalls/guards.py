@@ -58,7 +58,17 @@ def _reason(campaign: Campaign, given: Given) -> bool:
 
 
 def _served_document(campaign: Campaign, given: Given) -> bool:
-    return bool(given.document.strip()) and given.served_at is not None
+    """A served act of the authority with this number; each carries one step."""
+    number = given.document.strip()[:60]
+    if not number or given.served_at is None:
+        return False
+    served = campaign.acts.filter(number=number, kind__in=CARRIES)
+    used = campaign.steps.filter(action__in=["order", "grant_extension", "strengthen"], document=number)
+    return served.exists() and not used.exists()
+
+
+CARRIES = ("order_recall", "grant_extension", "strengthen", "recall_again")
+"""Acts on which a step of the campaign rests."""
 
 
 def _stop_order(campaign: Campaign, given: Given) -> bool:

@@ -19,6 +19,7 @@ from recalls.law.calendar import DayRow
 from recalls.models import (
     HOLD_SOURCE,
     Campaign,
+    CampaignStep,
     ClockInstance,
     ConsumerCase,
     Notice,
@@ -28,7 +29,7 @@ from recalls.models import (
     WorkCalendarDay,
 )
 from recalls.notice_states import ANSWERED, NoticeStatus
-from recalls.transitions import PUBLIC
+from recalls.transitions import PUBLIC, Status, transitions_from
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
 from trace.models import Lot, LotAlias, Unit
@@ -247,6 +248,25 @@ def running_clock(clock: ClockInstance, calendar: WorkCalendar | None = None) ->
     if not snapshot["verified"]:
         law = _("%(law)s（条文未经核实）") % {"law": law}
     return RunningClock(clock, label, law, bool(snapshot["verified"]), " ".join(word for word in words if word))
+
+
+def step_words(step: CampaignStep) -> str:
+    """What a step was, in words of the table."""
+    beside = {
+        "assess": _("风险评估"),
+        "scope": _("划定召回范围"),
+        "propose": _("提出"),
+        "draft_notice": _("起草公告"),
+        "report_progress": _("报告进展"),
+        "stop_sale": _("先行停止销售"),
+        "paper": _("制作文书"),
+        "act": _("监管行为"),
+    }
+    labels = {row.action: str(row.label) for status in Status for row in transitions_from(status)}
+    words = beside.get(step.action) or labels.get(step.action, step.action)
+    if step.about:
+        words = f"{words}:{labels.get(step.about, step.about)}"
+    return words
 
 
 @dataclass(frozen=True)

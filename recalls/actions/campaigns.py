@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -12,19 +13,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
+from recalls.actions.acts import issue_act, require_competent
 from recalls.actions.clocks import extend_clocks, meet_recurring
 from recalls.actions.moves import move, require_row, system_for, write_step
 from recalls.actions.scopes import refresh_scope
 from recalls.figures import figures
 from recalls.guards import Given
 from recalls.law import Form
-from recalls.models import Campaign, CampaignSeries, CampaignStep, Figures, RecallPlan
+from recalls.models import Campaign, CampaignSeries, CampaignStep, Figures, RecallPlan, RegulatorAct
 from recalls.transitions import Status, transition
 from trace.actions.holds import place_hold
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed, StaleState
 from trace.ledger import lock_log_head
-from trace.models import HoldSet, Lot
+from trace.models import HoldSet, Lot, StoredFile
 from trace.text import clean_text
 
 SERIES = "汾召"
@@ -39,6 +41,46 @@ def _next_number(*, is_drill: bool, at: datetime.datetime) -> str:
     CampaignSeries.objects.filter(series=series, year=year).update(last=F("last") + 1)
     last = CampaignSeries.objects.values_list("last", flat=True).get(series=series, year=year)
     return f"{DRILL_SERIES}{year}-{last}" if is_drill else f"{SERIES}[{year}]{last}号"
+
+
+@dataclass(frozen=True)
+class ActWords:
+    """What an authority adds to a document number: the law it rests on, what it requires until when, the file."""
+
+    legal_basis: str = ""
+    content: str = ""
+    due_on: datetime.date | None = None
+    file: StoredFile | None = None
+
+
+def _serve(
+    by: Actor,
+    campaign: Campaign,
+    kind: str,
+    document: str,
+    served_at: datetime.datetime,
+    reason: str,
+    words: ActWords | None,
+    now: datetime.datetime,
+    until: datetime.date | None = None,
+) -> None:
+    """Write down the act a step rests on; without a number there is none, and the step's guard refuses."""
+    if not document.strip():
+        return
+    said = words or ActWords()
+    issue_act(
+        by=by,
+        campaign=campaign,
+        kind=kind,
+        number=document,
+        served_at=served_at,
+        content=said.content or reason or str(RegulatorAct.Kind(kind).label),
+        legal_basis=said.legal_basis,
+        due_on=said.due_on,
+        until=until,
+        file=said.file,
+        at=now,
+    )
 
 
 @transaction.atomic
@@ -64,13 +106,17 @@ def order(
     document: str,
     served_at: datetime.datetime,
     reason: str = "",
+    act: ActWords | None = None,
     at: datetime.datetime | None = None,
 ) -> Campaign:
-    """The authority orders the recall (责令召回): its approver, another than who assessed, by a served document."""
+    """The authority orders the recall (责令召回): its approver, another than who assessed, by a served document, which
+    is written down as a ``RegulatorAct``.
+    """
     now = at or timezone.now()
     if served_at > now:
         raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
     require_row(campaign, "order", by)
+    _serve(by, campaign, RegulatorAct.Kind.ORDER_RECALL, document, served_at, reason, act, now)
     number = campaign.number or _next_number(is_drill=campaign.is_drill, at=now)
     changes: dict[str, Any] = {"form": Form.ORDERED.value, "number": number}
     if campaign.decided_at is None:
@@ -180,10 +226,16 @@ def carry_out_by_itself(*, by: Actor, campaign: Campaign, at: datetime.datetime)
 
 @transaction.atomic
 def propose(
-    *, by: Actor, campaign: Campaign, action: str, reason: str, at: datetime.datetime | None = None
+    *,
+    by: Actor,
+    campaign: Campaign,
+    action: str,
+    reason: str,
+    until: datetime.date | None = None,
+    at: datetime.datetime | None = None,
 ) -> CampaignStep:
     """Propose a step that frees goods or ends something (cancel, narrow the scope, extend a limit); another person
-    approves it.
+    approves it. ``until`` is the last day an extension is asked for.
 
     Refuses steps that need no proposal in this stage (``no_such_step``) and a missing reason (``reason_required``).
     """
@@ -197,7 +249,9 @@ def propose(
         raise Invalid(_("请写明理由。"), code="reason_required")
     if by.user is None:
         raise NotAllowed(_("这一步须由本人登录办理，不能用 API 密钥。"), code="person_required")
-    return write_step(campaign, "propose", by, at or timezone.now(), about=action, given=Given(reason=reason))
+    data = {"until": until.isoformat()} if until is not None else {}
+    now = at or timezone.now()
+    return write_step(campaign, "propose", by, now, about=action, given=Given(reason=reason), data=data)
 
 
 @transaction.atomic
@@ -209,10 +263,16 @@ def grant_extension(
     document: str,
     served_at: datetime.datetime,
     reason: str,
+    act: ActWords | None = None,
     at: datetime.datetime | None = None,
 ) -> Campaign:
-    """The authority agrees to a later end (2015 Measures, article 18): the old limit stays on record."""
+    """The authority agrees to a later end (2015 Measures, article 18): the old limit stays on record. Refuses an
+    authority below the competent one (``not_competent``).
+    """
     now = at or timezone.now()
+    require_row(campaign, "grant_extension", by)
+    require_competent(by, campaign)
+    _serve(by, campaign, RegulatorAct.Kind.EXTENSION_GRANTED, document, served_at, reason, act, now, until=until)
     given = Given(document=document, served_at=served_at, reason=reason)
     moved = move(
         campaign=campaign, action="grant_extension", by=by, given=given, at=now, data={"until": until.isoformat()}
@@ -286,9 +346,14 @@ def strengthen(
     reason: str,
     document: str,
     served_at: datetime.datetime,
+    again: bool = False,
+    act: ActWords | None = None,
     at: datetime.datetime | None = None,
 ) -> Campaign:
-    """The authority finds it wanting and orders stronger measures: back to carrying out."""
+    """The authority finds it wanting and orders stronger measures, or to recall ``again``: back to carrying out."""
+    require_row(campaign, "strengthen", by)
+    kind = RegulatorAct.Kind.RECALL_AGAIN if again else RegulatorAct.Kind.STRENGTHEN
+    _serve(by, campaign, kind, document, served_at, reason, act, at or timezone.now())
     given = Given(reason=reason, document=document, served_at=served_at)
     return move(campaign=campaign, action="strengthen", by=by, given=given, at=at)
 

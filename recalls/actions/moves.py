@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -72,7 +72,9 @@ def proposal_of(campaign: Campaign, action: str) -> CampaignStep | None:
     last = campaign.steps.filter(action="propose", about=action).order_by("-id").first()
     if last is None or last.new != campaign.status:
         return None
-    done = campaign.steps.filter(action=action, id__gt=last.pk).exists()
+    done = campaign.steps.filter(
+        Q(action=action) | Q(action=f"refuse_{action.removeprefix('grant_')}", about=action), id__gt=last.pk
+    ).exists()
     return None if done else last
 
 

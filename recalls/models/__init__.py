@@ -1,5 +1,6 @@
 """The tables of the app; each module holds one subject."""
 
+from recalls.models.acts import RegulatorAct
 from recalls.models.campaigns import (
     HOLD_SOURCE,
     Assessment,
@@ -35,6 +36,7 @@ from recalls.models.goods import Disposal, Figures, ReturnReceipt
 from recalls.models.hooks import Webhook, WebhookDelivery
 from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
+from recalls.models.papers import Paper, PaperDownload
 from recalls.models.publication import Publication, PublicNotice
 from recalls.models.scopes import ScopeHolding, ScopeLot, ScopeVersion
 from recalls.models.signals import Signal, SignalStep
@@ -71,11 +73,14 @@ __all__ = [
     "NoticeRun",
     "NoticeStep",
     "OutboxMessage",
+    "Paper",
+    "PaperDownload",
     "PhoneCall",
     "PublicMessage",
     "PublicNotice",
     "Publication",
     "RecallPlan",
+    "RegulatorAct",
     "ReleaseApproval",
     "ReturnDispatch",
     "ReturnOddity",

@@ -24,7 +24,7 @@ from recalls.guards import drafted_notice, open_guards, red_lines, refusal
 from recalls.law import regime
 from recalls.lists import CAMPAIGNS
 from recalls.models import Campaign, CampaignStep, ScopeVersion
-from recalls.queries import Coverage, campaign_rows, clocks_of, coverage
+from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, step_words
 from recalls.scope import latest_scope
 from recalls.sight import Sight
 from recalls.transitions import OPEN, TERMINAL, Doer, Status, Transition, transitions_from
@@ -257,23 +257,6 @@ def _coverage_shares(reached: Coverage) -> list[Share]:
         Share(_("已发未答复"), max(told_only, 0), "attention"),
         Share(_("尚未送出"), max(reached.holders - reached.sent, 0), "mute"),
     ]
-
-
-def step_words(step: CampaignStep) -> str:
-    """What a step was, in words of the table."""
-    beside = {
-        "assess": _("风险评估"),
-        "scope": _("划定召回范围"),
-        "propose": _("提出"),
-        "draft_notice": _("起草公告"),
-        "report_progress": _("报告进展"),
-        "stop_sale": _("先行停止销售"),
-    }
-    labels = {row.action: str(row.label) for status in Status for row in transitions_from(status)}
-    words = beside.get(step.action) or labels.get(step.action, step.action)
-    if step.about:
-        words = f"{words}:{labels.get(step.about, step.about)}"
-    return words
 
 
 def _history(steps: Iterable[CampaignStep]) -> list[Entry]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
+from recalls.access import drills_visible_to
 from recalls.actions.drills import (
     add_gap,
     ask_contacts,
@@ -72,12 +73,7 @@ class EndForm(forms.Form):
 
 def _drill_for(actor: Actor, uid: str) -> Drill:
     """One exercise of the actor's own, or of its territory."""
-    rows = Drill.objects.select_related("organisation__division", "lot__product", "lot__product_version", "by")
-    if actor.is_regulator:
-        rows = rows.filter(organisation__division__code__startswith=actor.organisation.territory)
-    else:
-        rows = rows.filter(organisation__in=entered_for(actor))
-    found = rows.filter(uid=parse_uid(uid)).first()
+    found = drills_visible_to(actor).filter(uid=parse_uid(uid)).first()
     if found is None:
         raise NotFound(_("没有找到，或者您无权查看。"))
     return found
@@ -168,6 +164,7 @@ def drill(request: HttpRequest, uid: str) -> HttpResponse:
             "tests": tests[:200],
             "confirmed": tests.filter(confirmed_at__isnull=False).count(),
             "gaps": found.gaps.all(),
+            "papers": found.papers.order_by("-edition")[:20],
             "gap_form": gap_form,
             "end_form": end_form,
             "may": found.organisation_id in entered_for(actor) and actor.can("quality", "owner"),

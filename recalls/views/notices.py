@@ -248,7 +248,7 @@ def _entries(notice: Notice) -> list[Entry]:
     ]
 
 
-def _notice_to_hand_on(actor: Actor, uid: str) -> Notice:
+def notice_to_hand_on(actor: Actor, uid: str) -> Notice:
     """A notice whose letter this actor may print: as issuer, as supervisor, or because it knows the outsider."""
     found = letter_for(actor, uid)
     if Side.ISSUER not in sides_of(actor, found):
@@ -263,7 +263,7 @@ def _notice_to_hand_on(actor: Actor, uid: str) -> Notice:
 def letter_print(request: HttpRequest, uid: str) -> HttpResponse:
     """The letter to print: what, why, what to do, and a QR by which its holder answers without an account."""
     actor = acting(request)
-    found = _notice_to_hand_on(actor, uid)
+    found = notice_to_hand_on(actor, uid)
     return page(
         request,
         "recalls/letter_print.html",
@@ -283,7 +283,7 @@ def letter_print(request: HttpRequest, uid: str) -> HttpResponse:
 def letter_posted(request: HttpRequest, uid: str) -> HttpResponse:
     """The letter was posted or handed over."""
     actor = acting(request)
-    found = _notice_to_hand_on(actor, uid)
+    found = notice_to_hand_on(actor, uid)
     mark_posted(by=actor, notice=found)
     messages.success(request, _("已登记信函寄出。"))
     if found.carrier_id == actor.owner.pk:

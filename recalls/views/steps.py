@@ -226,11 +226,11 @@ def campaign_propose(request: HttpRequest, uid: str, action: str) -> HttpRespons
     row = transition(campaign.status, action, is_drill=campaign.is_drill)
     if row is None or Doer.PROPOSED not in row.other_than:
         raise NotFound(_("没有这个步骤。"))
-    form = ProposalForm(request.POST or None)
+    form = ProposalForm(request.POST or None, action=action)
     if request.method == "POST" and form.is_valid():
         step = attempt(
             form,
-            lambda: act.propose(by=actor, campaign=campaign, action=action, reason=form.cleaned_data["reason"]),
+            lambda: act.propose(by=actor, campaign=campaign, action=action, **form.cleaned_data),
         )
         if step is not None:
             messages.success(request, _("已提出“%(step)s”，请另一位有权限的同事批准。") % {"step": row.label})

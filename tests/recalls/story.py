@@ -134,6 +134,7 @@ ANNOUNCEMENT = Announcement(
     reason="黄曲霉毒素B1 超过国家标准限量",
     risk="长期食用可能损害肝脏",
     begins_on=datetime.date(2026, 10, 21),
+    ends_on=datetime.date(2026, 11, 20),
     area="山西省",
     duties="立即停止销售",
     what_to_do="立即停止食用,凭实物退货",

@@ -1,0 +1,152 @@
+"""What the authority does in a recall by a document it serves: written down once, checked where a step needs it."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from recalls.access import supervises_campaign
+from recalls.actions.moves import proposal_of, write_step
+from recalls.guards import Given
+from recalls.law import Tier, competent_authority, regime
+from recalls.law.authority import DIGITS
+from recalls.models import Campaign, RegulatorAct
+from trace.actor import Actor
+from trace.errors import Clash, Invalid, NotAllowed
+from trace.models import StoredFile
+from trace.text import clean_text
+
+Kind = RegulatorAct.Kind
+
+BY_STEP = frozenset({Kind.ORDER_RECALL, Kind.EXTENSION_GRANTED, Kind.STRENGTHEN, Kind.RECALL_AGAIN})
+"""Acts that move the campaign: they are written with the step itself."""
+BESIDE = tuple(kind for kind in Kind if kind not in BY_STEP)
+"""Acts a regulator writes down by themselves."""
+ALONE = frozenset({Kind.ASK_REPORT, Kind.INSPECTION, Kind.REQUIRE_CHANGES})
+"""Acts an officer may write down; all others take an approver."""
+
+
+def usual_basis(campaign: Campaign, kind: str) -> str:
+    """The article an act of this kind usually rests on, in Chinese; a regime whose text was not checked says so."""
+    law = regime(campaign.regime)
+    food = campaign.track != "consumer_product"
+    articles = {
+        Kind.ORDER_RECALL: "第十二条",
+        Kind.ORDER_STOP: "第八条",
+        Kind.ORDER_DISPOSAL: "第二十三条",
+        Kind.REQUIRE_CHANGES: "第十四条",
+        Kind.EXTENSION_GRANTED: "第十八条",
+        Kind.EXTENSION_REFUSED: "第十八条",
+        Kind.STRENGTHEN: "第三十四条",
+        Kind.RECALL_AGAIN: "第三十四条",
+        Kind.EVALUATION: "第三十四条",
+        Kind.ASK_REPORT: "第三十三条",
+        Kind.INSPECTION: "第三十一条",
+    }
+    article = articles.get(Kind(kind), "")
+    with translation.override("zh-hans"):
+        own = f"《{law.label.zh}》"
+    own += article if law.code == "CN-FOOD-2015" and article else "（条款号待核实）"
+    if food and kind in (Kind.ORDER_RECALL, Kind.ORDER_STOP, Kind.ORDER_DISPOSAL):
+        return f"《食品安全法》第六十三条；{own}"
+    if food and kind == Kind.INTERVIEW:
+        return "《食品安全法》第一百一十四条"
+    return own
+
+
+def is_competent(by: Actor, campaign: Campaign) -> bool:
+    """Whether the regulator decides in this campaign: its authority, or one above it. A county officer does not decide
+    for a firm that the regime puts under the province (2026 rule, article 5).
+    """
+    if not supervises_campaign(by, campaign):
+        return False
+    territory = by.organisation.territory
+    if campaign.authority is not None:
+        return campaign.authority_id == by.organisation.pk or (
+            len(territory) < len(campaign.authority.territory) and campaign.authority.territory.startswith(territory)
+        )
+    rule = competent_authority(regime(campaign.regime), Tier(campaign.licence_tier), _county(campaign))
+    return len(territory) <= DIGITS[rule.tier]
+
+
+def _county(campaign: Campaign) -> str:
+    return campaign.organisation.division_id.ljust(6, "0")
+
+
+@transaction.atomic
+def issue_act(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    kind: str,
+    number: str,
+    served_at: datetime.datetime,
+    content: str,
+    legal_basis: str = "",
+    due_on: datetime.date | None = None,
+    until: datetime.date | None = None,
+    file: StoredFile | None = None,
+    at: datetime.datetime | None = None,
+) -> RegulatorAct:
+    """Write down one act as served (登记监管行为). The same number with the same act is the same act; a step is written
+    beside it.
+
+    Refuses who does not supervise or whose role it is not (``role_required``), a decision on an extension by an
+    authority below the competent one (``not_competent``), a number used for another act (``number_used``), a time in
+    the future (``in_future``), an empty number or content (``required``), a granted extension without its last day
+    (``required``), an answer to no application (``no_proposal``), a campaign that has ended (``no_such_step``).
+    """
+    now = at or timezone.now()
+    if kind not in Kind.values:
+        raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    by_name = Kind(kind)
+    if by.user is None:
+        raise NotAllowed(_("这一步须由本人登录办理，不能用 API 密钥。"), code="person_required")
+    if not supervises_campaign(by, campaign):
+        raise NotAllowed(_("监管行为由主管部门登记。"), code="role_required")
+    by.require(*(("officer", "approver") if by_name in ALONE else ("approver",)))
+    if not campaign.is_open:
+        raise Clash(_("召回已经结束。"), code="no_such_step")
+    if by_name in (Kind.EXTENSION_GRANTED, Kind.EXTENSION_REFUSED):
+        require_competent(by, campaign)
+    if served_at > now:
+        raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
+    if by_name == Kind.EXTENSION_GRANTED and until is None:
+        raise Invalid(_("请填写延长到哪一天。"), code="required")
+    proposal = proposal_of(campaign, "grant_extension")
+    if by_name == Kind.EXTENSION_REFUSED and proposal is None:
+        raise Clash(_("没有等待答复的延期申请。"), code="no_proposal")
+    facts = {
+        "campaign": campaign,
+        "kind": kind,
+        "legal_basis": clean_text(legal_basis, 300) or usual_basis(campaign, kind),
+        "content": clean_text(content, 1000, multiline=True, required=True),
+        "served_at": served_at,
+        "due_on": due_on,
+        "until": until,
+        "file": file,
+        "sha256": file.sha256 if file else "",
+    }
+    words = clean_text(number, 60, required=True)
+    old = RegulatorAct.objects.filter(organisation=by.organisation, number=words).first()
+    if old is not None:
+        if all(getattr(old, name) == value for name, value in facts.items() if name not in ("file", "legal_basis")):
+            return old
+        raise Clash(_("文书编号 %(number)s 已经用过，请核对。") % {"number": words}, code="number_used")
+    act = RegulatorAct.objects.create(organisation=by.organisation, number=words, officer=by.user, at=now, **facts)
+    if by_name not in BY_STEP:
+        given = Given(reason=act.content, document=act.number, served_at=served_at)
+        about = "grant_extension" if by_name == Kind.EXTENSION_REFUSED else ""
+        action = Kind.EXTENSION_REFUSED.value if about else "act"
+        write_step(campaign, action, by, now, about=about, given=given, data={"act": str(act.uid), "kind": kind})
+    return act
+
+
+def require_competent(by: Actor, campaign: Campaign) -> None:
+    """Refuse (``not_competent``) an authority below the competent one."""
+    if not is_competent(by, campaign):
+        whose = campaign.authority.label if campaign.authority else _("主管部门")
+        raise NotAllowed(_("这次召回由%(authority)s主管，延期由它决定。") % {"authority": whose}, code="not_competent")

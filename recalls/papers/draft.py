@@ -1,0 +1,148 @@
+"""Collecting a document: its blocks, the names of people apart, and every required content that is not there."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recalls.figures import Amounts
+from trace.paper import Block
+from trace.units import format_amount, unit_name
+
+PERSON = "\ue000{}\ue001"
+"""How data names a person whose name stands sealed beside it."""
+_CHINA = datetime.timezone(datetime.timedelta(hours=8))
+NOTHING = "—"
+
+
+def moment(at: datetime.datetime | None) -> str:
+    """2026年11月28日 19:05, Beijing time."""
+    if at is None:
+        return ""
+    here = at.astimezone(_CHINA)
+    return f"{here.year}年{here.month}月{here.day}日 {here:%H:%M}"
+
+
+def limit(at: datetime.datetime | None) -> str:
+    """The end of a limit: midnight is 24:00 of the day before (民法典 article 203)."""
+    if at is None:
+        return ""
+    here = at.astimezone(_CHINA)
+    if here.hour or here.minute:
+        return moment(at)
+    return f"{day(here.date() - datetime.timedelta(days=1))} 24:00"
+
+
+def day(on: datetime.date | datetime.datetime | None) -> str:
+    """2026年11月28日, Beijing time."""
+    if on is None:
+        return ""
+    here = on.astimezone(_CHINA) if isinstance(on, datetime.datetime) else on
+    return f"{here.year}年{here.month}月{here.day}日"
+
+
+def share(part: int, whole: int) -> str:
+    """12.3 %, or that there is nothing to divide by."""
+    if whole <= 0:
+        return NOTHING
+    tenths = part * 1000 // whole
+    return f"{tenths // 10}.{tenths % 10}%"
+
+
+@dataclass
+class Draft:
+    """A document while it is collected. ``missing`` names required contents that are empty, in the words of its rule;
+    with any of them there is no document.
+    """
+
+    title: str
+    number: str = ""
+    to: str = ""
+    blocks: list[Block] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    people: dict[str, str] = field(default_factory=dict)
+    refers: dict[str, Any] = field(default_factory=dict)
+
+    def need(self, label: str, value: str) -> str:
+        """The value; empty is written down as missing."""
+        if not value.strip():
+            self.missing.append(label)
+        return value
+
+    def person(self, key: str, label: str, name: str, *, required: bool = True) -> str:
+        """A name, kept apart; where it stands in the data."""
+        if not name.strip():
+            if required:
+                self.missing.append(label)
+            return NOTHING
+        self.people[key] = name
+        return PERSON.format(key)
+
+    def fields(self, title: str, rows: Iterable[tuple[str, str, bool]]) -> None:
+        """Names and values; ``True`` marks what is required."""
+        kept = []
+        for label, value, required in rows:
+            if required:
+                self.need(label, value)
+            kept.append((label, value or NOTHING))
+        self.blocks.append(Block("fields", title, rows=tuple(kept)))
+
+    def table(self, title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Rows under a head; none where there are no rows."""
+        kept = tuple(tuple(cell or NOTHING for cell in row) for row in rows)
+        if kept:
+            self.blocks.append(Block("table", title, tuple(head), kept))
+
+    def words(self, title: str, *paragraphs: str) -> None:
+        """Paragraphs, empty ones left out."""
+        kept = tuple((text,) for text in paragraphs if text.strip())
+        if kept:
+            self.blocks.append(Block("words", title, rows=kept))
+
+    def sign(self, *lines: str) -> None:
+        """The end at the right."""
+        self.blocks.append(Block("sign", rows=tuple((line,) for line in lines if line)))
+
+    def as_data(self) -> dict[str, Any]:
+        """The frozen form."""
+        return {
+            "schema": 1,
+            "title": self.title,
+            "number": self.number,
+            "to": self.to,
+            "blocks": [block.as_data() for block in self.blocks],
+            "refers": self.refers,
+        }
+
+
+AMOUNTS = (
+    ("made", "生产"),
+    ("used", "用于其他批次"),
+    ("shipped", "发出"),
+    ("recovered", "累计收回"),
+    ("destroyed", "销毁处理"),
+    ("on_hand", "封存在库"),
+    ("sold", "已售出未收回"),
+    ("unknown", "去向不明"),
+)
+
+
+def totals_of(data: dict[str, Any]) -> dict[str, Amounts]:
+    """The sums per base unit of frozen figures."""
+    return {unit: Amounts(**sums) for unit, sums in data["totals"].items()}
+
+
+def amounts_table(draft: Draft, title: str, totals: dict[str, Amounts]) -> None:
+    """What became of the goods, a column a base unit, with the recall rate in both forms (磐石 forms, tables 3 and 4:
+    against what the recall is after, and against what was shipped).
+    """
+    units = list(totals)
+    rows = [
+        [label, *(format_amount(getattr(totals[unit], key), unit, "zh-hans") for unit in units)]
+        for key, label in AMOUNTS
+    ]
+    rows.append(["收回率（收回／应召回）", *(share(totals[unit].recovered, totals[unit].due) for unit in units)])
+    rows.append(["收回率（收回／已发出）", *(share(totals[unit].recovered, totals[unit].shipped) for unit in units)])
+    draft.table(title, ["项目", *(unit_name(unit) for unit in units)], rows)
