@@ -227,7 +227,7 @@ def paper_for(actor: Actor, uid: str | uuid.UUID) -> Paper:
     )
     found: Paper = _the(rows, uid)
     if found.campaign is None:
-        if drills_visible_to(actor).filter(pk=found.drill_id).exists():
+        if found.drill is not None and drills_visible_to(actor).filter(pk=found.drill.pk).exists():
             return found
         raise _not_found()
     if found.kind == Paper.Kind.NOTICE:

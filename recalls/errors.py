@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.utils.translation import gettext as now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from trace.errors import Clash, Invalid
@@ -26,8 +26,8 @@ class PaperIncomplete(Invalid):
 
     def __init__(self, title: str, missing: Sequence[str]) -> None:
         self.missing = list(missing)
-        words = now("“%(title)s”还不能制作，缺少：%(missing)s。") % {
+        words = gettext("“%(title)s”还不能制作，缺少：%(missing)s。") % {
             "title": title,
-            "missing": now("、").join(self.missing),
+            "missing": gettext("、").join(self.missing),
         }
         super().__init__(words, missing=self.missing)

@@ -99,7 +99,7 @@ def make_paper(
         return _make_pack(by, campaign, at or timezone.now())
     Campaign.objects.select_for_update().get(pk=campaign.pk)
     if subject and kind in _SUBJECTS:
-        rows = _SUBJECTS[kind].objects.filter(campaign=campaign)  # type: ignore[attr-defined]
+        rows = _SUBJECTS[kind].objects.filter(campaign=campaign)
         if not rows.filter(uid=subject).exists():
             raise NotFound(_("没有找到，或者您无权查看。"))
     draft = draft_paper(campaign, kind, subject)

@@ -186,8 +186,8 @@ class Source:
         for row in rows:
             key = (row["tier"], row["organisation__division"][:4].ljust(6, "0"))
             sums = regions.setdefault(key, [0, 0, 0, 0])
-            for place, name in enumerate(("n", "sent", "ack", "said")):
-                sums[place] += row[name]
+            for place, count in enumerate((row["n"], row["sent"], row["ack"], row["said"])):
+                sums[place] += count
         labels = division_labels({region for _tier, region in regions})
         draft.table(
             "通知情况",

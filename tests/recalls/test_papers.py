@@ -164,10 +164,13 @@ def test_a_closed_campaign_has_a_pack_whose_hashes_hold(chain: Chain) -> None:
     assert data == pack_bytes(pack)
     assert PaperDownload.objects.get().sha256 == hashlib.sha256(data).hexdigest()
     archive = zipfile.ZipFile(io.BytesIO(data))
-    sums = dict(reversed(line.split("  ")) for line in archive.read("SHA256SUMS").decode().splitlines())
+    sums: dict[str, str] = {}
+    for line in archive.read("SHA256SUMS").decode().splitlines():
+        sha256, _space, name = line.partition("  ")
+        sums[name] = sha256
     assert set(sums) == set(archive.namelist()) - {"SHA256SUMS"}
-    for name, sha256 in sums.items():
-        assert hashlib.sha256(archive.read(name)).hexdigest() == sha256
+    for name, expected in sums.items():
+        assert hashlib.sha256(archive.read(name)).hexdigest() == expected
     kinds = {name.split("-")[1] for name in archive.namelist() if "-" in name}
     assert {"pack", "stop", "announcement", "disposal", "summary", "five_day"} <= kinds
     gaps = next(block for block in pack.data["blocks"] if block["title"] == "未能制作的文书")
