@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recalls', '0009_webhooks'),
+        ('recalls', '0010_parts'),
         ('trace', '0012_hold_release'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
