@@ -13,7 +13,7 @@ from django.core import signing
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from recalls.models import Campaign, ConsumerCase, Drill, Notice, Paper, RiskWarning, ScopeHolding, Signal
+from recalls.models import Campaign, CheckSample, ConsumerCase, Drill, Notice, Paper, RiskWarning, ScopeHolding, Signal
 from recalls.transitions import Role
 from trace.access import entered_for, parse_uid
 from trace.actor import Actor
@@ -51,6 +51,18 @@ def campaigns_visible_to(actor: Actor) -> QuerySet[Campaign]:
 def campaign_for(actor: Actor, uid: str | uuid.UUID) -> Campaign:
     """One campaign the actor may open."""
     found: Campaign = _the(campaigns_visible_to(actor), uid)
+    return found
+
+
+def check_sample_for(campaign: Campaign, number: str) -> CheckSample:
+    """One sampled holder of a campaign by round and position (2-14); NotFound for any other."""
+    first, _dash, second = number.partition("-")
+    if not all(part.isascii() and part.isdigit() and len(part) <= 6 for part in (first, second)):
+        raise _not_found()
+    rows = CheckSample.objects.select_related("round__campaign__organisation", "notice__organisation__division")
+    found = rows.filter(round__campaign=campaign, round__number=int(first), position=int(second)).first()
+    if found is None:
+        raise _not_found()
     return found
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 from collections import defaultdict
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet, Sum
 
@@ -268,14 +268,23 @@ def _take(stock: dict[int, int], transit: dict[int, int], organisation: int, mic
     transit[organisation] = max(transit.get(organisation, 0) - (micros - known), 0)
 
 
-def _latest_answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> dict[LotOrganisation, StockAnswer]:
+class Said(NamedTuple):
+    """What a holder said it has and sold, and when."""
+
+    on_hand_micros: int
+    sold_micros: int
+    at: datetime.datetime
+
+
+def _latest_answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> dict[LotOrganisation, Said]:
     """The last stock answer per lot and holder, to whichever campaign; what was answered in a drill stays in it."""
     standing = {"acknowledgement__set_aside__isnull": True}
     told = StockAnswer.objects.filter(lot__in=inside, notice__campaign__is_drill=False, **standing)
     if campaign.is_drill:
         told = StockAnswer.objects.filter(notice__campaign=campaign, **standing)
-    rows = told.select_related("notice").order_by("at", "id")
-    return {(answer.lot_id, answer.notice.organisation_id): answer for answer in rows}
+    rows = told.order_by("at", "id")
+    said = rows.values_list("lot", "notice__organisation", "on_hand_micros", "sold_micros", "at")
+    return {(lot, organisation): Said(has, sold, at) for lot, organisation, has, sold, at in said}
 
 
 @dataclass(frozen=True)

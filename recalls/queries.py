@@ -258,6 +258,7 @@ def step_words(step: CampaignStep) -> str:
         "propose": _("提出"),
         "draft_notice": _("起草公告"),
         "report_progress": _("报告进展"),
+        "check": _("有效性核查"),
         "stop_sale": _("先行停止销售"),
         "paper": _("制作文书"),
         "act": _("监管行为"),

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from recalls.views import (
+    board,
     campaigns,
     cases,
     comparing,
@@ -79,6 +80,9 @@ urlpatterns = [
     path("recall/campaigns/<str:uid>/figures/", campaigns.campaign_figures, name="campaign_figures"),
     path("recall/campaigns/<str:uid>/figures.csv", campaigns.campaign_figures_csv, name="campaign_figures_csv"),
     path("recall/campaigns/<str:uid>/scope/", scopes.campaign_scope, name="campaign_scope"),
+    path("recall/campaigns/<str:uid>/board/", board.campaign_board, name="campaign_board"),
+    path("recall/campaigns/<str:uid>/checks/", board.campaign_checks, name="campaign_checks"),
+    path("recall/campaigns/<str:uid>/checks/<str:sample>/", board.campaign_check, name="campaign_check"),
     path("recall/campaigns/<str:uid>/scope/part/", scopes.campaign_scope_part, name="campaign_scope_part"),
     path("recall/campaigns/<str:uid>/scope.csv", scopes.campaign_scope_csv, name="campaign_scope_csv"),
     path("recall/campaigns/<str:uid>/events/", events.campaign_events, name="campaign_events"),

@@ -17,7 +17,7 @@ from recalls.actions.acts import issue_act, require_competent
 from recalls.actions.clocks import extend_clocks, meet_recurring
 from recalls.actions.moves import move, require_row, system_for, write_step
 from recalls.actions.scopes import refresh_scope
-from recalls.figures import figures
+from recalls.effect import kept_figures
 from recalls.guards import Given
 from recalls.law import Form
 from recalls.models import Campaign, CampaignSeries, CampaignStep, Figures, RecallPlan, RegulatorAct
@@ -292,7 +292,7 @@ def report_progress(*, by: Actor, campaign: Campaign, text: str, at: datetime.da
     if not campaign.has_started or not campaign.is_open:
         raise Clash(_("召回启动之后、结束之前才有进展报告。"), code="no_such_step")
     words = clean_text(text, 1000, multiline=True, required=True)
-    kept = Figures.objects.create(campaign=campaign, action="report_progress", data=figures(campaign).as_json(), at=now)
+    kept = Figures.objects.create(campaign=campaign, action="report_progress", data=kept_figures(campaign, now), at=now)
     write_step(campaign, "report_progress", by, now, given=Given(reason=words), data={"figures": str(kept.uid)})
     meet_recurring(campaign=campaign, at=now)
     return kept

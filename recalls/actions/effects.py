@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 from recalls.actions.disposal import carry_releases
 from recalls.actions.notices import queue_changes, queue_end, queue_notices
+from recalls.effect import kept_figures
 from recalls.errors import DrillStaysInside
-from recalls.figures import figures
 from recalls.guards import Given, drafted_notice
 from recalls.models import Campaign, Figures, Publication
 from recalls.scope import latest_scope
@@ -87,7 +87,7 @@ def _publish(campaign: Campaign, by: Actor, given: Given, at: datetime.datetime)
 
 def _freeze_figures(campaign: Campaign, by: Actor, given: Given, at: datetime.datetime) -> None:
     """Keep the numbers as they stand at this step."""
-    Figures.objects.create(campaign=campaign, action=campaign.status, data=figures(campaign).as_json(), at=at)
+    Figures.objects.create(campaign=campaign, action=campaign.status, data=kept_figures(campaign, at), at=at)
 
 
 EFFECTS: Mapping[Effect, EffectFunction] = {

@@ -31,6 +31,7 @@ from recalls.api.shapes import (
     campaign_out,
     campaigns_out,
 )
+from recalls.effect import effect
 from recalls.figures import figures
 from recalls.models import Campaign, ScopeVersion
 from recalls.parts import WORDS_MAX, Part, PartKind
@@ -623,7 +624,8 @@ def get_figures(request: HttpRequest, uid: Named) -> FiguresOut:
     actor = acting(request)
     campaign = campaign_for(actor, uid)
     require_side(actor, campaign)
-    return FiguresOut.of(figures(campaign), Sight(actor, campaign))
+    numbers = figures(campaign)
+    return FiguresOut.of(numbers, effect(campaign, numbers), Sight(actor, campaign))
 
 
 class ProgressIn(In):
@@ -645,4 +647,5 @@ def add_progress_report(request: HttpRequest, uid: Named, body: ProgressIn) -> F
     actor = acting(request)
     campaign = campaign_for(actor, uid)
     act.report_progress(by=actor, campaign=campaign, text=body.text)
-    return FiguresOut.of(figures(campaign), Sight(actor, campaign))
+    numbers = figures(campaign)
+    return FiguresOut.of(numbers, effect(campaign, numbers), Sight(actor, campaign))

@@ -144,6 +144,25 @@ AMOUNTS = {
     "sold": "9", "unknown": "0", "excess": "0",
 }  # fmt: skip
 FIGURES: dict[str, Any] = {
+    "effect": {
+        "holders": 12,
+        "acknowledged_rate": 833,
+        "answered_rate": 666,
+        "trace_seconds": 0.4,
+        "start_seconds": 5400,
+        "block_seconds": 5400,
+        "first_notice_seconds": 0,
+        "median_acknowledge_seconds": 3600,
+        "clocks": 4,
+        "breaches": 0,
+        "goods": {
+            "KGM": {"recall_of_planned": 500, "recall_of_sold": 571, "returned": 500, "accounted": 600, "unknown": 400}
+        },
+        "checks_sampled": 2,
+        "checks_done": 1,
+        "checks_passed": 1000,
+        "check_outcomes": {"effective": 1},
+    },
     "totals": {"KGM": AMOUNTS},
     "lots": [{"lot": SEEN_LOT, "unit": "KGM", "amounts": AMOUNTS}],
 }

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+from recalls.effect import Effect
 from recalls.figures import Amounts, CampaignFigures
 from recalls.models import (
     Campaign,
@@ -462,18 +463,68 @@ class LotFiguresOut(Out):
     amounts: AmountsOut | None
 
 
+class GoodsRatesOut(Out):
+    """Shares of goods of one base unit in per mille; null where there is nothing to divide by. `returned` is the 退回率
+    of GB/T 40993; `unknown` is what nobody knows.
+    """
+
+    recall_of_planned: int | None
+    recall_of_sold: int | None
+    returned: int | None
+    accounted: int | None
+    unknown: int | None
+
+
+class EffectOut(Out):
+    """How well the recall works: rates in per mille, times in seconds, null where not known (yet)."""
+
+    holders: int
+    acknowledged_rate: int | None
+    answered_rate: int | None
+    trace_seconds: float | None
+    start_seconds: int | None
+    block_seconds: int | None
+    first_notice_seconds: int | None
+    median_acknowledge_seconds: int | None
+    clocks: int
+    breaches: int
+    goods: dict[str, GoodsRatesOut]
+    checks_sampled: int
+    checks_done: int
+    checks_passed: int | None
+    check_outcomes: dict[str, int]
+
+    @classmethod
+    def of(cls, found: Effect) -> "EffectOut":
+        """From the figures."""
+        names = cls.model_fields.keys() - {"goods", "checks_sampled", "checks_done", "checks_passed", "check_outcomes"}
+        return cls(
+            **{name: getattr(found, name) for name in names},
+            goods={
+                unit: GoodsRatesOut(**{name: getattr(one, name) for name in GoodsRatesOut.model_fields})
+                for unit, one in found.goods.items()
+            },
+            checks_sampled=found.checks.sampled,
+            checks_done=found.checks.checked,
+            checks_passed=found.checks.passed,
+            check_outcomes=dict(found.checks.outcomes),
+        )
+
+
 class FiguresOut(Out):
-    """Produced, shipped, recovered, destroyed, unknown: per lot, and per unit over all."""
+    """Produced, shipped, recovered, destroyed, unknown: per lot, and per unit over all; how well the recall works."""
 
     totals: dict[str, AmountsOut]
+    effect: EffectOut
     lots: list[LotFiguresOut]
 
     @classmethod
-    def of(cls, found: CampaignFigures, sight: Sight) -> "FiguresOut":
+    def of(cls, found: CampaignFigures, working: Effect, sight: Sight) -> "FiguresOut":
         """From the query's answer, as a side may see it."""
         opened = sight.open_lots([one.lot.pk for one in found.lots])
         return cls(
             totals={unit: AmountsOut.of(amounts) for unit, amounts in found.totals.items()},
+            effect=EffectOut.of(working),
             lots=[
                 LotFiguresOut(
                     lot=SeenLotOut.of(Sight.lot(one.lot, one.lot.pk in opened)),

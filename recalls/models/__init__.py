@@ -9,6 +9,7 @@ from recalls.models.campaigns import (
     CampaignStep,
     RecallPlan,
 )
+from recalls.models.checks import CheckResult, CheckRound, CheckSample
 from recalls.models.clocks import ClockChange, ClockInstance, LegalFact, WorkCalendarDay
 from recalls.models.consumers import (
     CasePhoto,
@@ -51,6 +52,9 @@ __all__ = [
     "CampaignStep",
     "CasePhoto",
     "CaseStep",
+    "CheckResult",
+    "CheckRound",
+    "CheckSample",
     "ClockChange",
     "ClockInstance",
     "ConsumerCase",

@@ -18,6 +18,7 @@ from recalls.actions.assessment import reassess
 from recalls.actions.campaigns import STOPPABLE, report_progress, stop_sale
 from recalls.actions.moves import doers, proposal_of, second_person_words
 from recalls.actions.scopes import lots_of
+from recalls.effect import effect
 from recalls.figures import Amounts, figures
 from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
 from recalls.guards import drafted_notice, open_guards, red_lines, refusal
@@ -28,6 +29,7 @@ from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, step_w
 from recalls.scope import latest_scope
 from recalls.sight import Sight
 from recalls.transitions import OPEN, TERMINAL, Doer, Status, Transition, transitions_from
+from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
 from recalls.views.numbers import amount_shares, number_labels, number_tiles
 from recalls.views.steps import PROPOSABLE, STEPS
@@ -363,6 +365,7 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
             messages.success(request, _("进展报告已报送，数字已存档。"))
             return redirect("recalls:campaign_figures", found.uid)
     numbers = figures(found)
+    working = effect(found, numbers)
     sight = Sight(actor, found)
     opened = sight.open_lots([one.lot.pk for one in numbers.lots])
     lines = [
@@ -381,6 +384,8 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
         {
             "campaign": found,
             "numbers": number_tiles(numbers),
+            "goods": goods_tiles(working),
+            "effect": effect_tiles(working),
             "shares": amount_shares(numbers),
             "labels": [label for _key, label in number_labels()],
             "lines": lines,
