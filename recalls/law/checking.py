@@ -10,12 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrOrPromise as StrOrPromise
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class CheckLevel:
     """
 
     key: str
-    label: StrOrPromise
+    label: Any
     percent: int | None
     least: int = 0
     most: int = 100
