@@ -8,6 +8,7 @@
 """
 
 import copy
+import inspect
 import os
 import shutil
 import socket
@@ -67,7 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse fixtures that flush; leave out tests about the other database (left out is not skipped)."""
+    """Refuse fixtures that flush; leave out tests about the other database (left out is not skipped).
+
+    On PostgreSQL those that ask no database are left out as well: their answer would be the one they gave on SQLite.
+    """
     postgresql = connection.vendor == "postgresql"
     elsewhere = ("sqlite", "once") if postgresql else ("postgresql",)
     kept: list[pytest.Item] = []
@@ -79,10 +83,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
         if flushes or (marker and marker.kwargs.get("transaction")):
             raise pytest.UsageError(f"{item.nodeid}: use committed_db; append-only tables cannot be flushed")
-        (left_out if any(map(item.get_closest_marker, elsewhere)) else kept).append(item)
+        other = any(map(item.get_closest_marker, elsewhere))
+        (left_out if other or (postgresql and not _asks_a_database(item)) else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
+
+
+def _asks_a_database(item: pytest.Item) -> bool:
+    """Whether a test may reach a database at all; pytest-django stops those that try without saying so."""
+    marked = {"django_db", "postgresql"} & {marker.name for marker in item.iter_markers()}
+    opened = {"db", "committed_db", "served"} & set(getattr(item, "fixturenames", []))
+    # Every test has this one from pytest-django; who names it means to use it.
+    named = "django_db_blocker" in inspect.signature(getattr(item, "function", lambda: None)).parameters
+    return bool(marked or opened or named)
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -18,7 +18,7 @@ from tests.world import make_product, make_world
 from trace.actions.transfers import slip_token
 from trace.models import Conflict, Event, FieldEntry, Lot, StoredFile
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.once]
 
 
 def field(page: Page) -> None:

@@ -37,6 +37,7 @@ def send(page: Page, lot: str, amount: str, unit: str) -> None:
     expect(page.locator("h1")).to_contain_text("发货单")
 
 
+@pytest.mark.once
 def test_walnuts_go_from_the_growers_phone_to_the_producers_store(open_page: OpenPage) -> None:
     world = make_world()
     make_product(
@@ -94,6 +95,7 @@ def test_walnuts_go_from_the_growers_phone_to_the_producers_store(open_page: Ope
     assert wet in text(yard)
 
 
+@pytest.mark.once
 def test_a_packed_lot_is_tested_released_labelled_shipped_and_scanned(open_page: OpenPage) -> None:
     world = make_world()
     nuts = make_product(world.walnuts.organisation, "GHT", "示例干核桃", family="walnut_fenzhou", kind="raw")

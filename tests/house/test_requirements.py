@@ -1,6 +1,7 @@
 """What the program imports is pinned, what is pinned is imported, and each line says why."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import sys
@@ -52,7 +53,8 @@ def lines_for_types(source: str) -> set[int]:
     }
 
 
-def used(folders: list[str]) -> dict[str, str]:
+@functools.cache
+def used(*folders: str) -> dict[str, str]:
     """Distributions that our files import, each with one file that does."""
     by_module = importlib.metadata.packages_distributions()
     found = {}
@@ -76,17 +78,17 @@ def canonical(names: dict[str, str] | set[str]) -> set[str]:
 
 
 def test_what_the_program_imports_is_pinned_in_requirements() -> None:
-    found = used(PROGRAM)
+    found = used(*PROGRAM)
     assert canonical(found) - canonical(pinned("requirements.txt")) == set(), found
 
 
 def test_what_the_tests_import_is_pinned() -> None:
-    found = used(["tests"])
+    found = used("tests")
     both = canonical(pinned("requirements.txt")) | canonical(pinned("requirements-dev.txt"))
     assert canonical(found) - both == set(), found
 
 
 def test_nothing_is_pinned_that_nobody_uses() -> None:
-    program = canonical(pinned("requirements.txt")) - canonical(used(PROGRAM)) - canonical(NOT_IMPORTED)
-    tests = canonical(pinned("requirements-dev.txt")) - canonical(used(["tests"])) - canonical(NOT_IMPORTED)
+    program = canonical(pinned("requirements.txt")) - canonical(used(*PROGRAM)) - canonical(NOT_IMPORTED)
+    tests = canonical(pinned("requirements-dev.txt")) - canonical(used("tests")) - canonical(NOT_IMPORTED)
     assert (program, tests) == (set(), set())

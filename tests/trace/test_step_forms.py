@@ -8,6 +8,8 @@ from trace.actions.events import OWN_PAGES
 from trace.event_templates import templates
 from trace.units import MICROS
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def stage(world: World) -> Stage:
