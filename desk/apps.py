@@ -15,11 +15,12 @@ class DeskConfig(AppConfig):
     def ready(self) -> None:
         """Hook up the check, and give the worker the jobs of labels."""
         from desk import checks  # noqa: F401  (importing registers it)
+        from labels.actions.checks import run_next_check_forgetting
         from labels.actions.files import run_next_file, run_next_forgetting
         from labels.actions.runs import run_next_issue
         from labels.actions.suspicions import examine_next
         from trace import work
 
-        for job in (run_next_issue, run_next_file, run_next_forgetting, examine_next):
+        for job in (run_next_issue, run_next_file, run_next_forgetting, run_next_check_forgetting, examine_next):
             if job not in work.JOBS:
                 work.JOBS.append(job)

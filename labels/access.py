@@ -13,7 +13,7 @@ from trace.actor import Actor
 from trace.errors import NotFound
 from trace.models import Product, Unit
 
-_WITH = ("organisation", "lot__organisation", "lot__product", "lot__product_version__standard", "issued_by")
+_WITH = ("organisation", "lot__organisation", "lot__product", "lot__product_version__standard", "issued_by", "seed")
 
 
 def runs_visible_to(actor: Actor) -> QuerySet[CodeRun]:

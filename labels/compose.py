@@ -53,7 +53,8 @@ class LabelContent:
 
     ``uri`` goes into the code. ``lines`` are (name, value), most important first: 批号, 生产日期, 净含量 ….
     ``code`` is what people type when the code is scraped, in groups of four; ``host`` names the official host
-    in words. ``watermark`` (演练, 作废) is written across the texts in outline; it never touches the code.
+    in words. ``check`` is the code under the layer, ``check_name`` what stands before it. ``watermark``
+    (演练, 作废) is written across the texts in outline; it never touches the code.
     """
 
     uri: str
@@ -62,6 +63,8 @@ class LabelContent:
     code: str = ""
     host: str = ""
     watermark: str = ""
+    check: str = ""
+    check_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,15 @@ class Code:
 class Composed:
     """One label, ready to draw: watermark first, the code on its white ground, then the texts.
 
-    ``shared`` are the texts that labels of one run have in common, ``own`` the code in words.
+    ``shared`` are the texts that labels of one run have in common, ``own`` the code in words and the check code, around
+    which ``panel`` (left, top, width, height in millimetres) is the place of the layer.
     """
 
     code: Code
     shared: tuple[Text, ...]
     own: tuple[Text, ...] = ()
     watermark: tuple[Text, ...] = ()
+    panel: tuple[float, float, float, float] | None = None
 
     @property
     def texts(self) -> tuple[Text, ...]:
@@ -135,14 +140,16 @@ def compose(
     content = _tidied(content)
     code = _place_code(matrix or qr.matrix(content.uri, qr.LEVEL_FOR[material]), layout)
     free = _free(layout, code)
+    layout, named, panel = _with_panel(layout, content.check_name) if content.check else (layout, [], None)
     title, end = _title(content.title, _widened(layout.title, free))
     shared = [
         *title,
         *_lines(content.lines, _from(max(end, _code_above(layout, code)), _widened(layout.lines, free))),
         *_row(content.host, layout.host),
+        *named,
     ]
     mark = _watermark(content.watermark, layout)
-    return Composed(code, tuple(shared), tuple(_row(content.code, layout.code)), tuple(mark))
+    return Composed(code, tuple(shared), _own(content.code, content.check, layout), tuple(mark), panel)
 
 
 def compose_alike(like: Composed, content: LabelContent, layout: Layout, matrix: qr.QrMatrix) -> Composed:
@@ -151,9 +158,51 @@ def compose_alike(like: Composed, content: LabelContent, layout: Layout, matrix:
     ``matrix`` has the version of the other's, so that the code takes the same room. Refuses what ``compose`` refuses of
     the code in words.
     """
-    words = typeface.tidy(content.code)
-    typeface.require_glyphs(words)
-    return replace(like, code=replace(like.code, matrix=matrix), own=tuple(_row(words, layout.code)))
+    words, check = typeface.tidy(content.code), typeface.tidy(content.check)
+    typeface.require_glyphs(words, check)
+    return replace(like, code=replace(like.code, matrix=matrix), own=_own(words, check, layout))
+
+
+CHECK_NAME_EM = 3.4
+"""Width of 校验码 with the gap behind it, beside the panel."""
+CHECK_NAME_SIZE = 0.62
+"""Size of that name, as a share of the check code's."""
+
+
+def _panel(box: TextBox) -> tuple[float, float, float, float]:
+    """The place of the layer: right of the name."""
+    left = CHECK_NAME_EM * max(box.size * CHECK_NAME_SIZE, MIN_SIZE_PT) * MM_PER_POINT
+    return box.x + left, box.y, box.w - left, box.h
+
+
+def _with_panel(layout: Layout, called: str) -> tuple[Layout, list[Text], tuple[float, float, float, float]]:
+    """The layout whose lines end before the panel, the panel's name, and the panel. Refuses a layout without a place
+    for it (``checks_need_room``).
+    """
+    box = layout.check
+    if box is None:
+        raise Invalid(_("这种标签版式上没有校验码的位置，请换大一些的版式。"), code="checks_need_room")
+    lines = layout.lines
+    if box.x > lines.x + lines.w / 3:
+        lines = replace(lines, w=box.x - GAP_MM - lines.x)
+    else:
+        lines = replace(lines, h=box.y - GAP_MM - lines.y)
+    size = max(box.size * CHECK_NAME_SIZE, MIN_SIZE_PT)
+    name = Text(box.x, box.y + box.h / 2 + size * MM_PER_POINT * 0.36, size, called)
+    return replace(layout, lines=lines), [name], _panel(box)
+
+
+def _own(code: str, check: str, layout: Layout) -> tuple[Text, ...]:
+    """What is this label's alone: the code in words, and the check code in the middle of its panel."""
+    found = _row(code, layout.code)
+    if check and layout.check is not None:
+        x, y, w, h = _panel(layout.check)
+        size = layout.check.size
+        while size > MIN_SIZE_PT and width_em(check) * size * MM_PER_POINT > w - 2 * GAP_MM:
+            size = round(size - STEP_PT, 2)
+        em = size * MM_PER_POINT
+        found.append(Text(x + (w - width_em(check) * em) / 2, y + h / 2 + em * 0.36, size, check))
+    return tuple(found)
 
 
 def _tidied(content: LabelContent) -> LabelContent:
@@ -161,9 +210,24 @@ def _tidied(content: LabelContent) -> LabelContent:
     tidy = typeface.tidy
     lines = tuple((tidy(name), tidy(value)) for name, value in content.lines)
     found = LabelContent(
-        content.uri, tidy(content.title), lines, tidy(content.code), tidy(content.host), tidy(content.watermark)
+        content.uri,
+        tidy(content.title),
+        lines,
+        tidy(content.code),
+        tidy(content.host),
+        tidy(content.watermark),
+        tidy(content.check),
+        tidy(content.check_name),
     )
-    every = [found.title, found.code, found.host, found.watermark, *(part for line in lines for part in line)]
+    every = [
+        found.title,
+        found.code,
+        found.host,
+        found.watermark,
+        found.check,
+        found.check_name,
+        *(part for line in lines for part in line),
+    ]
     if any(len(text) > TEXT_MAX for text in every):
         raise Invalid(
             _("标签上的一项文字最多 %(most)d 个字，请缩短。") % {"most": TEXT_MAX},

@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from labels import checks
+from labels.actions.checks import seed_of
 from labels.compose import LabelContent
 from labels.digital_link import build_lot_uri, build_unit_uri
 from labels.evidence import valid_certificates
+from labels.layouts import layout as layout_of
 from labels.models import CodeRun
 from trace.identifiers import SERIAL_LENGTH, display_serial
 from trace.models import Certificate, Lot, Unit
@@ -29,13 +32,32 @@ def uri_of(run: CodeRun, unit: Unit | None) -> str:
     return build_lot_uri(run.public_host, gtin=gtin, lot_code=run.lot.lot_code, public_code=run.lot.public_code)
 
 
-def contents(run: CodeRun, units: Iterable[Unit]) -> list[LabelContent]:
-    """One label for each unit, in order."""
+def contents(run: CodeRun, units: Iterable[Unit], *, reveal: bool = False) -> list[LabelContent]:
+    """One label for each unit, in order. Only for paper are check codes shown (``reveal``); else stars stand for them.
+    Refuses to where a run's seed is gone (``checks_forgotten``).
+    """
+    seed = seed_of(run) if run.checks and reveal else b""
     with translation.override("zh-hans"):
-        title, lines, host = _title(run.lot), _lines(run.lot), _host(run.public_host)
+        title, lines, host = _title(run.lot), _lines(run.lot, layout_of(run.layout).most_lines), _host(run.public_host)
         return [
-            LabelContent(uri_of(run, unit), title, lines, code=display_serial(unit.code), host=host) for unit in units
+            LabelContent(
+                uri_of(run, unit),
+                title,
+                lines,
+                code=display_serial(unit.code),
+                host=host,
+                check=_check(run, unit, seed),
+                check_name=_("校验码"),
+            )
+            for unit in units
         ]
+
+
+def _check(run: CodeRun, unit: Unit, seed: bytes) -> str:
+    """What stands under the layer; nothing where the run has none."""
+    if not run.checks:
+        return ""
+    return checks.shown(checks.check_code(seed, unit.code) if seed else checks.HIDDEN)
 
 
 def lot_content(run: CodeRun) -> LabelContent:
@@ -44,13 +66,15 @@ def lot_content(run: CodeRun) -> LabelContent:
         return LabelContent(
             uri_of(run, None),
             _title(run.lot),
-            _lines(run.lot),
+            _lines(run.lot, layout_of(run.layout).most_lines),
             code=display_serial(run.lot.public_code),
             host=_host(run.public_host),
         )
 
 
-def sample_content(lot: Lot, *, kind: str, public_host: str, gtin: str) -> LabelContent:
+def sample_content(
+    lot: Lot, *, kind: str, public_host: str, gtin: str, with_check: bool = False, most_lines: int = 7
+) -> LabelContent:
     """One label before anything is issued, marked 样张 and with a code that resolves to nothing."""
     with translation.override("zh-hans"):
         if kind == CodeRun.Kind.LOT:
@@ -60,10 +84,12 @@ def sample_content(lot: Lot, *, kind: str, public_host: str, gtin: str) -> Label
         return LabelContent(
             uri,
             _title(lot),
-            _lines(lot),
+            _lines(lot, most_lines),
             code=display_serial(SAMPLE_CODE),
             host=_host(public_host),
             watermark=_("样张"),
+            check=checks.shown(checks.HIDDEN) if with_check else "",
+            check_name=_("校验码"),
         )
 
 
@@ -72,8 +98,10 @@ def _title(lot: Lot) -> str:
     return lot.product_version.label
 
 
-def _lines(lot: Lot) -> tuple[tuple[str, str], ...]:
-    """What a label must say beside its code, most important first; what is not given is left out, not invented."""
+def _lines(lot: Lot, most: int) -> tuple[tuple[str, str], ...]:
+    """What a label must say beside its code, most important first, so many at most; what is not given is left out, not
+    invented.
+    """
     version = lot.product_version
     standard = version.standard.number if version.standard is not None else version.standard_text
     rows = [
@@ -85,9 +113,11 @@ def _lines(lot: Lot) -> tuple[tuple[str, str], ...]:
         (_("许可证"), version.licence_number),
         (_("生产者"), lot.organisation.name),
     ]
-    rows = [(name, value) for name, value in rows if value][:6]
+    rows = [(name, value) for name, value in rows if value][: min(most, 6)]
     permit = gi_permit(lot, timezone.localdate())
-    return (*rows, (_("地理标志"), version.gi_claim)) if version.gi_claim and permit else tuple(rows)
+    if not version.gi_claim or not permit:
+        return tuple(rows)
+    return (*rows[: most - 1], (_("地理标志"), version.gi_claim))
 
 
 def gi_permit(lot: Lot, today: datetime.date) -> Certificate | None:

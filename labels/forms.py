@@ -84,6 +84,11 @@ class IssueForm(forms.Form):
         initial=Material.SMOOTH.value,
         help_text=_("粗糙、深色或弯曲的材料会用更耐污损的二维码。"),
     )
+    checks = forms.BooleanField(
+        label=_("每枚标签加一个刮开式校验码"),
+        required=False,
+        help_text=_("六位，印好后须贴刮刮膜或由印刷厂加涂层。只有一物一码、标签上放得下时可以选。"),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -152,12 +157,19 @@ class FileForm(forms.Form):
     reason = forms.CharField(
         label=_("补打原因"), required=False, max_length=REASON_MAX, help_text=_("打印过的标签再打一次，须写明原因。")
     )
+    checks = forms.BooleanField(
+        label=_("码包里包含校验码"),
+        required=False,
+        help_text=_("只有印刷厂要印涂层下的校验码时才选；谁拿到它，就能冒充刮开过。下载会记下来。"),
+    )
 
     def __init__(
         self, *args: Any, run: CodeRun, layout: Layout, before: LabelFile | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self.fields["last"].initial = run.issued
+        if not run.checks:
+            del self.fields["checks"]
         if before is not None:
             # The same printer is off by the same distance as last time.
             self.fields["offset_x"].initial = before.offset_x / 100

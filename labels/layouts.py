@@ -77,6 +77,10 @@ class Layout:
     lines: TextBox
     code: TextBox
     host: TextBox
+    most_lines: int = 7
+    """Lines of text that there is room for in any case."""
+    check: TextBox | None = None
+    """The panel of the check code: it takes its room from the lines, where a label has one."""
 
     @property
     def name(self) -> str:
@@ -132,6 +136,8 @@ def read_layout(entry: dict[str, Any]) -> Layout:
         rows=entry["rows"],
         qr=Box(entry["qr"]["x"], entry["qr"]["y"], side, side),
         **{name: TextBox(**entry[name]) for name in ("title", "lines", "code", "host")},
+        most_lines=entry.get("most_lines", 7),
+        check=TextBox(**entry["check"]) if "check" in entry else None,
     )
     _check(found)
     return found
@@ -148,9 +154,10 @@ def _check(found: Layout) -> None:
     boxes = {"qr": found.qr, "title": found.title, "lines": found.lines, "code": found.code, "host": found.host}
     texts = [found.title, found.lines, found.code, found.host]
     last_x, last_y = found.corner(found.per_page - 1)
+    every = [*boxes.values(), *([found.check] if found.check else [])]
     within = all(
         box.x >= 0 and box.y >= 0 and box.x + box.w <= found.label[0] and box.y + box.h <= found.label[1]
-        for box in boxes.values()
+        for box in every
     )
     rules = {
         "name": found.key in NAMES,
@@ -160,7 +167,8 @@ def _check(found: Layout) -> None:
         "boxes within the label": within,
         "boxes apart": not any(
             _overlap(one, other) for name, one in boxes.items() for second, other in boxes.items() if name < second
-        ),
+        )
+        and not any(found.check and name != "lines" and _overlap(found.check, box) for name, box in boxes.items()),
         "size": all(box.size >= MIN_SIZE_PT for box in texts),
     }
     broken = [rule for rule, kept in rules.items() if not kept]

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from trace.throttle import spend
 
-__all__ = ["REPORTS", "UNKNOWN_CODES", "spend"]
+__all__ = ["CHECKS", "REPORTS", "UNKNOWN_CODES", "spend"]
 
 UNKNOWN_CODES = (30, 60)
 """Unknown codes one address may look up: so many in so many seconds."""
+CHECKS = (20, 600)
+"""Check codes one address may try: so many in so many seconds. Each label has a limit of its own besides."""
 REPORTS = (10, 600)
 """Reports one address may send: so many in so many seconds."""

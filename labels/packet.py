@@ -16,13 +16,15 @@ DATE = (2020, 1, 1, 0, 0, 0)
 """Of every entry: the same codes give the same bytes."""
 
 
-def packet(rows: Iterable[tuple[int, str, str]], says: Sequence[tuple[str, str]]) -> bytes:
-    """A ZIP with ``codes.csv`` (number, code, address), ``label.txt`` (the texts of the labels) and ``SHA256SUMS``,
-    which ``sha256sum --check`` reads.
+def packet(
+    rows: Iterable[tuple[int | str, ...]], says: Sequence[tuple[str, str]], *, with_checks: bool = False
+) -> bytes:
+    """A ZIP with ``codes.csv`` (number, code, address, with ``with_checks`` the check code), ``label.txt`` (the texts
+    of the labels) and ``SHA256SUMS``, which ``sha256sum --check`` reads.
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([_("序号"), _("码"), _("网址")])
+    writer.writerow([_("序号"), _("码"), _("网址"), *([_("校验码")] if with_checks else [])])
     writer.writerows(rows)
     files = {
         "codes.csv": ("\ufeff" + out.getvalue()).encode(),

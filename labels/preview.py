@@ -60,7 +60,14 @@ def _marks(composed: Composed) -> str:
         f'<g transform="translate({code.x:.4f} {code.y:.4f}) scale({scale:.6f})" shape-rendering="crispEdges">'
         f'<path d="{qr.svg_path(code.matrix)}"/></g>'
     )
-    return "".join(map(_text, composed.watermark)) + square + "".join(map(_text, composed.texts))
+    panel = ""
+    if composed.panel is not None:
+        x, y, w, h = composed.panel
+        panel = (
+            f'<rect x="{x:.3f}" y="{y:.3f}" width="{w:.3f}" height="{h:.3f}" fill="#eee" stroke="#777" '
+            f'stroke-width="0.15" stroke-dasharray="0.7 0.5"/>'
+        )
+    return "".join(map(_text, composed.watermark)) + square + panel + "".join(map(_text, composed.texts))
 
 
 def _text(text: Text) -> str:

@@ -26,10 +26,13 @@ from trace.spirits import Age, age_of
 
 @dataclass(frozen=True)
 class Issue:
-    """Who issued the code, for which lot, when; ``at`` None where no label of it was ever issued here."""
+    """Who issued the code, for which lot, when; ``at`` None where no label of it was ever issued here. ``checks`` says
+    that its label has a check code under a layer.
+    """
 
     by: str
     at: datetime.datetime | None
+    checks: bool = False
 
 
 @dataclass(frozen=True)
@@ -291,7 +294,8 @@ def _issue(lot: Lot, unit: Unit | None) -> Issue:
     runs = CodeRun.objects.filter(lot=lot)
     runs = runs.filter(kind=CodeRun.Kind.LOT) if unit is None else runs.filter(uid__in=[unit.run] if unit.run else [])
     first = runs.order_by("id").first()
-    return Issue(lot.organisation.label, first.at if first is not None else None)
+    checks = unit is not None and first is not None and first.checks
+    return Issue(lot.organisation.label, first.at if first is not None else None, checks)
 
 
 def _scans(lot: Lot, unit: Unit | None) -> Scans:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from django.db.models import Case, Count, Q, QuerySet, Sum, Value, When
 
-from labels.models import CodeRun, CodeStep
+from labels.models import CheckTally, CodeRun, CodeStep
 from trace.access import entered_for
 from trace.actor import Actor
 from trace.guards import Blocking, blocking
@@ -76,6 +76,29 @@ def labels_beyond(lot: Lot, more: int = 0) -> tuple[int, int] | None:
     tally = _tally(Unit.objects.filter(lot=lot, run__isnull=False, level=Unit.Level.ITEM))
     labels = tally.good + more
     return (labels, made) if labels > made else None
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What became of a run's check codes: labels scratched and checked, those checked again, wrong attempts, and
+    whether they can still be printed.
+    """
+
+    units: int
+    again: int
+    wrong: int
+    printable: bool
+
+
+def checks_of(run: CodeRun) -> Checks:
+    """The ledger of a run's check codes. One query."""
+    found = CheckTally.objects.filter(run=run).aggregate(
+        units=Count("pk", filter=Q(matched__gte=1)),
+        again=Count("pk", filter=Q(matched__gte=2)),
+        wrong=Sum("wrong_ever"),
+    )
+    printable = run.seed is not None and run.seed.key is not None
+    return Checks(found["units"], found["again"], found["wrong"] or 0, printable)
 
 
 def printable_units(run: CodeRun, first: int, last: int) -> list[Unit]:

@@ -137,7 +137,15 @@ def compose_all(
     composed = []
     for number, (label, code) in enumerate(zip(labels, codes, strict=True), start=1):
         with _numbered(number):
-            shared = (label.title, label.lines, label.host, label.watermark, bool(label.code), code.version)
+            shared = (
+                label.title,
+                label.lines,
+                label.host,
+                label.watermark,
+                bool(label.code),
+                bool(label.check),
+                code.version,
+            )
             like = set_before.get(shared)
             if like is None:
                 like = set_before[shared] = compose(label, layout, material, matrix=code)
@@ -197,8 +205,20 @@ class _Drawer:
             shared.draw(composed.watermark, corner)
         self.code(composed.code)
         shared.draw(composed.shared, corner)
+        if composed.panel is not None:
+            self.panel(*composed.panel)
         for text in composed.own:
             self.text(text)
+
+    def panel(self, x: float, y: float, width: float, height: float) -> None:
+        """The edge of the place where the layer goes, in a broken line."""
+        points = POINTS_PER_MM
+        self.canvas.setLineWidth(0.4)
+        self.canvas.setDash(2, 1.5)
+        self.canvas.rect(
+            (self.left + x) * points, self.from_top(self.top + y + height), width * points, height * points, fill=0
+        )
+        self.canvas.setDash()
 
     def text(self, text: Text) -> None:
         """One row. Bold is a thin outline of the same colour: the typeface comes in one weight."""

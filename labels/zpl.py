@@ -60,6 +60,9 @@ def shared_picture(first: Composed, width: int, height: int, dpi: int) -> Image.
     pen = ImageDraw.Draw(picture)
     for text in (*first.watermark, *first.shared):
         _draw(pen, text, dpi)
+    if first.panel is not None:
+        x, y, w, h = (dots(side, dpi) for side in first.panel)
+        pen.rectangle((x, y, x + w, y + h), outline=0)
     return picture
 
 

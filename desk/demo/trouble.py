@@ -9,6 +9,7 @@ from desk.demo.stage import LATER, Stage
 from labels.actions.commitments import issue_commitment
 from labels.actions.runs import issue_codes, record_print
 from labels.actions.scans import count_scan
+from labels.layouts import DEFAULT_SHEET
 from labels.models import CodeRun
 from labels.nonces import sign
 from recalls.access import notice_link
@@ -63,8 +64,17 @@ def build_labels(stage: Stage) -> None:
         row = stage.lots[lot]
         released = row.released_by.occurred_at if row.released_by else row.begun_at
         when = When(released + LATER)
+        scratched = lot == "bottled_light"
         run = issue_codes(
-            by=stage.actors[by], lot=row, count=count, key=f"demo-{lot}", kind=kind, when=when, at=when.at + LATER
+            by=stage.actors[by],
+            lot=row,
+            count=count,
+            key=f"demo-{lot}",
+            kind=kind,
+            layout="roll-60x40" if scratched else DEFAULT_SHEET,
+            checks=scratched,
+            when=when,
+            at=when.at + LATER,
         )
         record_print(by=stage.actors[by], run=run, first=1, last=count, at=when.at + LATER)
     _certificates(stage)

@@ -17,6 +17,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from labels import qr
+from labels.actions.checks import seed_of
 from labels.actions.runs import (
     REASON_MAX,
     record_print,
@@ -61,13 +62,15 @@ def order_file(
     crop_marks: bool = False,
     offset: tuple[float, float] = (0.0, 0.0),
     reason: str = "",
+    with_checks: bool = False,
 ) -> LabelFile:
     """Order a file with the labels ``first`` to ``last`` (positions from 1) of a run, once per ``key``.
 
     Refuses what printing refuses (``lot_blocked``, ``lot_void``, ``run_void``, ``not_own``, ``bad_range``,
     ``reprint_reason_required``), an unknown kind (``unknown_choice``), a place that is not on the sheet
     (``bad_start``), an offset over 5 mm (``bad_offset``), ZPL for sheets (``zpl_needs_roll``), a key used for something
-    else (``run_key_reused``).
+    else (``run_key_reused``). A packet has check codes in it only ``with_checks``; drawn labels always have them, and
+    neither where the run's were destroyed (``checks_forgotten``).
     """
     by.require("operator", "quality")
     if run.organisation_id not in entered_for(by):
@@ -83,6 +86,9 @@ def order_file(
     require_positions(run, first, last)
     _check_paper(layout_of(run.layout), kind, start, offset)
     words = clean_text(reason, REASON_MAX, multiline=True)
+    revealing = run.checks and (kind != Kind.PACKET or with_checks)
+    if revealing or with_checks:
+        seed_of(run)
     earlier = LabelFile.objects.filter(organisation=run.organisation, key=key)
     if earlier.exists():
         return _same_file(earlier.get(), run, kind, first, last)
@@ -99,6 +105,7 @@ def order_file(
                 last=last,
                 start=start,
                 crop_marks=crop_marks,
+                checks=revealing,
                 offset_x=round(offset[0] * 100),
                 offset_y=round(offset[1] * 100),
                 reason=words,
@@ -179,7 +186,12 @@ def _claim() -> LabelFile | None:
         )
         if taken:
             return LabelFile.objects.select_related(
-                "run__lot__product_version__standard", "run__lot__organisation", "organisation", "by", "by_organisation"
+                "run__seed",
+                "run__lot__product_version__standard",
+                "run__lot__organisation",
+                "organisation",
+                "by",
+                "by_organisation",
             ).get(pk=file.pk)
     return None
 
@@ -218,16 +230,22 @@ def _made(file: LabelFile, first: int, last: int, start: int) -> tuple[bytes, in
     material = qr.Material(run.material)
     if run.kind == CodeRun.Kind.LOT:
         wanted: Sequence[LabelContent] = [lot_content(run)] * (last - first + 1)
-        rows = [(number, run.lot.public_code, uri_of(run, None)) for number in range(first, last + 1)]
+        rows: list[tuple[int | str, ...]] = [
+            (number, run.lot.public_code, uri_of(run, None)) for number in range(first, last + 1)
+        ]
     else:
         units = printable_units(run, first, last)
-        wanted = contents(run, units)
-        rows = [(unit.number, unit.code, label.uri) for unit, label in zip(units, wanted, strict=True)]
+        wanted = contents(run, units, reveal=file.checks)
+        rows = [
+            (unit.number, unit.code, label.uri, *([label.check] if file.checks else []))
+            for unit, label in zip(units, wanted, strict=True)
+        ]
     _require_readable(wanted, qr.LEVEL_FOR[material], first)
     offset = (file.offset_x / 100, file.offset_y / 100)
     if file.kind == Kind.PACKET:
         label = wanted[0] if wanted else lot_content(run)
-        return packet(rows, [(_("品名"), label.title), *label.lines, ("", label.host)]), len(wanted)
+        says = [(_("品名"), label.title), *label.lines, ("", label.host)]
+        return packet(rows, says, with_checks=file.checks), len(wanted)
     if not wanted:
         raise Invalid(_("没有要打印的标签。"), code="no_labels")
     if file.kind == Kind.ZPL:

@@ -13,6 +13,7 @@ from django.db.models import F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from labels.actions.checks import begin_checks, keep_hashes
 from labels.layouts import DEFAULT_SHEET, Layout
 from labels.layouts import layout as layout_of
 from labels.models import CodeException, CodeRun, CodeStep
@@ -53,6 +54,7 @@ def issue_codes(
     layout: str = DEFAULT_SHEET,
     material: str = Material.SMOOTH,
     with_gtin: bool | None = None,
+    checks: bool = False,
     when: When | None = None,
     at: datetime.datetime | None = None,
 ) -> CodeRun:
@@ -62,17 +64,21 @@ def issue_codes(
     more than 10,000 the rest is issued by the worker, in pieces of one transaction and one event each: wherever it is
     killed, a piece is there whole or not at all, and the next one goes on from ``issued``.
     ``with_gtin`` asks for addresses with the product's GTIN; by default they have it where its claim is confirmed.
+    ``checks`` asks for a check code under a layer on each label.
     The public host is frozen into the run. Repeating a key answers with the run it made.
 
     Refuses: who may not (``role_required``), lots of other issuers (``not_own``, ``lot_external``), void or blocked
     lots (``lot_void``, ``lot_blocked``, not insistable), counts outside 1 to 1,000,000 (``bad_count``), a GTIN not
     confirmed (``gtin_not_confirmed``) or whose lot code another lot's labels carry (``gtin_lot_taken``), a key used
-    for something else (``run_key_reused``), an unknown layout, level or material.
+    for something else (``run_key_reused``), an unknown layout, level or material, check codes on labels of a lot
+    (``checks_need_units``) or on a layout without room for them (``checks_need_room``).
     """
     by.require("operator", "quality")
     now = at or timezone.now()
     _check_wish(key, kind, level, count, material)
     found = layout_of(layout)
+    if checks:
+        _check_room(kind, found)
     _check_issuer(by, lot)
     earlier = CodeRun.objects.filter(organisation=lot.organisation, key=key)
     if earlier.exists():
@@ -81,7 +87,7 @@ def issue_codes(
     gtin = gtin_for(lot, kind, with_gtin)
     try:
         with transaction.atomic():
-            return _issue(by, lot, count, key, kind, level, found, material, gtin, when, now, at)
+            return _issue(by, lot, count, key, kind, level, found, material, gtin, checks, when, now, at)
     except IntegrityError:
         # The same request came in twice at once and the other was first: the unique key undid ours, event and all.
         if not earlier.exists():
@@ -99,6 +105,7 @@ def _issue(
     found: Layout,
     material: str,
     gtin: str,
+    checks: bool,
     when: When | None,
     now: datetime.datetime,
     at: datetime.datetime | None,
@@ -116,32 +123,43 @@ def _issue(
         layout=found.key,
         material=material,
         key=key,
+        checks=checks,
         issued_by=by.user,
         at=now,
     )
+    if checks:
+        begin_checks(run)
     if unit:
         # From here on no other run of this lot can take the same numbers, and no other unit the same code.
         lock_log_head()
         run.first_number = _next_number(lot)
         run.issued = min(count, FIRST_CODES)
-        run.event = _commission(run, by, run.first_number, run.issued, when or When(now), at)
+        codes = _unused_codes(run.issued)
+        run.event = _commission(run, by, codes, run.first_number, when or When(now), at)
         if run.issued < count:
             run.status = CodeRun.Status.ISSUING
     else:
         run.issued = count
     run.save(force_insert=True)
     _step(run, CodeStep.Step.ISSUED, by, now, first=1, last=count)
+    if checks:
+        keep_hashes(run, codes, run.first_number)
     return run
 
 
 def _commission(
-    run: CodeRun, by: Actor, first_number: int, count: int, when: When, at: datetime.datetime | None = None
+    run: CodeRun,
+    by: Actor,
+    codes: Sequence[str],
+    first_number: int,
+    when: When,
+    at: datetime.datetime | None = None,
 ) -> Event:
-    """So many new codes for the run's lot, from this number on, with their event and units."""
+    """New codes for the run's lot, from this number on, with their event and units."""
     return commission_units(
         by=by,
         lot=run.lot,
-        codes=_unused_codes(count),
+        codes=codes,
         level=run.level,
         run=run.uid,
         first_number=first_number,
@@ -158,7 +176,7 @@ def run_next_issue() -> bool:
     """
     run = (
         CodeRun.objects.filter(status=CodeRun.Status.ISSUING, stopped="")
-        .select_related("lot__organisation", "organisation", "issued_by")
+        .select_related("lot__organisation", "organisation", "issued_by", "seed")
         .order_by("id")
         .first()
     )
@@ -185,7 +203,10 @@ def _issue_more(run: CodeRun, by: Actor) -> None:
     whole = before + more == run.count
     if not left.update(issued=before + more, status=CodeRun.Status.ISSUED if whole else CodeRun.Status.ISSUING):
         return
-    _commission(run, by, run.first_number + before, more, When(now))
+    codes = _unused_codes(more)
+    _commission(run, by, codes, run.first_number + before, When(now))
+    if run.checks:
+        keep_hashes(run, codes, run.first_number + before)
 
 
 def go_on(*, by: Actor, run: CodeRun) -> CodeRun:
@@ -209,6 +230,14 @@ def _check_wish(key: str, kind: str, level: str, count: int, material: str) -> N
         raise Invalid(
             _("数量应在 1 到 %(most)d 之间；更多请分几次签发。") % {"most": MAX_CODES}, code="bad_count", most=MAX_CODES
         )
+
+
+def _check_room(kind: str, found: Layout) -> None:
+    """Refuse check codes where no label has one."""
+    if kind != CodeRun.Kind.UNIT:
+        raise Invalid(_("只有一物一码的标签才有校验码：批次标签都一样。"), code="checks_need_units")
+    if found.check is None:
+        raise Invalid(_("这种标签版式上没有校验码的位置，请换大一些的版式。"), code="checks_need_room")
 
 
 def _check_issuer(by: Actor, lot: Lot) -> None:

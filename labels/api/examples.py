@@ -17,6 +17,7 @@ RUN: dict[str, Any] = {
     "material": "smooth",
     "gtin": "09520000010010",
     "public_host": "https://trace.example.cn",
+    "checks": False,
     "event": "0199b0c0-0000-7000-8000-000000000031",
     "at": "2026-11-02T01:00:00Z",
 }

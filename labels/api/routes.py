@@ -54,6 +54,7 @@ class RunOut(Out):
     material: str
     gtin: str
     public_host: str
+    checks: bool = Field(description="Whether each label has a check code under a layer.")
     event: str | None
     at: datetime.datetime
 
@@ -73,6 +74,7 @@ class RunOut(Out):
             material=row.material,
             gtin=row.gtin,
             public_host=row.public_host,
+            checks=row.checks,
             event=str(row.event.uid) if row.event else None,
             at=row.at,
         )
@@ -132,6 +134,7 @@ class RunIn(In):
     with_gtin: bool | None = Field(
         None, description="Addresses with the GTIN; by default where its claim is confirmed."
     )
+    checks: bool = Field(False, description="A check code under a layer on each label.")
     occurred_at: Moment | None = None
 
 
@@ -157,6 +160,7 @@ def issue_code_run(request: HttpRequest, uid: Named, body: RunIn) -> RunOut:
         layout=body.layout,
         material=body.material,
         with_gtin=body.with_gtin,
+        checks=body.checks,
         when=when(body.occurred_at) if body.occurred_at else None,
     )
     return RunOut.of(run_for(actor, run.uid))
@@ -271,7 +275,7 @@ def print_labels(request: HttpRequest, uid: Named, body: PrintIn) -> PrintOut:
     if run.kind == CodeRun.Kind.LOT:
         wanted = [lot_content(run)] * (body.last - body.first + 1)
     else:
-        wanted = contents(run, printable_units(run, body.first, body.last))
+        wanted = contents(run, printable_units(run, body.first, body.last), reveal=not body.test)
     document = render_sheet(
         wanted,
         layout_of(run.layout),

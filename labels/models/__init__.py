@@ -1,5 +1,6 @@
 """The data of labels: what was issued and printed, what went wrong with it, what was scanned, where links lead."""
 
+from labels.models.checks import CheckAttempt, CheckHashes, CheckTally
 from labels.models.commitments import Commitment
 from labels.models.freshness import Freshness
 from labels.models.links import ProductLink, ProductLinkStep
@@ -16,6 +17,9 @@ from labels.models.scans import (
 )
 
 __all__ = [
+    "CheckAttempt",
+    "CheckHashes",
+    "CheckTally",
     "CodeException",
     "CodeRun",
     "CodeStep",

@@ -20,6 +20,9 @@ class CodeRun(models.Model):
     this run.
 
     A large run is issued in pieces by the worker: ``issued`` codes are there, ``stopped`` says why no more came.
+
+    ``checks`` says that each label has a check code under a layer; ``seed`` is what they are made from, sealed, and
+    unreadable once they have been printed.
     """
 
     class Kind(models.TextChoices):
@@ -45,6 +48,8 @@ class CodeRun(models.Model):
     gtin = models.CharField(max_length=14, blank=True)
     layout = models.CharField(_("标签版式"), max_length=20)
     material = models.CharField(_("标签材料"), max_length=12, default="smooth")
+    checks = models.BooleanField(_("刮开式校验码"), default=False)
+    seed = models.ForeignKey("trace.PersonalRecord", null=True, on_delete=models.PROTECT, related_name="+")
     status = models.CharField(_("状态"), max_length=8, choices=Status, default=Status.ISSUED)
     key = models.CharField(max_length=100)
     event = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="+")
@@ -92,6 +97,7 @@ class CodeStep(models.Model):
         APPLIED = "applied", _("贴到商品上")
         DOWNLOADED = "downloaded", _("下载")
         VOID = "void", _("作废")
+        CHECKS_FORGOTTEN = "no_checks", _("销毁校验码原文")
 
     run = models.ForeignKey(CodeRun, on_delete=models.PROTECT, related_name="steps")
     step = models.CharField(max_length=12, choices=Step)
@@ -156,7 +162,8 @@ class LabelFile(models.Model):
     parts, reads every code back, and then releases it; nobody gets a file before that.
 
     ``key`` makes a doubled order one. ``lease`` names the worker that has it; a claim that ran out is taken over and
-    goes on with the first part that is missing. Offsets are hundredths of a millimetre.
+    goes on with the first part that is missing. Offsets are hundredths of a millimetre. ``checks`` says that the file
+    has the labels' check codes in it.
     """
 
     class Kind(models.TextChoices):
@@ -179,6 +186,7 @@ class LabelFile(models.Model):
     last = models.PositiveIntegerField()
     start = models.PositiveSmallIntegerField(default=1)
     crop_marks = models.BooleanField(default=False)
+    checks = models.BooleanField(default=False)
     offset_x = models.SmallIntegerField(default=0)
     offset_y = models.SmallIntegerField(default=0)
     reason = models.CharField(_("补打原因"), max_length=300, blank=True)

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labels import preview, qr
 from labels.access import file_for, run_for, runs_visible_to, unit_of, units_of
+from labels.actions.checks import forget_checks
 from labels.actions.files import order_file
 from labels.actions.runs import (
     apply_codes,
@@ -40,6 +41,7 @@ from labels.lists import RUNS
 from labels.models import CodeRun, LabelFile
 from labels.queries import (
     blocks_of,
+    checks_of,
     labelled_products,
     labels_beyond,
     lots_to_label,
@@ -136,7 +138,12 @@ def _sample(lot: Lot, wish: dict[str, Any]) -> dict[str, Any]:
     """What one label of the wish looks like, and how much paper it takes."""
     found = layout_of(wish["layout"])
     content = sample_content(
-        lot, kind=wish["kind"], public_host=settings.PUBLIC_BASE_URL, gtin=gtin_for(lot, wish["kind"], None)
+        lot,
+        kind=wish["kind"],
+        public_host=settings.PUBLIC_BASE_URL,
+        gtin=gtin_for(lot, wish["kind"], None),
+        with_check=wish["checks"],
+        most_lines=found.most_lines,
     )
     return {
         "sample": SafeString(preview.label_svg(content, found, material=qr.Material(wish["material"]))),
@@ -180,6 +187,7 @@ def _run_page(
         "files": run.files.select_related("by")[:PER_PAGE],
         "file_form": FileForm(run=run, layout=found, before=_file_before(run), initial={"key": str(uuid7())}),
         "beyond": labels_beyond(run.lot) if run.kind == CodeRun.Kind.UNIT else None,
+        "checked": checks_of(run) if run.checks else None,
         "exception_form": ExceptionForm(),
         "void_form": VoidForm(),
         "error": error,
@@ -255,7 +263,7 @@ def _print(
     if run.kind == CodeRun.Kind.LOT:
         wanted = [lot_content(run)] * max(last - first + 1, 0)
     else:
-        wanted = contents(run, printable_units(run, first, last))
+        wanted = contents(run, printable_units(run, first, last), reveal=not test)
     title = f"{run.lot.product_version.label} {run.lot.code}"
     document = render_sheet(
         wanted,
@@ -295,6 +303,7 @@ def make_file(request: HttpRequest, uid: str) -> HttpResponse:
             crop_marks=wish.get("crop_marks", False),
             offset=form.offset(),
             reason=wish["reason"],
+            with_checks=wish.get("checks", False),
         )
     except DomainError as error:
         fields = {
@@ -339,7 +348,10 @@ def file_part(request: HttpRequest, uid: str, file_uid: str, number: int) -> Htt
         raise NotFound(_("这份文件已过保存期，请重新制作。"), code="file_gone")
     suffix, media_type = SUFFIXES[LabelFile.Kind(file.kind)]
     name = f"labels-{str(file.run.uid)[-12:]}-{part.first}-{part.last}{suffix}"
-    record_download(by=actor, run=file.run, first=part.first, last=part.last, what=name)
+    what = name
+    if file.checks:
+        what = _("%(name)s（含校验码）") % {"name": name}
+    record_download(by=actor, run=file.run, first=part.first, last=part.last, what=what)
     answer = FileResponse(path.open("rb"), content_type=media_type, as_attachment=True, filename=name)
     answer["Cache-Control"] = "private, no-store"
     return answer
@@ -355,6 +367,21 @@ def resume(request: HttpRequest, uid: str) -> HttpResponse:
         go_on(by=actor, run=run)
     except DomainError as error:
         messages.error(request, error.message)
+    return redirect("labels:run", uid=run.uid)
+
+
+@audience("party", "operator", "quality")
+@require_POST
+def destroy_checks(request: HttpRequest, uid: str) -> HttpResponse:
+    """Destroy what a run's check codes are made from, after printing."""
+    actor = actor_of(request)
+    run = run_for(actor, uid, write=True)
+    try:
+        forget_checks(by=actor, run=run)
+    except DomainError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, _("校验码的原文已销毁。消费者仍可核对，标签不能再打印。"))
     return redirect("labels:run", uid=run.uid)
 
 

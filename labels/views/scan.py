@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -19,12 +20,13 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labels import limits, nonces, provenance, resolve
+from labels.actions.checks import attempt_of, try_check
 from labels.actions.scans import count_scan, report_mismatch
 from labels.actions.suspicions import note_series
 from labels.elsewhere import issued_elsewhere
 from labels.forms import ReportForm
 from labels.linkset import Link
-from labels.models import Scan
+from labels.models import CheckAttempt, Scan
 from labels.places import spot_of
 from labels.provenance import Page, Scans
 from labels.recall_state import recalls_of_product
@@ -88,6 +90,35 @@ def count(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=204)
     page = reverse("labels:code", args=[Target(done.lot.product, done.lot, done.unit).code])
     return HttpResponseRedirect(f"{page}?counted=1#scans")
+
+
+@audience("public")
+@csrf_exempt
+@require_POST
+def check(request: HttpRequest) -> HttpResponse:
+    """Try the check code from under the layer; leads back to the page, which says what became of it."""
+    address = request.META.get("REMOTE_ADDR", "")
+    if not limits.spend("check", address, limits.CHECKS):
+        return _too_many(request, limits.CHECKS[1])
+    place, _region = spot_of(address)
+    asked = {"lang": language} if (language := chosen_language(request)) else {}
+    try:
+        attempt, unit = try_check(word=request.POST.get("word", ""), typed=request.POST.get("check", ""), place=place)
+    except Invalid as error:
+        if error.code != "check_characters":
+            raise
+        code, asked = nonces.read(request.POST.get("word", "")).code, {"checked": "unclear", **asked}
+    else:
+        code, asked = unit.code, {"checked": attempt.nonce, **asked}
+    return HttpResponseRedirect(f"{reverse('labels:code', args=[code])}?{urlencode(asked)}#check")
+
+
+def _checked(request: HttpRequest, target: Target) -> CheckAttempt | str | None:
+    """What became of the attempt that led here, for a day; a word where what was typed can be no check code."""
+    nonce = printable(request.GET.get("checked", ""), 40)
+    if not nonce or target.unit is None:
+        return None
+    return "unclear" if nonce == "unclear" else attempt_of(target.unit, nonce)
 
 
 @audience("public")
@@ -156,12 +187,20 @@ def goods_page(request: HttpRequest, target: Target, links: Sequence[Link] = ())
         word=nonces.sign(target.code),
         tally=tally_text(page.scans),
         just_counted=request.GET.get("counted") == "1",
+        checked=_checked(request, target) if page.issue.checks else None,
     )
     return HttpResponse(text)
 
 
 def goods_text(
-    request: HttpRequest, page: Page, *, links: Sequence[Link], word: str, tally: str, just_counted: bool = False
+    request: HttpRequest,
+    page: Page,
+    *,
+    links: Sequence[Link],
+    word: str,
+    tally: str,
+    just_counted: bool = False,
+    checked: CheckAttempt | str | None = None,
 ) -> str:
     """The page as text, with the signed word and the tally it is given."""
     context = common(
@@ -172,6 +211,7 @@ def goods_text(
         word=word,
         tally=tally,
         just_counted=just_counted,
+        checked=checked,
     )
     context["report_url"] = reverse("labels:report", args=[page.target.code])
     return render_to_string("labels/scan.html", context, request)
@@ -207,11 +247,11 @@ def unknown_page(
     return answer
 
 
-def _too_many(request: HttpRequest) -> HttpResponse:
+def _too_many(request: HttpRequest, wait: int = limits.UNKNOWN_CODES[1]) -> HttpResponse:
     """429 in words. Codes that exist are still answered meanwhile."""
     error = DomainError(_("查询或提交太频繁，请过一会儿再试。"), code="too_many")
     answer = render(request, "trace/error.html", {"error": error, "status": 429}, status=429)
-    answer["Retry-After"] = str(limits.UNKNOWN_CODES[1])
+    answer["Retry-After"] = str(wait)
     return answer
 
 
