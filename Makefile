@@ -29,7 +29,7 @@ check: venv-dev  ## style, types, migrations
 	DJANGO_SETTINGS_MODULE=tests.settings $(VENV_PYTHON) manage.py makemigrations --check --dry-run
 
 pytest: venv-dev  ## the test suite alone; ARGS= goes to pytest
-	$(VENV_PYTHON) -m pytest -n $(JOBS) $(ARGS)
+	$(VENV_PYTHON) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 bench: venv-dev  ## measure speed on both databases (ONLY= one case; BENCH_DATA= where generated worlds are kept)
 	$(VENV_PYTHON) -m tests.bench $(ONLY)
