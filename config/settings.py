@@ -281,6 +281,11 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 20
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o640
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 10 * 1024 * 1024)
+# What partners' systems may send in one EPCIS document; both are announced in headers of the door.
+EPCIS_MAX_BYTES = env.int("EPCIS_MAX_BYTES", 100 * 1024 * 1024)
+EPCIS_MAX_EVENTS = env.int("EPCIS_MAX_EVENTS", 1_000_000)
+# Hosts (with port where there is one) inside one's own network that subscriptions may call.
+EPCIS_CALLBACK_HOSTS: list[str] = env.list("EPCIS_CALLBACK_HOSTS", [])
 # A table of coarse places by network for scans (labels/places.py); without one the place is unknown.
 SCAN_PLACES_FILE = env.str("SCAN_PLACES_FILE", str(BASE_DIR / "desk" / "demo" / "places.csv") if DEMO else "")
 

@@ -26,11 +26,12 @@ from django.utils.translation import gettext as _
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
 from recalls.parts import Coverage, Part, held_of, resolved, within, words_of
 from trace.among import among
-from trace.crossing import claimed_of, joined_to
+from trace.crossing import claimed_of, joined_to, same_code_elsewhere
 from trace.errors import Clash, Invalid
 from trace.genealogy import LotsOnDemand, lots_by_pk, walk
 from trace.models import (
     Conflict,
+    EpcisName,
     Event,
     EventItem,
     Lot,
@@ -405,16 +406,19 @@ def _rest_of_joined(question: Question, found: Reasons, limit: int) -> bool:
 
 
 def _claimed(found: Reasons, limit: int) -> bool:
-    """Goods outside that their receiver says are of these lots, and what was made of them. Says whether the limit cut
-    it.
+    """Goods outside that their receiver says are of these lots, by a claim or by reporting their GTIN and lot code from
+    its own system, and what was made of them. Says whether the limit cut it.
     """
     cut = False
-    if not LotClaim.objects.filter(status__in=(LotClaim.Status.OPEN, LotClaim.Status.DENIED)).exists():
+    claims = LotClaim.objects.filter(status__in=(LotClaim.Status.OPEN, LotClaim.Status.DENIED)).exists()
+    reports = EpcisName.objects.filter(kind="class", lot__isnull=False).exists()
+    if not claims and not reports:
         return cut
     asked: set[int] = set()
     while fresh := set(found) - asked:
         asked |= fresh
-        claimed = {external: lot for external, lot in claimed_of(fresh).items() if external not in found}
+        said = (claimed_of(fresh) if claims else {}) | (same_code_elsewhere(fresh) if reports else {})
+        claimed = {external: lot for external, lot in said.items() if external not in found}
         wider = walk(sorted(claimed), "forward", limit=limit, with_voided=True)
         cut = cut or wider.cut
         for pk, path in wider.paths().items():

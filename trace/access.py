@@ -222,8 +222,8 @@ def product_for(actor: Actor, uid: str | uuid.UUID, *, write: bool = False) -> P
 
 
 def lots_visible_to(actor: Actor) -> QuerySet[Lot]:
-    """Lots an actor may open: its own, those it holds, held or was sent, those it tested; for regulators by
-    territory.
+    """Lots an actor may open: its own, those of outsiders it keeps, those it holds, held or was sent, those it tested;
+    for regulators by territory.
     """
     if actor.is_regulator:
         code = actor.organisation.territory
@@ -236,6 +236,7 @@ def lots_visible_to(actor: Actor) -> QuerySet[Lot]:
     mine = entered_for(actor)
     return Lot.objects.filter(
         Q(organisation__in=mine)
+        | Q(is_external=True, organisation__in=Organisation.objects.filter(kept_by__in=mine).values("pk"))
         | Exists(Stock.objects.filter(lot=OuterRef("pk"), organisation__in=mine))
         | Exists(Transfer.objects.filter(lot=OuterRef("pk"), receiver__in=mine))
         | Exists(TestReport.objects.filter(lot=OuterRef("pk"), laboratory__in=mine))

@@ -17,7 +17,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.db import connection, transaction
-from django.db.models import Max, Model, Q
+from django.db.models import F, Max, Model, Q
 from django.utils.translation import gettext as _
 
 from trace.errors import Invalid
@@ -85,6 +85,9 @@ class Batch:
         self._stock_of: set[tuple[int, int]] = set()
         self._stock_rows: dict[StockKey, Stock] = {}
         self._moved: set[StockKey] = set()
+        self.transfers: dict[int, Transfer] = {}
+        self._made: dict[int, int] = defaultdict(int)
+        self._answered: dict[int, Transfer] = {}
         self._waiting: dict[type[Model], list[Any]] = defaultdict(list)
         self._ids: dict[type[Model], Iterator[int]] = {}
 
@@ -152,7 +155,7 @@ class Batch:
         """Take rows to be written with the rest; they get their row numbers now."""
         for row in rows:
             model = type(row)
-            if model in (PersonalRecord, Event, Lot, Shipment):
+            if model in (PersonalRecord, Event, Lot, Shipment, Transfer):
                 row.pk = self._new_id(model)
             if isinstance(row, LogEntry):
                 self.number = row.number
@@ -162,6 +165,22 @@ class Batch:
                 self.codes[(row.organisation_id, row.product_id)].add(row.lot_code)
                 self.memo[("last_code", (row.organisation_id, row.product_id))] = row.lot_code
             self._waiting[model].append(row)
+
+    def make(self, lot: int, micros: int) -> None:
+        """Add to what was made of a lot that this batch knows, or count on to be written with the rest."""
+        row = self.fresh_lots([lot])[lot]
+        row.made_micros += micros
+        if lot not in self.unwritten:
+            self._made[lot] += micros
+
+    def answer(self, received: Mapping[int, int], event: Event) -> None:
+        """Write down what arrived of transfers that ``transfers`` brought in."""
+        for number, micros in received.items():
+            transfer = self.transfers[number]
+            transfer.received_micros = micros
+            transfer.received_by = event
+            transfer.received_at = event.occurred_at
+            self._answered[number] = transfer
 
     def move(self, deltas: Mapping[StockKey, int]) -> None:
         """Add signed millionths to the stock."""
@@ -219,6 +238,13 @@ class Batch:
             if rows:
                 model._default_manager.bulk_create(rows, batch_size=CHUNK)
         self._write_stock()
+        for lot, micros in self._made.items():
+            Lot.objects.filter(pk=lot).update(made_micros=F("made_micros") + micros)
+        self._made.clear()
+        Transfer.objects.bulk_update(
+            self._answered.values(), ["received_micros", "received_by", "received_at"], batch_size=CHUNK // 3
+        )
+        self._answered.clear()
         self.unwritten.clear()
         LogHead.objects.filter(id=1).update(last=self.number)
 

@@ -40,7 +40,9 @@ def lock_log_head() -> None:
     """Let no event be written until the transaction ends, without writing one: a recall that starts sees every event
     before it, and guards refuse every one after.
     """
-    LogHead.objects.filter(id=1).update(last=F("last"))
+    if not LogHead.objects.filter(id=1).update(last=F("last")):
+        LogHead.objects.bulk_create([LogHead(id=1, last=0)], ignore_conflicts=True)
+        LogHead.objects.filter(id=1).update(last=F("last"))
 
 
 def canonical(event: Event, items: Sequence[EventItem]) -> bytes:

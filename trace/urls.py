@@ -1,6 +1,6 @@
 """Pages of the trace app: one list per subject, easy to append to."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, re_path
 
 from trace.views import (
     account,
@@ -8,6 +8,7 @@ from trace.views import (
     conflicts,
     corrections,
     crossing,
+    epcis,
     event_table,
     events,
     field,
@@ -139,6 +140,28 @@ crossing_urls: list[URLPattern] = [
     path("outsiders/<uuid:uid>/unlink/", outsiders.outsider_unlink, name="outsider_unlink"),
 ]
 
+_COLLECTIONS = "eventTypes|epcs|bizSteps|bizLocations|readPoints|dispositions"
+epcis_urls: list[URLPattern] = [
+    path("epcis/", epcis.root, name="epcis_root"),
+    path("epcis/capture", epcis.capture, name="epcis_capture"),
+    path("epcis/capture/<str:uid>", epcis.capture_job, name="epcis_job"),
+    path("epcis/events", epcis.events, name="epcis_events"),
+    path("epcis/queries", epcis.queries, name="epcis_queries"),
+    path("epcis/queries/<str:name>", epcis.query, name="epcis_query"),
+    path("epcis/queries/<str:name>/events", epcis.query_events, name="epcis_query_events"),
+    path("epcis/queries/<str:name>/subscriptions", epcis.subscriptions, name="epcis_subscriptions"),
+    path("epcis/queries/<str:name>/subscriptions/<str:uid>", epcis.subscription, name="epcis_subscription"),
+    path("epcis/nextPageToken/<str:token>", epcis.page_token, name="epcis_page_token"),
+    # Identifiers stand in paths as they are: with slashes (a server undoes %2F before we see it).
+    re_path(rf"^epcis/(?P<collection>{_COLLECTIONS})$", epcis.collection, name="epcis_collection"),
+    re_path(
+        rf"^epcis/(?P<collection>{_COLLECTIONS})/(?P<value>.+)/events$", epcis.member_events, name="epcis_member_events"
+    ),
+    re_path(rf"^epcis/(?P<collection>{_COLLECTIONS})/(?P<value>.+)$", epcis.member, name="epcis_member"),
+    re_path(r"^epcis/events/(?P<eid>.+)$", epcis.event, name="epcis_event"),
+    re_path(r"^epcis/(?P<rest>.*)$", epcis.nothing, name="epcis_nothing"),
+]
+
 pack_urls: list[URLPattern] = [
     path("packs/", packs.pack_list, name="pack_list"),
     path("packs/new/", packs.pack_new, name="pack_new"),
@@ -213,6 +236,7 @@ urlpatterns: list[URLPattern] = [
     *people_urls,
     *registry_urls,
     *shipment_urls,
+    *epcis_urls,
     *pack_urls,
     *crossing_urls,
     *genealogy_urls,

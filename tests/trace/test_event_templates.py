@@ -96,6 +96,7 @@ def test_there_are_seventy_seven_templates_and_a_few_of_our_own() -> None:
         "common.old_codes",
         "common.recode",
         "common.count",
+        "common.reported",
     }
 
 

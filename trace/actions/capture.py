@@ -41,6 +41,8 @@ from trace.personal import sealed
 from trace.units import EnteredAmount
 
 SKEW = datetime.timedelta(minutes=5)
+_REMEMBERED = frozenset({"report", "receive", "create", "observe"})
+"""Movements whose guards know all they ask from the lots themselves while these lose nothing."""
 COMMANDS = frozenset({"release"})
 """Movements that never just happened: this system permits them, so nobody can insist that they did."""
 
@@ -69,6 +71,7 @@ class Use:
 class NewLot:
     """A lot that this event begins. Without ``lot_code`` one is made from the date and a running number.
 
+    ``captured`` says that the code was given by another program of the issuer: it keeps the characters GS1 allows.
     ``restates`` names a lot whose beginning was declared wrong and is stated again: it keeps its identity and
     descendants.
     """
@@ -83,6 +86,7 @@ class NewLot:
     is_external: bool = False
     issuer: Organisation | None = None
     restates: Lot | None = None
+    captured: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -158,7 +162,8 @@ def capture(
         raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
     number = ledger.take_log_head()
     draft = _fresh(draft)
-    settle(lot.pk for lot in draft.known_lots())
+    if _asks_rows(draft):
+        settle(lot.pk for lot in draft.known_lots())
     broken = [*draft.found, *(broken_guards(draft) if guarded else [])]
     refusing = [guard for guard in broken[len(draft.found) :] if not guard.warns]
     if refusing and not insist:
@@ -171,6 +176,13 @@ def capture(
     conflicts = _flag(draft, event, broken, now)
     keep([ledger.entry(number, event, items)])
     return Captured(event, lots, conflicts)
+
+
+def _asks_rows(draft: Draft) -> bool:
+    """Whether a guard may look the draft's lots up in the database, so that a batch must have written them."""
+    return draft.template.moves not in _REMEMBERED or any(
+        use.micros < 0 or use.role != "subject" or use.unit is not None for use in draft.uses
+    )
 
 
 def _fresh(draft: Draft) -> Draft:
@@ -388,9 +400,15 @@ def _apply(draft: Draft, event: Event, items: list[EventItem], lots: list[Lot]) 
     begun = {lot.pk for lot in lots}
     for lot_id, micros in change.made.items():
         if lot_id not in begun:
-            refuse_in_batch(lot_id)
+            batch = current()
+            if batch is not None:
+                batch.make(lot_id, micros)
+                continue
             Lot.objects.filter(pk=lot_id).update(made_micros=F("made_micros") + micros)
-    refuse_in_batch(change.released or change.received)
+    refuse_in_batch(change.released)
+    if change.received and (batch := current()) is not None:
+        batch.answer(change.received, event)
+        return
     if change.released:
         Lot.objects.filter(pk__in=change.released, released_by=None).update(released_by=event)
     if change.received:

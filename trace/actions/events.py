@@ -31,9 +31,10 @@ OWN_ACTION = {
     "pack": "pack_units",
     "unpack": "unpack_units",
     "recode": "replace_code",
+    "report": "POST /epcis/capture",
 }
 # Steps that no general form offers: they have pages of their own beside the lot.
-OWN_PAGES = frozenset({"join", "alias"})
+OWN_PAGES = frozenset({"join", "alias", "report"})
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,9 @@ def lot_codes(outputs: Sequence[NewLot], organisation: Organisation, when: datet
     for (issuer, product), positions in groups.items():
         asked = [position for position in positions if outputs[position].lot_code]
         for position in asked:
-            normalise = normalise_captured_lot_code if outputs[position].is_external else normalise_lot_code
-            codes[position] = normalise(outputs[position].lot_code)
+            new = outputs[position]
+            normalise = normalise_captured_lot_code if new.is_external or new.captured else normalise_lot_code
+            codes[position] = normalise(new.lot_code)
         given = [codes[position] for position in asked]
         _refuse_taken(given, (issuer, product))
         made = _next_codes(when, len(positions) - len(asked), set(given), (issuer, product))

@@ -46,6 +46,7 @@ MOVES = frozenset(
         "join",
         "alias",
         "recode",
+        "report",
     ]
 )
 TYPES = frozenset(

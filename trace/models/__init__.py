@@ -1,6 +1,17 @@
 """The data of trace: what happened to goods, and who and what they belong to."""
 
 from trace.models.crossing import DifferenceAnswer, LotClaim, LotClaimStep, OldCode, Reminder
+from trace.models.epcis import (
+    CaptureJob,
+    EpcisContent,
+    EpcisEvent,
+    EpcisHead,
+    EpcisName,
+    EpcisQuery,
+    EpcisSeen,
+    EpcisSubscription,
+    EpcisTerm,
+)
 from trace.models.events import (
     Conflict,
     Event,
@@ -23,12 +34,21 @@ from trace.models.search import NameTerm
 
 __all__ = [
     "ApiKey",
+    "CaptureJob",
     "Certificate",
     "Conflict",
     "Device",
     "DifferenceAnswer",
     "Division",
     "EditLog",
+    "EpcisContent",
+    "EpcisEvent",
+    "EpcisHead",
+    "EpcisName",
+    "EpcisQuery",
+    "EpcisSeen",
+    "EpcisSubscription",
+    "EpcisTerm",
     "Event",
     "EventItem",
     "FieldEntry",

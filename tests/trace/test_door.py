@@ -1,0 +1,289 @@
+"""The EPCIS door: what partners' systems send is captured whole or refused with a pointer, and told again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from recalls.scope import Question, preview_scope
+from tests.goods import make_lot, stock_of
+from tests.trace.door_client import CONTEXT, Door, document, door_of, event, lot_class, problem, told
+from tests.trace.epcis.examples import events_of, folder, json_documents
+from tests.world import GTIN, World, make_world, sign_in
+from trace.actions.epcis_jobs import run_next_capture
+from trace.actions.rebuild import rebuild
+from trace.door.querying import token_of
+from trace.door.shaping import party_uri
+from trace.epcis.documents import check_event
+from trace.epcis.vocabulary import PREFIXES
+from trace.genealogy import walk
+from trace.ledger import verify
+from trace.models import Conflict, Event, LogHead, Lot, Transfer, Unit
+
+EXTERNAL = "09521141012345"
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    return make_world()
+
+
+@pytest.fixture
+def door(world: World) -> Door:
+    return door_of(world.distillery.organisation)
+
+
+def test_two_documents_in_a_row_go_into_an_empty_database(door: Door) -> None:
+    assert not LogHead.objects.exists()
+    for number in (1, 2):
+        job = door.captured(document(event(epcList=[f"https://id.gs1.org/01/{EXTERNAL}/21/{number}"])))
+        assert (job["eventsCaptured"], job["eventsRepeated"], job["conflicts"]) == (1, 0, 0)
+    assert len(door.events()) == 2
+    assert LogHead.objects.get().last == Event.objects.count()
+
+
+def test_documents_of_all_kinds_of_events_are_captured(door: Door, shared_data: Path) -> None:
+    file = folder(shared_data) / "2.0/EPCIS/JSON/Capture/Documents/Combination_of_different_event.json"
+    job = door.captured(file.read_bytes())
+    assert job["eventsCaptured"] == job["eventsTotal"] > 3
+    again = door.captured(file.read_bytes())
+    assert (again["eventsCaptured"], again["eventsRepeated"]) == (0, job["eventsTotal"])
+
+
+def unit_of(lot: Lot) -> Unit:
+    """A code of one bottle of the lot."""
+    return Unit.objects.create(organisation=lot.organisation, lot=lot, code="1234567ABCDE", level=Unit.Level.ITEM)
+
+
+def token_after(number: int) -> str:
+    """The token of a page that begins behind this number of the log."""
+    return token_of([number, 0])
+
+
+def bare(found: dict[str, Any]) -> dict[str, Any]:
+    """An event without what the door adds: our record time, its id where it had none, the prefixes it uses."""
+    return {name: value for name, value in found.items() if name not in ("recordTime", "@context", "eventID")}
+
+
+def test_every_valid_example_is_captured_and_returned_equal_in_meaning(door: Door, shared_data: Path) -> None:
+    as_sent = {"GS1-EPC-Format": "Never_Translates"}
+    count = 0
+    for name, sent in json_documents(shared_data):
+        before = LogHead.objects.values_list("last", flat=True).first() or 0
+        job = door.captured(sent)
+        seen = told(door.send("GET", f"events?perPage=1000&nextPageToken={token_after(before)}", **as_sent))
+        returned = seen["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
+        wanted = events_of(sent)
+        assert job["eventsCaptured"] + job["eventsRepeated"] == len(wanted), name
+        for each in returned:
+            match = [one for one in wanted if bare(one) == bare(each)]
+            assert match, (name, each)
+            assert match[0].get("eventID", each["eventID"]) == each["eventID"]
+        assert len(returned) == job["eventsCaptured"], name
+        count += len(returned)
+    assert count > 60
+    assert rebuild(write=False).differences == []
+    assert list(verify()) == []
+
+
+def test_every_invalid_example_is_refused_with_a_pointer(door: Door, shared_data: Path) -> None:
+    names = []
+    for name, sent in json_documents(shared_data, invalid=True):
+        for proceed in (False, True):
+            job = door.capture(sent, proceed=proceed)
+            assert not job["success"], name
+            assert not job["running"]
+            assert job["errors"]
+            assert all(each["instance"].startswith("/") for each in job["errors"]), (name, job["errors"])
+        names.append(name)
+    assert len(names) >= 17
+
+
+# --- Into the ledger ------------------------------------------------------------------------------------------------
+
+
+def made(code: str, amount: int = 100, **fields: Any) -> dict[str, Any]:
+    """Litres of our baijiu come to be under this lot code."""
+    thing = {"epcClass": lot_class(GTIN, code), "quantity": amount, "uom": "LTR"}
+    return event(action="ADD", bizStep="commissioning", quantityList=[thing], **fields)
+
+
+def sent_to(party: str, code: str, amount: int, **fields: Any) -> dict[str, Any]:
+    """Some of it leaves for a party."""
+    thing = {"epcClass": lot_class(GTIN, code), "quantity": amount, "uom": "LTR"}
+    return event(
+        bizStep="shipping",
+        quantityList=[thing],
+        destinationList=[{"type": "possessing_party", "destination": party}],
+        **fields,
+    )
+
+
+def test_what_is_captured_is_seen_on_the_lots_page_in_the_trace_and_in_a_recalls_scope(
+    world: World, door: Door, client: Any
+) -> None:
+    raw = f"https://id.gs1.org/01/{EXTERNAL}/10/SORGHUM1"
+    blend = event(
+        "TransformationEvent",
+        inputQuantityList=[{"epcClass": raw, "quantity": 300, "uom": "KGM"}],
+        outputQuantityList=[{"epcClass": lot_class(GTIN, "DOOR-1"), "quantity": 100, "uom": "LTR"}],
+        bizStep="creating_class_instance",
+        ilmd={"cbvmda:itemExpirationDate": "2036-10-01"},
+    )
+    header = {
+        "epcisMasterData": {
+            "vocabularyList": [
+                {
+                    "type": "urn:epcglobal:epcis:vtype:EPCClass",
+                    "vocabularyElementList": [
+                        {"id": raw, "attributes": [{"id": "cbvmda:descriptionShort", "attribute": "示例高粱"}]}
+                    ],
+                }
+            ]
+        }
+    }
+    shop = party_uri(world.shop.organisation)
+    door.captured(document(blend, sent_to(shop, "DOOR-1", 30), epcisHeader=header))
+    lot = Lot.objects.get(lot_code="DOOR-1")
+    assert (lot.organisation, lot.product, lot.made_micros) == (
+        world.distillery.organisation,
+        world.baijiu,
+        100 * 10**6,
+    )
+    assert str(lot.expires_on) == "2036-10-01"
+    grain = Lot.objects.get(lot_code="SORGHUM1")
+    assert grain.is_external
+    assert grain.organisation.status == "external"
+    assert grain.product_version.name == "示例高粱"
+    assert grain.pk in walk([lot], "back").reached
+    assert stock_of(lot, world.distillery.organisation) == 70 * 10**6
+
+    page = sign_in(client, world.distillery).get(f"/lots/{lot.uid}/").content.decode()
+    assert "DOOR-1" in page
+    assert "示例高粱" in page
+    assert "SORGHUM1" in sign_in(client, world.distillery).get(f"/lots/{grain.uid}/").content.decode()
+    scope = preview_scope(Question.of([grain]))
+    assert {lot.pk, grain.pk} <= scope.lot_ids
+    assert world.shop.organisation.pk in scope.holder_ids
+
+    transfer = Transfer.objects.get(lot=lot)
+    assert (transfer.receiver, transfer.sent_micros) == (world.shop.organisation, 30 * 10**6)
+    theirs = door_of(world.shop.organisation)
+    assert [each["bizStep"] for each in theirs.events()] == ["shipping"], "what is sent to a party it may see"
+    thing = {"epcClass": lot_class(GTIN, "DOOR-1"), "quantity": 30, "uom": "LTR"}
+    theirs.captured(document(event(bizStep="receiving", quantityList=[thing])))
+    transfer.refresh_from_db()
+    assert transfer.received_micros == 30 * 10**6, "the slip that waits is answered"
+    assert stock_of(lot, world.shop.organisation) == 30 * 10**6
+    assert rebuild(write=False).differences == []
+    assert Lot.objects.filter(lot_code="DOOR-1").count() == 1
+
+
+def test_a_fact_against_a_guard_is_kept_and_flagged(world: World, door: Door) -> None:
+    shop = party_uri(world.shop.organisation)
+    job = door.captured(document(made("DOOR-2", 10), sent_to(shop, "DOOR-2", 40)))
+    assert job["conflicts"] >= 1
+    lot = Lot.objects.get(lot_code="DOOR-2")
+    kinds = set(Conflict.objects.filter(lot=lot).values_list("code", flat=True))
+    assert {"not_enough", "not_released"} <= kinds, kinds
+    assert stock_of(lot, world.distillery.organisation) == -30 * 10**6
+
+
+def test_a_stranger_who_reports_a_makers_lot_does_not_escape_its_recall(world: World, door: Door) -> None:
+    door.captured(document(made("DOOR-3")))
+    lot = Lot.objects.get(lot_code="DOOR-3")
+    stranger = door_of(world.walnuts.organisation)
+    thing = {"epcClass": lot_class(GTIN, "DOOR-3"), "quantity": 5, "uom": "LTR"}
+    stranger.captured(document(event(bizStep="receiving", quantityList=[thing])))
+    copy = Lot.objects.exclude(pk=lot.pk).get(lot_code="DOOR-3")
+    assert copy.is_external
+    assert copy.organisation.kept_by == world.walnuts.organisation
+    assert copy.product.gtin_claim == "claimed"
+    assert stock_of(lot, world.walnuts.organisation) == 0
+    assert world.baijiu.current is not None
+    assert copy.product_version.name != world.baijiu.current.name, "nothing of the maker's is told"
+    assert len(stranger.events()) == 1
+    line = next(each for each in preview_scope(Question.of([lot])).lines if each.lot_id == copy.pk)
+    assert line.why == "claimed"
+    assert world.walnuts.organisation.pk in preview_scope(Question.of([lot])).holder_ids
+    unit = unit_of(lot)
+    stranger.captured(document(event(epcList=[f"https://id.gs1.org/01/{GTIN}/21/{unit.code}"])))
+    (alone,) = Lot.objects.filter(is_external=True, lot_code__startswith="SN-")
+    assert alone.pk in preview_scope(Question.of([lot])).lot_ids, "by one unit's serial as well"
+
+
+def test_what_is_entered_by_form_is_queried_as_epcis(world: World, door: Door) -> None:
+    lot = make_lot(world.distillery, world.baijiu, "20", place=world.cellar)
+    (found,) = door.events(MATCH_anyEPCClass=lot_class(GTIN, lot.lot_code))
+    assert found["eventID"] == f"urn:uuid:{lot.origin_event.uid}"
+    assert found["quantityList"] == [{"epcClass": lot_class(GTIN, lot.lot_code), "quantity": 20, "uom": "LTR"}]
+    assert found["bizLocation"]["id"].endswith(str(world.cellar.uid))
+    assert check_event({k: v for k, v in found.items() if k != "@context"}, "", PREFIXES, timezone.now()) == []
+    assert told(door.get(f"events/{found['eventID']}"))["eventID"] == found["eventID"]
+    problem(door_of(world.shop.organisation).get(f"events/{found['eventID']}"), 404, "NoSuchResourceException")
+    assert door_of(world.county.organisation, role="officer").events() != [], "its regulator sees it"
+    assert door_of(world.other_county.organisation, role="officer").events() == []
+
+
+def test_an_error_declaration_takes_back_what_was_captured_and_both_stay(world: World, door: Door) -> None:
+    first = {**made("DOOR-4", 50), "eventID": "urn:uuid:0199b0c0-0000-7000-8000-000000000001"}
+    door.captured(document(first))
+    lot = Lot.objects.get(lot_code="DOOR-4")
+    declared = {**first, "errorDeclaration": {"declarationTime": "2026-11-01T00:00:00Z", "reason": "did_not_occur"}}
+    door.captured(document(declared))
+    assert door.captured(document(declared))["eventsRepeated"] == 1
+    assert stock_of(lot, world.distillery.organisation) == 0
+    both = door.events(EQ_eventID=first["eventID"])
+    assert ["errorDeclaration" in each for each in both] == [False, True]
+    assert len(door.events(EXISTS_errorDeclaration="true", EQ_errorReason="did_not_occur")) == 1
+
+
+def test_rollback_takes_nothing_and_proceed_what_is_right(world: World, door: Door) -> None:
+    wrong = event(action="ADD", quantityList=[{"epcClass": lot_class(GTIN, "DOOR-6"), "quantity": 0.00000015}])
+    both = document(made("DOOR-5"), wrong, made("DOOR-7"))
+    job = door.capture(both)
+    assert (job["success"], job["eventsCaptured"]) == (False, 0)
+    assert [each["instance"] for each in job["errors"]] == ["/epcisBody/eventList/1"]
+    assert not Lot.objects.exists()
+    job = door.capture(both, proceed=True)
+    assert (job["success"], job["eventsCaptured"], job["eventsRefused"]) == (False, 2, 1)
+    assert set(Lot.objects.values_list("lot_code", flat=True)) == {"DOOR-5", "DOOR-7"}
+    assert door.capture(both, proceed=True)["eventsRepeated"] == 2
+
+
+def test_a_large_document_waits_for_the_worker(world: World, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trace.views.epcis.AT_ONCE", 10)
+    job = door.capture(document(made("DOOR-8")))
+    assert job["running"]
+    assert not Lot.objects.exists()
+    assert run_next_capture()
+    assert told(door.get(f"capture/{job['captureID']}"))["success"]
+    assert not run_next_capture()
+    problem(door_of(world.shop.organisation).get(f"capture/{job['captureID']}"), 404, "NoSuchResourceException")
+    assert told(door_of(world.shop.organisation).get("capture")) == []
+    assert [each["captureID"] for each in told(door.get("capture"))] == [job["captureID"]]
+
+
+def test_a_job_we_stumble_over_ends_as_failed(world: World, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trace.actions.epcis_jobs.Writer.write", lambda *_: 1 / 0)
+    job = door.capture(document(made("DOOR-9")))
+    assert (job["running"], job["success"]) == (False, False)
+    assert job["errors"][0]["title"] == "fault_of_ours"
+
+
+def test_one_event_is_201_and_again_409(world: World, door: Door) -> None:
+    alone = {"@context": [CONTEXT], **made("DOOR-10")}
+    answer = door.send("POST", "events", alone)
+    assert answer.status_code == 201, answer.content
+    found = told(door.get(answer["Location"]))
+    assert found["eventID"].startswith("ni:///sha-256;")
+    assert bare(found) == bare(alone)
+    problem(door.send("POST", "events", alone), 409, "ResourceAlreadyExistsException")
+    refused = problem(door.send("POST", "events", {**alone, "bizStep": "nonsense"}), 400, "ValidationException")
+    assert refused["errors"][0]["pointer"] == "/bizStep"
+    assert door.capture({**alone, "eventTime": "2026-10-02T00:00:00Z"})["success"], (
+        "a bare event where a document should be"
+    )
