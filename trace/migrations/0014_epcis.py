@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('trace', '0012_hold_release'),
+        ('trace', '0013_unit_indexes'),
     ]
 
     operations = [
