@@ -15,13 +15,14 @@ from django.utils.translation import gettext_lazy
 from recalls.actions.answers import LotAnswer
 from recalls.actions.assessment import Finding
 from recalls.actions.goods import GoodsLine
+from recalls.channels import Channel
 from recalls.law import Level, Regime
 from recalls.models import Assessment, Disposal, ReturnReceipt, Signal
 from recalls.parts import WORDS_MAX, PartKind, hours_words
 from recalls.transitions import Guard, Transition
 from trace.errors import Invalid
-from trace.forms.fields import REQUIRED, Day, Pick, Text, shown_again
-from trace.models import Lot, Organisation, Place, Product
+from trace.forms.fields import REQUIRED, Day, Pick, PickSome, Text, shown_again
+from trace.models import Lot, Organisation, Place, Product, StoredFile
 from trace.text import fold_width
 from trace.units import parse_amount, unit_name, units_for
 
@@ -167,14 +168,34 @@ class AssessmentForm(forms.Form):
 class StepForm(forms.Form):
     """What a row of the transition table asks of the person who takes it; the fields follow from its guards."""
 
+    stored_file: StoredFile | None = None
+
     revision = forms.IntegerField(widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, row: Transition, regime: Regime, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        row: Transition,
+        regime: Regime,
+        channel: Channel | None = None,
+        basis: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         guards = set(row.guards)
         if Guard.SERVED_DOCUMENT in guards:
             self.fields["document"] = Text(label=_("文书编号"), max_length=60)
             self.fields["served_at"] = Moment(label=_("送达时间"), initial=now_here)
+            self.fields["legal_basis"] = Text(label=_("法律依据"), max_length=300, initial=basis)
+            if row.action != "grant_extension":
+                self.fields["content"] = Text(label=_("要求的内容"), max_length=1000, multiline=True)
+                self.fields["due_on"] = Day(label=_("期限"), required=False)
+        if row.action == "strengthen":
+            self.fields["again"] = Pick(
+                label=_("行为"),
+                choices=[("", _("责令加强召回")), ("again", _("责令重新召回"))],
+                required=False,
+            )
         if row.action == "grant_extension":
             self.fields["until"] = Day(label=_("延长到"))
         if Guard.STOP_ORDER in guards:
@@ -183,13 +204,27 @@ class StepForm(forms.Form):
                 help_text=_("启动后，范围内批次的出库、使用和赋码一律被拒绝。"),
             )
         if Guard.CHANNEL in guards:
+            if channel is not None:
+                self.fields["sites"] = PickSome(
+                    label=_("在哪里发布"),
+                    choices=[(site.key, str(site.label)) for site in channel.sites],
+                    initial=list(channel.needed),
+                    required=False,
+                    help_text=channel.words,
+                )
+                self.fields["why"] = Text(
+                    label=_("未用规定渠道的原因"),
+                    max_length=300,
+                    required=False,
+                    help_text=_("应当用的渠道没有勾选时填写；公众先知道要紧，欠缺的渠道会一直显示到补上为止。"),
+                )
             self.fields["channel"] = Text(
-                label=_("发布渠道"),
+                label=_("发布渠道（写给公众看的话）"),
                 max_length=200,
-                initial=_("本系统召回公告页；%(place)s") % {"place": regime.publication.one_province}
-                if regime.publication
-                else "",
-                help_text=_("按销售范围选择，见适用规则。"),
+                initial=_("本系统召回公告页；%(place)s")
+                % {"place": _("、").join(channel.label(key) for key in channel.needed)}
+                if channel is not None
+                else _("本系统召回公告页"),
             )
         if Guard.PLAN_COMPLETE in guards:
             items = regime.plan_items
@@ -232,6 +267,38 @@ class ProposalForm(ReasonForm):
         super().__init__(*args, **kwargs)
         if action != "grant_extension":
             del self.fields["until"]
+
+
+class ActForm(forms.Form):
+    """An act of the authority that moves nothing by itself."""
+
+    kind = Pick(label=gettext_lazy("行为"))
+    number = Text(label=gettext_lazy("文书编号"), max_length=60)
+    served_at = Moment(label=gettext_lazy("送达时间"), initial=now_here)
+    content = Text(label=gettext_lazy("要求的内容"), max_length=1000, multiline=True)
+    legal_basis = Text(
+        label=gettext_lazy("法律依据"),
+        max_length=300,
+        required=False,
+        help_text=gettext_lazy("留空就按这类行为的通常依据填写；没有核实的条文会标明。"),
+    )
+    due_on = Day(label=gettext_lazy("期限"), required=False)
+
+    def __init__(self, *args: Any, kinds: Iterable[tuple[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer(self, "kind", kinds)
+
+
+class ProofForm(forms.Form):
+    """Where an announcement was seen."""
+
+    site = Pick(label=gettext_lazy("渠道"))
+    url = Text(label=gettext_lazy("网址"), max_length=300, required=False)
+    seen_at = Moment(label=gettext_lazy("看到的时间"), initial=now_here)
+
+    def __init__(self, *args: Any, sites: Iterable[tuple[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer(self, "site", sites)
 
 
 class ProgressForm(forms.Form):

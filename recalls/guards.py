@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class Given:
     """What the acting person brings to a move: words, a served document, what was stopped, where it is published.
 
-    ``scope`` is the version a move goes to (already frozen), ``plan`` the items of a recall plan by their key.
+    ``sites`` are the keys of the places an announcement stands at, None where only words were given; ``channel_why``
+    says why it is not where the regime asks. ``scope`` is the version a move goes to (already frozen), ``plan`` the
+    items of a recall plan by their key.
     """
 
     reason: str = ""
@@ -33,6 +35,8 @@ class Given:
     served_at: datetime.datetime | None = None
     stop_order: bool = False
     channel: str = ""
+    sites: tuple[str, ...] | None = None
+    channel_why: str = ""
     evidence: str = ""
     summary: str = ""
     explanation: str = ""

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from recalls.views import (
+    acts,
     board,
     campaigns,
     cases,
@@ -74,6 +75,9 @@ urlpatterns = [
     path("recall/campaigns/<str:uid>/assessment/", campaigns.campaign_assess, name="campaign_assess"),
     path("recall/campaigns/<str:uid>/stop-sale/", campaigns.campaign_stop, name="campaign_stop"),
     path("recall/campaigns/<str:uid>/plan/", campaigns.campaign_plan, name="campaign_plan"),
+    path("recall/campaigns/<str:uid>/acts/", acts.campaign_acts, name="campaign_acts"),
+    path("recall/campaigns/<str:uid>/acts/<str:act>/file/", acts.act_file, name="act_file"),
+    path("recall/campaigns/<str:uid>/channels/", acts.campaign_channels, name="campaign_channels"),
     path("recall/campaigns/<str:uid>/papers/", papers.campaign_papers, name="campaign_papers"),
     path("recall/papers/<str:uid>/", papers.paper, name="paper"),
     path("recall/papers/<str:uid>/file.<str:form>", papers.paper_file, name="paper_file"),

@@ -9,9 +9,10 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from recalls.access import supervises_campaign
+from recalls.actions.clocks import record_fact
 from recalls.actions.moves import proposal_of, write_step
 from recalls.guards import Given
-from recalls.law import Tier, competent_authority, regime
+from recalls.law import LegalEvent, Tier, competent_authority, regime
 from recalls.law.authority import DIGITS
 from recalls.models import Campaign, RegulatorAct
 from trace.actor import Actor
@@ -137,6 +138,8 @@ def issue_act(
             return old
         raise Clash(_("文书编号 %(number)s 已经用过，请核对。") % {"number": words}, code="number_used")
     act = RegulatorAct.objects.create(organisation=by.organisation, number=words, officer=by.user, at=now, **facts)
+    if by_name == Kind.NOTIFY_RECALL:
+        record_fact(campaign=campaign, event=LegalEvent.NOTICE_SERVED, by=by, happened_at=served_at, at=now)
     if by_name not in BY_STEP:
         given = Given(reason=act.content, document=act.number, served_at=served_at)
         about = "grant_extension" if by_name == Kind.EXTENSION_REFUSED else ""

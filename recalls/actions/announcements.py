@@ -7,18 +7,21 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
 from recalls.actions.moves import write_step
+from recalls.channels import channel_for
 from recalls.errors import DrillStaysInside
-from recalls.models import Campaign, PublicNotice, ScopeVersion
+from recalls.models import Campaign, Publication, PublicationProof, PublicNotice, ScopeVersion
 from recalls.scope import latest_scope
 from trace.actor import Actor
 from trace.errors import Clash, Invalid
-from trace.models import Lot, Product
+from trace.models import Lot, Product, StoredFile
 from trace.personal import reveal, seal
 from trace.text import clean_text
 
@@ -156,3 +159,48 @@ def people_of(notice: PublicNotice) -> dict[str, str]:
     """The names on an announcement; empty where they were forgotten."""
     words = reveal(notice.people)
     return dict(json.loads(words)) if words else {"legal_representative": "", "person_in_charge": ""}
+
+
+@transaction.atomic
+def prove_publication(
+    *,
+    by: Actor,
+    publication: Publication,
+    site: str,
+    url: str = "",
+    file: StoredFile | None = None,
+    seen_at: datetime.datetime,
+    at: datetime.datetime | None = None,
+) -> PublicationProof:
+    """Write down that an announcement was seen at one place: its address (https or http) or a picture of it.
+
+    By who may prepare steps of the campaign. Refuses an unknown place (``unknown_choice``), neither address nor picture
+    (``proof_required``), an address that is none (``url_wrong``), a time in the future (``in_future``).
+    """
+    now = at or timezone.now()
+    campaign = publication.notice.campaign
+    require_side(by, campaign)
+    channel = channel_for(campaign)
+    if channel is None or site not in {one.key for one in channel.sites}:
+        raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    address = clean_text(url, 300)
+    if not address and file is None:
+        raise Invalid(_("请填写网址，或上传截图。"), code="proof_required")
+    if address:
+        try:
+            URLValidator(schemes=["https", "http"])(address)
+        except ValidationError as problem:
+            raise Invalid(_("这不是网址，请从 https:// 开始填写。"), code="url_wrong") from problem
+    if seen_at > now:
+        raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
+    return PublicationProof.objects.create(
+        publication=publication,
+        site=site,
+        url=address,
+        file=file,
+        sha256=file.sha256 if file else "",
+        seen_at=seen_at,
+        by=by.user,
+        by_organisation=by.organisation,
+        at=now,
+    )

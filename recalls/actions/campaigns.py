@@ -17,6 +17,7 @@ from recalls.actions.acts import issue_act, require_competent
 from recalls.actions.clocks import extend_clocks, meet_recurring
 from recalls.actions.moves import move, require_row, system_for, write_step
 from recalls.actions.scopes import refresh_scope
+from recalls.channels import check_channel
 from recalls.effect import kept_figures
 from recalls.guards import Given
 from recalls.law import Form
@@ -176,14 +177,29 @@ def return_plan(*, by: Actor, campaign: Campaign, reason: str, at: datetime.date
 
 
 @transaction.atomic
-def announce(*, by: Actor, campaign: Campaign, channel: str, at: datetime.datetime | None = None) -> Campaign:
-    """Publish the drafted announcement (发布召回公告): another person than who drafted it. Impossible for a drill."""
+def announce(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    channel: str,
+    sites: Sequence[str] | None = None,
+    why: str = "",
+    at: datetime.datetime | None = None,
+) -> Campaign:
+    """Publish the drafted announcement (发布召回公告): another person than who drafted it. Impossible for a drill.
+
+    ``sites`` are the places it stands at by their key (``recalls.channels``). Without those the regime asks for by
+    where the goods went it is refused (``channel_wrong``) unless ``why`` says why: the public is not kept waiting for
+    a web site. Where only words are given (None) the places named in them count; what is missing is shown as owed.
+    """
     now = at or timezone.now()
+    require_row(campaign, "announce", by)
+    named = check_channel(campaign, channel, sites, why)
     return move(
         campaign=campaign,
         action="announce",
         by=by,
-        given=Given(channel=channel),
+        given=Given(channel=channel, sites=named, channel_why=why),
         at=now,
         announced_at=now,
         announced_by=by.user,
@@ -192,10 +208,21 @@ def announce(*, by: Actor, campaign: Campaign, channel: str, at: datetime.dateti
 
 @transaction.atomic
 def amend_notice(
-    *, by: Actor, campaign: Campaign, channel: str, reason: str, at: datetime.datetime | None = None
+    *,
+    by: Actor,
+    campaign: Campaign,
+    channel: str,
+    reason: str,
+    sites: Sequence[str] | None = None,
+    why: str = "",
+    at: datetime.datetime | None = None,
 ) -> Campaign:
-    """Publish a correction or supplement: the drafted version follows the published one, which stays readable."""
-    given = Given(channel=channel, reason=reason)
+    """Publish a correction or supplement: the drafted version follows the published one, which stays readable. The
+    places are checked as in ``announce``.
+    """
+    require_row(campaign, "amend_notice", by)
+    named = check_channel(campaign, channel, sites, why)
+    given = Given(channel=channel, reason=reason, sites=named, channel_why=why)
     return move(campaign=campaign, action="amend_notice", by=by, given=given, at=at)
 
 

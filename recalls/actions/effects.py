@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from recalls.actions.disposal import carry_releases
 from recalls.actions.notices import queue_changes, queue_end, queue_notices
+from recalls.channels import channel_for, named_sites
 from recalls.effect import kept_figures
 from recalls.errors import DrillStaysInside
 from recalls.guards import Given, drafted_notice
@@ -80,8 +81,17 @@ def _publish(campaign: Campaign, by: Actor, given: Given, at: datetime.datetime)
         raise DrillStaysInside()
     draft = drafted_notice(campaign)
     if draft is not None and by.user is not None:
+        need = channel_for(campaign)
         Publication.objects.create(
-            notice=draft, channel=given.channel.strip()[:200], by=by.user, by_organisation=by.organisation, at=at
+            notice=draft,
+            channel=given.channel.strip()[:200],
+            sites=list(named_sites(need, given.channel, given.sites)),
+            needed=list(need.needed) if need else [],
+            provinces=[code for code, _label in need.provinces] if need else [],
+            why=given.channel_why.strip()[:300],
+            by=by.user,
+            by_organisation=by.organisation,
+            at=at,
         )
 
 

@@ -152,11 +152,17 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Where an announcement must stand, by whether the goods went to one province or to several."""
+    """Where an announcement must stand, by whether the goods went to one province or to several.
+
+    ``sites`` are the places there are, ``needed_in_one`` and ``needed_in_several`` the keys of those that must be used.
+    """
 
     one_province: Text
     several_provinces: Text
     basis: Basis
+    sites: tuple[Item, ...] = ()
+    needed_in_one: tuple[str, ...] = ()
+    needed_in_several: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +358,14 @@ def _track(row: dict[str, Any], evidence: Evidence, verified: bool) -> TrackNote
 
 
 def _publication(row: dict[str, Any]) -> Publication:
-    return Publication(_text(row, "one_province_"), _text(row, "several_provinces_"), _basis(row))
+    sites = _items(row["sites"])
+    known = {site.key for site in sites}
+    needed = tuple(row["one_province"]), tuple(row["several_provinces"])
+    if not known.issuperset(needed[0] + needed[1]):
+        raise ValueError(f"a needed site is not listed: {row}")
+    return Publication(
+        _text(row, "one_province_"), _text(row, "several_provinces_"), _basis(row), sites, needed[0], needed[1]
+    )
 
 
 def _authority(row: dict[str, Any]) -> AuthorityRule:

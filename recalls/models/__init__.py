@@ -38,7 +38,7 @@ from recalls.models.hooks import Webhook, WebhookDelivery
 from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
 from recalls.models.papers import Paper, PaperDownload
-from recalls.models.publication import Publication, PublicNotice
+from recalls.models.publication import Publication, PublicationProof, PublicNotice
 from recalls.models.scopes import ScopeHolding, ScopeLot, ScopeVersion
 from recalls.models.signals import Signal, SignalStep
 
@@ -83,6 +83,7 @@ __all__ = [
     "PublicMessage",
     "PublicNotice",
     "Publication",
+    "PublicationProof",
     "RecallPlan",
     "RegulatorAct",
     "ReleaseApproval",

@@ -60,10 +60,18 @@ class PublicNotice(models.Model):
 
 
 class Publication(models.Model):
-    """The act of publishing one version, by another person than its author. Append-only."""
+    """The act of publishing one version, by another person than its author. Append-only.
+
+    ``sites`` are the keys of the places named, ``needed`` those the regime asked for by where the goods went
+    (``provinces``, codes of two digits), ``why`` the words where they differ.
+    """
 
     notice = models.OneToOneField(PublicNotice, on_delete=models.PROTECT, related_name="publication")
     channel = models.CharField(_("发布渠道"), max_length=200)
+    sites = models.JSONField(default=list)
+    needed = models.JSONField(default=list)
+    provinces = models.JSONField(default=list)
+    why = models.CharField(_("未用规定渠道的原因"), max_length=300, blank=True, default="")
     by = models.ForeignKey("trace.User", on_delete=models.PROTECT, related_name="+")
     by_organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
@@ -75,3 +83,30 @@ class Publication(models.Model):
 
     def __str__(self) -> str:
         return f"{self.notice_id}: {self.at.isoformat()}"
+
+
+class PublicationProof(models.Model):
+    """Evidence that a publication stands at one place: its address or a picture of it with the hash. Append-only."""
+
+    publication = models.ForeignKey(Publication, on_delete=models.PROTECT, related_name="proofs")
+    site = models.CharField(_("渠道"), max_length=30)
+    url = models.URLField(_("网址"), max_length=300, blank=True)
+    file = models.ForeignKey("trace.StoredFile", null=True, on_delete=models.PROTECT, related_name="+")
+    sha256 = models.CharField(max_length=64, blank=True)
+    seen_at = models.DateTimeField(_("看到的时间"))
+    by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+")
+    by_organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    append_only = True
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(url="") | models.Q(file__isnull=False), name="publication_proof_is_something"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.publication_id}: {self.site}"

@@ -14,3 +14,9 @@ register = template.Library()
 def paper_code(address: str) -> SafeString:
     """An address as QR."""
     return qr_svg(address)
+
+
+@register.filter
+def named(labels: dict[str, str], key: str) -> str:
+    """The label of a key, the key where it has none."""
+    return labels.get(key, key)

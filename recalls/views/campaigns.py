@@ -18,11 +18,12 @@ from recalls.actions.assessment import reassess
 from recalls.actions.campaigns import STOPPABLE, report_progress, stop_sale
 from recalls.actions.moves import doers, proposal_of, second_person_words
 from recalls.actions.scopes import lots_of
+from recalls.channels import channel_for, owed
 from recalls.effect import effect
 from recalls.figures import Amounts, figures
 from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
 from recalls.guards import drafted_notice, open_guards, red_lines, refusal
-from recalls.law import regime
+from recalls.law import Form, regime, regime_for
 from recalls.lists import CAMPAIGNS
 from recalls.models import Campaign, CampaignStep, ScopeVersion
 from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, step_words
@@ -110,6 +111,9 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
             "entries": _history(found.steps.select_related("by", "by_organisation")) if full else [],
             "red_lines": [_red_line_words(key) for key in red_lines(found)] if found.has_started and full else [],
             "scope": scope,
+            "channel": channel_for(found) if scope is not None and full and not found.is_drill else None,
+            "owed": owed(found) if found.announced_at and full else [],
+            "acts": found.acts.select_related("organisation").order_by("-id")[:20] if full else [],
             "stoppable": found.status in STOPPABLE and not found.is_drill and bool(roles_in(actor, found)),
         },
     )
@@ -135,7 +139,29 @@ def _facts(found: Campaign) -> list[Row]:
         Row(_("方式"), found.get_form_display()),
         Row(_("类型"), found.get_kind_display()),
         Row(_("适用规则"), law),
+        *_why_this_law(found),
     ]
+
+
+def _why_this_law(found: Campaign) -> list[Row]:
+    """By which date the rule was chosen, and which other would apply by another date."""
+    choice = regime_for(found.track, found.knew_at)
+    if choice.alternative is None or choice.regime.code != found.regime:
+        return []
+    words = _(
+        "知悉日 %(day)s 在这部规则的施行期内。如果不按知悉日计算，可能适用%(other)s（%(from)s起施行）；"
+        "没有见到新旧衔接的条款，按知悉日选择是本系统的约定。"
+    ) % {
+        "day": choice.known_on.isoformat(),
+        "other": choice.alternative.label,
+        "from": choice.alternative.valid_from.isoformat(),
+    }
+    mine = next((one for one in choice.regime.rules(found.legal_level, Form(found.form)) if one.key == "start"), None)
+    theirs = choice.alternative.rules(found.legal_level, Form(found.form))
+    other = next((one for one in theirs if one.key == "start"), None)
+    if mine is not None and other is not None and found.legal_level is not None:
+        words += _("启动时限：%(mine)s 小时；另一部为 %(other)s 小时。") % {"mine": mine.amount, "other": other.amount}
+    return [Row(_("为什么适用这部规则"), words)]
 
 
 _ASIDE = frozenset(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -13,8 +14,10 @@ from django.views.decorators.http import require_http_methods
 
 from recalls.access import campaign_for, roles_in
 from recalls.actions import campaigns as act
+from recalls.actions.acts import usual_basis
 from recalls.actions.announcements import people_of
 from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
+from recalls.channels import channel_for
 from recalls.figures import figures
 from recalls.forms import ProposalForm, StepForm
 from recalls.guards import drafted_notice, open_guards, refusal
@@ -22,10 +25,11 @@ from recalls.law import regime
 from recalls.models import Campaign
 from recalls.queries import coverage
 from recalls.scope import drift, latest_scope
-from recalls.transitions import Doer, Status, transition
+from recalls.transitions import Doer, Guard, Status, transition
 from recalls.views.doors import acting, page
 from recalls.views.numbers import number_tiles
 from trace.access import audience
+from trace.actions.files import store_file
 from trace.actor import Actor
 from trace.errors import NotFound
 from trace.forms.fields import attempt
@@ -39,7 +43,22 @@ def _reason(form: StepForm) -> str:
 
 
 def _served(form: StepForm) -> dict[str, Any]:
-    return {"document": form.cleaned_data["document"], "served_at": form.cleaned_data["served_at"]}
+    data = form.cleaned_data
+    words = act.ActWords(
+        legal_basis=data["legal_basis"],
+        content=data.get("content", ""),
+        due_on=data.get("due_on"),
+        file=form.stored_file,
+    )
+    return {"document": data["document"], "served_at": data["served_at"], "act": words}
+
+
+def _sites(form: StepForm) -> dict[str, Any]:
+    """Where the announcement is published; words only where the regime names no places."""
+    data = form.cleaned_data
+    if "sites" not in data:
+        return {"channel": data["channel"]}
+    return {"channel": data["channel"], "sites": data["sites"], "why": data["why"]}
 
 
 STEPS: dict[str, Step] = {
@@ -51,10 +70,8 @@ STEPS: dict[str, Step] = {
     ),
     "file_plan": lambda c, by, f: act.file_plan(by=by, campaign=c, items=f.plan()),
     "return_plan": lambda c, by, f: act.return_plan(by=by, campaign=c, reason=_reason(f)),
-    "announce": lambda c, by, f: act.announce(by=by, campaign=c, channel=f.cleaned_data["channel"]),
-    "amend_notice": lambda c, by, f: act.amend_notice(
-        by=by, campaign=c, channel=f.cleaned_data["channel"], reason=_reason(f)
-    ),
+    "announce": lambda c, by, f: act.announce(by=by, campaign=c, **_sites(f)),
+    "amend_notice": lambda c, by, f: act.amend_notice(by=by, campaign=c, reason=_reason(f), **_sites(f)),
     "rehearse": lambda c, by, f: act.rehearse(by=by, campaign=c),
     "carry_out": lambda c, by, f: act.carry_out(by=by, campaign=c),
     "grant_extension": lambda c, by, f: act.grant_extension(
@@ -66,11 +83,26 @@ STEPS: dict[str, Step] = {
         by=by, campaign=c, summary=f.cleaned_data["summary"], explanation=f.cleaned_data["explanation"]
     ),
     "evaluate": lambda c, by, f: act.evaluate(by=by, campaign=c),
-    "strengthen": lambda c, by, f: act.strengthen(by=by, campaign=c, reason=_reason(f), **_served(f)),
+    "strengthen": lambda c, by, f: act.strengthen(
+        by=by, campaign=c, reason=_reason(f), again=f.cleaned_data["again"] == "again", **_served(f)
+    ),
     "close": lambda c, by, f: act.close(by=by, campaign=c, reason=_reason(f)),
     "cancel": lambda c, by, f: act.cancel(by=by, campaign=c, reason=_reason(f)),
 }
 """The action behind each row that has a page here; the scope's rows have the scope's page."""
+
+_ACTS = {"order": "order_recall", "grant_extension": "grant_extension", "strengthen": "strengthen"}
+"""The act each step rests on."""
+
+
+def _take(campaign: Campaign, actor: Actor, form: StepForm, action: str, request: HttpRequest) -> Campaign:
+    """The step, with the served document's file where one was handed in."""
+    upload = request.FILES.get("file")
+    with transaction.atomic():
+        if upload is not None and action in _ACTS:
+            form.stored_file = store_file(by=actor, name=upload.name or "", content=upload)
+        return STEPS[action](campaign, actor, form)
+
 
 DANGEROUS = frozenset({"start", "announce", "order", "close"})
 """Steps that cannot be undone: checked before, confirmed after."""
@@ -93,10 +125,15 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
         require_row(campaign, action, actor)
         raise NotFound(_("没有这个步骤。"))
     form = StepForm(
-        request.POST or None, initial={"revision": campaign.revision}, row=row, regime=regime(campaign.regime)
+        request.POST or None,
+        initial={"revision": campaign.revision},
+        row=row,
+        regime=regime(campaign.regime),
+        channel=channel_for(campaign) if Guard.CHANNEL in row.guards else None,
+        basis=usual_basis(campaign, _ACTS[action]) if action in _ACTS else "",
     )
     if request.method == "POST" and form.is_valid():
-        moved = attempt(form, lambda: STEPS[action](campaign, actor, form))
+        moved = attempt(form, lambda: _take(campaign, actor, form, action, request), {"channel_wrong": "sites"})
         if moved is not None:
             messages.success(
                 request,
@@ -125,6 +162,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
             "ready": allowed and not blocked and not barred,
             "rows": _check_rows(campaign, action),
             "proposal": proposal_of(campaign, action),
+            "with_file": action in _ACTS,
             "dangerous": action in DANGEROUS,
             "numbers": number_tiles(figures(campaign)) if action in ("summarise", "close") else [],
         },
