@@ -227,8 +227,14 @@ def _numbers(name: str, text: str) -> set[int]:
 
 
 def _next_time(schedule: Mapping[str, str], after: datetime.datetime) -> datetime.datetime:
-    """The next moment a schedule names, in the installation's zone; a field left out means every."""
+    """The next moment a schedule names, in the installation's zone. A field left out means every, but seconds, minutes
+    and hours finer than what is given mean the first: ``minute: 0`` is once an hour.
+    """
     allowed = {name: _numbers(name, text) for name, text in schedule.items()}
+    for name in ("second", "minute", "hour"):
+        if name in allowed:
+            break
+        allowed[name] = {0}
     at = timezone.localtime(after).replace(microsecond=0) + datetime.timedelta(seconds=1)
     limit = at + datetime.timedelta(days=366 * 5)
     while at < limit:
