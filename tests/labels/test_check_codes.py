@@ -164,7 +164,6 @@ def test_a_packet_has_check_codes_only_by_choice_and_its_download_is_written_dow
     client = sign_in(Client(), world.distillery)
     answer: Any = client.post(f"/labels/{run.uid}/files/{file.uid}/1")
     assert b"".join(answer.streaming_content)[:2] == b"PK"
-    answer.close()
     assert "含校验码" in run.steps.get(step="downloaded").reason
     for path in (f"/labels/{run.uid}/", f"/labels/{run.uid}/label.svg"):
         page = client.get(path).content.decode()
