@@ -81,6 +81,8 @@ class Batch:
         self.codes: dict[tuple[int, int], set[str]] = defaultdict(set)
         self.asked_codes: set[str] = set()
         self.products: set[int] = set()
+        self.movements: dict[tuple[int, int], list[tuple[Event, int]]] = defaultdict(list)
+        self.arrived: dict[tuple[int, int], list[tuple[Event, int]]] = defaultdict(list)
         self._places_of: dict[tuple[int, int], list[int | None]] = defaultdict(list)
         self._stock_of: set[tuple[int, int]] = set()
         self._stock_rows: dict[StockKey, Stock] = {}
@@ -159,6 +161,10 @@ class Batch:
                 row.pk = self._new_id(model)
             if isinstance(row, LogEntry):
                 self.number = row.number
+            if isinstance(row, EventItem) and row.lot_id is not None and row.micros:
+                self.movements[(row.lot_id, row.holder_id)].append((row.event, row.micros))
+                if row.micros > 0:
+                    self.arrived[(row.lot_id, row.holder_id)].append((row.event, row.micros))
             if isinstance(row, Lot):
                 self.lots[row.pk] = row
                 self.unwritten.add(row.pk)

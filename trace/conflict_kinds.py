@@ -38,6 +38,9 @@ KINDS: Sequence[Kind] = (
                 "before_shipping",
                 "before_arrival",
                 "begins_after_use",
+                "produced_after_event",
+                "produced_before_parent",
+                "made_of_itself",
             }
         ),
     ),
@@ -47,6 +50,7 @@ KINDS: Sequence[Kind] = (
         frozenset(
             {
                 "not_enough",
+                "not_enough_then",
                 "more_out_than_in",
                 "yield_too_high",
                 "below_zero",
@@ -58,11 +62,11 @@ KINDS: Sequence[Kind] = (
     Kind(
         "alcohol",
         gettext_lazy("酒精度"),
-        frozenset({"undeclared_alcohol", "alcohol_lost", "abv_contradicts", "parts_differ"}),
+        frozenset({"undeclared_alcohol", "alcohol_lost", "alcohol_unknown", "abv_contradicts", "parts_differ"}),
     ),
     Kind("origin", gettext_lazy("产地"), frozenset({"gi_foreign", "gi_unproven", "early_harvest"})),
     Kind("material", gettext_lazy("禁用原料"), frozenset({"forbidden_ancestor"})),
-    Kind("release", gettext_lazy("未凭合格报告放行"), frozenset({"no_passing_report"})),
+    Kind("release", gettext_lazy("未凭合格报告放行"), frozenset({"no_passing_report", "release_lost_report", "failed_after_release", "shipped_unreleased"})),
     Kind(
         "report",
         gettext_lazy("检验报告"),

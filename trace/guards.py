@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Min, Sum
+from django.db.models import Sum
 
 from trace import moments
 from trace.among import among
 from trace.balance import balance_guards
 from trace.batch import current
+from trace.day_guards import arrival_guards, circle_guards, day_guards
 from trace.errors import BrokenGuard
 from trace.event_templates import template
 from trace.lineage import lineage_guards
@@ -114,7 +115,9 @@ def broken_guards(draft: Draft) -> list[BrokenGuard]:
         _closed_lots,
         _not_enough,
         _restated_short,
-        _before_arrival,
+        arrival_guards,
+        day_guards,
+        circle_guards,
         _report_dates,
         _receipt,
         unit_guards,
@@ -337,39 +340,6 @@ def _begins_after_use(draft: Draft, restated: Mapping[int, Lot]) -> Iterator[Bro
             },
             lot=lot,
             other_event=item.event.uid,
-        )
-
-
-def _before_arrival(draft: Draft) -> Iterator[BrokenGuard]:
-    """Goods of others are used, sent or sold by a holder only after they arrived there. One query."""
-    goods = {
-        (use.lot.pk, use.holder.pk): use
-        for use in draft.uses
-        if use.lot is not None and use.micros < 0 and use.lot.origin_event.organisation_id != use.holder.pk
-    }
-    if not goods:
-        return
-    rows = (
-        EventItem.objects.filter(lot__in={lot for lot, _holder in goods}, holder__in={each for _lot, each in goods})
-        .filter(micros__gt=0, event__corrections__isnull=True)
-        .order_by()
-        .values("lot", "holder", "event__precision")
-        .annotate(first=Min("event__occurred_at"))
-    )
-    first: dict[tuple[int, int], tuple[datetime.datetime, str]] = {}
-    for row in rows:
-        key = (row["lot"], row["holder"])
-        at = moments.span(row["first"], row["event__precision"]).first
-        if key not in first or at < moments.span(*first[key]).first:
-            first[key] = (row["first"], row["event__precision"])
-    for key, use in goods.items():
-        if key not in first or use.lot is None or _latest(draft) >= moments.span(*first[key]).first:
-            continue
-        yield BrokenGuard(
-            "before_arrival",
-            _("时间不对：批次 %(lot)s 到 %(arrived)s 才收到，这一环节写的是 %(when)s。请核对时间。")
-            % {"lot": use.lot.code, "arrived": moments.words(*first[key]), "when": _words(draft)},
-            lot=use.lot,
         )
 
 
