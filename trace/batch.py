@@ -252,6 +252,10 @@ class Batch:
         )
         self._answered.clear()
         self.unwritten.clear()
+        # From now on the database says what came and left.
+        self.movements.clear()
+        self.arrived.clear()
+        self.memo = {key: value for key, value in self.memo.items() if key[0] != "arrived"}
         LogHead.objects.filter(id=1).update(last=self.number)
 
     def _write_stock(self) -> None:

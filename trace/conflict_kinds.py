@@ -66,7 +66,11 @@ KINDS: Sequence[Kind] = (
     ),
     Kind("origin", gettext_lazy("产地"), frozenset({"gi_foreign", "gi_unproven", "early_harvest"})),
     Kind("material", gettext_lazy("禁用原料"), frozenset({"forbidden_ancestor"})),
-    Kind("release", gettext_lazy("未凭合格报告放行"), frozenset({"no_passing_report", "release_lost_report", "failed_after_release", "shipped_unreleased"})),
+    Kind(
+        "release",
+        gettext_lazy("未凭合格报告放行"),
+        frozenset({"no_passing_report", "release_lost_report", "failed_after_release", "shipped_unreleased"}),
+    ),
     Kind(
         "report",
         gettext_lazy("检验报告"),

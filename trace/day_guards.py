@@ -148,8 +148,9 @@ def _movements(goods: Iterable[Pair]) -> dict[Pair, list[_Movement]]:
     pairs = list(goods)
     batch = current()
     found = defaultdict(list, _read([pair for pair in pairs if batch is None or pair[0] not in batch.unwritten], Q()))
-    for pair in pairs if batch is not None else ():
-        found[pair] += [_of(event, micros) for event, micros in batch.movements[pair]]
+    if batch is not None:
+        for pair in pairs:
+            found[pair] += [_of(event, micros) for event, micros in batch.movements[pair]]
     return found
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -125,13 +126,21 @@ def numbers_of(units: Iterable[Unit], lot: int) -> set[int]:
 # --- How much that is -----------------------------------------------------------------------------------------------
 
 
+def sizes_of(lot: Lot) -> dict[str, Any]:
+    """Base units in each pack of a lot: as its product said when it was made, and packs that were named since.
+
+    A carton of twelve introduced later does not double the cartons of six in store.
+    """
+    return {**(lot.product.current.packs if lot.product.current else {}), **lot.product_version.packs}
+
+
 def pack_of_level(lot: Lot, level: str) -> tuple[str, Fraction] | None:
     """The pack of the lot's product that a unit of this level is, with the base units in one; None where the product
     does not say.
 
     An item is a piece where the product is counted in pieces, else the smallest pack; a carton is the pack named 箱.
     """
-    packs: Mapping[str, str] = lot.product_version.packs or (lot.product.current.packs if lot.product.current else {})
+    packs = sizes_of(lot)
     sizes = {name: Fraction(size) for name, size in packs.items()}
     if level == Unit.Level.ITEM:
         if lot.product.base_unit == "C62":
@@ -156,7 +165,7 @@ def amount_of(lot: Lot, levels: Mapping[str, int]) -> EnteredAmount:
             )
         total += pack[1] * count
     base = lot.product.base_unit
-    packs = lot.product.current.packs if lot.product.current else {}
+    packs = sizes_of(lot)
     if len(found) == 1 and found[0][0] is not None:
         name, size = found[0][0]
         if name == base or (name in packs and Fraction(packs[name]) == size):

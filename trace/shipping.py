@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
@@ -14,6 +14,7 @@ from trace.access import entered_for, lots_visible_to, organisations_visible_to,
 from trace.actor import Actor
 from trace.guards import Blocking, blocking
 from trace.models import EventItem, Lot, Organisation, Place, Shipment, Stock, Transfer
+from trace.packs import sizes_of
 from trace.units import decimal_text, format_amount, parse_amount, unit_name, units_for
 
 STATES = ("unconfirmed", "disputed", "confirmed", "voided")
@@ -273,7 +274,7 @@ def unit_choices(lot: Lot, preferred: str = "") -> list[str]:
     """Units an amount of the lot may be entered in: the preferred one first, then packs, then the base unit's own."""
 
     product = lot.product
-    packs: Mapping[str, str] = product.current.packs if product.current else {}
+    packs = sizes_of(lot)
     names = [name for name, _factor in units_for(product.base_unit)]
     ordered = [*([preferred] if preferred in {*names, *packs} else []), *packs, *names]
     return list(dict.fromkeys(ordered))
@@ -283,8 +284,7 @@ def sent_again(line: Line) -> tuple[str, str]:
     """The amount and unit a receipt form begins with: as the sender entered it, else in the base unit."""
 
     if line.entered and line.entered_unit in unit_choices(line.lot):
-        packs = line.lot.product.current.packs if line.lot.product.current else {}
-        same = parse_amount(line.entered, line.entered_unit, line.unit, packs)
+        same = parse_amount(line.entered, line.entered_unit, line.unit, sizes_of(line.lot))
         if same.micros == line.transfer.sent_micros:
             return line.entered, line.entered_unit
     return decimal_text(line.transfer.sent_micros), line.unit

@@ -28,6 +28,7 @@ from trace.event_templates import parse_measured, template, templates
 from trace.genealogy import walk
 from trace.models import EventItem, Lot, Product, TestResult
 from trace.sentences import gettext as _
+from trace.sentences import in_each_language
 from trace.units import BaseUnit
 
 if TYPE_CHECKING:
@@ -274,8 +275,12 @@ class Age:
 
 def can_age(product: Product) -> bool:
     """Whether lots of a product may be spirit: counted in litres or pieces, of a family that has vats or of none."""
-    families = {each.family for each in templates().values() if each.ageing_from}
-    return product.base_unit in (BaseUnit.LTR.value, BaseUnit.C62.value) and product.family in families | {""}
+    return product.base_unit in (BaseUnit.LTR.value, BaseUnit.C62.value) and product.family in _vatted() | {""}
+
+
+def _vatted() -> set[str]:
+    """The families whose steps have vats."""
+    return {each.family for each in templates().values() if each.ageing_from}
 
 
 def age_of(lot: Lot) -> Age:
@@ -360,9 +365,12 @@ def alcohol_guards(draft: Draft) -> Iterator[BrokenGuard]:
     Only for steps whose template says so. Inputs that a blend's list of parts leaves out count for nothing unless a
     strength is recorded of them: that is how water goes in, and how undeclared spirit is found.
     """
+    yield from _rising(draft)
+    yield from _beyond_starch(draft)
     rule = draft.template.alcohol
     if rule is None:
         return
+    yield from _not_in_litres(draft)
     liquids = [each for each in inputs_of(draft) if each.product.base_unit == BaseUnit.LTR.value and each.lot]
     if not liquids:
         return
@@ -416,6 +424,108 @@ def alcohol_guards(draft: Draft) -> Iterator[BrokenGuard]:
             lot=inputs[0].amount.lot,
             warns=True,
         )
+
+
+STARCH = Fraction(72, 100)
+"""Litres of pure alcohol that a kilogram of starch can give at most: 180 g of glucose from 162 g of starch, 92 g of
+ethanol from these, at 0.789 kg/L. Grain gives less, so more than this was added."""
+
+
+def _beyond_starch(draft: Draft) -> Iterator[BrokenGuard]:
+    """Spirit that steps say was made of goods counted in kilograms (grain, mash), against what starch can give."""
+    if draft.template.moves != "transform" or draft.template.code not in _strength_fields():
+        return
+    inputs = inputs_of(draft)
+    if not inputs or any(each.product.base_unit != BaseUnit.KGM.value for each in inputs):
+        return
+    kilos = sum((Fraction(each.micros, 1_000_000) for each in inputs), Fraction())
+    made = Fraction()
+    for new in draft.outputs:
+        abv = _abv_of(draft.template.code, "output", new.micros, draft.data, new.facts)
+        if abv is not None and new.product.base_unit == BaseUnit.LTR.value:
+            made += Fraction(new.micros, 1_000_000) * Fraction(abv) / 100
+    if made > kilos * STARCH:
+        lots = [each.lot.code for each in inputs if each.lot is not None]
+        yield BrokenGuard(
+            "undeclared_alcohol",
+            _(
+                "产出合纯酒精 %(made)s 升，而 %(kilos)s 千克淀粉最多只能出 %(most)s 升（投入批次 %(lots)s）。"
+                "请核对数量，或补上漏记的酒。"
+            )
+            % {
+                "made": f"{float(made):.1f}",
+                "kilos": f"{float(kilos):.1f}",
+                "most": f"{float(kilos * STARCH):.1f}",
+                "lots": _("、").join(lots[:3]),
+            },
+            lot=inputs[0].lot,
+        )
+
+
+def _rising(draft: Draft) -> Iterator[BrokenGuard]:
+    """A strength noted or measured of spirit that lies still is no higher than the one before: what rises had spirit
+    poured in that nobody wrote down.
+    """
+    if draft.template.moves not in ("observe", "sample"):
+        return
+    said = _said_of_subject(draft)
+    lots = [use.lot for use in draft.uses if use.lot is not None and use.lot.product.base_unit == BaseUnit.LTR.value]
+    if said is None or not lots:
+        return
+    until = moments.span(draft.occurred_at, draft.precision, draft.tz_offset).last
+    before = recorded_strengths([lot.pk for lot in lots], until=until)
+    for lot in lots:
+        record = before.get(lot.pk)
+        if record is None or said <= record.abv + CONTRADICTS:
+            continue
+        more = {"report": record.report} if record.report else {}
+        yield BrokenGuard(
+            "abv_contradicts",
+            _("批次 %(lot)s 的酒精度填了 %(typed)s %%vol，而%(record)s记的是 %(recorded)s %%vol。")
+            % {
+                "lot": lot.code,
+                "typed": f"{said.normalize():f}",
+                "recorded": f"{record.abv:.1f}",
+                "record": _("“%(name)s”（%(day)s）") % {"name": record.said, "day": moments.words(record.at, "day")},
+            },
+            lot=lot,
+            # What a laboratory measured is a fact: it is recorded and flagged.
+            warns=draft.template.moves == "sample",
+            other_event=record.event,
+            **more,
+        )
+
+
+def _said_of_subject(draft: Draft) -> Decimal | None:
+    """The strength an observation or a test says of its lot."""
+    for row in draft.data.get("items") or ():
+        if isinstance(row, Mapping) and row.get("unit") == ABV and "酒精度" in str(row.get("parameter")):
+            return _number(row.get("measured"))
+    if draft.template.code in _strength_fields() or draft.template.code == "common.sensor":
+        return _abv_of(draft.template.code, "subject", 0, draft.data, {})
+    return None
+
+
+def _not_in_litres(draft: Draft) -> Iterator[BrokenGuard]:
+    """Goods of an alcohol step that are counted in kilograms: the balance cannot be drawn up, and says so."""
+    strange = [
+        each
+        for each in (*outputs_of(draft), *(one for one in inputs_of(draft) if one.product.family in _vatted()))
+        if each.product.base_unit == BaseUnit.KGM.value
+        and each.product.kind not in (Product.Kind.BYPRODUCT, Product.Kind.RAW)
+    ]
+    if strange:
+        first = strange[0]
+        yield BrokenGuard(
+            "alcohol_unknown",
+            _("“%(product)s”按千克计，纯酒精对不了账。酒请按升登记。") % {"product": _label(first)},
+            lot=first.lot,
+            warns=True,
+        )
+
+
+def _label(each: Amount) -> str:
+    return in_each_language(lambda: each.version.label if each.version is not None else str(each.product))
 
 
 def _percent(part: Fraction, whole: Fraction) -> str:

@@ -142,7 +142,7 @@ def test_a_new_edition_judges_what_is_made_from_its_day_on(world: World) -> None
     report = [ResultEntry("abv", "酒精度", "50", unit="%vol"), ResultEntry("methanol", "甲醇", "0.2", unit="g/L")]
     by_old = report_of(world, bottled(world), report)["methanol_100"]
     assert (by_old.verdict, by_old.limit_source) == ("pass", "GB 2757-2012")
-    later = make_lot(world.distillery, world.baijiu, produced_on=datetime.date(2026, 9, 21))
+    later = make_lot(world.distillery, world.baijiu, when=day(1), produced_on=datetime.date(2026, 9, 21))
     by_new = report_of(world, later, report, when=day(3))["methanol_100"]
     assert (by_new.verdict, by_new.limit_source) == ("fail", "GB 2757-2026")
 

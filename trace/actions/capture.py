@@ -43,6 +43,8 @@ from trace.units import EnteredAmount
 SKEW = datetime.timedelta(minutes=5)
 _REMEMBERED = frozenset({"report", "receive", "create", "observe"})
 """Movements whose guards know all they ask from the lots themselves while these lose nothing."""
+WEST, EAST = -12 * 60, 14 * 60
+"""Minutes from UTC that clocks on earth show: a stranger offset would move the day an event is known to."""
 COMMANDS = frozenset({"release"})
 """Movements that never just happened: this system permits them, so nobody can insist that they did."""
 
@@ -155,11 +157,14 @@ def capture(
     With ``insist`` the fact is a report: broken guards become conflicts. Without it they refuse (``GuardBroken``, 409;
     its ``guards`` name the other records); those that only warn refuse nothing and are flagged. ``guarded=False`` is
     for what rules must never stop (error declarations).
-    Refuses always: times in the future (``in_future``), data of the wrong form, lot codes already taken.
+    Refuses always: times in the future (``in_future``) and in zones there are none (``no_such_zone``), data of the
+    wrong form, lot codes already taken.
     """
     now = at or timezone.now()
     if draft.occurred_at > now + SKEW:
         raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
+    if not WEST <= draft.tz_offset <= EAST:
+        raise Invalid(_("时区不存在，请核对时间的写法。"), code="no_such_zone")
     number = ledger.take_log_head()
     draft = _fresh(draft)
     if _asks_rows(draft):

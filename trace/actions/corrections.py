@@ -15,7 +15,7 @@ from trace.actions.unit_states import restate_units
 from trace.actor import Actor
 from trace.errors import BrokenGuard, Clash, Invalid, NotAllowed
 from trace.event_templates import template
-from trace.models import Conflict, Event, Lot, LotClaim, LotClaimStep, LotLink, Shipment, Stock, Transfer
+from trace.models import Conflict, Event, Lot, LotClaim, LotClaimStep, LotLink, Shipment, Stock, TestReport, Transfer
 from trace.sentences import gettext as _
 
 
@@ -32,11 +32,11 @@ def declare_error(
     """Declare one event wrong (EPCIS errorDeclaration; CBV reasons ``did_not_occur``, ``incorrect_data``).
 
     Stock moves back, links and lots begun are marked void, receipts and shipments are taken back, all in one
-    transaction. Where lots begun here were already used, or stock falls below zero, the declaration stands and
-    conflicts are flagged. The corrected statement, if any, is recorded afterwards with ``replaces``. Refuses others'
-    events (``not_own``), a second declaration (``already_declared``), a declaration about a declaration
-    (``not_correctable``), a shipment already confirmed by its receiver (``receipt_stands``: the receipt must be
-    declared wrong first).
+    transaction. Where lots begun here were already used, stock falls below zero, goods left by a release taken back
+    or were released by a report taken back, the declaration stands and conflicts are flagged. The corrected statement,
+    if any, is recorded afterwards with ``replaces``. Refuses others' events (``not_own``), a second declaration
+    (``already_declared``), a declaration about a declaration (``not_correctable``), a shipment already
+    confirmed by its receiver (``receipt_stands``: the receipt must be declared wrong first).
     """
     by.require("operator", "quality")
     sides = {event.organisation_id}
@@ -149,4 +149,40 @@ def _flag_consequences(event: Event, change: derive.Effects, by: Event) -> None:
                 details=BrokenGuard("below_zero", message % {"lot": stock.lot.code}, lot=stock.lot).as_record(),
             )
         )
+    found += _lost_releases(event, change, by)
     Conflict.objects.bulk_create(found)
+
+
+def _lost_releases(event: Event, change: derive.Effects, by: Event) -> list[Conflict]:
+    """Lots that left by a release taken back, and releases that rest on a report taken back."""
+    found: list[Conflict] = []
+    gone = Transfer.objects.filter(lot__in=change.released, lot__released_by=None, voided_by=None)
+    told: set[int] = set()
+    for transfer in gone.select_related("lot", "shipment").order_by("id"):
+        if transfer.lot_id in told:
+            continue
+        told.add(transfer.lot_id)
+        message = _("批次 %(lot)s 的放行已声明有误，但已经由发货单 %(number)s 发出。") % {
+            "lot": transfer.lot.code,
+            "number": transfer.shipment.number,
+        }
+        guard = BrokenGuard("shipped_unreleased", message, lot=transfer.lot, shipment=transfer.shipment.number)
+        found.append(_conflict(guard, transfer.lot, by))
+    for report in TestReport.objects.filter(event=event, lot__released_by__isnull=False).select_related(
+        "lot__released_by"
+    ):
+        relied = str(report.lot.released_by.data.get("test_report")) if report.lot.released_by else ""
+        if relied != str(report.uid):
+            continue
+        message = _("批次 %(lot)s 是凭报告 %(report)s 放行的，这份报告的登记已声明有误。") % {
+            "lot": report.lot.code,
+            "report": report.report_number,
+        }
+        guard = BrokenGuard("release_lost_report", message, lot=report.lot, report=report.uid)
+        found.append(_conflict(guard, report.lot, by))
+    return found
+
+
+def _conflict(guard: BrokenGuard, lot: Lot, by: Event) -> Conflict:
+    """A conflict on the declaration, for who issued the lot."""
+    return Conflict(event=by, organisation_id=lot.organisation_id, lot=lot, code=guard.code, details=guard.as_record())

@@ -120,7 +120,28 @@ def record_report(
     TestResult.objects.bulk_create(_result(report, number, each) for number, each in enumerate(judged, start=1))
     if file is not None:
         attach_files(event, [file])
+    _flag_released(report, at)
     return report
+
+
+def _flag_released(report: TestReport, at: datetime.datetime | None) -> None:
+    """A failed report on a lot that was released already contradicts the release: a conflict for who released it."""
+    lot = Lot.objects.select_related("released_by").get(pk=report.lot_id)
+    if report.verdict != TestReport.Verdict.FAIL or lot.released_by is None:
+        return
+    message = _("批次 %(lot)s 已经放行，报告 %(report)s 却不合格。请立即核查，必要时封存、召回。") % {
+        "lot": lot.code,
+        "report": report.report_number,
+    }
+    guard = BrokenGuard("failed_after_release", message, lot=lot, report=report.uid, other_event=lot.released_by.uid)
+    Conflict.objects.create(
+        event=report.event,
+        organisation_id=lot.organisation_id,
+        lot=lot,
+        code=guard.code,
+        details=guard.as_record(),
+        at=at or timezone.now(),
+    )
 
 
 def _check_numbers(results: Sequence[ResultEntry]) -> None:
@@ -274,7 +295,7 @@ def release_lot(
     by.require("quality")
     if lot.organisation_id not in entered_for(by):
         raise NotAllowed(_("只能放行本单位的批次。"), code="not_own")
-    if lot.released_by_id is not None:
+    if Lot.objects.select_for_update().get(pk=lot.pk).released_by_id is not None:
         raise Clash(_("这个批次已经放行。"), code="already_released")
     held = blocking([lot])
     if held:

@@ -16,6 +16,7 @@ from trace.api.auth import acting
 from trace.api.schemas import AmountIn, Code, In, Moment, Text, Uid
 from trace.errors import Invalid, NotFound
 from trace.models import Lot, Organisation, Place, Product, StoredFile
+from trace.packs import sizes_of
 from trace.units import EnteredAmount, parse_amount
 
 MOST_LINES = 500
@@ -58,9 +59,9 @@ def when(at: datetime.datetime | None, precision: str = "minute") -> When:
     return When(at, int(offset.total_seconds() // 60), precision)
 
 
-def amount_of(sent: AmountIn, product: Product, *, allow_zero: bool = False) -> EnteredAmount:
-    """An amount in the product's base unit by its unit codes and packs."""
-    packs = product.current.packs if product.current else {}
+def amount_of(sent: AmountIn, product: Product, *, lot: Lot | None = None, allow_zero: bool = False) -> EnteredAmount:
+    """An amount in the product's base unit by its unit codes and packs; of a lot there is, by the lot's own packs."""
+    packs = sizes_of(lot) if lot is not None else product.current.packs if product.current else {}
     return parse_amount(sent.value, sent.unit or product.base_unit, product.base_unit, packs, allow_zero=allow_zero)
 
 
@@ -96,7 +97,7 @@ def _portion(line: PortionIn, lot: Lot, places: Mapping[str, Place]) -> Portion:
             raise Invalid(_("批次 %(lot)s 里没有这个唯一码。") % {"lot": lot.code}, code="unit_not_of_lot")
     return Portion(
         lot=lot,
-        amount=amount_of(line.amount, lot.product) if line.amount else None,
+        amount=amount_of(line.amount, lot.product, lot=lot) if line.amount else None,
         place=places[line.place] if line.place else None,
         unit=unit,
     )

@@ -160,7 +160,9 @@ def receive(request: HttpRequest, uid: Named, body: ReceiptIn) -> Recorded:
     if strange:
         raise NotFound(_("没有找到，或者您无权查看。"), transfers=strange)
     received = {
-        lines[line.transfer]: amount_of(line.amount, lines[line.transfer].lot.product, allow_zero=True)
+        lines[line.transfer]: amount_of(
+            line.amount, lines[line.transfer].lot.product, lot=lines[line.transfer].lot, allow_zero=True
+        )
         for line in body.lines
     }
     with inside("data"):

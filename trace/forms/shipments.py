@@ -23,6 +23,7 @@ from trace.event_templates import template
 from trace.forms.fields import REQUIRED, Code, Day, DivisionField, Pick, Text, shown_again
 from trace.identifiers import normalise_captured_lot_code, normalise_uscc
 from trace.models import Lot, Organisation, Place, Product
+from trace.packs import sizes_of
 from trace.shipping import Holding, Line, sent_again, unit_choices
 from trace.text import fold_width
 from trace.units import EnteredAmount, format_amount, parse_amount, unit_name, units_for
@@ -137,9 +138,8 @@ class AmountsForm(forms.Form):
         if not text or not unit:
             return None
         product = lot.product
-        packs = product.current.packs if product.current else {}
         try:
-            return parse_amount(text, unit, product.base_unit, packs, allow_zero=allow_zero)
+            return parse_amount(text, unit, product.base_unit, sizes_of(lot), allow_zero=allow_zero)
         except Invalid as error:
             self.add_error(f"amount_{prefix}", ValidationError(error.message, code=error.code))
             return None

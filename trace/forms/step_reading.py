@@ -34,7 +34,7 @@ from trace.errors import DomainError, FieldErrors, Invalid, NotFound
 from trace.event_templates import TemplateField, parse_day, parse_measured, parse_moment, validate_data
 from trace.identifiers import normalise_captured_lot_code, normalise_cma, normalise_lot_code
 from trace.models import Division, HoldSet, Lot, Organisation, Place, Product
-from trace.packs import unit_code
+from trace.packs import sizes_of, unit_code
 from trace.scanned import scanned_lot
 from trace.text import clean_text, fold_width
 from trace.units import UNITS, EnteredAmount, decimal_text, find_unit, parse_amount, split_amount
@@ -168,7 +168,7 @@ class Reader:
         needed = name.startswith("inputs") or self.plan.amount == "required"
         amount = None
         if found is not None and asks_amount and (needed or self.typed(f"{name}-amount")):
-            amount = self.amount(name, found[0].product)
+            amount = self.amount(name, found[0].product, found[0])
             if amount is None:
                 return None
         if found is None:
@@ -187,12 +187,12 @@ class Reader:
         lot = lot_for(self.actor, uid)
         return lot, self._own(place_for(self.actor, where)) if where else None, None
 
-    def amount(self, name: str, product: Product) -> EnteredAmount | None:
+    def amount(self, name: str, product: Product, lot: Lot | None = None) -> EnteredAmount | None:
         """The amount of a row in its unit, exact. A unit written behind the number (1000斤) goes before the preset one.
 
         Refused (``unit_twice``) where another unit than the product's own was chosen beside it.
         """
-        packs = product.current.packs if product.current else {}
+        packs = sizes_of(lot) if lot is not None else product.current.packs if product.current else {}
 
         def parsed() -> EnteredAmount:
             text, written = split_amount(self.raw(f"{name}-amount"))

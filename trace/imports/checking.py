@@ -26,6 +26,7 @@ from trace.imports.earlier import leans
 from trace.imports.known import Known
 from trace.imports.reading import Line
 from trace.models import Lot, Organisation, Place, Product
+from trace.packs import sizes_of
 from trace.steps import Plan
 from trace.text import clean_int, clean_text, fold_width
 from trace.units import EnteredAmount, parse_amount, split_amount
@@ -419,9 +420,9 @@ class _RowReader(Reader):
             raise Invalid(_("请填写产品。"), code="required")
         return self.known.product(self.raw(f"{name}-product"))
 
-    def amount(self, name: str, product: Product) -> EnteredAmount | None:
+    def amount(self, name: str, product: Product, lot: Lot | None = None) -> EnteredAmount | None:
         """The amount, with its unit in the same cell (500斤) or in the column beside it."""
-        packs = product.current.packs if product.current else {}
+        packs = sizes_of(lot) if lot is not None else product.current.packs if product.current else {}
 
         def parsed() -> EnteredAmount:
             text, written = split_amount(self.raw(f"{name}-amount"))

@@ -1,0 +1,316 @@
+"""A clever producer tries to get round the guards: by order of entry, by corrections, by units, by every way in."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.goods import amount, day, make_lot, passed, receive, released, ship, turn_into
+from tests.trace.api_client import api_of, body
+from tests.trace.sheets import steps_file, upload
+from tests.trace.test_field import entry, phone, send
+from tests.trace.test_guards import refused, spirit, step, vatted
+from tests.world import World, make_place, make_product, sign_in
+from trace.actions.capture import NewLot
+from trace.actions.corrections import declare_error
+from trace.actions.events import Portion, When, record_event
+from trace.actions.evidence import ResultEntry, record_report, release_lot
+from trace.actions.rebuild import rebuild
+from trace.conflict_kinds import OTHER, kind_of
+from trace.errors import GuardBroken, Invalid
+from trace.identifiers import uuid7
+from trace.models import Conflict, Event, Lot, Product, ProductVersion, Shipment
+
+KINDS = {
+    "not_enough_then": "amount",
+    "produced_after_event": "time",
+    "produced_before_parent": "time",
+    "made_of_itself": "time",
+    "alcohol_unknown": "alcohol",
+    "release_lost_report": "release",
+    "failed_after_release": "release",
+    "shipped_unreleased": "release",
+}
+
+
+def test_every_new_code_is_in_a_group_of_the_list_of_contradictions() -> None:
+    assert {code: kind_of(code).key for code in KINDS} == KINDS
+    assert OTHER.key not in KINDS.values()
+
+
+# --- Amounts that were not there yet --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_deliveries(world: World) -> Lot:
+    """Walnuts of a grower: the plant got 10 kg on the sixth day of the season and 40 kg more on the tenth."""
+    make_product(world.walnuts.organisation, "RAW", "示例干核桃", kind="raw")
+    lot = make_lot(world.grower, world.fresh_walnuts, "100", place=world.plot)
+    for number, text in ((4, "10"), (8, "40")):
+        slip = ship(world.grower, world.walnuts.organisation, lot, text, when=day(number))
+        receive(world.walnuts, slip, when=day(number + 2), place=world.plant)
+    return lot
+
+
+def dried(world: World, lot: Lot, text: str, when: When) -> list[Lot]:
+    product = Product.objects.get(code="RAW")
+    return step(world, "common.process", [(lot, text)], [(product, "1")], when=when, by=world.walnuts, process="烘干")
+
+
+def test_more_than_had_arrived_by_then_is_refused_and_names_the_later_arrival(
+    world: World, two_deliveries: Lot
+) -> None:
+    lot = two_deliveries
+    later = Event.objects.filter(organisation=world.walnuts.organisation, template="common.receive").latest("id")
+    with pytest.raises(GuardBroken) as error:
+        dried(world, lot, "11", day(7))
+    (guard,) = error.value.broken
+    assert (guard.code, str(guard.details["other_event"])) == ("not_enough_then", str(later.uid))
+    assert "10 千克" in guard.message
+    dried(world, lot, "11", day(11))
+    # Ten were there on the seventh, and 39 are left today; of what left on the eleventh nothing may be missing.
+    dried(world, lot, "10", day(7))
+    assert "not_enough_then" in refused(lambda: dried(world, lot, "0.000001", day(7)))
+    assert refused(lambda: dried(world, lot, "1", day(5))) == ["before_arrival"]
+    declare_error(by=world.walnuts, event=later, reason="did_not_occur", when=day(12))
+    assert Conflict.objects.get(code="below_zero").lot == lot
+
+
+def test_each_way_in_meets_the_same_guard(world: World, two_deliveries: Lot) -> None:
+    lot, product = two_deliveries, Product.objects.get(code="RAW")
+    before = Event.objects.count()
+    sent = {
+        "template": "common.process",
+        "occurred_at": day(7).at.isoformat(),
+        "inputs": [{"lot": str(lot.uid), "amount": {"value": "11", "unit": "KGM"}}],
+        "outputs": [{"product": str(product.uid), "amount": {"value": "1", "unit": "KGM"}}],
+        "data": {"process": "烘干"},
+    }
+    problem = api_of(world.walnuts).post("/events", sent)
+    assert (problem.status_code, body(problem)["code"]) == (409, "not_enough_then"), problem.content
+    day_of, place = day(7).at.date().isoformat(), world.plant
+    fields = {
+        "when_on": day_of, "when_at": "09:30", "place": place.uid, "d_process": "烘干",
+        "inputs-count": "1", "inputs-0-lot": f"{lot.uid}@{place.uid}", "inputs-0-amount": "11", "inputs-0-unit": "KGM",
+        "outputs-count": "1", "outputs-0-product": product.uid, "outputs-0-amount": "1", "outputs-0-unit": "KGM",
+    }  # fmt: skip
+    page = sign_in(Client(), world.walnuts).post(
+        reverse("trace:step_form", args=["common.process"]), {key: str(value) for key, value in fields.items()}
+    )
+    assert (page.status_code, page.context["seen"]) == (409, "not_enough_then")
+    (answer,) = send(*phone(world.walnuts), entry("common.process", fields))
+    assert (answer["status"], "才又入了" in json.dumps(answer, ensure_ascii=False)) == ("conflict", True), answer
+    rows = [
+        {"when_on": on, "inputs-*-lot": lot.lot_code, "inputs-*-amount": text, "outputs-*-product": "RAW",
+         "outputs-*-amount": "1", "place": place.name}
+        for on, text in (("2026-10-02", "40"), (day_of, "10"), (day_of, "0.5"))
+    ]  # fmt: skip
+    row = upload(world.walnuts, "steps", steps_file("common.process", rows), step="common.process")
+    assert [(issue["row"], issue["code"]) for issue in row.issues] == [(4, "not_enough"), (4, "not_enough_then")] or [
+        (issue["row"], issue["code"]) for issue in row.issues
+    ] == [(4, "not_enough_then")], row.issues
+    assert Event.objects.count() == before
+
+
+# --- Order in time --------------------------------------------------------------------------------------------------
+
+
+def test_a_lot_is_not_made_of_what_was_made_of_it(world: World) -> None:
+    base = spirit(world)
+    first = make_lot(world.distillery, base, "100")
+    (second,) = turn_into(world.distillery, [(first, "100")], [(base, "100")], when=day(1))
+    (third,) = turn_into(world.distillery, [(second, "100")], [(base, "100")], when=day(1))
+    declare_error(by=world.distillery, event=second.origin_event, reason="incorrect_data", when=day(2))
+
+    def again(insist: bool) -> Event:
+        return record_event(
+            by=world.distillery,
+            code="common.rework",
+            when=day(1),
+            data={"reason": "示例", "method": "示例"},
+            inputs=[Portion(third, amount("100", base))],
+            outputs=[NewLot(product=base, amount=amount("100", base), restates=second)],
+            replaces=second.origin_event,
+            insist=insist,
+        ).event
+
+    assert refused(lambda: again(insist=False)) == ["made_of_itself"]
+    conflict = again(insist=True).conflicts.get()
+    assert (conflict.lot, conflict.details["other_lot"]) == (second, str(third.uid))
+
+
+def test_spirit_is_not_older_than_what_went_into_the_vat(world: World) -> None:
+    base = spirit(world)
+    vat = make_place(world.distillery.organisation, kind="vessel")
+    (raw,) = step(
+        world, "baijiu.vat", [(make_lot(world.distillery, base, "100"), "100")], [(base, "100")], when=day(1),
+        vessel=str(vat.uid), entry_date="2026-09-21", abv="65",
+    )  # fmt: skip
+
+    def enter(entry_date: str) -> list[Lot]:
+        data = {"vessel": str(vat.uid), "entry_date": entry_date, "abv": "65"}
+        return step(world, "baijiu.vat", [(raw, "10")], [(base, "10")], when=day(5), **data)
+
+    assert refused(lambda: enter("2015-01-01")) == ["produced_before_parent"]
+    assert refused(lambda: enter("2026-09-26")) == ["produced_after_event"]
+    assert not enter("2026-09-21")[0].origin_event.flags
+
+
+def test_production_dates_of_tomorrow_are_refused_and_zones_that_do_not_exist(world: World) -> None:
+    assert refused(lambda: make_lot(world.walnuts, world.kernels, produced_on=datetime.date(2026, 9, 21))) == [
+        "produced_after_event"
+    ]
+    shifted = datetime.timezone(datetime.timedelta(hours=-23, minutes=-59))
+    at = day(0).at.astimezone(shifted)
+    with pytest.raises(Invalid) as error:
+        make_lot(world.walnuts, world.kernels, when=When(at, -1439, "day"))
+    assert error.value.code == "no_such_zone"
+    sent = {
+        "template": "common.opening", "occurred_at": at.isoformat(), "precision": "day", "data": {"basis": "示例"},
+        "outputs": [{"product": str(world.kernels.uid), "amount": {"value": "1", "unit": "KGM"}}],
+    }  # fmt: skip
+    answer = api_of(world.walnuts).post("/events", sent)
+    assert (answer.status_code, body(answer)["code"]) == (422, "no_such_zone"), answer.content
+
+
+# --- Mass -----------------------------------------------------------------------------------------------------------
+
+
+def test_pieces_do_not_multiply_beside_another_product(world: World) -> None:
+    bottle = make_product(world.distillery.organisation, "P1", "示例礼盒", base_unit="C62")
+    gift = make_product(world.distillery.organisation, "P2", "示例赠品", base_unit="C62")
+    lot = make_lot(world.distillery, bottle, "10")
+    work = lambda: turn_into(world.distillery, [(lot, "10")], [(bottle, "100"), (gift, "1")])  # noqa: E731
+    assert refused(work) == ["more_out_than_in"]
+
+
+def test_packaging_alone_becomes_no_goods(world: World) -> None:
+    bags = make_product(world.walnuts.organisation, "DAI", "示例包装袋", base_unit="C62", kind="packaging")
+    lot = make_lot(world.walnuts, bags, "100")
+    assert refused(lambda: turn_into(world.walnuts, [(lot, "100")], [(world.kernels, "20")])) == ["more_out_than_in"]
+
+
+def test_litres_do_not_become_more_kilograms_than_any_liquid_weighs(world: World) -> None:
+    base, paste = spirit(world), make_product(world.distillery.organisation, "GAO", "示例膏")
+    lot = make_lot(world.distillery, base, "100")
+    assert refused(lambda: turn_into(world.distillery, [(lot, "10")], [(paste, "16")])) == ["more_out_than_in"]
+    (made,) = turn_into(world.distillery, [(lot, "10")], [(paste, "12")])
+    assert refused(lambda: turn_into(world.distillery, [(made, "10")], [(base, "13")])) == ["more_out_than_in"]
+    turn_into(world.distillery, [(made, "10")], [(base, "12")])
+
+
+def test_a_carton_is_what_it_was_when_the_lot_was_made(world: World) -> None:
+    lot = released(world.distillery, world.distillery_quality, make_lot(world.distillery, world.baijiu, "60"))
+    now = ProductVersion.objects.get(pk=world.baijiu.current_id)
+    now.pk, now.uid, now.number, now.packs = None, uuid7(), now.number + 1, {"瓶": "1/2", "箱": "6"}
+    now.save()
+    Product.objects.filter(pk=world.baijiu.pk).update(current=now)
+    answer = api_of(world.distillery).post(
+        "/shipments",
+        {
+            "receiver": str(world.shop.organisation.uid),
+            "occurred_at": day(3).at.isoformat(),
+            "lots": [{"lot": str(lot.uid), "amount": {"value": "2", "unit": "箱"}}],
+        },
+    )
+    assert answer.status_code == 201, answer.content
+    assert Shipment.objects.get().transfers.get().sent_micros == 6_000_000, "two cartons of six half-litre bottles"
+
+
+# --- Alcohol --------------------------------------------------------------------------------------------------------
+
+
+def test_a_stock_take_does_not_make_spirit_stronger(world: World) -> None:
+    jar = vatted(world, spirit(world), "1000", "65")
+
+    def look(abv: str) -> Event:
+        return record_event(
+            by=world.distillery,
+            code="baijiu.age",
+            when=day(2),
+            subjects=[Portion(jar, amount("1000", jar.product))],
+            data={"abv": abv},
+        ).event
+
+    assert refused(lambda: look("72")) == ["abv_contradicts"]
+    assert not look("64.2").flags
+    stronger = [ResultEntry("abv", "酒精度", "70", unit="%vol")]
+    report = record_report(
+        by=world.distillery, lot=jar, report_number="示例-9", issued_on=day(3).at.date(), results=stronger,
+        when=day(3), laboratory_name="示例检测技术服务有限公司",
+    )  # fmt: skip
+    assert [row.code for row in report.event.conflicts.all()] == ["abv_contradicts"]
+
+
+def test_spirit_counted_in_kilograms_is_said_to_be_unbalanced(world: World) -> None:
+    heavy = make_product(
+        world.distillery.organisation, "JJK", "示例基酒（千克）", kind="intermediate", family="baijiu_light_aroma"
+    )
+    jar = vatted(world, spirit(world), "1000", "65")
+    (made,) = step(
+        world, "baijiu.blend", [(jar, "100")], [(heavy, "90")], when=day(3),
+        parts=[{"lot": str(jar.uid), "litres": "100", "abv": "65"}], output_abv="65",
+    )  # fmt: skip
+    assert [row.code for row in made.origin_event.conflicts.all()] == ["alcohol_unknown"]
+
+
+def test_a_still_gives_no_more_alcohol_than_the_mash_had_starch(world: World) -> None:
+    mash = make_product(world.distillery.organisation, "PEI", "示例酒醅", kind="intermediate")
+    lot, base = make_lot(world.distillery, mash, "1000"), spirit(world)
+
+    def distil(litres: str) -> list[Lot]:
+        return step(
+            world, "baijiu.distil_2", [(lot, "100")], [(base, litres)], facts={"abv": "65", "grade": "优级"},
+            ferment_days=28,
+        )  # fmt: skip
+
+    assert refused(lambda: distil("120")) == ["undeclared_alcohol"]
+    assert not distil("60")[0].origin_event.flags
+
+
+# --- Release --------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_release_rests_on_is_not_taken_away_unnoticed(world: World) -> None:
+    maker, quality = world.walnuts, world.walnuts_quality
+    lot = make_lot(maker, world.kernels, "100")
+    report = passed(maker, lot)
+    release_lot(by=quality, lot=lot, when=day(2), report=report)
+    ship(maker, world.shop.organisation, lot, "10")
+    failing = passed(maker, lot, when=day(4), value="9", number="示例-2")
+    assert {(row.code, row.details["report"]) for row in failing.event.conflicts.all()} == {
+        ("failed_after_release", str(failing.uid))
+    }
+    wrong = declare_error(by=maker, event=report.event, reason="incorrect_data", when=day(5)).event
+    assert [(row.code, row.details["report"]) for row in wrong.conflicts.all()] == [
+        ("release_lost_report", str(report.uid))
+    ]
+    lot.refresh_from_db()
+    assert lot.released_by is not None
+    back = declare_error(by=maker, event=lot.released_by, reason="did_not_occur", when=day(6)).event
+    conflict = back.conflicts.get()
+    assert (conflict.code, conflict.details["shipment"]) == ("shipped_unreleased", Shipment.objects.get().number)
+    page = sign_in(Client(), world.county).get(reverse("trace:conflict_list") + "?kind=release").content.decode()
+    assert page.count(lot.lot_code) >= 3, "the regulator reads all three"
+    assert refused(lambda: ship(maker, world.shop.organisation, lot, "1", when=day(7))) == ["not_released"]
+    assert rebuild(write=False).differences == []
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1e-30", "1e30", "0.0000001", "NaN", "１０斤斤", "9" * 40, "1\x00"])
+def test_amounts_that_are_none_are_refused_at_each_door(world: World, text: str) -> None:
+    sent = {
+        "template": "common.opening", "occurred_at": day(0).at.isoformat(), "data": {"basis": "示例"},
+        "outputs": [{"product": str(world.kernels.uid), "amount": {"value": text, "unit": "KGM"}}],
+    }  # fmt: skip
+    assert api_of(world.walnuts).post("/events", sent).status_code in (400, 422)
+    fields = {
+        "when_on": "2026-09-25", "place": world.plant.uid, "d_basis": "示例", "outputs-count": "1",
+        "outputs-0-product": world.kernels.uid, "outputs-0-amount": text, "outputs-0-unit": "KGM",
+    }  # fmt: skip
+    page = sign_in(Client(), world.walnuts).post(reverse("trace:step_form", args=["common.opening"]), fields)
+    assert page.status_code == 422
+    assert not Lot.objects.exists()
