@@ -258,21 +258,27 @@ def committed_db(
     """A database of this test's own in which commits are real. Not together with `db`."""
     if "db" in request.fixturenames or request.node.get_closest_marker("django_db"):
         raise pytest.UsageError("committed_db stands instead of db: drop the django_db mark")
+    with django_db_blocker.unblock(), copied_database(committed_template) as database:
+        yield database
+
+
+@contextmanager
+def copied_database(template: str) -> Iterator[CommittedDatabase]:
+    """A copy of the template that is the default database inside; dropped afterwards."""
     name = f"committed_{uuid.uuid4().hex}"
-    with django_db_blocker.unblock():
-        if connection.vendor == "postgresql":
-            connection.close()
-            sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{committed_template}"')
-            with default_database(name):
-                yield CommittedDatabase(_postgresql_url(name))
-            sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
-            return
-        path = settings.DATA_DIR / f"{name}.sqlite3"
-        shutil.copyfile(committed_template, path)
-        with default_database(str(path)):
-            yield CommittedDatabase(f"sqlite:///{path}")
-        for leftover in settings.DATA_DIR.glob(f"{name}.sqlite3*"):
-            leftover.unlink()
+    if connection.vendor == "postgresql":
+        connection.close()
+        sql_outside(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        with default_database(name):
+            yield CommittedDatabase(_postgresql_url(name))
+        sql_outside(f'DROP DATABASE "{name}" WITH (FORCE)')
+        return
+    path = settings.DATA_DIR / f"{name}.sqlite3"
+    shutil.copyfile(template, path)
+    with default_database(str(path)):
+        yield CommittedDatabase(f"sqlite:///{path}")
+    for leftover in settings.DATA_DIR.glob(f"{name}.sqlite3*"):
+        leftover.unlink()
 
 
 # --- The real server ----------------------------------------------------------------------------------------

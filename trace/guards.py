@@ -181,9 +181,7 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
         if all(one.unit_from is not None for one in holds):
             yield BrokenGuard(
                 "lot_blocked",
-                _(
-                    "批次 %(lot)s 的一部分处于“%(kind)s”，请按箱码或单件码登记，范围外的可以照常流通。原因：%(reason)s"
-                )
+                _("批次 %(lot)s 的一部分处于“%(kind)s”，请按箱码或单件码登记，范围外的可以照常流通。原因：%(reason)s")
                 % {"lot": lot.code, "kind": in_each_language(hold.get_kind_display), "reason": hold.reason},
                 lot=lot,
                 hold=hold.uid,

@@ -1,9 +1,11 @@
 """Where a lot came from and where it went, as JSON and as a table."""
 
 import datetime
+import json
 from typing import Literal
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -14,6 +16,7 @@ from trace.api.lots import area as area
 from trace.api.schemas import AmountOut, Named, Out
 from trace.api.shapes import LotRef, OrganisationRef, lot_ref
 from trace.disclosure import SeenLot, SeenWalk, seen_walk
+from trace.door.chain import chain_document
 from trace.genealogy import walk
 from trace.models import Lot, TestReport
 from trace.tables import csv_table
@@ -61,10 +64,23 @@ class TraceOut(Out):
     summary=gettext_lazy("追溯：向前查来源，向后查去向"),
     description=gettext_lazy(
         "direction=back 查来源，direction=forward 查去向。他人的批次只给出地区、品类、检验结论和日期。"
+        "format=epcis 给出可见的整条链（两个方向）的全部环节，为一个 EPCISQueryDocument。"
     ),
 )
-def trace_lot(request: HttpRequest, uid: Named, direction: Way = "back") -> TraceOut:
-    """The genealogy of a lot."""
+def trace_lot(
+    request: HttpRequest,
+    uid: Named,
+    direction: Way = "back",
+    format: Literal["json", "epcis"] = "json",  # noqa: A002
+) -> TraceOut | HttpResponse:
+    """The genealogy of a lot; with ``format=epcis`` its whole chain, both ways, as one EPCISQueryDocument."""
+    if format == "epcis":
+        actor = acting(request)
+        lot = lot_for(actor, uid)
+        text = json.dumps(chain_document(actor, lot, now=timezone.now()), ensure_ascii=False, separators=(",", ":"))
+        response = HttpResponse(text.encode(), content_type="application/ld+json")
+        response["Content-Disposition"] = f'attachment; filename="chain-{lot.public_code}.jsonld"'
+        return response
     lot, seen = _walked(request, uid, direction)
     return TraceOut(
         direction=direction,

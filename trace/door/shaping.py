@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from trace.among import among
 from trace.epcis.formats import EpcInvalid, canonical, parse, prefix_lengths
 from trace.epcis.vocabulary import CONTEXT, as_uri
 from trace.event_templates import template
@@ -71,6 +72,7 @@ class Shaper:
     def __init__(self) -> None:
         self.found = Shaped()
         self._given: dict[int, str] = {}
+        self._asked: set[int] = set()
 
     def shape(self, events: Sequence[Event]) -> dict[int, dict[str, Any]]:
         """The documents of events entered by form, by row number; those that name nothing have none."""
@@ -98,12 +100,23 @@ class Shaper:
             found[event.pk] = shaped
         return found
 
+    def name(self, lots: Sequence[Lot]) -> None:
+        """Take these lots into what was found, for the header. They need product and version."""
+        self._read_names({lot.pk for lot in lots})
+        for lot in lots:
+            self._lot(lot)
+
     def _names_given(self, items: Iterable[Sequence[EventItem]]) -> None:
         """Lots that came in by the door keep the identifier they came under."""
-        lots = {item.lot_id for listed in items for item in listed if item.lot is not None and item.lot.is_external}
+        lots = {item.lot_id for listed in items for item in listed if item.lot_id is not None}
+        self._read_names(lots)
+
+    def _read_names(self, lots: set[int]) -> None:
+        lots = lots - self._asked
+        self._asked |= lots
         if not lots:
             return
-        rows = EpcisName.objects.filter(lot__in=lots, kind__in=("class", "epc")).order_by("kind", "id")
+        rows = EpcisName.objects.filter(among("lot", lots), kind__in=("class", "epc")).order_by("kind", "id")
         for lot, value in rows.values_list("lot", "value"):
             if lot is not None:
                 self._given.setdefault(lot, value)
