@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Count, FloatField, Func, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
 
 from recalls.figures import CampaignFigures, figures
-from recalls.models import Campaign, CheckResult, ConsumerCase, ReturnReceipt
+from recalls.models import Campaign, CheckResult, ConsumerCase, Notice, ReturnReceipt
 from recalls.notice_states import NoticeStatus
 from trace.models import HoldSet
 from trace.packs import pack_of_level
@@ -98,13 +98,6 @@ def effect(
         answered=Count("pk", filter=Q(answered_at__isnull=False)),
         first=Min("sent_at"),
     )
-    took = [
-        int((got - sent).total_seconds())
-        for sent, got in standing.exclude(sent_at=None)
-        .exclude(acknowledged_at=None)
-        .values_list("sent_at", "acknowledged_at")
-        if sent is not None and got is not None
-    ]
     first = campaign.scopes.order_by("number").values_list("trace_ms", flat=True).first()
     blocked = HoldSet.objects.filter(source=campaign.hold_source).aggregate(at=Min("active_from"))["at"]
     clocks = list(campaign.clocks.filter(superseded_at=None).values_list("due_at", "met_at"))
@@ -119,12 +112,37 @@ def effect(
         start_seconds=_since(campaign.knew_at, campaign.started_at),
         block_seconds=_since(campaign.knew_at, blocked),
         first_notice_seconds=_since(campaign.started_at, counts["first"]),
-        median_acknowledge_seconds=int(statistics.median(took)) if took else None,
+        median_acknowledge_seconds=_median(standing),
         clocks=len(clocks),
         breaches=sum((met or moment) > due for due, met in clocks),
         goods=goods,
         checks=_checks(campaign),
     )
+
+
+def _median(standing: QuerySet[Notice]) -> int | None:
+    """The time from sending to acknowledging in the middle of all, in seconds: ordered by the database, of which two
+    rows are read at most. Turning ten thousand texts into times took longer than all else on the board.
+    """
+    rows = standing.filter(sent_at__isnull=False, acknowledged_at__isnull=False)
+    count = rows.count()
+    if not count:
+        return None
+    begun, ended = _Seconds("sent_at"), _Seconds("acknowledged_at")
+    took = rows.order_by(ended - begun, "pk").values_list("sent_at", "acknowledged_at")
+    middle = list(took[(count - 1) // 2 : count // 2 + 1])
+    return int(statistics.median((got - sent).total_seconds() for sent, got in middle if sent and got))
+
+
+class _Seconds(Func):
+    """A moment as a number, to be subtracted and ordered by."""
+
+    function = "julianday"
+    output_field = FloatField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """As PostgreSQL says it."""
+        return self.as_sql(compiler, connection, template="EXTRACT(EPOCH FROM %(expressions)s)", **context)
 
 
 def kept_figures(campaign: Campaign, at: datetime.datetime) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from django.db.models import F, QuerySet, Sum
 
 from recalls.models import Campaign, Disposal, NoticeLot, ReturnReceipt, ScopeLot, ScopeVersion, StockAnswer
+from trace.among import among
 from trace.genealogy import lots_by_pk
 from trace.models import EventItem, Lot, Stock, Transfer
 
@@ -135,6 +136,7 @@ class _Sums:
         for lot, organisation, micros in rows:
             self.stock[lot][organisation] = micros
         self.answers = _latest_answers(campaign, inside)
+        self.answered_at: dict[LotOrganisation, datetime.datetime] = {}
         self.beyond: dict[int, set[int]] = defaultdict(set)
         passed_on = NoticeLot.objects.filter(notice__campaign=campaign, lot__in=inside)
         passed_on = passed_on.exclude(notice__organisation=F("lot__organisation"))
@@ -149,12 +151,14 @@ class _Sums:
         self.recovered: dict[int, int] = defaultdict(int)
         self.destroyed: dict[int, int] = defaultdict(int)
         self.left_since: dict[LotOrganisation, int] = defaultdict(int)
-        returns = ReturnReceipt.objects.filter(lot__in=inside, **standing)
-        for lot, organisation, micros, at in returns.values_list("lot", "organisation", "micros", "at"):
+        moved = ("lot", "organisation", "micros", "at")
+        returns = list(ReturnReceipt.objects.filter(lot__in=inside, **standing).values_list(*moved))
+        disposals = list(Disposal.objects.filter(lot__in=inside, **standing).values_list(*moved))
+        self.answered_at = _answered_at(campaign, inside, {row[1] for row in [*returns, *disposals]})
+        for lot, organisation, micros, at in returns:
             self.recovered[lot] += micros
             self._left(lot, organisation, micros, at)
-        disposals = Disposal.objects.filter(lot__in=inside, **standing)
-        for lot, organisation, micros, at in disposals.values_list("lot", "organisation", "micros", "at"):
+        for lot, organisation, micros, at in disposals:
             self.destroyed[lot] += micros
             self._left(lot, organisation, micros, at)
         self.parts = _parts(version)
@@ -189,8 +193,8 @@ class _Sums:
 
     def _left(self, lot: int, organisation: int, micros: int, at: datetime.datetime) -> None:
         """Goods a holder gave back or destroyed after it had answered lower what it still has."""
-        answer = self.answers.get((lot, organisation))
-        if answer is not None and at >= answer.at:
+        answered = self.answered_at.get((lot, organisation))
+        if answered is not None and at >= answered:
             self.left_since[(lot, organisation)] += micros
 
     def of(self, lot: Lot) -> Amounts:
@@ -269,22 +273,37 @@ def _take(stock: dict[int, int], transit: dict[int, int], organisation: int, mic
 
 
 class Said(NamedTuple):
-    """What a holder said it has and sold, and when."""
+    """What a holder said it has and sold."""
 
     on_hand_micros: int
     sold_micros: int
-    at: datetime.datetime
 
 
 def _latest_answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> dict[LotOrganisation, Said]:
     """The last stock answer per lot and holder, to whichever campaign; what was answered in a drill stays in it."""
+    said = _answers(campaign, inside).values_list("lot", "notice__organisation", "on_hand_micros", "sold_micros")
+    return {(lot, organisation): Said(has, sold) for lot, organisation, has, sold in said}
+
+
+def _answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> QuerySet[StockAnswer]:
+    """The answers that count, the oldest first."""
     standing = {"acknowledgement__set_aside__isnull": True}
-    told = StockAnswer.objects.filter(lot__in=inside, notice__campaign__is_drill=False, **standing)
     if campaign.is_drill:
-        told = StockAnswer.objects.filter(notice__campaign=campaign, **standing)
-    rows = told.order_by("at", "id")
-    said = rows.values_list("lot", "notice__organisation", "on_hand_micros", "sold_micros", "at")
-    return {(lot, organisation): Said(has, sold, at) for lot, organisation, has, sold, at in said}
+        return StockAnswer.objects.filter(notice__campaign=campaign, **standing).order_by("at", "id")
+    told = StockAnswer.objects.filter(lot__in=inside, notice__campaign__is_drill=False, **standing)
+    return told.order_by("at", "id")
+
+
+def _answered_at(
+    campaign: Campaign, inside: QuerySet[Any, Any], organisations: set[int]
+) -> dict[LotOrganisation, datetime.datetime]:
+    """When the last answers of these holders were given; asked of those alone whose goods moved, since times are slow
+    to read.
+    """
+    if not organisations:
+        return {}
+    rows = _answers(campaign, inside).filter(among("notice__organisation", organisations))
+    return {(lot, one): at for lot, one, at in rows.values_list("lot", "notice__organisation", "at")}
 
 
 @dataclass(frozen=True)

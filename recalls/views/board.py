@@ -31,6 +31,7 @@ from recalls.views.numbers import amount_shares, number_tiles
 from trace.access import audience
 from trace.actor import Actor
 from trace.forms.fields import Pick, Text, Whole, attempt
+from trace.models import Division
 from trace.parts import Number, Share
 from trace.personal import reveal
 from trace.units import format_amount, unit_name
@@ -210,12 +211,14 @@ def _stages(standing: QuerySet[Notice]) -> list[Share]:
 
 
 def _regions(standing: QuerySet[Notice]) -> list[tuple[str, str, int]]:
-    """The counties of the holders with how many there are, most first; one query."""
-    rows = standing.values_list("organisation__division__code", "organisation__division__name").annotate(n=Count("pk"))
+    """The counties of the holders with how many there are, most first; two queries."""
+    rows = standing.values_list("organisation__division").annotate(n=Count("pk")).order_by()
+    counted = dict(rows)
     found: dict[str, tuple[str, int]] = {}
-    for code, name, n in rows.order_by():
-        label, before = found.get(code[:6], (name, 0))
-        found[code[:6]] = (name if len(code) == 6 else label, before + n)
+    for division in Division.objects.filter(pk__in=counted):
+        label, before = found.get(division.code[:6], (division.name, 0))
+        name = division.name if len(division.code) == 6 else label
+        found[division.code[:6]] = (name, before + counted[division.pk])
     return sorted(((code, name, n) for code, (name, n) in found.items()), key=lambda one: (-one[2], one[0]))[:100]
 
 

@@ -18,6 +18,7 @@ def main(size: int, wanted: set[str]) -> None:
     django.setup()
     from tests.bench import (
         labels,  # noqa: F401  (declares its case)
+        recalls,  # noqa: F401  (declares its cases)
         worlds,
     )
     from tests.bench.cases import CASES
