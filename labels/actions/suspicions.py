@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Min
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from labels.actions.runs import judge_copy
@@ -24,6 +24,7 @@ from labels.models import (
 )
 from labels.suspicion import DEFAULTS, CodeFacts, Seen, Threshold, findings
 from labels.viewers import destroy_old_keys
+from recalls.actions.signals import signal_of_scans
 from trace.access import entered_for, supervises
 from trace.actor import Actor
 from trace.errors import Invalid, NotAllowed, StaleState
@@ -68,7 +69,8 @@ def examine_next() -> bool:
 
 @transaction.atomic
 def examine(*, lot_id: int, unit_id: int | None, at: datetime.datetime | None = None) -> list[ScanSuspicion]:
-    """Hold the scans of one code against the rules; open suspicions are written or brought up to date.
+    """Hold the scans of one code against the rules; open suspicions are written or brought up to date, new ones become
+    a signal of the lot (one for all codes of the lot that show the same).
 
     A code a person has looked into speaks again only for scans after that.
     """
@@ -90,7 +92,7 @@ def examine(*, lot_id: int, unit_id: int | None, at: datetime.datetime | None = 
     now = at or timezone.now()
     rows = []
     for one in found:
-        row, _new = ScanSuspicion.objects.update_or_create(
+        row, fresh = ScanSuspicion.objects.update_or_create(
             lot=lot,
             unit=unit,
             rule=one.rule,
@@ -104,7 +106,15 @@ def examine(*, lot_id: int, unit_id: int | None, at: datetime.datetime | None = 
             },
         )
         rows.append(row)
+        if fresh:
+            signal_of_scans(lot=lot, kind=one.rule, words=_signal_words(one.rule), at=now)
     return rows
+
+
+def _signal_words(rule: str) -> str:
+    """What the inbox of signals says of a suspicion; it names no code and nobody."""
+    with translation.override("zh-hans"):
+        return _("扫码分析发现异常：%(rule)s。请在“可疑扫码”里逐个核实。") % {"rule": ScanRule(rule).label}
 
 
 def _facts(lot: Lot, unit: Unit | None, total: int) -> CodeFacts:

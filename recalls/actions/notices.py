@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -54,7 +54,10 @@ Kind = OutboxMessage.Kind
 
 INLINE = 500
 """Up to so many holders are told in the transaction of the start; more are left to the worker (``NoticeRun``)."""
+INLINE_ROWS = 5_000
+"""And up to so many lots at holders: few holders of very many lots are as much to write."""
 CHUNK = 1000
+CHUNK_ROWS = 20_000
 RUN_LEASE = datetime.timedelta(minutes=2)
 
 
@@ -64,14 +67,17 @@ def queue_notices(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: d
     Part of a campaign's move, never called alone. Where there are many holders the worker makes them, and the campaign
     shows how far it is. In a drill the notices are made and nothing leaves the house.
     """
-    wanted = _untold(campaign, version)
-    if len(wanted) > INLINE:
+    holdings = ScopeHolding.objects.filter(scope=version).exclude(organisation=campaign.organisation_id)
+    count = holdings.aggregate(rows=Count("pk"), holders=Count("organisation", distinct=True))
+    many = count["rows"] > INLINE_ROWS and not campaign.notices.exists()
+    wanted = {} if many else _untold(campaign, version)
+    if many or len(wanted) > INLINE:
         NoticeRun.objects.create(
             campaign=campaign,
             scope=version,
             by=by.user,
             by_organisation=by.organisation,
-            total=len(wanted),
+            total=count["holders"] if many else len(wanted),
             created_at=at,
         )
         return []
@@ -121,7 +127,7 @@ def run_next_notices(*, now: datetime.datetime | None = None) -> bool:
             untold = {
                 pk: kept for pk, rows in untold.items() if (kept := [row for row in rows if row.lot_id in inside])
             }
-        chunk = dict(list(untold.items())[:CHUNK])
+        chunk = _piece(untold)
         by = Actor(organisation=run.by_organisation, user=run.by, system=True)
         _make_notices(run.campaign, run.scope, chunk, by, moment)
         left = len(untold) - len(chunk)
@@ -132,6 +138,20 @@ def run_next_notices(*, now: datetime.datetime | None = None) -> bool:
             finished_at=None if left else moment,
         )
     return True
+
+
+def _piece(untold: Wanted) -> Wanted:
+    """The next holders: at most a thousand, and no more than 20,000 lots at them (but at least one holder), so that no
+    writer waits for long.
+    """
+    found: Wanted = {}
+    rows = 0
+    for pk, holdings in untold.items():
+        if found and (len(found) == CHUNK or rows + len(holdings) > CHUNK_ROWS):
+            break
+        found[pk] = holdings
+        rows += len(holdings)
+    return found
 
 
 def _make_notices(

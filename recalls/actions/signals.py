@@ -124,6 +124,25 @@ def _dedup_key(
 
 
 @transaction.atomic
+def signal_of_scans(*, lot: Lot, kind: str, words: str, at: datetime.datetime | None = None) -> Signal:
+    """The signal that suspicious scans of one kind on a lot share while nobody has handled it: one for the lot, however
+    many of its codes are conspicuous. After it was handled, the next suspicion makes another. Part of the examination
+    of scans, which no person asked for.
+    """
+    now = at or timezone.now()
+    code = f"scans:{kind}"[:100]
+    waiting = Signal.objects.filter(
+        source=Signal.Source.SCAN_REPORT, status=Signal.Status.NEW, lot=lot, code=code, is_drill=False
+    )
+    found = waiting.order_by("id").first()
+    if found is not None:
+        return found
+    handled = Signal.objects.filter(source=Signal.Source.SCAN_REPORT, lot=lot, code=code).count()
+    text = words if not handled else _("%(words)s（第 %(n)d 次）") % {"words": words, "n": handled + 1}
+    return raise_signal(source=Signal.Source.SCAN_REPORT, text=text, lot=lot, code=code, at=now)
+
+
+@transaction.atomic
 def dismiss_signal(*, by: Actor, signal: Signal, reason: str, at: datetime.datetime | None = None) -> Signal:
     """Close a signal that needs no assessment, with the reason. Refuses one already handled (``stale_state``).
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -40,6 +41,7 @@ def signal_list(request: HttpRequest) -> HttpResponseBase:
         rows = rows.filter(status=status)
     if asked_format(request):
         return export(request, SIGNALS, rows)
+    rows = rows.annotate(said=Count("cases")).order_by("-id")
     listed = Paginator(rows, 30).get_page(request.GET.get("page"))
     tabs = [("all", _("全部")), *Signal.Status.choices]
     return page(
