@@ -31,9 +31,9 @@ from trace.personal import seal
 
 MINUTE = datetime.timedelta(minutes=1)
 CHILDREN = {
-    "sms": "import django; django.setup(); from recalls.actions.outbox import send_due; send_due()",
-    "hook": "import django; django.setup(); from recalls.actions.hooks import deliver_due; deliver_due()",
-    "public": "import django; django.setup(); from recalls.actions.subscriptions import send_next; send_next()",
+    "sms": "from recalls.actions.outbox import send_due; send_due()",
+    "hook": "from recalls.actions.hooks import deliver_due; deliver_due()",
+    "public": "from recalls.actions.subscriptions import send_next; send_next()",
 }
 
 

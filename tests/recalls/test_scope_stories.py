@@ -88,7 +88,15 @@ def test_suspicious_scans_of_many_codes_are_one_signal_until_somebody_handles_it
     def scanned(unit: Unit, at: datetime.datetime) -> None:
         Scan.objects.bulk_create(
             [
-                Scan(lot=lot, unit=unit, nonce=f"{unit.number}-{n}-{at}", at=at, place=place, region=place, who=f"{n}")
+                Scan(
+                    lot=lot,
+                    unit=unit,
+                    nonce=f"{unit.number}-{n}-{at:%H%M%S}",
+                    at=at,
+                    place=place,
+                    region=place,
+                    who=f"{n}",
+                )
                 for n, place in enumerate(("140000", "440000", "650000", "310000", "510000", "230000", "460000"))
             ]
         )
