@@ -1,11 +1,13 @@
 """Reading codes back before paper is printed with them: a code that no phone reads must not leave the house."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import pypdfium2
 import zxingcpp
 from PIL import Image
 
 from labels import qr
+from labels.layouts import Layout
 from labels.qr import QrMatrix
 
 _FORMATS = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
@@ -38,3 +40,28 @@ def first_unread(codes: Iterable[QrMatrix]) -> int | None:
         if read_back(code) != code.data:
             return place
     return None
+
+
+DRAWN_DPI = 300
+
+
+def read_drawn(
+    document: bytes, page: int, layout: Layout, places: Sequence[int], *, offset: tuple[float, float] = (0.0, 0.0)
+) -> list[str | None]:
+    """What a decoder reads in each of these places (from 0) of one page of a PDF, drawn as a printer of 300 dpi would:
+    quiet zone, texts nearby and crop marks are all there. None where it reads no code or more than one.
+    """
+    pdf = pypdfium2.PdfDocument(document)
+    try:
+        picture = pdf[page].render(scale=DRAWN_DPI / 72, grayscale=True).to_pil()
+    finally:
+        pdf.close()
+    found: list[str | None] = []
+    for place in places:
+        x, y = layout.corner(place)
+        left, top = x + offset[0], y + offset[1]
+        edges = (left, top, left + layout.label[0], top + layout.label[1])
+        label = picture.crop([round(edge * DRAWN_DPI / qr.MM_PER_INCH) for edge in edges])
+        codes = zxingcpp.read_barcodes(label, formats=_FORMATS)
+        found.append(str(codes[0].text) if len(codes) == 1 else None)
+    return found

@@ -1,15 +1,15 @@
 """Files with the labels of a run: ordered by a person, made in parts by the worker, read back, then released.
 
-A part is drawn, every code in it read by a decoder, and kept under its SHA-256 before its row is written; a worker that
-is killed leaves whole parts, and the next one goes on with the first that is missing. The same codes give the same
-bytes.
+A part is drawn, every code in it read by a decoder and one page of it as it is drawn, and kept under its SHA-256 before
+its row is written; a worker that is killed leaves whole parts, and the next one goes on with the first that is missing.
+The same codes give the same bytes.
 """
 
 from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
@@ -32,13 +32,14 @@ from labels.models import CodeRun, LabelFile, LabelFilePart
 from labels.packet import packet
 from labels.qr_runs import matrices
 from labels.queries import printable_units
-from labels.reading import first_unread
-from labels.sheets import OFFSET_MAX_MM, LabelContent, render_sheet
+from labels.reading import first_unread, read_drawn
+from labels.sheets import OFFSET_MAX_MM, LabelContent, page_count, render_sheet
 from labels.zpl import render_zpl
 from trace.access import entered_for, later_actor
 from trace.actions.files import keep_bytes, path_of
 from trace.actor import Actor
 from trace.errors import Clash, DomainError, Invalid, NotAllowed
+from trace.models import Unit
 from trace.text import clean_text
 
 Kind, Status = LabelFile.Kind, LabelFile.Status
@@ -228,6 +229,7 @@ def _made(file: LabelFile, first: int, last: int, start: int) -> tuple[bytes, in
     """
     run, found = file.run, layout_of(file.run.layout)
     material = qr.Material(run.material)
+    units: Sequence[Unit] = ()
     if run.kind == CodeRun.Kind.LOT:
         wanted: Sequence[LabelContent] = [lot_content(run)] * (last - first + 1)
         rows: list[tuple[int | str, ...]] = [
@@ -240,7 +242,10 @@ def _made(file: LabelFile, first: int, last: int, start: int) -> tuple[bytes, in
             (unit.number, unit.code, label.uri, *([label.check] if file.checks else []))
             for unit, label in zip(units, wanted, strict=True)
         ]
-    _require_readable(wanted, qr.LEVEL_FOR[material], first)
+    positions = (
+        list(range(first, last + 1)) if run.kind == CodeRun.Kind.LOT else [_position(run, each) for each in units]
+    )
+    _require_readable(wanted, qr.LEVEL_FOR[material], positions)
     offset = (file.offset_x / 100, file.offset_y / 100)
     if file.kind == Kind.PACKET:
         label = wanted[0] if wanted else lot_content(run)
@@ -259,17 +264,52 @@ def _made(file: LabelFile, first: int, last: int, start: int) -> tuple[bytes, in
         title=f"{run.lot.product_version.label} {run.lot.code}",
         offset=offset,
     )
+    _require_drawn(document, wanted, found, positions, start=start, offset=offset)
     return document, len(wanted)
 
 
-def _require_readable(wanted: Sequence[LabelContent], level: qr.Level, first: int) -> None:
-    """Refuse codes that are not read back as the address they stand for."""
-    uris = list(dict.fromkeys(label.uri for label in wanted))
+def _position(run: CodeRun, unit: Unit) -> int:
+    """The place of a unit in its run, from 1."""
+    return unit.number - run.first_number + 1
+
+
+def _require_drawn(
+    document: bytes,
+    wanted: Sequence[LabelContent],
+    found: Layout,
+    positions: Sequence[int],
+    *,
+    start: int,
+    offset: tuple[float, float],
+) -> None:
+    """Refuse a document whose middle page, drawn as a printer would, is not read label by label as it should."""
+    page = page_count(len(wanted), found, start=start) // 2
+    begin = max(page * found.per_page - (start - 1), 0)
+    places = range(start - 1 if page == 0 else 0, found.per_page)
+    expected = [label.uri for label in wanted[begin : begin + len(places)]]
+    read = read_drawn(document, page, found, places[: len(expected)], offset=offset)
+    for number, (uri, text) in enumerate(zip(expected, read, strict=True), start=begin):
+        if text != uri:
+            raise Invalid(
+                _("第 %(n)d 枚画在纸上的二维码读不出来，文件没有放行。请联系系统运维。") % {"n": positions[number]},
+                code="qr_unread",
+            )
+
+
+def _require_readable(wanted: Sequence[LabelContent], level: qr.Level, positions: Sequence[int]) -> None:
+    """Refuse codes that are not read back as the address they stand for; ``positions`` are the labels' in the run."""
+    uris = {label.uri: place for label, place in reversed(list(zip(wanted, positions, strict=True)))}
+    _require_all(list(reversed(uris)), uris, level)
+
+
+def _require_all(uris: Sequence[str], places: Mapping[str, int], level: qr.Level) -> None:
+    """The same of addresses that each have a place."""
     for begin in range(0, len(uris), _READ_AT_ONCE):
         unread = first_unread(matrices(uris[begin : begin + _READ_AT_ONCE], level))
         if unread is not None:
             raise Invalid(
-                _("第 %(n)d 枚的二维码读不出来，文件没有放行。请联系系统运维。") % {"n": first + begin + unread - 1},
+                _("第 %(n)d 枚的二维码读不出来，文件没有放行。请联系系统运维。")
+                % {"n": places[uris[begin + unread - 1]]},
                 code="qr_unread",
             )
 

@@ -31,6 +31,7 @@ from labels.models import CodeRun, LabelFile
 from labels.qr import Level, matrix
 from labels.queries import labels_beyond, tally_of, tally_of_lot
 from labels.reading import first_unread, read_back
+from labels.sheets import render_sheet
 from labels.zpl import render_zpl
 from tests.conftest import CommittedDatabase
 from tests.labels.goods import BOTTLED_AT, bottled, held, made
@@ -406,3 +407,22 @@ def test_workers_killed_at_any_point_lose_no_code_and_double_none(
 def parts_of_48(count: int) -> list[tuple[int, int]]:
     """Parts of two sheets each."""
     return [(first, min(first + 47, count)) for first in range(1, count + 1, 48)]
+
+
+def test_a_page_that_is_not_drawn_as_it_should_be_is_not_released(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = issue_codes(by=world.distillery, lot=bottled(world), count=30, key="drawn")
+    except_units(by=world.distillery, units=list(Unit.objects.filter(number__lte=2)), kind="spoiled", reason="打坏")
+
+    def smudged(labels: Any, *args: Any, **kwargs: Any) -> bytes:
+        return render_sheet([labels[0], labels[0], *labels[2:]], *args, **kwargs)
+
+    monkeypatch.setattr(files, "render_sheet", smudged)
+    file = order_file(by=world.distillery, run=run, key="f", kind="pdf", first=1, last=24)
+    while run_next_file():
+        pass
+    file.refresh_from_db()
+    # Two labels are spoiled and left out: the second one drawn is the fourth of the run.
+    assert (file.status, file.parts.count()) == ("failed", 0)
+    assert "第 4 枚画在纸上的二维码读不出来" in file.problem
