@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from recalls.actions.answers import LotAnswer
-from recalls.actions.assessment import Finding
+from recalls.actions.assessment import Finding, Standing
 from recalls.actions.goods import GoodsLine
 from recalls.channels import Channel
 from recalls.law import Level, Regime
-from recalls.models import Assessment, Disposal, ReturnReceipt, Signal
+from recalls.models import Assessment, Campaign, Disposal, ReturnReceipt, Signal
 from recalls.parts import WORDS_MAX, PartKind, hours_words
 from recalls.transitions import Guard, Transition
 from trace.errors import Invalid
@@ -136,6 +136,24 @@ class AssessmentForm(forms.Form):
         help_text=gettext_lazy("检验报告编号、限量标准、事实经过。不要写个人姓名。"),
     )
     experts = Text(label=gettext_lazy("咨询意见"), max_length=500, multiline=True, required=False)
+    initiator = Pick(
+        label=gettext_lazy("以什么身份召回"),
+        choices=Campaign.Initiator.choices,
+        widget=forms.RadioSelect,
+        initial=Campaign.Initiator.PRODUCER,
+        required=False,
+    )
+    ground = Pick(
+        label=gettext_lazy("由经营者召回的原因"),
+        choices=[("", gettext_lazy("不是经营者召回")), *Campaign.Ground.choices],
+        required=False,
+    )
+    ground_words = Text(
+        label=gettext_lazy("说明和证据"),
+        max_length=300,
+        required=False,
+        help_text=gettext_lazy("生产者已不在或无法确定的，写明怎样知道的：登记机关信息、退信、电话记录。"),
+    )
 
     def __init__(self, *args: Any, track: str, first: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -145,6 +163,11 @@ class AssessmentForm(forms.Form):
             del self.fields["level"]
         else:
             offer(self, "level", [("", _("未定级")), *((str(value), label) for value, label in Level.choices())])
+
+    def standing(self) -> Standing:
+        """As what the firm recalls."""
+        data = self.cleaned_data
+        return Standing(data["initiator"] or Campaign.Initiator.PRODUCER, data["ground"], data["ground_words"])
 
     def finding(self) -> Finding:
         """The assessment as the action takes it."""

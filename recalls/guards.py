@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from django.utils import timezone
+
 from recalls.figures import LotAmounts, figures, recovered_against
-from recalls.law import regime
-from recalls.models import Campaign, PublicNotice, ScopeVersion
+from recalls.law import LegalEvent, regime
+from recalls.models import Campaign, ConsumerCase, DisposalFile, PublicNotice, ScopeVersion
 from recalls.notice_states import ANSWERED, NOTICE_TERMINAL, NoticeStatus
 from recalls.parts import no_wider
 from recalls.scope import coverage_of, latest_scope
 from recalls.transitions import GUARDS, Guard
+from trace.actions.files import path_of
 from trace.errors import Clash, DomainError, Invalid
 from trace.models import Conflict, Product
 
@@ -149,15 +152,17 @@ def _red_lines(campaign: Campaign, given: Given) -> bool:
     return not red_lines(campaign)
 
 
-RED_LINES = ("resold", "not_handled")
+RED_LINES = ("late", "not_handled", "resold", "no_records")
 
 
 def red_lines(campaign: Campaign) -> list[str]:
-    """The red lines of the Shanxi effectiveness rule (2025-09-01 to 2030-08-31) that the records show crossed.
+    """The red lines of the Shanxi effectiveness rule (2025-09-01 to 2030-08-31) that the records show crossed, as far
+    as they still are.
 
-    ``resold``: goods of the scope were sold, shipped or used after the start and nobody has answered the conflict;
-    ``not_handled``: goods came back and are neither destroyed nor there. Publication and records, the other two, are
-    held by the table itself.
+    ``late``: the time to publish is over and nothing is published, or claims wait beyond their answering time;
+    ``not_handled``: goods came back and are neither destroyed nor there; ``resold``: goods of the scope were sold,
+    shipped or used after the start and nobody has answered the conflict; ``no_records``: a holder's goods count as sent
+    back or destroyed without a record of how much, or a file kept as evidence is gone.
     """
     found: list[str] = []
     version = latest_scope(campaign)
@@ -173,7 +178,35 @@ def red_lines(campaign: Campaign) -> list[str]:
             found.append("resold")
     if any(one.unaccounted for one in recovered_against(campaign)) and not campaign.explanation.strip():
         found.append("not_handled")
-    return found
+    if not campaign.is_drill and _late(campaign):
+        found.append("late")
+    if not campaign.is_drill and _records_missing(campaign):
+        found.append("no_records")
+    return sorted(found, key=RED_LINES.index)
+
+
+def _late(campaign: Campaign) -> bool:
+    """Whether publishing or answering is overdue now."""
+    now = timezone.now()
+    overdue = campaign.clocks.filter(met_at=None, superseded_at=None, due_at__lt=now)
+    if any(clock.snapshot.get("stop_event") == LegalEvent.ANNOUNCED.value for clock in overdue):
+        return True
+    waiting = [ConsumerCase.Status.OPEN, ConsumerCase.Status.ACCEPTED]
+    return campaign.claims.filter(status__in=waiting, due_at__lt=now).exists()
+
+
+def _records_missing(campaign: Campaign) -> bool:
+    """Whether something counts as done of which no record stands."""
+    standing = {"event__corrections__isnull": True}
+    back = campaign.returns.filter(**standing).values("notice")
+    gone = campaign.disposals.filter(**standing).values("notice")
+    if campaign.notices.filter(status=NoticeStatus.RETURNED).exclude(pk__in=back.exclude(notice=None)).exists():
+        return True
+    on_site = campaign.notices.filter(status=NoticeStatus.DISPOSED_ON_SITE)
+    if on_site.exclude(pk__in=gone.exclude(notice=None)).exists():
+        return True
+    files = DisposalFile.objects.filter(disposal__campaign=campaign).values_list("sha256", flat=True).distinct()
+    return any(not path_of(sha256).exists() for sha256 in files[:500])
 
 
 CHECKS: Mapping[Guard, Callable[[Campaign, Given], bool]] = {

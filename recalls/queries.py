@@ -18,6 +18,7 @@ from recalls.law import WorkCalendar, due, regime
 from recalls.law.calendar import DayRow
 from recalls.models import (
     HOLD_SOURCE,
+    CalendarLoad,
     Campaign,
     CampaignStep,
     ClockInstance,
@@ -165,6 +166,11 @@ def calendar_sources() -> list[dict[str, object]]:
     return [dict(row) for row in rows.order_by("first")]
 
 
+def calendar_loads() -> list[CalendarLoad]:
+    """The notices loaded on pages, the newest first; one query."""
+    return list(CalendarLoad.objects.select_related("by", "by_organisation").order_by("-id")[:50])
+
+
 @dataclass(frozen=True)
 class Coverage:
     """How far the notices of a campaign have come, in numbers of holders."""
@@ -262,6 +268,8 @@ def step_words(step: CampaignStep) -> str:
         "stop_sale": _("先行停止销售"),
         "paper": _("制作文书"),
         "act": _("监管行为"),
+        "object": _("提出异议"),
+        "refuse_extension": _("不予延期"),
     }
     labels = {row.action: str(row.label) for status in Status for row in transitions_from(status)}
     words = beside.get(step.action) or labels.get(step.action, step.action)

@@ -14,7 +14,8 @@ from recalls.actions.moves import proposal_of, write_step
 from recalls.guards import Given
 from recalls.law import LegalEvent, Tier, competent_authority, regime
 from recalls.law.authority import DIGITS
-from recalls.models import Campaign, RegulatorAct
+from recalls.models import Campaign, CampaignStep, ClockInstance, RegulatorAct
+from trace.access import entered_for
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
 from trace.models import StoredFile
@@ -153,3 +154,62 @@ def require_competent(by: Actor, campaign: Campaign) -> None:
     if not is_competent(by, campaign):
         whose = campaign.authority.label if campaign.authority else _("主管部门")
         raise NotAllowed(_("这次召回由%(authority)s主管，延期由它决定。") % {"authority": whose}, code="not_competent")
+
+
+# --- Objection ------------------------------------------------------------------------------------------------------
+
+
+def objection_window(campaign: Campaign) -> ClockInstance | None:
+    """The time in which the producer may object to a notice to recall (消费品召回管理暂行规定, articles 12 to 14,
+    unverified); None where none was served or the regime knows none.
+    """
+    return campaign.clocks.filter(key="objection", superseded_at=None).order_by("id").first()
+
+
+def pending_objection(campaign: Campaign) -> CampaignStep | None:
+    """An objection that no finding on the defect has answered yet."""
+    last = campaign.steps.filter(action="object").order_by("-id").first()
+    answered = campaign.steps.filter(action="act", data__kind__in=[Kind.DEFECT_FOUND.value, Kind.NO_DEFECT.value])
+    if last is None or answered.filter(id__gt=last.pk).exists():
+        return None
+    return last
+
+
+@transaction.atomic
+def object_to_recall(
+    *, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None
+) -> CampaignStep:
+    """The producer objects to a notice to recall within its time (提出异议); an expert finding on the defect follows.
+
+    By the firm's quality officer or owner. Refuses where no notice was served (``no_notice``), after the window or a
+    second time (``window_over``), without a reason (``required``).
+    """
+    now = at or timezone.now()
+    by.require("quality", "owner")
+    if campaign.organisation_id not in entered_for(by):
+        raise NotAllowed(_("异议由收到召回通知的单位提出。"), code="role_required")
+    words = clean_text(reason, 1000, multiline=True, required=True)
+    window = objection_window(campaign)
+    if window is None:
+        raise Clash(_("没有可以提出异议的召回通知。"), code="no_notice")
+    if window.met_at is not None or now > window.due_at or not campaign.is_open:
+        raise Clash(_("提出异议的时间已过，或者已经提出过。"), code="window_over")
+    record_fact(campaign=campaign, event=LegalEvent.OBJECTED, by=by, happened_at=now, at=now)
+    return write_step(campaign, "object", by, now, given=Given(reason=words))
+
+
+def check_objection(campaign: Campaign, reason: str, now: datetime.datetime) -> None:
+    """Before an order: refuse it where a finding said there is no defect (``no_defect``), and where the window to
+    object is open or an objection unanswered unless the order says why it cannot wait (``objection_open``): danger does
+    not wait for a procedure whose text nobody has verified.
+    """
+    finding = campaign.acts.filter(kind__in=[Kind.DEFECT_FOUND, Kind.NO_DEFECT]).order_by("-id").first()
+    if finding is not None and finding.kind == Kind.NO_DEFECT:
+        raise Clash(_("缺陷认定的结论是不存在缺陷，不能责令召回。"), code="no_defect")
+    window = objection_window(campaign)
+    running = window is not None and window.met_at is None and now <= window.due_at and finding is None
+    if (running or pending_objection(campaign) is not None) and not reason.strip():
+        raise Invalid(
+            _("企业提出异议的期限未满，或者异议还没有作出缺陷认定。现在就要责令的，请写明不能等的理由。"),
+            code="objection_open",
+        )

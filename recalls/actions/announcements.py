@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,10 @@ from recalls.access import require_side
 from recalls.actions.moves import write_step
 from recalls.channels import channel_for
 from recalls.errors import DrillStaysInside
-from recalls.models import Campaign, Publication, PublicationProof, PublicNotice, ScopeVersion
+from recalls.models import Campaign, NoticePicture, Publication, PublicationProof, PublicNotice, ScopeVersion
 from recalls.scope import latest_scope
 from trace.actor import Actor
-from trace.errors import Clash, Invalid
+from trace.errors import Clash, Invalid, NotFound
 from trace.models import Lot, Product, StoredFile
 from trace.personal import reveal, seal
 from trace.text import clean_text
@@ -47,6 +48,17 @@ class Announcement:
     identify: str = ""
 
 
+MOST_PICTURES = 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture for the public: the stored file and what it shows."""
+
+    file: StoredFile
+    caption: str = ""
+
+
 _LENGTHS = {
     "producer": 120,
     "address": 200,
@@ -67,9 +79,14 @@ def draft_notice(
     campaign: Campaign,
     announcement: Announcement,
     kind: str = PublicNotice.Kind.ANNOUNCEMENT,
+    pictures: Sequence[Shown] = (),
+    keep: Collection[int] | None = None,
     at: datetime.datetime | None = None,
 ) -> PublicNotice:
     """Write the next version of the announcement, not yet published. Each change is a version of its own.
+
+    Pictures of the version before stay (with ``keep`` those of these numbers), ``pictures`` come after them; at most
+    six, all pictures (``too_many_pictures``, ``file_type``), of the drafting organisation (``not_found``).
 
     Refuses a drill (``drill_stays_inside``), a campaign without scope (``guard_scope``) or ended (``no_such_step``),
     empty items (``required``), an end before the beginning (``ends_before_start``).
@@ -114,8 +131,41 @@ def draft_notice(
         at=now,
         **texts,
     )
+    _show(notice, last, pictures, keep, by)
     write_step(campaign, "draft_notice", by, now, data={"notice": notice.number})
     return notice
+
+
+def _show(
+    notice: PublicNotice,
+    last: PublicNotice | None,
+    pictures: Sequence[Shown],
+    keep: Collection[int] | None,
+    by: Actor,
+) -> None:
+    """Write the pictures of a version: those kept from the one before, then the new ones."""
+    old = last.pictures.select_related("file").order_by("number") if last is not None else []
+    shown = [Shown(one.file, one.caption) for one in old if keep is None or one.number in keep]
+    for new in pictures:
+        if new.file.organisation_id != by.owner.pk:
+            raise NotFound(_("没有找到，或者您无权查看。"))
+        if new.file.media_type != "image/jpeg":
+            raise Invalid(_("公告里只能放照片，不能放 PDF。"), code="file_type")
+    shown += pictures
+    if len(shown) > MOST_PICTURES:
+        raise Invalid(_("最多放 %(most)s 张照片。") % {"most": MOST_PICTURES}, code="too_many_pictures")
+    NoticePicture.objects.bulk_create(
+        [
+            NoticePicture(
+                notice=notice,
+                number=number,
+                file=one.file,
+                sha256=one.file.sha256,
+                caption=clean_text(one.caption, 120),
+            )
+            for number, one in enumerate(shown, 1)
+        ]
+    )
 
 
 def goods_of(scope: ScopeVersion) -> list[dict[str, Any]]:

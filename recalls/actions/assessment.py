@@ -20,7 +20,7 @@ from recalls.transitions import FIRM, REGULATOR, Status
 from trace.access import entered_for
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
-from trace.models import Organisation, Product
+from trace.models import Organisation, Product, Stock, Transfer
 from trace.text import clean_text
 
 
@@ -38,6 +38,33 @@ class Finding:
     experts: str = ""
 
 
+@dataclass(frozen=True)
+class Standing:
+    """As what the firm recalls, and where a trader does, why (2015 Measures, articles 20 to 22)."""
+
+    initiator: str = Campaign.Initiator.PRODUCER
+    ground: str = ""
+    words: str = ""
+
+    def checked(self) -> dict[str, str]:
+        """The columns of a campaign. Refuses a trader without ground (``ground_required``), one whose producer is gone
+        or unknown without words on how that is known (``ground_words_required``), a ground where none is asked
+        (``unknown_choice``).
+        """
+        if self.initiator not in Campaign.Initiator.values:
+            raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+        if self.initiator != Campaign.Initiator.TRADER:
+            if self.ground:
+                raise Invalid(_("只有经营者召回才需要写明原因。"), code="unknown_choice")
+            return {"initiator": self.initiator, "ground": "", "ground_words": ""}
+        if self.ground not in Campaign.Ground.values:
+            raise Invalid(_("经营者召回别人生产的产品，请选择原因。"), code="ground_required")
+        words = clean_text(self.words, 300)
+        if self.ground != Campaign.Ground.OWN_FAULT and not words:
+            raise Invalid(_("请写明怎样确认生产者已不在或无法确定。"), code="ground_words_required")
+        return {"initiator": self.initiator, "ground": self.ground, "ground_words": words}
+
+
 @transaction.atomic
 def assess(
     *,
@@ -49,6 +76,7 @@ def assess(
     finding: Finding,
     signals: Sequence[Signal] = (),
     is_drill: bool = False,
+    standing: Standing | None = None,
     at: datetime.datetime | None = None,
 ) -> Campaign:
     """Open a campaign with its first assessment.
@@ -83,6 +111,7 @@ def assess(
         authority=authority_of(organisation, choice.regime.code, tier),
         created_at=now,
         knew_at=knew_at,
+        **(standing or Standing()).checked(),
     )
     _write(campaign, by, finding, now)
     record_fact(campaign=campaign, event=LegalEvent.KNEW, by=by, happened_at=knew_at, at=now)
@@ -94,16 +123,24 @@ def assess(
 
 
 @transaction.atomic
-def reassess(*, by: Actor, campaign: Campaign, finding: Finding, at: datetime.datetime | None = None) -> Assessment:
-    """Add another assessment; the level follows it and the clocks of another level take over. Refuses once decided
-    (``no_such_step``).
+def reassess(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    finding: Finding,
+    standing: Standing | None = None,
+    at: datetime.datetime | None = None,
+) -> Assessment:
+    """Add another assessment; the level follows it and the clocks of another level take over. ``standing`` says anew as
+    what the firm recalls. Refuses once decided (``no_such_step``).
     """
+    changes = standing.checked() if standing is not None else {}
     require_side(by, campaign)
     if not roles_in(by, campaign) & (FIRM | REGULATOR):
         raise NotAllowed(_("您的岗位不能做风险评估。"), code="role_required")
     _check(finding, campaign.track)
     moved = Campaign.objects.filter(pk=campaign.pk, status=Status.ASSESSING, revision=campaign.revision).update(
-        level=finding.level, kind=_kind(finding), revision=campaign.revision + 1
+        level=finding.level, kind=_kind(finding), revision=campaign.revision + 1, **changes
     )
     if not moved:
         raise Clash(_("已经作出决定，不能再改评估。"), code="no_such_step")
@@ -114,8 +151,11 @@ def reassess(*, by: Actor, campaign: Campaign, finding: Finding, at: datetime.da
 
 
 def _kind(finding: Finding) -> str:
-    withdraw = finding.verdict == Assessment.Verdict.WITHDRAW
-    return Campaign.Kind.WITHDRAWAL if withdraw else Campaign.Kind.RECALL
+    kinds = {
+        Assessment.Verdict.WITHDRAW.value: Campaign.Kind.WITHDRAWAL,
+        Assessment.Verdict.CORRECT.value: Campaign.Kind.LABEL,
+    }
+    return kinds.get(finding.verdict, Campaign.Kind.RECALL)
 
 
 def _check(finding: Finding, track: str) -> None:
@@ -128,6 +168,12 @@ def _check(finding: Finding, track: str) -> None:
     ):
         if value not in choices:
             raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
+    label_only = finding.hazard == Assessment.Hazard.LABELLING and finding.severity == Assessment.Severity.NONE
+    if finding.verdict == Assessment.Verdict.CORRECT and not (label_only and finding.level in (None, 3)):
+        raise Invalid(
+            _("只有仅因标签、不影响安全的，才能只更正标签：危害类别选“标签标识”，严重程度选“不造成健康损害”。"),
+            code="not_label_only",
+        )
     if not finding.basis.strip():
         raise Invalid(_("请写明评估依据。"), code="basis_required")
     if track == Product.Track.CONSUMER:
@@ -187,3 +233,42 @@ def authority_of(organisation: Organisation, regime_code: str, tier: str) -> Org
             if row.territory == wanted:
                 return row
     return covering[0] if covering else None
+
+
+def check_initiator(campaign: Campaign) -> None:
+    """Refuse (``initiator_wrong``) a decision by who has no standing: a producer that made none of the lots named, a
+    brand owner that owns none of their products, a trader that never had one of them, or that calls a producer gone who
+    works here.
+    """
+    version = campaign.scopes.order_by("-number").first()
+    if version is None:
+        return
+    rows = version.lots.filter(why="named").values_list("lot", "lot__organisation", "lot__product__organisation")
+    named = {lot for lot, _maker, _owner in rows}
+    firm = campaign.organisation_id
+    if not named:
+        return
+    if campaign.initiator == Campaign.Initiator.PRODUCER:
+        if firm not in {maker for _lot, maker, _owner in rows}:
+            raise Clash(
+                _("点名的批次都不是召回单位生产的。请补充评估，写明以委托方还是经营者的身份召回。"),
+                code="initiator_wrong",
+            )
+    elif campaign.initiator == Campaign.Initiator.BRAND_OWNER:
+        if firm not in {owner for _lot, _maker, owner in rows}:
+            raise Clash(_("点名的批次没有一个是召回单位名下的产品。"), code="initiator_wrong")
+    else:
+        had = (
+            Stock.objects.filter(lot__in=named, organisation=firm).exists()
+            or Transfer.objects.filter(lot__in=named, receiver=firm, voided_by=None).exists()
+        )
+        if not had:
+            raise Clash(_("召回单位没有持有过点名的批次。"), code="initiator_wrong")
+        makers = Organisation.objects.filter(pk__in={maker for _lot, maker, _owner in rows})
+        if (
+            campaign.ground == Campaign.Ground.PRODUCER_GONE
+            and makers.filter(status=Organisation.Status.ACTIVE).exists()
+        ):
+            raise Clash(
+                _("生产者在本系统中仍在经营，应由生产者召回；请先联系生产者或主管部门。"), code="initiator_wrong"
+            )

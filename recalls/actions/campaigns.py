@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
-from recalls.actions.acts import issue_act, require_competent
+from recalls.actions.acts import check_objection, issue_act, require_competent
+from recalls.actions.assessment import check_initiator
 from recalls.actions.clocks import extend_clocks, meet_recurring
 from recalls.actions.moves import move, require_row, system_for, write_step
 from recalls.actions.scopes import refresh_scope
@@ -95,6 +96,7 @@ def decide(*, by: Actor, campaign: Campaign, at: datetime.datetime | None = None
     """Decide to recall (决定召回): an owner who did not assess; level and scope must stand. Gives the number."""
     now = at or timezone.now()
     require_row(campaign, "decide", by)
+    check_initiator(campaign)
     number = _next_number(is_drill=campaign.is_drill, at=now)
     return move(campaign=campaign, action="decide", by=by, at=now, number=number, decided_at=now, decided_by=by.user)
 
@@ -117,6 +119,8 @@ def order(
     if served_at > now:
         raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
     require_row(campaign, "order", by)
+    check_initiator(campaign)
+    check_objection(campaign, reason, now)
     _serve(by, campaign, RegulatorAct.Kind.ORDER_RECALL, document, served_at, reason, act, now)
     number = campaign.number or _next_number(is_drill=campaign.is_drill, at=now)
     changes: dict[str, Any] = {"form": Form.ORDERED.value, "number": number}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from recalls.access import supervises_campaign
 from recalls.law import ClockRule, DayRow, Due, Form, LegalEvent, WorkCalendar, due, parse_workdays, regime
 from recalls.law.clocks import end_of_day
-from recalls.models import Campaign, ClockChange, ClockInstance, LegalFact, WorkCalendarDay
+from recalls.models import CalendarLoad, Campaign, ClockChange, ClockInstance, LegalFact, WorkCalendarDay
 from recalls.queries import work_calendar
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
@@ -260,15 +261,32 @@ def preview_notice(*, by: Actor, text: str) -> CalendarPreview:
     )
 
 
+@transaction.atomic
 def load_notice(*, by: Actor, text: str, source: str) -> int:
-    """Load a State Council notice from a page; returns how many limits moved. By a regulator's approver.
+    """Load a State Council notice from a page; returns how many limits moved. By a regulator's approver. Each loading
+    is written down (``CalendarLoad``) with the hash of its text.
 
     Refuses others (``role_required``), a file with a wrong, doubled or missing day (``bad_calendar``) and one that
     changes official days already past (``past_days``): limits that ended were counted with them.
     """
     rows = _checked_notice(by, text)
     words = clean_text(source, 120, required=True)
-    return load_calendar(rows=rows, source=f"{words} · {by.organisation.label}", by=by.user)
+    seen = preview_notice(by=by, text=text)
+    named = f"{words} · {by.organisation.name}"
+    moved = load_calendar(rows=rows, source=named, by=by.user)
+    CalendarLoad.objects.create(
+        source=named,
+        first_on=seen.first,
+        last_on=seen.last,
+        days=len(rows),
+        new=seen.new,
+        changed=seen.changed,
+        moved=moved,
+        sha256=hashlib.sha256("\n".join(text.splitlines()).encode()).hexdigest(),
+        by=by.user,
+        by_organisation=by.organisation,
+    )
+    return moved
 
 
 def _checked_notice(by: Actor, text: str) -> list[DayRow]:

@@ -159,10 +159,13 @@ def dismiss_signal(*, by: Actor, signal: Signal, reason: str, at: datetime.datet
     return signal
 
 
-def _may_handle(by: Actor, signal: Signal) -> None:
-    """Quality officer or owner of the firm concerned, or a regulator's people."""
+def _may_handle(by: Actor, signal: Signal, *, raiser: bool = False) -> None:
+    """Quality officer or owner of the firm concerned, or a regulator's people; with ``raiser`` also those of the firm
+    that raised it (a trader that recalls what another made).
+    """
     by.require("quality", "owner", "officer", "approver")
-    if not by.is_regulator and signal.organisation_id != by.owner.pk:
+    firms = {signal.organisation_id, signal.raised_by_organisation_id if raiser else None}
+    if not by.is_regulator and by.owner.pk not in firms:
         raise NotAllowed(_("这条线索由产品所属单位或监管部门处理。"), code="not_own")
 
 
@@ -181,7 +184,7 @@ def _step(signal: Signal, old: str, by: Actor | None, reason: str, at: datetime.
 
 def link_signal(*, by: Actor, signal: Signal, campaign_id: int, at: datetime.datetime) -> None:
     """Tie a new signal to the campaign that was opened for it. Part of ``assess``; refuses one already handled."""
-    _may_handle(by, signal)
+    _may_handle(by, signal, raiser=True)
     moved = Signal.objects.filter(pk=signal.pk, status=Signal.Status.NEW).update(
         status=Signal.Status.LINKED, campaign=campaign_id
     )

@@ -132,7 +132,7 @@ class FindingIn(In):
     ]
     severity: Literal["serious", "general", "none"]
     probability: Literal["likely", "possible", "remote"]
-    verdict: Literal["recall", "withdraw", "no_recall"]
+    verdict: Literal["recall", "withdraw", "correct", "no_recall"]
     basis: Annotated[str, Text(1000, multiline=True, required=True)]
     level: Annotated[int, Whole(1, 3)] | None = None
     population: Annotated[str, Text(200)] = ""

@@ -10,7 +10,7 @@ from recalls.models.campaigns import (
     RecallPlan,
 )
 from recalls.models.checks import CheckResult, CheckRound, CheckSample
-from recalls.models.clocks import ClockChange, ClockInstance, LegalFact, WorkCalendarDay
+from recalls.models.clocks import CalendarLoad, ClockChange, ClockInstance, LegalFact, WorkCalendarDay
 from recalls.models.consumers import (
     CasePhoto,
     CaseStep,
@@ -38,7 +38,7 @@ from recalls.models.hooks import Webhook, WebhookDelivery
 from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
 from recalls.models.papers import Paper, PaperDownload
-from recalls.models.publication import Publication, PublicationProof, PublicNotice
+from recalls.models.publication import NoticePicture, Publication, PublicationProof, PublicNotice
 from recalls.models.scopes import ScopeHolding, ScopeLot, ScopeVersion
 from recalls.models.signals import Signal, SignalStep
 
@@ -47,6 +47,7 @@ __all__ = [
     "Acknowledgement",
     "Assessment",
     "BalanceNote",
+    "CalendarLoad",
     "Campaign",
     "CampaignSeries",
     "CampaignStep",
@@ -74,6 +75,7 @@ __all__ = [
     "LegalFact",
     "Notice",
     "NoticeLot",
+    "NoticePicture",
     "NoticeRun",
     "NoticeStep",
     "OutboxMessage",

@@ -23,6 +23,8 @@ class RegulatorAct(models.Model):
         ORDER_STOP = "order_stop", _("责令停止生产经营")
         ORDER_DISPOSAL = "order_disposal", _("责令处理")
         NOTIFY_RECALL = "notify_recall", _("通知召回")
+        DEFECT_FOUND = "defect_found", _("缺陷认定：存在缺陷")
+        NO_DEFECT = "no_defect", _("缺陷认定：不存在缺陷")
         REQUIRE_CHANGES = "require_changes", _("要求修改召回计划")
         EXTENSION_GRANTED = "grant_extension", _("同意延期")
         EXTENSION_REFUSED = "refuse_extension", _("不予延期")

@@ -35,6 +35,21 @@ class Campaign(models.Model):
     class Kind(models.TextChoices):
         RECALL = "recall", _("召回")
         WITHDRAWAL = "withdrawal", _("追回（尚未售给消费者）")
+        LABEL = "label", _("标签更正（不影响安全）")
+
+    class Initiator(models.TextChoices):
+        """As what the firm recalls (2015 Measures, articles 3, 12, 20 to 22; the brand owner by the 2025 draft)."""
+
+        PRODUCER = "producer", _("生产者")
+        BRAND_OWNER = "brand_owner", _("委托方（品牌所有人）")
+        TRADER = "trader", _("经营者")
+
+    class Ground(models.TextChoices):
+        """Why a trader recalls what another made (2015 Measures, articles 20 to 22)."""
+
+        OWN_FAULT = "own_fault", _("经营者自身原因（储存、运输、分装等）")
+        PRODUCER_GONE = "producer_gone", _("生产者已破产或不再经营")
+        PRODUCER_UNKNOWN = "unknown", _("生产者无法确定")
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     number = models.CharField(_("编号"), max_length=30, null=True, unique=True)
@@ -48,6 +63,9 @@ class Campaign(models.Model):
     form = models.CharField(_("方式"), max_length=12, choices=Form.choices(), default=Form.VOLUNTARY.value)
     level = models.PositiveSmallIntegerField(_("级别"), null=True, choices=Level.choices())
     organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="campaigns")
+    initiator = models.CharField(_("召回身份"), max_length=12, choices=Initiator, default=Initiator.PRODUCER)
+    ground = models.CharField(_("由经营者召回的原因"), max_length=14, choices=Ground, blank=True, default="")
+    ground_words = models.CharField(_("说明和证据"), max_length=300, blank=True, default="")
     opened_by_organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
     authority = models.ForeignKey(
         "trace.Organisation", null=True, on_delete=models.PROTECT, related_name="campaigns_supervised"
@@ -218,6 +236,7 @@ class Assessment(models.Model):
     class Verdict(models.TextChoices):
         RECALL = "recall", _("应当召回")
         WITHDRAW = "withdraw", _("追回即可（尚未售给消费者）")
+        CORRECT = "correct", _("更正标签即可（不影响安全）")
         NO_RECALL = "no_recall", _("不需要召回")
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)

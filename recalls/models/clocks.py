@@ -30,6 +30,34 @@ class WorkCalendarDay(models.Model):
         return self.on.isoformat()
 
 
+class CalendarLoad(models.Model):
+    """One holiday notice that was loaded: by whom, from which text (hash), how many days were new or changed, how many
+    limits moved. Append-only; the days themselves stand in ``WorkCalendarDay``.
+    """
+
+    source = models.CharField(_("通知文号"), max_length=200)
+    first_on = models.DateField()
+    last_on = models.DateField()
+    days = models.PositiveIntegerField()
+    new = models.PositiveIntegerField()
+    changed = models.PositiveIntegerField()
+    moved = models.PositiveIntegerField(_("重新计算的时限"))
+    sha256 = models.CharField(max_length=64)
+    by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+")
+    by_organisation = models.ForeignKey("trace.Organisation", null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    append_only = True
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("放假安排录入")
+        verbose_name_plural = _("放假安排录入")
+
+    def __str__(self) -> str:
+        return self.source
+
+
 class LegalFact(models.Model):
     """One fact of a campaign from which the law counts time or at which it stops. Append-only; the clocks follow from
     it.

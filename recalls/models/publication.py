@@ -59,6 +59,27 @@ class PublicNotice(models.Model):
         return f"{self.campaign_id}: {self.number}"
 
 
+class NoticePicture(models.Model):
+    """One picture of the goods in one version of the announcement: made anew from what was uploaded, public once the
+    version is published. Append-only; a later version names its pictures again.
+    """
+
+    notice = models.ForeignKey(PublicNotice, on_delete=models.PROTECT, related_name="pictures")
+    number = models.PositiveSmallIntegerField()
+    file = models.ForeignKey("trace.StoredFile", on_delete=models.PROTECT, related_name="+")
+    sha256 = models.CharField(max_length=64)
+    caption = models.CharField(_("图片说明"), max_length=120, blank=True)
+
+    append_only = True
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["notice", "number"], name="one_notice_picture_number")]
+
+    def __str__(self) -> str:
+        return f"{self.notice_id}: {self.number}"
+
+
 class Publication(models.Model):
     """The act of publishing one version, by another person than its author. Append-only.
 

@@ -125,6 +125,7 @@ class Source:
                 ("召回编号", one.number or "", True),
                 ("召回名称", one.title, True),
                 ("类型", str(one.get_kind_display()), True),
+                ("召回身份", "；".join(part for part in self._standing() if part), True),
                 ("方式", str(one.get_form_display()), True),
                 ("级别", one.level_label, True),
                 ("适用规则", self.law_words, True),
@@ -135,6 +136,11 @@ class Source:
                 ("可能的危害", self.risk(), True),
             ],
         )
+
+    def _standing(self) -> tuple[str, str, str]:
+        """As what the firm recalls, and why."""
+        one = self.campaign
+        return str(one.get_initiator_display()), str(one.get_ground_display() or ""), one.ground_words
 
     def goods_table(self, draft: Draft) -> None:
         """The goods: product, specification, lot, date, amount; those of others by number only."""

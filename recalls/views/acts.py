@@ -8,18 +8,19 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, reads_papers
-from recalls.actions.acts import ALONE, BESIDE, is_competent, issue_act
+from recalls.actions.acts import ALONE, BESIDE, is_competent, issue_act, object_to_recall, objection_window
 from recalls.actions.announcements import prove_publication
 from recalls.actions.moves import proposal_of
 from recalls.channels import channel_for, owed
-from recalls.forms import ActForm, ProofForm
+from recalls.forms import ActForm, ProofForm, ReasonForm
 from recalls.models import Campaign, Publication, PublicationProof, RegulatorAct
 from recalls.views.doors import acting, page
-from trace.access import audience, parse_uid
+from trace.access import audience, entered_for, parse_uid
 from trace.actions.files import path_of, store_file
 from trace.actor import Actor
 from trace.errors import NotFound
@@ -48,8 +49,15 @@ def campaign_acts(request: HttpRequest, uid: str) -> HttpResponse:
     actor = acting(request)
     campaign = _readable(actor, uid)
     kinds = _kinds(actor, campaign)
-    form = ActForm(request.POST or None, kinds=kinds)
-    if request.method == "POST" and form.is_valid():
+    objecting = request.method == "POST" and request.POST.get("do") == "object"
+    objection = ReasonForm(request.POST if objecting else None)
+    if objecting and objection.is_valid():
+        words = objection.cleaned_data["reason"]
+        if attempt(objection, lambda: object_to_recall(by=actor, campaign=campaign, reason=words)) is not None:
+            messages.success(request, _("异议已提出，等待缺陷认定。"))
+            return redirect("recalls:campaign_acts", campaign.uid)
+    form = ActForm(request.POST if request.method == "POST" and not objecting else None, kinds=kinds)
+    if form.is_bound and form.is_valid():
 
         def issue() -> RegulatorAct:
             with transaction.atomic():
@@ -65,10 +73,20 @@ def campaign_acts(request: HttpRequest, uid: str) -> HttpResponse:
             "campaign": campaign,
             "acts": campaign.acts.select_related("organisation", "officer", "file").order_by("-id"),
             "form": form if kinds else None,
+            "window": objection_window(campaign),
+            "objections": campaign.steps.filter(action="object").order_by("-id"),
+            "objection": objection if _may_object(actor, campaign) else None,
             "competent": is_competent(actor, campaign) if actor.is_regulator else True,
         },
-        bad=form.is_bound,
+        bad=form.is_bound or objection.is_bound,
     )
+
+
+def _may_object(actor: Actor, campaign: Campaign) -> bool:
+    """Whether the firm can still object."""
+    window = objection_window(campaign)
+    own = campaign.organisation_id in entered_for(actor) and actor.can("quality", "owner")
+    return own and window is not None and window.met_at is None and timezone.now() <= window.due_at
 
 
 def _kinds(actor: Actor, campaign: Campaign) -> list[tuple[str, str]]:

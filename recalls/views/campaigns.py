@@ -124,6 +124,8 @@ def _red_line_words(key: str) -> str:
     return {
         "resold": _("召回启动后仍有范围内批次的出库、使用或销售记录，冲突尚未答复"),
         "not_handled": _("有收回的货物既没有处理，也不在库"),
+        "late": _("没有按期公布召回信息，或者消费者的申请超过期限还没有答复"),
+        "no_records": _("有单位记为已退回或已就地处理，却没有数量记录，或者留存的证据文件不在了"),
     }[key]
 
 
@@ -138,9 +140,15 @@ def _facts(found: Campaign) -> list[Row]:
         Row(_("主管部门"), found.authority.label if found.authority else _("本系统内没有对应的监管部门")),
         Row(_("方式"), found.get_form_display()),
         Row(_("类型"), found.get_kind_display()),
+        Row(_("召回身份"), " · ".join(part for part in _standing(found) if part)),
         Row(_("适用规则"), law),
         *_why_this_law(found),
     ]
+
+
+def _standing(found: Campaign) -> tuple[str, str, str]:
+    """As what the firm recalls, and why."""
+    return str(found.get_initiator_display()), str(found.get_ground_display() or ""), found.ground_words
 
 
 def _why_this_law(found: Campaign) -> list[Row]:
@@ -325,6 +333,9 @@ def campaign_assess(request: HttpRequest, uid: str) -> HttpResponse:
             "population": last.population,
             "verdict": last.verdict,
             "level": str(last.level or ""),
+            "initiator": found.initiator,
+            "ground": found.ground,
+            "ground_words": found.ground_words,
         }
         if last
         else {}
@@ -334,8 +345,8 @@ def campaign_assess(request: HttpRequest, uid: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         row = attempt(
             form,
-            lambda: reassess(by=actor, campaign=found, finding=form.finding()),
-            {"level_required": "level"},
+            lambda: reassess(by=actor, campaign=found, finding=form.finding(), standing=form.standing()),
+            {"level_required": "level", "ground_required": "ground", "ground_words_required": "ground_words"},
         )
         if row is not None:
             messages.success(request, _("评估已登记。"))

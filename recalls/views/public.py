@@ -8,8 +8,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed
@@ -18,15 +19,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, require_side
-from recalls.actions.announcements import Announcement, draft_notice, goods_of, people_of
+from recalls.actions.announcements import MOST_PICTURES, Announcement, Shown, draft_notice, goods_of, people_of
 from recalls.forms import AnnouncementForm
 from recalls.guards import drafted_notice
-from recalls.models import Campaign, Publication, PublicNotice, RiskWarning
+from recalls.models import Campaign, NoticePicture, Publication, PublicNotice, RiskWarning
 from recalls.queries import latest_publication, published
 from recalls.scope import latest_scope
 from recalls.transitions import Status
 from recalls.views.doors import acting, page
 from trace.access import audience
+from trace.actions.files import path_of, store_file
+from trace.actor import Actor
 from trace.errors import NotFound
 from trace.forms.fields import attempt
 from trace.models import Product
@@ -118,6 +121,7 @@ def public_recall(request: HttpRequest, ref: str) -> HttpResponseBase:
             "campaign": campaign,
             "publication": current,
             "notice": current.notice,
+            "pictures": current.notice.pictures.order_by("number"),
             "rows": article_16(current.notice),
             "earlier": publications[1:],
             "ended": campaign.status == Status.CLOSED,
@@ -231,9 +235,7 @@ def campaign_notice_draft(request: HttpRequest, uid: str) -> HttpResponse:
         kind = PublicNotice.Kind.CORRECTION if campaign.announced_at else PublicNotice.Kind.ANNOUNCEMENT
         row = attempt(
             form,
-            lambda: draft_notice(
-                by=actor, campaign=campaign, announcement=Announcement(**form.cleaned_data), kind=kind
-            ),
+            lambda: _draft(request, actor, campaign, Announcement(**form.cleaned_data), kind),
             {"ends_before_start": "ends_on"},
         )
         if row is not None:
@@ -245,11 +247,72 @@ def campaign_notice_draft(request: HttpRequest, uid: str) -> HttpResponse:
             "campaign": campaign,
             "form": form,
             "goods": goods_of(scope) if scope else [],
+            "pictures": _last_pictures(campaign),
             "draft": drafted_notice(campaign),
             "in_force": latest_publication([campaign]).get(campaign.pk),
         },
         bad=form.is_bound,
     )
+
+
+def _draft(
+    request: HttpRequest, actor: Actor, campaign: Campaign, announcement: Announcement, kind: str
+) -> PublicNotice:
+    """The next version with its pictures: those still ticked, and what was uploaded."""
+    kept = {int(one) for one in request.POST.getlist("keep") if one.isascii() and one.isdigit() and len(one) < 3}
+    caption = request.POST.get("caption", "")
+    with transaction.atomic():
+        pictures = [
+            Shown(store_file(by=actor, name=upload.name or "", content=upload), caption)
+            for upload in request.FILES.getlist("pictures")[: MOST_PICTURES + 1]
+        ]
+        return draft_notice(
+            by=actor,
+            campaign=campaign,
+            announcement=announcement,
+            kind=kind,
+            pictures=pictures,
+            keep=kept if "pictures_shown" in request.POST else None,
+        )
+
+
+def _last_pictures(campaign: Campaign) -> list[NoticePicture]:
+    """The pictures of the last version."""
+    last = campaign.public_notices.order_by("-number").first()
+    return list(last.pictures.order_by("number")) if last is not None else []
+
+
+@audience("public")
+@require_safe
+def public_picture(request: HttpRequest, ref: str, sha256: str) -> HttpResponseBase:
+    """One picture of an announced recall, by its hash: of a version that was published, never of a draft or a drill."""
+    campaign = public_campaign(ref)
+    rows = NoticePicture.objects.filter(notice__campaign=campaign, notice__publication__isnull=False)
+    found = rows.filter(sha256=sha256).first() if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
+    if found is None or not path_of(found.sha256).exists():
+        raise NotFound(_("没有这张照片。"))
+    return _jpeg(found)
+
+
+@audience("signed_in")
+@require_safe
+def draft_picture(request: HttpRequest, uid: str, number: str) -> HttpResponseBase:
+    """One picture of the last version, for who prepares the announcement."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    require_side(actor, campaign)
+    found = next((one for one in _last_pictures(campaign) if str(one.number) == number), None)
+    if found is None or not path_of(found.sha256).exists():
+        raise NotFound(_("没有这张照片。"))
+    return _jpeg(found)
+
+
+def _jpeg(picture: NoticePicture) -> FileResponse:
+    answer = FileResponse(path_of(picture.sha256).open("rb"), content_type="image/jpeg")
+    answer["X-Content-Type-Options"] = "nosniff"
+    answer["Content-Disposition"] = "inline"
+    answer["Cache-Control"] = "private, max-age=86400"
+    return answer
 
 
 def _first_words(campaign: Campaign) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from recalls.actions.assessment import assess
 from recalls.actions.signals import dismiss_signal, raise_signal
 from recalls.forms import AssessmentForm, ReasonForm, SignalForm
 from recalls.lists import SIGNALS
-from recalls.models import Signal
+from recalls.models import Campaign, Signal
 from recalls.queries import lots_by_words
 from recalls.views.doors import acting, page
 from trace.access import audience, lot_for, parse_uid
@@ -166,6 +166,7 @@ def signal(request: HttpRequest, uid: str) -> HttpResponse:
     ]
     handles = actor.can("quality", "officer", "approver") or actor.role == "owner"
     own = actor.is_regulator or found.organisation_id == actor.owner.pk
+    as_trader = not own and found.raised_by_organisation_id == actor.owner.pk and found.lot is not None
     return page(
         request,
         "recalls/signal.html",
@@ -174,6 +175,7 @@ def signal(request: HttpRequest, uid: str) -> HttpResponse:
             "rows": rows,
             "steps": steps,
             "form": form,
+            "may_recall": handles and as_trader and found.status == Signal.Status.NEW,
             "may_handle": handles and own and found.status == Signal.Status.NEW,
             "cases": list(cases_visible_to(actor).filter(signal=found).order_by("-id")[:50]),
         },
@@ -196,8 +198,13 @@ def signal_assess(request: HttpRequest, uid: str) -> HttpResponse:
     if found.campaign is not None:
         return redirect("recalls:campaign", found.campaign.uid)
     organisation = found.organisation or actor.owner
+    trader = not actor.is_regulator and organisation.pk != actor.owner.pk
+    if trader:
+        organisation = actor.owner
     track = found.product.track if found.product else Product.Track.FOOD
-    initial = {"knew_at": found.received_at, "title": _title(found)}
+    initial: dict[str, Any] = {"knew_at": found.received_at, "title": _title(found)}
+    if trader:
+        initial["initiator"] = Campaign.Initiator.TRADER
     form = AssessmentForm(request.POST or None, initial=initial, track=track, first=True)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -212,8 +219,14 @@ def signal_assess(request: HttpRequest, uid: str) -> HttpResponse:
                 finding=form.finding(),
                 signals=[found],
                 is_drill=found.is_drill,
+                standing=form.standing(),
             ),
-            {"level_required": "level", "in_future": "knew_at"},
+            {
+                "level_required": "level",
+                "in_future": "knew_at",
+                "ground_required": "ground",
+                "ground_words_required": "ground_words",
+            },
         )
         if campaign is not None:
             messages.success(request, _("评估已登记。下一步：划定召回范围。"))

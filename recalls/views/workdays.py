@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from recalls.actions.clocks import load_notice, preview_notice
-from recalls.queries import calendar_sources
+from recalls.queries import calendar_loads, calendar_sources
 from recalls.views.doors import acting, page
 from trace.access import audience
+from trace.errors import Invalid
 from trace.forms.fields import Text, attempt
 
 
@@ -30,16 +31,38 @@ class WholeText(Text):
         return super().bound_data(data, initial)
 
 
+MOST = 20_000
+"""Characters of a table: two years and a little."""
+
+
 class NoticeForm(forms.Form):
-    """The days of a notice and its number."""
+    """The days of a notice and its number: pasted, or as a file, which is then shown in the same place."""
 
     source = Text(label=gettext_lazy("通知文号"), max_length=120)
     text = WholeText(
         label=gettext_lazy("日期表（CSV）"),
-        max_length=20_000,
+        max_length=MOST,
         multiline=True,
+        required=False,
         help_text=gettext_lazy("一行一天，日期连续：2027-01-01,0。1 是上班，0 是休息，调休上班的周末写 1。"),
     )
+
+
+def _posted(request: HttpRequest) -> dict[str, Any]:
+    """What was sent, a chosen file in the place of pasted text. Refuses (``bad_calendar``) a file that is no text."""
+    data: dict[str, Any] = {name: request.POST.get(name, "") for name in ("source", "text")}
+    upload = request.FILES.get("file")
+    if upload is not None:
+        content = upload.read(4 * MOST + 1)
+        for encoding in ("utf-8-sig", "gb18030"):
+            try:
+                data["text"] = content.decode(encoding)
+                break
+            except UnicodeDecodeError:
+                continue
+        else:
+            raise Invalid(_("这个文件不是文本，请导出为 CSV 再选择。"), code="bad_calendar")
+    return data
 
 
 @audience("regulator")
@@ -49,10 +72,17 @@ def workdays(request: HttpRequest) -> HttpResponse:
     previewed is previewed again.
     """
     actor = acting(request)
-    form = NoticeForm(request.POST or None)
-    preview, seen = None, ""
+    preview, seen, problem = None, "", None
     if request.method == "POST":
         actor.require("approver")
+    try:
+        form = NoticeForm(_posted(request) if request.method == "POST" else None)
+    except Invalid as refusal:
+        form, problem = NoticeForm({name: request.POST.get(name, "") for name in ("source", "text")}), refusal
+    if form.is_bound and (problem is not None or not (form.is_valid() and form.cleaned_data["text"])):
+        form.is_valid()
+        if "text" not in form.errors:
+            form.add_error("text", problem.message if problem else _("请粘贴日期表，或选择文件。"))
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         seen = hashlib.sha256("\n".join(data["text"].splitlines()).encode()).hexdigest()
@@ -70,6 +100,13 @@ def workdays(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "recalls/workdays.html",
-        {"form": form, "preview": preview, "seen": seen, "sources": calendar_sources(), "may": actor.can("approver")},
+        {
+            "form": form,
+            "preview": preview,
+            "seen": seen,
+            "sources": calendar_sources(),
+            "loads": calendar_loads(),
+            "may": actor.can("approver"),
+        },
         bad=form.is_bound and bool(form.errors),
     )
