@@ -1,4 +1,4 @@
-"""Who recalls as what, label corrections, objections, the four red lines, pictures for the public, the calendar's file."""
+"""Who recalls as what, label corrections, objections, the four red lines, public pictures, the calendar as a file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ from recalls.actions.signals import raise_signal
 from recalls.guards import red_lines
 from recalls.models import CalendarLoad, Campaign, ClockInstance, DisposalFile, NoticePicture
 from recalls.scope import Question
-from tests.goods import day
-from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, announced, decided, make_chain, started, summarised
+from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, announced, make_chain, started, summarised
 from tests.recalls.test_acts import serve
 from tests.recalls.test_papers import refused
 from tests.world import World, make_actor, sign_in
 from trace.actions.files import path_of, store_file
 from trace.actor import Actor
-from trace.holding import blocking
+from trace.guards import blocking
 from trace.models import Organisation
 
 Initiator, Ground = Campaign.Initiator, Campaign.Ground
@@ -259,9 +258,7 @@ def test_pictures_come_to_the_public_page_with_their_version_and_not_before(chai
     )
     many = [Shown(picture_of(world.walnuts_quality, shade)) for shade in range(7)]
     refused(
-        lambda: draft_notice(
-            by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT, pictures=many
-        ),
+        lambda: draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT, pictures=many),
         "too_many_pictures",
     )
     with pytest.raises(DatabaseError), transaction.atomic():
