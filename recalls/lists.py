@@ -105,6 +105,8 @@ def sent_notices(sight: Sight) -> Table:
         ],
         seen,
     )
+
+
 WARNINGS = Table(
     "risk-warnings",
     [

@@ -25,14 +25,13 @@ from django.utils.translation import gettext as _
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
 from recalls.parts import Coverage, Part, held_of, resolved, within, words_of
-from trace.among import among
+from trace.among import among, rows_among
 from trace.crossing import claimed_of, joined_to, same_code_elsewhere
 from trace.errors import Clash, Invalid
 from trace.genealogy import LotsOnDemand, lots_by_pk, walk
 from trace.models import (
     Conflict,
     EpcisName,
-    Event,
     EventItem,
     Lot,
     LotClaim,
@@ -287,10 +286,7 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
     question = _with_parts(question, kept)
     lots = LotsOnDemand({*kept, *question.left_out, *chain.from_iterable(path for _why, path in kept.values())})
     began_by = {
-        pk: (issuer, made)
-        for pk, issuer, made in Lot.objects.filter(among("pk", kept))
-        .order_by("pk")
-        .values_list("pk", "organisation", "made_micros")
+        pk: (issuer, made) for pk, issuer, made in rows_among(Lot, "id", ("organisation_id", "made_micros"), kept)
     }
     moves = _moves(began_by)
     lines = _lines(kept, lots, began_by, moves, notes)
@@ -460,8 +456,8 @@ Move = tuple[int, int, int, int, int | None]
 
 def _moves(ids: Iterable[int]) -> list[Move]:
     """Every hand-over of these lots on a slip that stands, in the order of lots."""
-    rows = Transfer.objects.filter(among("lot", ids), voided_by=None).order_by("lot")
-    return list(rows.values_list("lot", "sender", "receiver", "sent_micros", "received_micros"))
+    columns = ("sender_id", "receiver_id", "sent_micros", "received_micros")
+    return rows_among(Transfer, "lot_id", columns, ids, where="voided_by_id IS NULL")
 
 
 def _lines(
@@ -490,7 +486,7 @@ def _lines(
                 path,
                 lots,
                 began_by[pk][1],
-                -used.get(pk, 0),
+                used.get(pk, 0),
                 shipped.get(pk, 0),
                 conflicts.get(pk, 0),
                 notes.get(pk, ""),
@@ -500,17 +496,15 @@ def _lines(
 
 
 def _used(ids: Iterable[int]) -> dict[int, int]:
-    """What went into other lots, as negative millionths. Which events were declared wrong is asked apart: joined to the
-    items, PostgreSQL reads every event there is.
+    """What went into other lots, in millionths: once per lot and step, however many lots came out of it. Links know it,
+    and only lots that were used have any; items would be read for every movement.
     """
-    items = EventItem.objects.filter(among("lot", ids), role="input").order_by().values_list("event", "lot", "micros")
-    rows = list(items)
-    events = {event for event, _lot, _micros in rows}
-    wrong = set(Event.objects.filter(among("corrects", events)).values_list("corrects", flat=True)) if events else set()
     found: defaultdict[int, int] = defaultdict(int)
-    for event, lot, micros in rows:
-        if lot is not None and event not in wrong:
-            found[lot] += micros
+    columns = ("event_id", "input_micros")
+    for lot, _event, micros in rows_among(
+        LotLink, "parent_id", columns, ids, where="voided_by_id IS NULL", distinct=True
+    ):
+        found[lot] += micros
     return found
 
 
@@ -520,8 +514,8 @@ def _holdings(began_by: Mapping[int, tuple[int, int]], moves: Iterable[Move]) ->
     Sent is enough: a slip that was declared wrong is left out, one nobody confirmed is not. Lots, stock and moves come
     in the order of lots and are read beside each other: one table of all pairs took three times as long.
     """
-    stock = Stock.objects.filter(among("lot", began_by)).order_by("lot")
-    held = chain(stock.values_list("lot", "organisation", "micros"), [(_NO_LOT, 0, 0)])
+    stock = rows_among(Stock, "lot_id", ("organisation_id", "micros"), began_by)
+    held = chain(stock, [(_NO_LOT, 0, 0)])
     handed = chain(moves, [(_NO_LOT, 0, 0, 0, None)])
     in_hand, move = next(held), next(handed)
     found: list[HoldingLine] = []

@@ -7,12 +7,14 @@ and so a scope of 100,000 lots took eighty queries and spent a quarter of its ti
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
+from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigAutoField, ForeignKey, Lookup, Q
+from django.db.models import BigAutoField, ForeignKey, Lookup, Model, Q
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,35 @@ class _Among(Lookup):
 def among(field: str, ids: Iterable[int]) -> Q:
     """The condition that a key (``pk`` or a foreign key) is one of these row numbers, however many."""
     return Q(**{f"{field}__among": _Numbers(tuple(ids))})
+
+
+def rows_among(
+    model: type[Model], key: str, columns: Sequence[str], ids: Iterable[int], *, where: str = "", distinct: bool = False
+) -> list[tuple[Any, ...]]:
+    """Rows of a table whose ``key`` is one of very many numbers, as (number, *columns) in the order of numbers.
+
+    Always by the index, number by number: for ``= ANY`` of 100,000 numbers PostgreSQL spends longer on planning than on
+    reading, and then reads the whole table, so that the cost grows with the world. ``key``, ``columns`` (names of
+    columns) and ``where`` (on these) are the caller's own words, never anybody's input.
+    """
+    table, wanted = model._meta.db_table, sorted(ids)
+    once = "DISTINCT " if distinct else ""
+    picked = ", ".join(f"{table}.{column}" for column in columns)
+    standing = f" AND {where}" if where else ""
+    if connection.vendor == "postgresql":
+        sql = f"""
+            SELECT want.id, found.* FROM unnest(%s::bigint[]) AS want(id)
+            CROSS JOIN LATERAL (SELECT {once}{picked} FROM {table} WHERE {key} = want.id{standing} OFFSET 0) AS found
+        """  # noqa: S608
+        given = f"{{{','.join(map(str, wanted))}}}"
+    else:
+        sql = f"""
+            SELECT {once}{table}.{key}, {picked} FROM json_each(%s) AS want
+            CROSS JOIN {table} WHERE {table}.{key} = want.value{standing}
+        """  # noqa: S608
+        given = json.dumps(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [given])
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    rows.sort(key=itemgetter(0))
+    return rows
