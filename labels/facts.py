@@ -9,11 +9,14 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
 from django.utils.translation import gettext as _
 
 from labels.models import Commitment
+from trace.edits import subject_of
 from trace.identifiers import display_gtin, display_serial
-from trace.models import Certificate, Licence, Lot, Organisation, Product, ProductVersion, Unit
+from trace.models import Certificate, EditLog, Licence, Lot, Organisation, Product, ProductVersion, Unit
 from trace.parts import Row
 from trace.templatetags.ui import day, day_text
 from trace.units import format_amount
@@ -23,13 +26,16 @@ SAID = "self_declared"
 
 @dataclass(frozen=True)
 class Change:
-    """One value that differs today from what this lot was made under (or was first registered with)."""
+    """One value that differs today from what this lot was made under (or was first registered with). ``by`` is the
+    organisation that changed it: the log has the person, a page names none.
+    """
 
     label: str
     old: str
     new: str
     at: datetime.datetime
     note: str = ""
+    by: str = ""
 
 
 def product_rows(version: ProductVersion, product: Product) -> list[Row]:
@@ -184,4 +190,27 @@ def _change(name: str, old: str, new: str, version: ProductVersion) -> Change:
         if name != "standard"
         else _("执行标准")
     )
-    return Change(label, old, new, version.at, _("产品资料变更，适用于之后生产的批次"))
+    note = _("产品资料变更，适用于之后生产的批次")
+    return Change(label, old, new, version.at, note, version.product.organisation.label)
+
+
+def public_edits(lot: Lot) -> list[Change]:
+    """What changed of the public data of the issuer (name, address …) and of the product (GTIN …) since the lot was
+    begun, newest first (notice no. 5 of 2025 on digital labels, article 3: content, time, author). One query.
+    """
+    named: dict[str, models.Model] = {subject_of(row): row for row in (lot.organisation, lot.product)}
+    rows = EditLog.objects.filter(subject__in=list(named), public=True, at__gt=lot.begun_at)
+    found = []
+    for row in rows.select_related("organisation").order_by("-id")[:MOST_EDITS]:
+        if any(isinstance(value, (dict, list)) for value in (row.old, row.new)):
+            continue
+        try:
+            label = str(getattr(named[row.subject]._meta.get_field(row.field), "verbose_name", row.field))
+        except FieldDoesNotExist:
+            continue
+        old, new = ("" if value is None else str(value) for value in (row.old, row.new))
+        found.append(Change(label, old, new, row.at, by=row.organisation.label))
+    return found
+
+
+MOST_EDITS = 20

@@ -4,11 +4,19 @@ A code alone comes as SVG for a designer and as PNG for a word processor; a labe
 the same marks as the PDF, so that what is seen is what is printed but for the typeface of the screen.
 """
 
+import io
+
+import pypdfium2
+
 from labels import qr
 from labels.compose import BOLD_STROKE_EM, MM_PER_POINT, Composed, LabelContent, Text, compose
 from labels.layouts import Layout
+from labels.sheets import render_sheet
 
 SCREEN_FONTS = "'PingFang SC','HarmonyOS Sans SC','MiSans','Noto Sans CJK SC','Microsoft YaHei',sans-serif"
+
+
+LABEL_DPI = 600
 
 
 def code_svg(
@@ -33,6 +41,23 @@ def code_png(
     Refuses what ``qr.matrix`` and ``qr.png`` refuse.
     """
     return qr.png(qr.matrix(uri, qr.LEVEL_FOR[qr.Material(material)]), dpi=dpi, module_dots=module_dots)
+
+
+def label_png(content: LabelContent, layout: Layout, *, material: qr.Material = qr.Material.SMOOTH) -> bytes:
+    """One label at true size as a grey PNG of 600 dpi, drawn from the PDF that would be printed. Refuses what printing
+    it would refuse.
+    """
+    document = pypdfium2.PdfDocument(render_sheet([content], layout, material=material))
+    try:
+        picture = document[0].render(scale=LABEL_DPI / 72, grayscale=True).to_pil()
+    finally:
+        document.close()
+    left, top = layout.corner(0)
+    edges = (left, top, left + layout.label[0], top + layout.label[1])
+    label = picture.crop([round(edge * LABEL_DPI / qr.MM_PER_INCH) for edge in edges])
+    out = io.BytesIO()
+    label.save(out, "PNG", dpi=(LABEL_DPI, LABEL_DPI), optimize=True)
+    return out.getvalue()
 
 
 def label_svg(content: LabelContent, layout: Layout, *, material: qr.Material = qr.Material.SMOOTH) -> str:

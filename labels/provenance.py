@@ -170,7 +170,7 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
             cut=ancestry.walk.cut,
         ),
         certificates=facts.certificate_rows(evidence.valid_certificates(lot.organisation, lot.product, today)),
-        changes=facts.version_changes(lot.product_version, _later_versions(lot)),
+        changes=[*facts.version_changes(lot.product_version, _later_versions(lot)), *facts.public_edits(lot)],
         conflicts=_open_conflicts(ancestry),
         recall_phone=lot.organisation.recall_contact_phone,
         consumables=lot.product.track != Product.Track.CONSUMER,
@@ -307,7 +307,7 @@ def _scans(lot: Lot, unit: Unit | None) -> Scans:
 def _later_versions(lot: Lot) -> list[ProductVersion]:
     """Versions of the product after the one the lot was made under."""
     rows = ProductVersion.objects.filter(product=lot.product, number__gt=lot.product_version.number)
-    return list(rows.select_related("standard").order_by("number"))
+    return list(rows.select_related("standard", "product__organisation").order_by("number"))
 
 
 _CONFLICT_WORDS = {

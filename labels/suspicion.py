@@ -155,7 +155,7 @@ def why(rule: str, facts: Mapping[str, Any]) -> str:
     if rule == "before_sale":
         return _("商品发货之前已有 %(count)s 次查询；也可能是出厂检查时扫的。") % given
     if rule == "after_end":
-        return _("码作废或标签损坏之后仍有 %(count)s 次查询。") % given
+        return _("码作废、标签损坏或整批商品销毁之后仍有 %(count)s 次查询。") % given
     if rule == "elsewhere":
         return _("有 %(count)s 次查询来自没有发过货的地区：%(places)s。也可能是消费者带走或转送的。") % given
     return _("同一网络连续查询了很多没有签发过的码（%(day)s 有 %(count)s 次被限制）。") % {

@@ -40,6 +40,7 @@ urlpatterns = [
     path("labels/<str:uid>/codes/", runs.run_codes, name="run_codes"),
     path("labels/<str:uid>/codes.csv", runs.codes_csv, name="codes_csv"),
     path("labels/<str:uid>/code.svg", runs.code_svg, name="code_svg"),
+    path("labels/<str:uid>/label.png", runs.label_png, name="label_png"),
     path("labels/<str:uid>/code.png", runs.code_png, name="code_png"),
     path("labels/<str:uid>/exceptions/", runs.except_codes, name="except_codes"),
     path("labels/<str:uid>/void/", runs.void, name="void"),

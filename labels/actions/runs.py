@@ -415,6 +415,12 @@ def record_download(*, by: Actor, run: CodeRun, first: int, last: int, what: str
 
 
 @transaction.atomic
+def note_download(*, by: Actor, run: CodeRun, first: int, last: int, what: str) -> CodeStep:
+    """Write down that somebody of the issuer who may only look was given codes of a run (``run_for`` let it)."""
+    return _step(run, CodeStep.Step.DOWNLOADED, by, timezone.now(), first=first, last=last, reason=what[:REASON_MAX])
+
+
+@transaction.atomic
 def apply_codes(
     *, by: Actor, run: CodeRun, first: int, last: int, reason: str = "", at: datetime.datetime | None = None
 ) -> int:

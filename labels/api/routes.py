@@ -12,7 +12,15 @@ from pydantic import Field
 
 from labels import limits, preview, provenance, qr, resolve
 from labels.access import run_for, runs_visible_to, unit_of, units_of
-from labels.actions.runs import MAX_CODES, except_units, issue_codes, record_print, require_unblocked, void_run
+from labels.actions.runs import (
+    MAX_CODES,
+    except_units,
+    issue_codes,
+    note_download,
+    record_download,
+    record_print,
+    void_run,
+)
 from labels.api import examples
 from labels.contents import contents, lot_content, uri_of
 from labels.layouts import DEFAULT_SHEET
@@ -21,7 +29,7 @@ from labels.models import CodeException, CodeRun
 from labels.queries import printable_units
 from labels.sheets import render_sheet
 from recalls.queries import PublicRecall
-from trace.access import lot_for
+from trace.access import entered_for, lot_for
 from trace.api.auth import acting
 from trace.api.examples import page
 from trace.api.given import WrittenReason, when
@@ -174,10 +182,14 @@ def issue_code_run(request: HttpRequest, uid: Named, body: RunIn) -> RunOut:
     summary=gettext_lazy("列出单件码"),
 )
 def list_units(request: HttpRequest, uid: Named, paging: Query[Feed]) -> Page[UnitOut]:
-    """The codes of a run with their addresses."""
-    run = run_for(acting(request), uid)
+    """The codes of a run with their addresses; each page of them is written down."""
+    actor = acting(request)
+    run = run_for(actor, uid)
 
     def shape(found: list[Unit]) -> list[UnitOut]:
+        if found and run.organisation_id in entered_for(actor):
+            places = sorted(row.number - run.first_number + 1 for row in (found[0], found[-1]))
+            note_download(by=actor, run=run, first=places[0], last=places[1], what="API units")
         return [
             UnitOut(number=row.number, code=row.code, uri=uri_of(run, row), level=row.level, state=row.state)
             for row in found
@@ -192,10 +204,14 @@ Number = Annotated[int, Whole(1, MAX_CODES)]
 
 
 def _code_of(request: HttpRequest, uid: str, number: int) -> tuple[str, qr.Material]:
-    """The address of one label of the caller's run, and what it is printed on. Refused for a blocked lot."""
-    run = run_for(acting(request), uid, write=True)
-    require_unblocked(run.lot)
+    """The address of one label of the caller's run, and what it is printed on; the download is written down. Refused
+    for a blocked lot.
+    """
+    actor = acting(request)
+    run = run_for(actor, uid, write=True)
     unit = None if run.kind == CodeRun.Kind.LOT else unit_of(run, number)
+    what = f"API {request.path.rpartition('/')[2]}"
+    record_download(by=actor, run=run, first=number, last=number, what=what)
     return uri_of(run, unit), qr.Material(run.material)
 
 

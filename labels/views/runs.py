@@ -416,6 +416,24 @@ def code_png(request: HttpRequest, uid: str) -> HttpResponse:
     return answer
 
 
+@audience("party", "operator", "quality")
+@require_POST
+def label_png(request: HttpRequest, uid: str) -> HttpResponse:
+    """One whole label as PNG at 600 dpi, for one's own artwork, a check code hidden; the download is written down
+    first. Refused for a blocked lot.
+    """
+    actor = actor_of(request)
+    run = run_for(actor, uid, write=True)
+    unit = None if run.kind == CodeRun.Kind.LOT else unit_of(run, _number(request.POST.get("number", "1")))
+    content = lot_content(run) if unit is None else contents(run, [unit])[0]
+    drawn = preview.label_png(content, layout_of(run.layout), material=qr.Material(run.material))
+    place = 1 if unit is None else unit.number - run.first_number + 1
+    record_download(by=actor, run=run, first=place, last=place, what="label.png")
+    answer = HttpResponse(drawn, content_type="image/png")
+    answer["Content-Disposition"] = 'attachment; filename="label.png"'
+    return answer
+
+
 def _handed_out(request: HttpRequest, uid: str, what: str) -> tuple[str, qr.Material]:
     """The address of one label of a run, and what it is printed on, with the download written down."""
     actor = actor_of(request)
