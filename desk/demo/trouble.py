@@ -13,6 +13,7 @@ from labels.layouts import DEFAULT_SHEET
 from labels.models import CodeRun
 from labels.nonces import sign
 from recalls.access import notice_link
+from recalls.actions.acts import issue_act
 from recalls.actions.announcements import Announcement, draft_notice
 from recalls.actions.answers import LotAnswer, acknowledge, acknowledge_by_link, answer_stock, answer_stock_by_link
 from recalls.actions.assessment import Finding, assess
@@ -21,6 +22,7 @@ from recalls.actions.campaigns import (
     close,
     decide,
     evaluate,
+    file_plan,
     finish_collecting,
     finish_disposal,
     start_campaign,
@@ -36,9 +38,12 @@ from recalls.actions.drills import (
     trace_drill,
 )
 from recalls.actions.goods import GoodsLine, destroy, receive_return
+from recalls.actions.papers import make_drill_report, make_paper
 from recalls.actions.scopes import freeze_scope
 from recalls.actions.signals import raise_signal
 from recalls.actions.tree import Customer, pass_on_by_link
+from recalls.channels import channel_for
+from recalls.law import regime
 from recalls.models import Campaign, Notice, Signal
 from recalls.scope import Question
 from trace.actions.events import When
@@ -203,6 +208,8 @@ def build_closed_recall(stage: Stage) -> None:
     evaluate(by=by["prefecture"], campaign=campaign, at=stage.ago(343).at)
     campaign.refresh_from_db()
     close(by=by["prefecture_approver"], campaign=campaign, reason="召回效果符合要求（示例）", at=stage.ago(341).at)
+    campaign.refresh_from_db()
+    make_paper(by=by["prefecture"], campaign=campaign, kind="pack", at=stage.ago(340).at)
 
 
 def build_open_recall(stage: Stage) -> None:
@@ -258,6 +265,7 @@ def build_open_recall(stage: Stage) -> None:
     question = Question.of([lot], [stage.lots["dried_1"]], same_gear=True)
     _run(stage, campaign, by["walnuts_quality"], by["walnuts"], question, stage.ago(1, 9), "walnuts")
     _answer_all(stage, campaign, stage.ago(0, 8), only={"示例便民商店", "汾阳示例枣夹核桃食品有限公司"})
+    _papers(stage, campaign)
     outside = campaign.notices.filter(organisation__status=Organisation.Status.EXTERNAL).order_by("id").first()
     if outside is not None:
         pass_on_by_link(
@@ -266,6 +274,26 @@ def build_open_recall(stage: Stage) -> None:
             customers=[Customer("示例小卖部", phone="13900000000"), Customer("示例面馆", address="示例街 5 号")],
             at=stage.ago(0, 8, 30).at,
         )
+
+
+def _papers(stage: Stage, campaign: Campaign) -> None:
+    """The open recall's plan, documents, and a requirement of the county."""
+    by = stage.actors
+    items = {item.key: f"{item.label.zh}：见公告和范围（示例）" for item in regime(campaign.regime).plan_items}
+    campaign.refresh_from_db()
+    at = stage.ago(0, 8, 45).at
+    file_plan(by=by["walnuts"], campaign=campaign, items=items or {"plan": "范围、措施、时限见公告（示例）"}, at=at)
+    issue_act(
+        by=by["county"],
+        campaign=campaign,
+        kind="ask_report",
+        number="汾市监示例报〔2026〕1号",
+        served_at=at,
+        content="每两个工作日报告一次收回数量（示例）",
+        at=at,
+    )
+    for kind in ("stop", "plan", "announcement"):
+        make_paper(by=by["walnuts_quality"], campaign=campaign, kind=kind, at=at)
 
 
 def build_drill(stage: Stage) -> None:
@@ -284,7 +312,8 @@ def build_drill(stage: Stage) -> None:
         responsible="销售负责人",
         due_on=stage.ago(-30, 9).at.date(),
     )
-    finish_drill(by=by, drill=drill, summary="来源、去向都在时限内查清（示例）。", at=stage.ago(20, 11, 30).at)
+    drill = finish_drill(by=by, drill=drill, summary="来源、去向都在时限内查清（示例）。", at=stage.ago(20, 11, 30).at)
+    make_drill_report(by=by, drill=drill, at=stage.ago(20, 12).at)
 
 
 def _run(
@@ -325,7 +354,14 @@ def _run(
         at=when.at + 3 * hour,
     )
     campaign.refresh_from_db()
-    announce(by=by[firm], campaign=campaign, channel="本系统公告栏与企业网站（示例）", at=when.at + 4 * hour)
+    channel = channel_for(campaign)
+    announce(
+        by=by[firm],
+        campaign=campaign,
+        channel="本系统公告栏与企业网站（示例）",
+        sites=[*channel.needed, "own_site"] if channel else None,
+        at=when.at + 4 * hour,
+    )
     campaign.refresh_from_db()
 
 
