@@ -113,8 +113,11 @@ class Source:
         )
 
     def address(self) -> str:
-        """Where the firm sits: its registered place and street."""
-        return f"{self.firm.division.label}{self.firm.address}"
+        """Where the firm sits: province, prefecture, county, town, street."""
+        code = self.firm.division_id
+        above = [f"{code[:2]}0000", f"{code[:4]}00", code[:6], code]
+        names = division_labels(set(above))
+        return "".join(names.get(one, "") for one in dict.fromkeys(above)) + self.firm.address
 
     def recall_fields(self, draft: Draft) -> None:
         """Which recall it is."""
