@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from trace import ledger
@@ -29,7 +30,7 @@ from trace.actions.epcis_parties import MasterData, NotExact, Parties, amount_in
 from trace.actions.events import When, stock_place
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
-from trace.batch import LOT_PARTS, Batch, keep, open_batch
+from trace.batch import LOT_PARTS, Batch, current, keep, open_batch
 from trace.door.names import Names, chunks
 from trace.epcis.documents import Fault
 from trace.epcis.event_hash import event_hash
@@ -236,6 +237,7 @@ class _Chunk:
         written: list[tuple[int, Event, Incoming, Organisation | None]] = []
         with open_batch(batch):
             batch.prepare(lots=list(self.lots), holder=self.owner)
+            self._read_codes(batch)
             for each in self.events:
                 try:
                     captured, other = self._one(each)
@@ -282,6 +284,23 @@ class _Chunk:
         missing = [pk for pk in ids if pk not in self.lots]
         for part in chunks(missing):
             self.lots |= Lot.objects.filter(pk__in=part).select_related(*LOT_PARTS).in_bulk()
+
+    def _read_codes(self, batch: Batch) -> None:
+        """The codes that goods met for the first time will have, as far as they are given out already: read together
+        for every product, so that a batch need not ask for each lot.
+        """
+        codes = {
+            (epc.lot or f"SN-{_digest(row.value)}") if epc is not None and epc.gtin else f"ID-{_digest(row.value)}"
+            for row in self.names.known.values()
+            if row.kind in ("class", "epc") and row.lot_id is None
+            for epc in (_parsed(row.value),)
+        }
+        mine = Organisation.objects.filter(Q(kept_by=self.owner) | Q(pk__in=self.parties.mine)).values("pk")
+        for part in chunks(sorted(codes)):
+            rows = Lot.objects.filter(lot_code__in=part, organisation__in=mine, voided_by=None)
+            for issuer, product, code in rows.values_list("organisation", "product", "lot_code"):
+                batch.codes[(issuer, product)].add(code)
+        batch.asked_codes |= codes
 
     def _ask_ledger(self, rows: Sequence[EpcisName]) -> None:
         """Lots entered by form or owned by others that this organisation may open: by GTIN and lot code, by serial, by
@@ -650,6 +669,10 @@ class _Plan:
         if not self.counts:
             amount = EnteredAmount("0", product.base_unit, "1/1", 0)
         own = product.organisation_id in self.chunk.parties.mine
+        batch = current()
+        if batch is not None:
+            # ``_read_codes`` has read the codes of every product these could be of.
+            batch.products.add(product.pk)
         made, until = _dates(self.found.raw.get("ilmd"))
         return NewLot(
             product=product,
@@ -793,8 +816,6 @@ class _Plan:
             self._use(lot, "subject", 1, amount)
 
     def _has(self, lot: Lot, holder: Organisation) -> bool:
-        from trace.batch import current
-
         batch = current()
         if batch is None:
             return False
@@ -803,8 +824,6 @@ class _Plan:
 
     def _slip(self, lot: Lot) -> Transfer | None:
         """The oldest hand-over of this lot to the performer that nobody answered."""
-        from trace.batch import current
-
         batch = current()
         if batch is None:
             return None

@@ -90,6 +90,7 @@ class Parties:
     master: MasterData = field(default_factory=dict)
     _mine: list[int] = field(default_factory=list)
     _products: dict[tuple[str, int | None], Product] = field(default_factory=dict)
+    _not_own: set[str] = field(default_factory=set)
     _organisations: dict[int, Organisation] = field(default_factory=dict)
     _places: dict[int, Place] = field(default_factory=dict)
 
@@ -276,6 +277,7 @@ class Parties:
         key = (code, issuer.pk)
         if key not in self._products:
             self._products[key] = self._entry(issuer, code, gtin, label, uom)
+            self._not_own.discard(gtin)
         return self._products[key]
 
     def _mirror(self, registered: Organisation) -> Organisation:
@@ -286,10 +288,13 @@ class Parties:
 
     def _own_product(self, gtin: str) -> Product | None:
         key = (gtin, None)
+        if gtin in self._not_own:
+            return None
         if key not in self._products:
             rows = Product.objects.filter(organisation__in=self.mine, gtin=gtin, ended_at=None, current__isnull=False)
             found = rows.select_related("current__standard", "organisation__division").order_by("id").first()
             if found is None:
+                self._not_own.add(gtin)
                 return None
             self._products[key] = found
         return self._products[key]
