@@ -339,6 +339,18 @@ IMPORTS = Table(
         Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
     ],
 )
+EPCIS_DOCUMENTS = Table(
+    "epcis-documents",
+    [
+        Column(gettext_lazy("收到时间"), lambda row: row.created_at),
+        Column(gettext_lazy("提交者"), lambda row: row.api_key.name if row.api_key else row.by.display_name),
+        Column(gettext_lazy("状态"), lambda row: row.get_status_display()),
+        Column(gettext_lazy("环节数"), lambda row: row.total),
+        Column(gettext_lazy("已写入"), lambda row: row.captured),
+        Column(gettext_lazy("被拒绝"), lambda row: row.faulty),
+        Column(gettext_lazy("矛盾"), lambda row: row.conflicts),
+    ],
+)
 DEVICES = Table(
     "devices",
     [

@@ -9,6 +9,7 @@ from trace.views import (
     corrections,
     crossing,
     epcis,
+    epcis_page,
     event_table,
     events,
     field,
@@ -219,6 +220,11 @@ field_urls: list[URLPattern] = [
     path("members/entries/<uuid:uid>/", field_review.entry_review, name="entry_review"),
 ]
 
+epcis_page_urls: list[URLPattern] = [
+    path("exchange/", epcis_page.epcis_list, name="epcis_list"),
+    path("exchange/<uuid:uid>/", epcis_page.epcis_document, name="epcis_document"),
+]
+
 import_urls: list[URLPattern] = [
     path("imports/", imports.import_list, name="import_list"),
     path("imports/steps/", imports.import_steps, name="import_steps"),
@@ -243,4 +249,5 @@ urlpatterns: list[URLPattern] = [
     *step_urls,
     *field_urls,
     *import_urls,
+    *epcis_page_urls,
 ]

@@ -15,7 +15,7 @@ from django.urls import Resolver404, resolve
 from tests.conftest import ROOT
 from tests.trace.door_client import Door, document, door_of, event
 from tests.trace.test_door_queries import serial
-from tests.world import World, make_world
+from tests.world import World, make_world, sign_in
 from trace.door.querying import COLLECTIONS, SUPPORTED
 from trace.models import EpcisEvent
 from trace.urls import epcis_urls
@@ -79,3 +79,25 @@ def test_a_folder_is_taken_in_and_resumed(world: World, tmp_path: Path) -> None:
     with pytest.raises(CommandError):
         call_command("import_epcis", str(tmp_path / "none"), "--as", user.username)
     assert len(door_of(world.distillery.organisation).events()) == 3
+
+
+def test_a_producer_sees_its_documents_their_errors_and_subscriptions(world: World, client: Any) -> None:
+    door = door_of(world.distillery.organisation)
+    door.captured(document(event(epcList=[serial(1)])))
+    wrong = door.capture(document(event(epcList=[serial(2)]), event(epcList=["<script>"])), proceed=True)
+    door.send("POST", "queries", {"name": "all", "query": {}})
+    hook = {"dest": "https://partner.example.org/hook", "signatureToken": "-".join(["signed", "with", "this"])}
+    assert door.send("POST", "queries/all/subscriptions", {**hook, "stream": True}).status_code == 201
+    page = sign_in(client, world.distillery).get("/exchange/").content.decode()
+    assert f"/exchange/{wrong['captureID']}/" in page
+    assert "https://partner.example.org/hook" in page
+    assert hook["signatureToken"] not in page
+    one = client.get(f"/exchange/{wrong['captureID']}/").content.decode()
+    assert "/epcisBody/eventList/1" in one
+    assert "<script>alert" not in one
+    assert client.get("/exchange/?format=csv").status_code == 200
+    sign_in(client, world.walnuts)
+    assert client.get(f"/exchange/{wrong['captureID']}/").status_code == 404
+    assert wrong["captureID"] not in client.get("/exchange/").content.decode()
+    sign_in(client, world.county)
+    assert client.get("/exchange/").status_code in (403, 404)
