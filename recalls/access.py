@@ -225,6 +225,12 @@ def drills_visible_to(actor: Actor) -> QuerySet[Drill]:
     return rows.filter(organisation__in=entered_for(actor))
 
 
+def drill_for(actor: Actor, uid: str | uuid.UUID) -> Drill:
+    """One exercise the actor may read."""
+    found: Drill = _the(drills_visible_to(actor), uid)
+    return found
+
+
 def reads_papers(actor: Actor, campaign: Campaign) -> bool:
     """Whether the actor reads the documents of a campaign: its initiator, or who supervises it."""
     return campaign.organisation_id in entered_for(actor) or supervises_campaign(actor, campaign)

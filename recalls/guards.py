@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from recalls.figures import LotAmounts, figures, recovered_against
 from recalls.law import LegalEvent, regime
-from recalls.models import Campaign, ConsumerCase, DisposalFile, PublicNotice, ScopeVersion
+from recalls.models import Assessment, Campaign, ConsumerCase, DisposalFile, PublicNotice, ScopeVersion
 from recalls.notice_states import ANSWERED, NOTICE_TERMINAL, NoticeStatus
 from recalls.parts import no_wider
 from recalls.scope import coverage_of, latest_scope
@@ -146,6 +146,14 @@ def unexplained(campaign: Campaign) -> list[LotAmounts]:
     for lot, micros in campaign.balance_notes.order_by("id").values_list("lot", "micros"):
         notes[lot] = micros
     return [one for one in figures(campaign).inconsistent if notes.get(one.lot.pk) != one.amounts.excess]
+
+
+def label_only(campaign: Campaign) -> bool:
+    """Whether the last assessment says that nothing but the label is wrong: only then may goods be put right and sold
+    (2015 Measures, article 25).
+    """
+    last = campaign.assessments.order_by("-id").first()
+    return last is not None and last.hazard == Assessment.Hazard.LABELLING and last.severity == Assessment.Severity.NONE
 
 
 def _red_lines(campaign: Campaign, given: Given) -> bool:

@@ -13,7 +13,13 @@ from desk.demo.cast import build_cast
 from desk.demo.others import build_furniture, build_millet
 from desk.demo.people import build_people
 from desk.demo.stage import CHINA, Stage
-from desk.demo.trouble import build_closed_recall, build_drill, build_labels, build_open_recall
+from desk.demo.trouble import (
+    build_closed_recall,
+    build_drill,
+    build_furniture_recall,
+    build_labels,
+    build_open_recall,
+)
 from desk.demo.walnuts import build_walnuts
 from trace.identifiers import repeatable
 from trace.models import Event, Lot, Organisation
@@ -37,6 +43,7 @@ def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
         build_open_recall(stage)
         build_drill(stage)
         build_people(stage)
+        build_furniture_recall(stage)
     if lots:
         with translation.override("zh-hans"):
             build_bulk(stage, lots)

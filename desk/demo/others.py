@@ -286,6 +286,8 @@ def build_furniture(stage: Stage) -> None:
     shop = stage.actors["distributor"].organisation
     stage.ship("tables", by, stage.ago(120), shop, [(f"table_{number}", "1") for number in (1, 2, 3)])
     stage.receive("tables", "distributor", stage.ago(118), "depot")
+    xian = outsider(stage, by, "西安示例家居馆", "retailer", "610100")
+    stage.ship("tables_xian", by, stage.ago(110), xian, [("table_4", "1"), ("table_5", "1")])
 
 
 def _release(stage: Stage, number: int) -> None:

@@ -296,6 +296,47 @@ def _papers(stage: Stage, campaign: Campaign) -> None:
         make_paper(by=by["walnuts_quality"], campaign=campaign, kind=kind, at=at)
 
 
+def build_furniture_recall(stage: Stage) -> None:
+    """Tables that tip over when a child climbs on them: consumer products sold into two provinces, planned, announced,
+    and waiting for the holders.
+    """
+    by = stage.actors
+    lots = [stage.lots[f"table_{number}"] for number in range(1, 6)]
+    signal = raise_signal(
+        source=Signal.Source.INCIDENT,
+        text="消费者反映：儿童攀爬时餐桌倾倒，手臂擦伤（示例）。",
+        by=by["furniture_quality"],
+        lot=lots[0],
+        at=stage.ago(6, 10).at,
+    )
+    campaign = assess(
+        by=by["furniture_quality"],
+        organisation=by["furniture"].organisation,
+        track="consumer_product",
+        title="示例核桃木餐桌 受力倾倒",
+        knew_at=stage.ago(6, 11).at,
+        finding=Finding(
+            hazard="tip_over",
+            severity="serious",
+            probability="possible",
+            verdict="recall",
+            basis="复测：桌面边缘受力时倾翻，同一批部件制成的 5 张桌子均可能受影响（示例）。",
+            population="儿童",
+        ),
+        signals=[signal],
+        at=stage.ago(6, 15).at,
+    )
+    _run(
+        stage,
+        campaign,
+        by["furniture_quality"],
+        by["furniture"],
+        Question.of(lots, same_run=False),
+        stage.ago(4, 9),
+        "furniture",
+    )
+
+
 def build_drill(stage: Stage) -> None:
     """The distillery has rehearsed: drawn by a seed, traced both ways, one gap open; the others have not."""
     by = stage.actors["distillery"]
@@ -328,6 +369,10 @@ def _run(
     campaign.refresh_from_db()
     start_campaign(by=by[firm], campaign=campaign, stop_order=True, at=when.at + 2 * hour)
     campaign.refresh_from_db()
+    goods = campaign.track == "consumer_product"
+    if goods:
+        file_plan(by=by[f"{firm}_quality"], campaign=campaign, items=_plan(campaign), at=when.at + 2 * hour)
+        campaign.refresh_from_db()
     organisation = campaign.organisation
     draft_notice(
         by=by[f"{firm}_quality"],
@@ -340,15 +385,17 @@ def _run(
             phone=organisation.recall_contact_phone,
             email=organisation.recall_contact_email,
             reason=campaign.title,
-            risk="请勿食用；已食用且感到不适的，请就医并保留包装（示例）。"
-            if campaign.level != 3
-            else "不影响饮用安全，标签标注有误（示例）。",
+            risk=_risk(campaign),
             begins_on=(when.at + 3 * hour).date(),
             ends_on=(when.at + datetime.timedelta(days=28)).date(),
-            area="山西、北京、上海、陕西、河南等销售地区（示例）",
+            area="山西、陕西（示例）" if goods else "山西、北京、上海、陕西、河南等销售地区（示例）",
             duties="立即停止销售、封存库存，并在 24 小时内通过通知中的链接反馈库存（示例）。",
-            what_to_do="停止使用，凭实物或照片到购买处退货（示例）。",
-            compensation="全额退款，邮寄费用由生产者承担（示例）。",
+            what_to_do="请立即停用并靠墙放置，不要让儿童靠近；来电预约，免费上门加装防倾装置（示例）。"
+            if goods
+            else "停止使用，凭实物或照片到购买处退货（示例）。",
+            compensation="免费加装或退货退款，上门和运输费用由生产者承担（示例）。"
+            if goods
+            else "全额退款，邮寄费用由生产者承担（示例）。",
             identify="批号与二维码在包装背面；扫码即可看到是否在召回范围内。",
         ),
         at=when.at + 3 * hour,
@@ -363,6 +410,28 @@ def _run(
         at=when.at + 4 * hour,
     )
     campaign.refresh_from_db()
+
+
+def _risk(campaign: Campaign) -> str:
+    """What may happen, in plain words."""
+    if campaign.track == "consumer_product":
+        return "桌面边缘受力时桌子可能倾倒，压伤或砸伤人，儿童尤其危险（示例）。"
+    if campaign.level == 3:
+        return "不影响饮用安全，标签标注有误（示例）。"
+    return "请勿食用；已食用且感到不适的，请就医并保留包装（示例）。"
+
+
+def _plan(campaign: Campaign) -> dict[str, str]:
+    """Every item the regime asks for, in a line each."""
+    said = {
+        "scope": "2026 年制成的 5 张餐桌，追溯码见召回范围（示例）。",
+        "defect": "桌面边缘受力时倾翻（示例）。",
+        "measures": "停止生产和销售；上门加装防倾装置，或退货退款（示例）。",
+    }
+    items = regime(campaign.regime).plan_items
+    return {item.key: said.get(item.key, f"{item.label}：按企业召回制度执行（示例）。") for item in items} or {
+        "plan": " ".join(said.values())
+    }
 
 
 def _answer_all(

@@ -13,8 +13,8 @@ from recalls.access import is_one_person_firm, notice_by_link, supervises_campai
 from recalls.actions.notices import sides_of
 from recalls.errors import DrillStaysInside
 from recalls.figures import figures
+from recalls.guards import label_only
 from recalls.models import (
-    Assessment,
     BalanceNote,
     Campaign,
     CorrectedRelease,
@@ -259,8 +259,7 @@ def propose_release(
     _require_running(campaign)
     if campaign.organisation_id not in entered_for(by):
         raise NotAllowed(_("更正后放行由召回单位提出。"), code="not_own")
-    last = campaign.assessments.order_by("-id").first()
-    if last is None or last.hazard != Assessment.Hazard.LABELLING or last.severity != Assessment.Severity.NONE:
+    if not label_only(campaign):
         raise Clash(_("只有仅因标签、不影响安全的召回才能更正后再销售。"), code="not_label_only")
     _require_amounts(campaign, [(lot, micros)])
     words = clean_text(correction, 300, required=True)

@@ -199,7 +199,7 @@ class GoodsIn(In):
 Lines = Annotated[list[GoodsIn], Field(min_length=1, max_length=MOST_LINES)]
 
 
-def _lines(campaign: Campaign, sent: list[GoodsIn]) -> list[GoodsLine]:
+def goods_lines(campaign: Campaign, sent: list[GoodsIn]) -> list[GoodsLine]:
     """Lines with lots of the scope in force; any other lot is not found."""
     scope = latest_scope(campaign)
     wanted = [line.lot for line in sent]
@@ -250,7 +250,7 @@ def add_recall_return(request: HttpRequest, uid: Named, body: RecallReturnIn) ->
         by=actor,
         campaign=campaign,
         organisation=organisation_for(actor, body.organisation),
-        lines=_lines(campaign, body.lines),
+        lines=goods_lines(campaign, body.lines),
         when=body.when(),
         condition=body.condition,
         place=own_place(request, body.place),
@@ -314,7 +314,7 @@ def _destroyed(request: HttpRequest, actor: Actor, campaign: Campaign, body: Dis
     rows = destroy(
         by=actor,
         campaign=campaign,
-        lines=_lines(campaign, body.lines),
+        lines=goods_lines(campaign, body.lines),
         when=body.when(),
         method=body.method,
         place=body.place,

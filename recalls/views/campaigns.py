@@ -22,7 +22,7 @@ from recalls.channels import channel_for, owed
 from recalls.effect import effect
 from recalls.figures import Amounts, figures
 from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
-from recalls.guards import drafted_notice, open_guards, red_lines, refusal
+from recalls.guards import drafted_notice, label_only, open_guards, red_lines, refusal
 from recalls.law import Form, regime, regime_for
 from recalls.lists import CAMPAIGNS
 from recalls.models import Campaign, CampaignStep, ScopeVersion
@@ -421,6 +421,7 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
         {
             "campaign": found,
             "numbers": number_tiles(numbers),
+            "label_only": label_only(found),
             "goods": goods_tiles(working),
             "effect": effect_tiles(working),
             "shares": amount_shares(numbers),

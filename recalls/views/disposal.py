@@ -32,7 +32,7 @@ from recalls.balance import balances
 from recalls.figures import figures
 from recalls.forms import lot_choices, offer
 from recalls.goods_forms import DifferenceForm, OddityForm, PlanForm, ReleaseForm, SendBackForm
-from recalls.guards import unexplained
+from recalls.guards import label_only, unexplained
 from recalls.models import Campaign, Notice
 from recalls.scope import latest_scope
 from recalls.sight import Sight
@@ -195,6 +195,7 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
     campaign = campaign_for(actor, uid)
     require_side(actor, campaign)
     mine = campaign.organisation_id == actor.owner.pk
+    allowed = label_only(campaign)
     lots = _own(campaign, campaign.organisation) if mine else []
     approving = request.POST.get("approve", "")
     form = ReleaseForm(request.POST if request.method == "POST" and not approving else None, lots=lots)
@@ -233,7 +234,8 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
         "recalls/campaign_releases.html",
         {
             "campaign": campaign,
-            "form": form if lots else None,
+            "form": form if lots and allowed and campaign.is_open else None,
+            "allowed": allowed,
             "rows": rows[:200],
             "may_approve": (mine and actor.can("owner")) or supervises_campaign(actor, campaign),
             "me": actor.user.pk if actor.user else None,

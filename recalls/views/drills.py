@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from recalls.access import drills_visible_to
+from recalls.access import drill_for
 from recalls.actions.drills import (
     add_gap,
     ask_contacts,
@@ -30,7 +30,6 @@ from recalls.queries import lots_by_words
 from recalls.readiness import readiness
 from recalls.views.doors import acting, page
 from trace.access import audience, entered_for, organisations_supervised_by, parse_uid
-from trace.actor import Actor
 from trace.errors import NotFound
 from trace.exports import asked_format, export
 from trace.forms.fields import Day, Text, attempt
@@ -69,14 +68,6 @@ class EndForm(forms.Form):
     """The end."""
 
     summary = Text(label=gettext_lazy("小结"), max_length=2000, multiline=True)
-
-
-def _drill_for(actor: Actor, uid: str) -> Drill:
-    """One exercise of the actor's own, or of its territory."""
-    found = drills_visible_to(actor).filter(uid=parse_uid(uid)).first()
-    if found is None:
-        raise NotFound(_("没有找到，或者您无权查看。"))
-    return found
 
 
 @audience("signed_in")
@@ -129,7 +120,7 @@ def drill_list(request: HttpRequest) -> HttpResponseBase:
 def drill(request: HttpRequest, uid: str) -> HttpResponse:
     """One exercise and its report: trace both ways, test contacts, gaps and measures, end. Always watermarked."""
     actor = acting(request)
-    found = _drill_for(actor, uid)
+    found = drill_for(actor, uid)
     what = request.POST.get("do", "")
     gap_form = GapForm(request.POST if what == "gap" else None)
     end_form = EndForm(request.POST if what == "end" else None)
