@@ -1,4 +1,4 @@
-"""By API: rehearsals, reports before destruction, corrected goods, balance, calls, disputes, goods on their way back."""
+"""By API: rehearsals, reports before destruction, corrected goods, balance, calls, disputes, goods sent back."""
 
 from __future__ import annotations
 
