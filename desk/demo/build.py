@@ -10,6 +10,7 @@ from django.utils import translation
 from desk.demo.baijiu import build_baijiu
 from desk.demo.bulk import build_bulk
 from desk.demo.cast import build_cast
+from desk.demo.exchange import build_exchange
 from desk.demo.others import build_furniture, build_millet
 from desk.demo.people import build_people
 from desk.demo.stage import CHINA, Stage
@@ -44,6 +45,7 @@ def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
         build_drill(stage)
         build_people(stage)
         build_furniture_recall(stage)
+        build_exchange(stage)
     if lots:
         with translation.override("zh-hans"):
             build_bulk(stage, lots)

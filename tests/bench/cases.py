@@ -7,6 +7,8 @@ world).
 from __future__ import annotations
 
 import datetime
+import io
+import json
 import secrets
 import threading
 import time
@@ -17,6 +19,7 @@ from typing import NamedTuple
 from django.db import connection, connections, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from labels.models import ScanTally
 from labels.recording import Recorder, View, write
@@ -29,11 +32,14 @@ from tests.trace.epcis.reference_hash import reference_pre_hashes
 from tests.trace.sheets import imported, steps_file
 from tests.world import sign_in
 from trace.actions.capture import NewLot
+from trace.actions.epcis_jobs import run_at_once, take_document
 from trace.actions.events import Portion, When, record_event
 from trace.actions.transfers import receive_shipment, ship_lots
 from trace.actor import Actor
+from trace.epcis.documents import check_event
 from trace.epcis.event_hash import pre_hash
 from trace.epcis.formats import canonical
+from trace.epcis.vocabulary import CONTEXT, PREFIXES
 from trace.finding import find_lots
 from trace.genealogy import walk
 from trace.models import Lot, Membership, Organisation, Shipment, Stock
@@ -198,6 +204,59 @@ def event_hashes(_facts: Facts) -> Iterator[Number]:
     yield Number("event hash, ten EPCs", quick.best / len(events) * 1e6, "µs")
     yield Number("event hash: the reference", slow.best / len(events) * 1e6, "µs")
     yield Number("event hash / the reference", quick.best / slow.best, "×", 0.1)
+
+
+@case("epcis", SMALL)
+def epcis_capture(facts: Facts) -> Iterator[Number]:
+    """A document of 2,000 events of one EPC and of ten, captured through a job; beside it a bare floor that only reads,
+    checks the types and inserts one row per event. Nothing stays.
+    """
+    by = _actor(facts.probe_membership)
+    for each in (1, 10):
+        data = _epcis_document(2_000, each)
+
+        def ours(data: bytes = data) -> None:
+            with undone():
+                job = run_at_once(job=take_document(by=by, content=io.BytesIO(data)))
+                assert job.captured == 2_000, job.errors
+
+        def floor(data: bytes = data) -> None:
+            with undone(), connection.cursor() as cursor:
+                cursor.execute("CREATE TEMPORARY TABLE bare_epcis (number integer, moment text, document text)")
+                rows = []
+                for number, event in enumerate(json.loads(data)["epcisBody"]["eventList"]):
+                    assert check_event(event, "", PREFIXES, timezone.now()) == []
+                    rows.append((number, event["eventTime"], json.dumps(event)))
+                cursor.executemany("INSERT INTO bare_epcis VALUES (%s, %s, %s)", rows)
+
+        captured, bare = in_turn(2, ours, floor)
+        words = f"2,000 events × {each} EPC"
+        yield Number(f"EPCIS capture, {words}", 2_000 / captured.best, "1/s")
+        yield Number(f"EPCIS bare floor, {words}", 2_000 / bare.best, "1/s")
+        yield Number(f"EPCIS capture / bare floor, {words}", captured.best / bare.best, "×")
+
+
+def _epcis_document(events: int, each: int) -> bytes:
+    """A document of inspections of somebody's goods."""
+    listed = [
+        {
+            "type": "ObjectEvent",
+            "eventTime": f"2026-10-01T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}+08:00",
+            "eventTimeZoneOffset": "+08:00",
+            "action": "OBSERVE",
+            "bizStep": "inspecting",
+            "epcList": [f"https://id.gs1.org/01/09521141012345/21/B{number}x{serial}" for serial in range(each)],
+        }
+        for number in range(events)
+    ]
+    document = {
+        "@context": [CONTEXT],
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": "2026-10-02T00:00:00Z",
+        "epcisBody": {"eventList": listed},
+    }
+    return json.dumps(document).encode()
 
 
 # --- Scans ---------------------------------------------------------------------------------------------------------

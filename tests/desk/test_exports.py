@@ -187,6 +187,7 @@ def test_every_list_exports_the_rows_it_shows_with_its_filters_and_no_formula(cl
         "trace:inbox",
         "trace:pack_list",
         "trace:device_list",
+        "trace:epcis_list",
         "trace:import_list",
         "recalls:case_list",
         "recalls:warning_list",

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -251,7 +251,7 @@ class _Chunk:
                     continue
                 written.append((batch.number, captured.event, each, other))
                 self.outcome.conflicts += bool(captured.conflicts)
-        EpcisName.objects.bulk_update(self.bound, ["lot", "alike"], batch_size=200)
+        _write_bound(self.bound)
         EpcisName.objects.bulk_update(self.parents, ["parent"], batch_size=200)
         self._keep_contents()
         index(written, self.writer)
@@ -919,6 +919,15 @@ class _Plan:
             for row in rows:
                 self.chunk._bind(row, lot)
         return captured
+
+
+def _write_bound(rows: Sequence[EpcisName]) -> None:
+    """Write which lots names stand for. One prepared statement: ``bulk_update`` builds a case per row."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE trace_epcisname SET lot_id = %s, alike_id = %s WHERE id = %s",
+            [(row.lot_id, row.alike_id, row.pk) for row in rows],
+        )
 
 
 # --- Small rules ----------------------------------------------------------------------------------------------------

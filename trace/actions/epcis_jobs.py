@@ -31,6 +31,7 @@ from trace.epcis.reading import Document, Unreadable, events_of
 from trace.epcis.vocabulary import CONTEXT, EVENT_TYPES, PREFIXES
 from trace.epcis.xml import EventStream, XmlInvalid
 from trace.errors import DomainError, Invalid, NotAllowed
+from trace.identifiers import uuid7
 from trace.models import CaptureJob, Membership
 from trace.text import clean_text
 
@@ -79,7 +80,7 @@ def take_document(
     record.
     """
     _may_capture(by)
-    uid = uuid.uuid4()
+    uid = uuid7()
     folder().mkdir(mode=0o750, parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     handle, temporary = tempfile.mkstemp(dir=folder())
