@@ -26,6 +26,8 @@ from tests.bench.engines import ROOT, Engine, postgresql
 from tests.bench.report import Line, compared, keep, table
 
 SIZES = (10_000, 100_000, 1_000_000)
+FEW_CODES, CODES = 10_000, 10_000_000
+"""Worlds in which the scanned page is measured."""
 
 
 @contextmanager
@@ -57,6 +59,23 @@ def inside(engine: Engine, size: int, cases: list[str]) -> list[dict[str, Any]]:
     if child.returncode:
         raise SystemExit(f"The world of {size} lots on {engine.name} could not be measured.")
     return found
+
+
+def scans(engine: Engine, codes: int) -> list[dict[str, Any]]:
+    """The numbers of the scanned page in a world of so many codes, built first where it is not there."""
+    name = f"codes_{codes}"
+    environment = {**os.environ, "DATABASE_URL": engine.url(name), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.bench.scans", str(codes)]
+    if not engine.has(name) or subprocess.run([*command, "ready"], env=environment, cwd=ROOT).returncode:
+        engine.clear(name)
+    done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"The world of {codes} codes on {engine.name} could not be measured.")
+    found = [json.loads(text) for text in done.stdout.splitlines()]
+    for row in found:
+        if "name" in row:
+            say(f"  {row['name']}: {row['value']:.4g} {row['unit']}")
+    return [row for row in found if "name" in row]
 
 
 def fresh(engine: Engine, size: int) -> None:
@@ -91,11 +110,14 @@ def main() -> int:
         for engine in chosen:
             versions.append(engine.version())
             rows: dict[int, list[dict[str, Any]]] = {}
-            for size in (each for each in SIZES if each <= most):
+            for size in (each for each in SIZES if each <= most and options.cases != ["scan"]):
                 say(f"{engine.version()}, a world of {size} lots ({time.monotonic() - began:.0f} s)")
                 fresh(engine, size)
                 rows[size] = inside(engine, size, options.cases)
             lines += compared(engine.name, rows)
+            if not options.cases or "scan" in options.cases:
+                most_codes = int(os.environ.get("BENCH_CODES", CODES if most >= SIZES[-1] else 10 * most))
+                lines += compared(engine.name, {codes: scans(engine, codes) for codes in (FEW_CODES, most_codes)})
     print(table(lines))
     whole = not options.cases and not options.engine and most >= SIZES[-1]
     if whole:

@@ -26,14 +26,14 @@ class Engine:
     folder: Path
     server: str = ""
 
-    def url(self, size: int) -> str:
+    def url(self, size: int | str) -> str:
         """DATABASE_URL of a world."""
         if not self.server:
             return f"sqlite:///{self.folder / f'sqlite-{size}.sqlite3'}"
         parts = urlsplit(self.server)
         return urlunsplit((parts.scheme, parts.netloc, f"/trace_bench_{size}", parts.query, ""))
 
-    def clear(self, size: int) -> None:
+    def clear(self, size: int | str) -> None:
         """Remove a world that is of another version or was not finished, and make room for a new one."""
         if not self.server:
             for ending in ("", "-wal", "-shm"):
@@ -43,7 +43,7 @@ class Engine:
             server.execute(f"DROP DATABASE IF EXISTS trace_bench_{size}")
             server.execute(f"CREATE DATABASE trace_bench_{size} TEMPLATE template0 ENCODING 'UTF8'")
 
-    def has(self, size: int) -> bool:
+    def has(self, size: int | str) -> bool:
         """Whether a database of this world exists, finished or not."""
         if not self.server:
             return (self.folder / f"sqlite-{size}.sqlite3").exists()

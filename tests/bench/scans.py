@@ -2,8 +2,8 @@
 
 DATABASE_URL=… python -m tests.bench.scans 10000000
 
-A world of codes has 200 lots made by real actions, each with a run, and the rest of the units copied in. BENCH_CODES
-leaves out larger worlds.
+A world of codes has 200 lots made by real actions, each with a run, and the rest of the units made by one statement.
+`make bench` runs it in a small world and a large one; BENCH_CODES says how large.
 """
 
 from __future__ import annotations
@@ -20,11 +20,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.bench.engines import ROOT
+from trace.identifiers import SERIAL_ALPHABET
 
 SIZES = (10_000, 10_000_000)
 LOTS = 200
 ASKED = 4_000
 TRIES = 3
+SPREAD, SHIFT = 0x5DEECE66D, 0x1234567
+"""Both engines count in 64 bits: of ten million places none gets there."""
+RUN = {"postgresql": "uuid", "sqlite": "char(32)"}
+SERIES = {
+    "postgresql": "SELECT generate_series(0::bigint, CAST(%s AS bigint)) AS n",
+    # Not every build of SQLite has generate_series.
+    "sqlite": "WITH RECURSIVE up(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM up WHERE n < %s) SELECT n FROM up",
+}
 SLOWER = 1 / 0.6
 """The empty view may give this many times the answers a second of the scanned page."""
 
@@ -35,8 +44,7 @@ def build(codes: int) -> None:
     from django.db import connection
 
     from labels.actions.runs import issue_codes
-    from labels.models import CodeRun
-    from tests.bench.sinks import Sink, finish, unhindered
+    from tests.bench.sinks import finish, unhindered
     from tests.labels.goods import bottled
     from tests.world import make_world
     from trace.models import Unit
@@ -48,18 +56,23 @@ def build(codes: int) -> None:
         lot = bottled(world, code=f"B{number:05d}")
         runs.append(issue_codes(by=world.distillery, lot=lot, count=1, key=f"bench {number}"))
     first = Unit.objects.select_related(None).order_by("id")[0]
-    columns = ("code", "organisation_id", "lot_id", "level", "state", "run", "number", "container")
-    with unhindered():
-        sink = Sink()
-        dashes = connection.vendor == "postgresql"
-        made = list(CodeRun.objects.filter(pk__in=[run.pk for run in runs]).values_list("lot", "uid", "organisation"))
-        for place in range(codes - LOTS):
-            lot_id, run_uid, owner = made[place % LOTS]
-            name = str(run_uid) if dashes else run_uid.hex
-            row = (code_at(place), owner, lot_id, first.level, first.state, name, 2 + place // LOTS, False)
-            sink.add(Unit, columns, row)
-            sink.flush_some()
-        sink.flush()
+    with unhindered(), connection.cursor() as cursor:
+        kind = RUN[connection.vendor]
+        cursor.execute(f"CREATE TABLE bench_lots (place integer, lot bigint, owner bigint, run {kind})")
+        for place, run in enumerate(runs):
+            name = str(run.uid) if kind == "uuid" else run.uid.hex
+            row = [place, run.lot_id, run.organisation_id, name]
+            cursor.execute("INSERT INTO bench_lots VALUES (%s, %s, %s, %s)", row)
+        digits = " || ".join(
+            f"substr('{SERIAL_ALPHABET}', CAST((n * {SPREAD} + {SHIFT}) >> {shift} & 31 AS integer) + 1, 1)"
+            for shift in range(0, 60, 5)
+        )
+        cursor.execute(
+            "INSERT INTO trace_unit (code, organisation_id, lot_id, level, state, run, number, container)"
+            f" SELECT {digits}, owner, lot, %s, %s, run, 2 + n / {LOTS}, %s"
+            f" FROM ({SERIES[connection.vendor]}) numbers JOIN bench_lots ON place = n % {LOTS}",
+            [first.level, first.state, False, codes - LOTS - 1],
+        )
     finish([Unit])
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE bench_codes (codes bigint)")
@@ -67,11 +80,9 @@ def build(codes: int) -> None:
 
 
 def code_at(place: int) -> str:
-    """The code of one copied unit: all different, spread over the whole of the alphabet."""
-    from trace.identifiers import SERIAL_ALPHABET
-
-    value = (place * 0x9E3779B97F4A7C15 + 0x1234567) % 2**60
-    return "".join(SERIAL_ALPHABET[value >> shift & 31] for shift in range(55, -5, -5))
+    """The code of one copied unit: all different; the digits that change most come first, so they lie all over."""
+    value = place * SPREAD + SHIFT
+    return "".join(SERIAL_ALPHABET[value >> shift & 31] for shift in range(0, 60, 5))
 
 
 def is_built(codes: int) -> bool:
@@ -181,5 +192,16 @@ def main(codes: int) -> None:
         print(json.dumps(row, ensure_ascii=False), flush=True)
 
 
+def ready(codes: int) -> bool:
+    """Whether the database at hand can be used as it is."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    import django
+
+    django.setup()
+    return is_built(codes)
+
+
 if __name__ == "__main__":
+    if sys.argv[2:] == ["ready"]:
+        sys.exit(0 if ready(int(sys.argv[1])) else 1)
     main(int(sys.argv[1]))
