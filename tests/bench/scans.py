@@ -61,7 +61,7 @@ def build(codes: int) -> None:
         cursor.execute(f"CREATE TABLE bench_lots (place integer, lot bigint, owner bigint, run {kind})")
         for place, run in enumerate(runs):
             name = str(run.uid) if kind == "uuid" else run.uid.hex
-            row = [place, run.lot_id, run.organisation_id, name]
+            row: list[int | str] = [place, run.lot_id, run.organisation_id, name]
             cursor.execute("INSERT INTO bench_lots VALUES (%s, %s, %s, %s)", row)
         digits = " || ".join(
             f"substr('{SERIAL_ALPHABET}', CAST((n * {SPREAD} + {SHIFT}) >> {shift} & 31 AS integer) + 1, 1)"
