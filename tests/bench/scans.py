@@ -70,7 +70,7 @@ def build(codes: int) -> None:
         cursor.execute(
             "INSERT INTO trace_unit (code, organisation_id, lot_id, level, state, run, number, container)"
             f" SELECT {digits}, owner, lot, %s, %s, run, 2 + n / {LOTS}, %s"
-            f" FROM ({SERIES[connection.vendor]}) numbers JOIN bench_lots ON place = n % {LOTS}",
+            f" FROM ({SERIES[connection.vendor]}) numbers JOIN bench_lots ON place = n %% {LOTS}",
             [first.level, first.state, False, codes - LOTS - 1],
         )
     finish([Unit])
