@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.trace.door_client import CONTEXT, Door, document, door_of, event, pro
 from tests.trace.epcis.examples import events_of, folder
 from tests.trace.epcis.test_xml import JUMBLED, xml_examples
 from tests.world import World, make_world
-from trace.door.querying import token_of
+from trace.door.querying import SUPPORTED, token_of
 from trace.epcis.event_hash import pre_hash
 from trace.epcis.xml import document_from_xml
 from trace.models import LogHead
@@ -80,3 +81,42 @@ def test_one_event_in_xml_and_hostile_documents(door: Door, shared_data: Path) -
     others: list[Any] = [{"a": 1}, [], "x", {"@context": [CONTEXT], **event(), "type": 7}, document()]
     for other in others:
         problem(door.send("POST", "events", other), 400, "ValidationException")
+
+
+@pytest.mark.once
+def test_whatever_is_sent_or_asked_is_never_our_fault(door: Door) -> None:
+    """Events of every kind with one value replaced, and nonsense in every parameter and path: no answer is a 5xx."""
+    whole = {
+        "@context": [CONTEXT],
+        **event(
+            "AggregationEvent",
+            action="ADD",
+            parentID="urn:epc:id:sscc:9521141.0012345678",
+            childEPCs=["https://id.gs1.org/01/09521141012345/21/1"],
+            childQuantityList=[{"epcClass": "urn:epc:class:lgtin:9521141.001234.L1", "quantity": 1, "uom": "KGM"}],
+            bizLocation={"id": "urn:epc:id:sgln:9521141.12345.400"},
+            sourceList=[{"type": "possessing_party", "source": "urn:epc:id:pgln:9521141.12345"}],
+            errorDeclaration={"declarationTime": "2026-10-01T00:00:00Z"},
+            sensorElementList=[{"sensorReport": [{"type": "Temperature", "value": 1, "uom": "CEL"}]}],
+        ),
+    }
+    nonsense: list[Any] = [
+        None, -1, 1e308, 10**30, "", "\x00", "\ud800", "x" * 20_000, [], {}, [None], {"id": 1},
+        "urn:epc:id:sgtin:1.2.3", "9999-99-99T99:99:99+99:99", "0000-01-01T00:00:00Z",
+    ]  # fmt: skip
+    for name in whole:
+        for value in nonsense:
+            for path in ("events", "capture")[: 2 if value in (None, -1, "\ud800") else 1]:
+                answer = door.send("POST", path, {**whole, name: value})
+                assert answer.status_code < 500, (name, value, answer.content)
+            if path == "capture" and "Location" in answer:
+                job = door.get(answer["Location"]).json()
+                assert "fault_of_ours" not in {each["title"] for each in job["errors"]}, (name, value)
+    texts = ["", "\x00", "%00", "nan", "1e999", "-1", "9" * 40, "|", "x" * 3000, "\u202e", "urn:epc:id:sgtin:1.2.3"]
+    for name in (*SUPPORTED, "perPage", "EQ_", "_", "EQ_a:b:c", "MATCH_", "EQ_INNER_ex:a"):
+        for text in texts[1:5]:
+            asked = door.get("events", **{name.replace("{type}", "po").replace("{prefix:field}", "ex:a"): text})
+            assert asked.status_code < 500 or asked.status_code == 501, (name, text, asked.content)
+    for start in ("events/", "epcs/", "bizSteps/", "queries/", "capture/", "eventTypes/", "nextPageToken/", ""):
+        for text in texts:
+            assert door.get(start + quote(text, safe="")).status_code < 500, (start, text)
