@@ -71,8 +71,8 @@ def clean_text(value: object, max_length: int, multiline: bool = False, *, requi
         raise Invalid(_("文字里有看不见的空字符(NUL)，请删去后重新输入。"), code="text_nul")
     if any("\ud800" <= c <= "\udfff" for c in value):
         raise Invalid(_("文字里有残缺的字符(半个表情符号)，请删去后重新输入。"), code="text_surrogate")
-    text = unicodedata.normalize("NFC", value.strip(_CLINGING))
-    text = re.sub("\r\n?|[\u2028\u2029\u0085]", "\n", text).replace("\t", " ")
+    text = re.sub("\r\n?|[\u2028\u2029\u0085]", "\n", value).strip(_CLINGING).replace("\t", " ")
+    text = unicodedata.normalize("NFC", text)
     if not multiline and "\n" in text:
         raise Invalid(_("这里只能填一行文字，请去掉换行。"), code="text_control")
     for char in text:

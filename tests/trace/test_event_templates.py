@@ -293,7 +293,7 @@ NASTY: tuple[object, ...] = (
 )
 
 
-@pytest.mark.parametrize("template", ALL, ids=lambda template: template.code)
+@pytest.mark.parametrize("template", [one for one in ALL if one.fields], ids=lambda template: template.code)
 def test_nothing_nasty_gets_through_any_field(template: EventTemplate) -> None:
     keys = {field.key for field in template.fields if not field.computed and not field.personal}
     for nasty in NASTY:

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trace.errors import Invalid
@@ -60,6 +60,7 @@ def test_emoji_with_joiners_and_rare_han_characters_are_kept() -> None:
     assert clean_text("👩\u200d🌾𠮷", 10) == "👩\u200d🌾𠮷"
 
 
+@example("\x85")
 @given(st.text(max_size=60))
 def test_whatever_is_accepted_is_stable_and_safe(value: str) -> None:
     try:
