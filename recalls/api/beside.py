@@ -374,7 +374,7 @@ def list_releases(request: HttpRequest, uid: Named) -> list[ReleaseOut]:
     return [_release_out(row) for row in campaign.releases.select_related(*_RELEASE_PARTS).order_by("-id")[:MOST]]
 
 
-class ReleaseIn(In):
+class CorrectedIn(In):
     """What was put right and how."""
 
     lines: Lines
@@ -394,7 +394,7 @@ class ReleaseIn(In):
     summary=gettext_lazy("提出更正后放行"),
     description=gettext_lazy("只有仅因标签、不影响安全的召回可以；由另一人在页面上或用 approval 批准。"),
 )
-def add_release(request: HttpRequest, uid: Named, body: ReleaseIn) -> list[ReleaseOut]:
+def add_release(request: HttpRequest, uid: Named, body: CorrectedIn) -> list[ReleaseOut]:
     """Propose to let goods go whose label was put right."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)

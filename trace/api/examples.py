@@ -208,6 +208,14 @@ HOLD: dict[str, Any] = {
     "ended_at": None,
     "lots": 1,
 }
+CHAIN: dict[str, Any] = {
+    "@context": ["https://ref.gs1.org/standards/epcis/epcis-context.jsonld"],
+    "type": "EPCISQueryDocument",
+    "schemaVersion": "2.0",
+    "creationDate": "2026-11-28T03:00:00.000Z",
+    "epcisBody": {"queryResults": {"queryName": "SimpleEventQuery", "resultsBody": {"eventList": []}}},
+}
+
 TRACE: dict[str, Any] = {
     "direction": "forward",
     "lot": LOT_REF,

@@ -66,6 +66,7 @@ class TraceOut(Out):
         "direction=back 查来源，direction=forward 查去向。他人的批次只给出地区、品类、检验结论和日期。"
         "format=epcis 给出可见的整条链（两个方向）的全部环节，为一个 EPCISQueryDocument。"
     ),
+    also={"application/ld+json": examples.CHAIN},
 )
 def trace_lot(
     request: HttpRequest,

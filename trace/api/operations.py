@@ -1,7 +1,8 @@
 """How an operation is declared: audience, scope, example and idempotency in one place, so none is forgotten."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -36,6 +37,8 @@ _BEHALF_PARAMETER: Final = {
     "description": "A cooperative entering for one of its growers names the grower's uid; both names are shown.",
 }
 
+_NOTHING_ELSE: Final[Mapping[str, Any]] = MappingProxyType({})
+
 
 class Area:
     """The operations of one area: a router, the scope an API key needs and the tag they stand under."""
@@ -54,8 +57,11 @@ class Area:
         summary: Any,
         description: Any = "",
         media_type: str = "application/json",
+        also: Mapping[str, Any] = _NOTHING_ELSE,
     ) -> Callable[[View], View]:
-        """Declare a GET. ``answer`` is the type of the body; a view may also answer with a response of its own."""
+        """Declare a GET. ``answer`` is the type of the body; a view may also answer with a response of its own:
+        ``also`` has the media types that this may be of, each with an example.
+        """
 
         def declare(view: View) -> View:
             @wraps(view)
@@ -63,7 +69,18 @@ class Area:
                 return shaped(request, view(request, **values), answer, 200)
 
             self._register(
-                ["GET"], route, run, view, Entry(who, self.name), answer, 200, example, summary, description, media_type
+                ["GET"],
+                route,
+                run,
+                view,
+                Entry(who, self.name),
+                answer,
+                200,
+                example,
+                summary,
+                description,
+                media_type,
+                also=also,
             )
             return view
 
@@ -125,6 +142,7 @@ class Area:
         description: Any,
         media_type: str,
         body_example: Any = None,
+        also: Mapping[str, Any] = _NOTHING_ELSE,
     ) -> None:
         """Hand the operation to ninja. Its id is the view's name: stable, whatever module it lies in."""
         self.router.api_operation(
@@ -136,13 +154,17 @@ class Area:
             url_name=view.__name__,
             summary=summary,
             description=description or summary,
-            openapi_extra=_extra(entry, status, example, media_type, body_example),
+            openapi_extra=_extra(entry, status, example, media_type, body_example, also),
         )(run)
 
 
-def _extra(entry: Entry, status: int, example: Any, media_type: str, body_example: Any) -> dict[str, Any]:
+def _extra(
+    entry: Entry, status: int, example: Any, media_type: str, body_example: Any, also: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the OpenAPI document says besides the schemas."""
     answers: dict[Any, Any] = {status: {"content": {media_type: {"example": example}}}}
+    for other, shown in also.items():
+        answers[status]["content"][other] = {"schema": {"type": "object"}, "example": shown}
     problems = {422: "invalid", 404: "not_found"}
     if entry.who != "public":
         problems |= {401: "not_signed_in", 403: "not_allowed"}
