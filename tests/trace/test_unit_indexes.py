@@ -14,6 +14,8 @@ ASKED: dict[str, QuerySet[Unit]] = {
     "units_by_replaced_by": Unit.objects.filter(replaced_by=5),
     "units_packed": Unit.objects.filter(lot__in=[5, 6], parent__isnull=False),
 }
+RIVALS = {"units_by_parent": "units_packed", "units_packed": "units_by_parent"}
+"""Both hold the packed units alone: of an empty table a planner takes either."""
 
 
 def plan(rows: QuerySet[Unit]) -> str:
@@ -27,4 +29,7 @@ def plan(rows: QuerySet[Unit]) -> str:
 
 @pytest.mark.parametrize("index", ASKED)
 def test_each_question_about_few_units_is_answered_from_its_partial_index(index: str) -> None:
+    if index in RIVALS:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP INDEX {RIVALS[index]}")
     assert index in plan(ASKED[index].order_by())
