@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from trace.event_templates import EventTemplate, TemplateField, families, template
 from trace.genealogy import Walk, lots_by_pk, walk
-from trace.models import Division, Event, EventItem, Lot, Organisation, Place, Product, TestReport, Transfer
+from trace.models import Division, Event, EventItem, Lot, Place, Product, TestReport, Transfer
 from trace.parts import Entry
 from trace.templatetags.ui import moment_text
 from trace.units import is_english
@@ -369,8 +369,3 @@ def to_cities(rows: Iterable[tuple[str, datetime.date]], regions: Regions) -> li
         if city:
             found[city] = min(first, found.get(city, first))
     return [Destination(city, first) for city, first in sorted(found.items(), key=lambda pair: (pair[1], pair[0]))]
-
-
-def is_own_party(organisation: Organisation, lot: Lot) -> bool:
-    """Whether the organisation is the lot's issuer."""
-    return organisation.pk == lot.organisation_id

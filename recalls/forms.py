@@ -556,7 +556,7 @@ class DisposalForm(_GoodsForm):
     announced_at = Moment(
         label=gettext_lazy("事先报告的时间"),
         required=False,
-        help_text=gettext_lazy("食品安全法第六十三条：销毁前向县级市场监管部门报告时间和地点。"),
+        help_text=gettext_lazy("把时间和地点报告主管部门的时间；没有报告的留空，会如实显示。"),
     )
     witness = Pick(label=gettext_lazy("见证单位"), required=False)
     witness_name = Text(label=gettext_lazy("见证人"), max_length=60, required=False)

@@ -169,11 +169,6 @@ def _of_units(lot: int, text: str) -> set[int]:
     return found | (numbers_of(units, lot) if units else set())
 
 
-def _number(text: str) -> bool:
-    """Whether it is a number of a unit."""
-    return text.isascii() and text.isdigit() and len(text) <= 9
-
-
 def hours_words(first: datetime.datetime, last: datetime.datetime) -> str:
     """A span of time as the words of a part."""
     return f"{first.isoformat(timespec='minutes')}/{last.isoformat(timespec='minutes')}"

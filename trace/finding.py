@@ -18,7 +18,7 @@ from trace.errors import Invalid, NotFound
 from trace.models import Lot, LotAlias, NameTerm, OldCode, Organisation, Product, Transfer, Unit
 from trace.names import folded, span
 from trace.packs import contents, unit_code, units_visible_to
-from trace.text import clean_text, fold_width, printable
+from trace.text import clean_text, fold_width
 
 MOST = 20
 CANDIDATES = 2_000
@@ -53,27 +53,6 @@ class Named:
 
     lot: Lot
     unit: Unit | None = None
-
-
-def find_lot(actor: Actor, text: str) -> Named:
-    """The one lot that this whole code names for the actor. For forms: what is typed there must be clear.
-
-    Refuses a code that names nothing the actor may open (NotFound, ``lot_not_found``) and one of several lots (Invalid,
-    ``lot_ambiguous``).
-    """
-    found = find_lots(actor, text)
-    if not found.exact or not found.lots:
-        raise NotFound(
-            _("没有找到批次“%(code)s”，请核对批号或追溯码。") % {"code": printable(text, 40)}, code="lot_not_found"
-        )
-    if len(found.lots) > 1:
-        names = _("、").join(f"{lot.product_version.label} ({lot.public_code})" for lot in found.lots[:5])
-        raise Invalid(
-            _("批号“%(code)s”有几个批次：%(lots)s。请改填括号里的追溯码。")
-            % {"code": printable(text, 40), "lots": names},
-            code="lot_ambiguous",
-        )
-    return Named(found.lots[0], found.unit)
 
 
 def find_lots(actor: Actor, text: str) -> Found:

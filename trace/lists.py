@@ -167,10 +167,6 @@ def _event_lines(events: Sequence[Event]) -> Iterable[EventLine]:
             yield EventLine(event, item, event.pk in wrong)
 
 
-def _entered_by(event: Event) -> str:
-    return event.entered_by.display_name if event.entered_by is not None else ""
-
-
 def _event_state(line: EventLine) -> str:
     if line.wrong:
         return _("已声明有误")

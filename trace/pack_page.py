@@ -191,11 +191,6 @@ def _entry(event: Event, units: Sequence[Unit], own: Unit) -> Entry:
     )
 
 
-def load_rows(actor: Actor, shares: Mapping[int, list[Share]]) -> list[Goods]:
-    """What some packs come to, for the page before sending."""
-    return goods_of(actor, [share for each in shares.values() for share in each])
-
-
 def packs_with_counts(units: Sequence[Unit]) -> list[tuple[Unit, str, list[Lot]]]:
     """Packs of a list with their leaves and lots. Five queries however many."""
     shares = contents([unit.pk for unit in units])

@@ -82,11 +82,6 @@ def contents(roots: Iterable[int]) -> dict[int, list[Share]]:
     return found
 
 
-def everything_in(root: Unit) -> list[int]:
-    """Row numbers of all units in a pack, the pack too. Four queries."""
-    return [pk for depth in range(len(_UP)) for pk in _inside([root.pk], depth).values_list("pk", flat=True)]
-
-
 def totals(shares: Iterable[Share]) -> dict[int, dict[str, int]]:
     """Leaves by lot, then level, over several packs."""
     found: dict[int, dict[str, int]] = {}

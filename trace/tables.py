@@ -2,8 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # The full-width forms count as well: spreadsheets in Chinese take them for the others.
@@ -25,15 +24,6 @@ def plain_cell(value: object) -> str:
 def _is_number(text: str) -> bool:
     """A plain signed decimal number."""
     return text[1:].replace(".", "", 1).isascii() and text[1:].replace(".", "", 1).isdigit() and text[0] in "+-"
-
-
-def csv_lines(header: Sequence[object], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
-    """``csv_table`` line by line, for a response that streams."""
-    yield b"\xef\xbb\xbf"
-    for row in chain([header], rows):
-        line = io.StringIO(newline="")
-        csv.writer(line).writerow([plain_cell(cell) for cell in row])
-        yield line.getvalue().encode()
 
 
 def csv_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> bytes:

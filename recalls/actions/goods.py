@@ -10,7 +10,6 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from recalls.access import supervises_campaign
 from recalls.actions.campaigns import carry_out_by_itself
 from recalls.actions.notices import move_notice
 from recalls.models import (
@@ -282,8 +281,3 @@ def _notice_of(campaign: Campaign, organisation: Organisation) -> Notice | None:
         if not held:
             raise Invalid(_("这个单位不在召回通知名单内。请先扩大召回范围。"), code="not_a_holder")
     return notice
-
-
-def may_witness(actor: Actor, campaign: Campaign) -> bool:
-    """Whether the actor's organisation can stand as witness: a regulator over the campaign."""
-    return supervises_campaign(actor, campaign)

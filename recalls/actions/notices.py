@@ -501,12 +501,3 @@ def age_notices(*, now: datetime.datetime | None = None, limit: int = 500) -> in
         .order_by("sent_at")
     )
     return sum(age_notice(notice=notice, now=moment) is not None for notice in waiting[:limit])
-
-
-def still_in_scope(notice: Notice) -> set[int]:
-    """Row numbers of the notice's lots that the scope in force still covers."""
-    version = latest_scope(notice.campaign)
-    if version is None:
-        return set()
-    mine = NoticeLot.objects.filter(notice=notice).values("lot")
-    return set(version.lots.filter(lot__in=mine).values_list("lot", flat=True))

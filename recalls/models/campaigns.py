@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from recalls.law.terms import Form, Level, Tier
-from recalls.transitions import OPEN, PUBLIC, TERMINAL, Status
+from recalls.transitions import OPEN, TERMINAL, Status
 from trace.identifiers import uuid7
 from trace.models import Product
 
@@ -132,11 +132,6 @@ class Campaign(models.Model):
     def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.status not in TERMINAL
-
-    @property
-    def is_public(self) -> bool:
-        """Whether the public may read it: announced, and no drill."""
-        return not self.is_drill and self.status in PUBLIC and self.announced_at is not None
 
     @property
     def has_started(self) -> bool:

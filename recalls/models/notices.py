@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from recalls.models.campaigns import Campaign
 from recalls.models.scopes import ScopeVersion
-from recalls.notice_states import ANSWERED, NOTICE_TERMINAL, REACHED, EscalationStep, NoticeStatus
+from recalls.notice_states import NOTICE_TERMINAL, EscalationStep, NoticeStatus
 from trace.identifiers import uuid7
 
 
@@ -75,16 +75,6 @@ class Notice(models.Model):
     def is_open(self) -> bool:
         """Whether the recipient can still answer."""
         return self.status not in NOTICE_TERMINAL
-
-    @property
-    def is_reached(self) -> bool:
-        """Whether the recipient confirmed that it knows."""
-        return self.status in REACHED
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether the recipient said what it holds."""
-        return self.status in ANSWERED
 
 
 class NoticeLot(models.Model):

@@ -218,7 +218,8 @@ def disposal_plan(source: Source, subject: str) -> Draft:
             for row in lots
         ],
     )
-    draft.words("", "依据《食品安全法》第六十三条，事先报告时间、地点，请派员现场监督。")
+    law = "" if source.campaign.track == "consumer_product" else "依据《食品安全法》第六十三条，"
+    draft.words("", f"{law}事先报告时间、地点，请派员现场监督。")
     source.sign(draft, found.organisation.name, "（盖章）", "日期：____年__月__日")
     draft.refers["disposal_plan"] = str(found.uid)
     return draft

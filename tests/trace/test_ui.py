@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
@@ -293,6 +294,19 @@ def test_what_is_not_required_says_so() -> None:
     assert "（选填）" in page("{% field form.remark %}", form=Harvest())
     assert "（选填）" not in page("{% field form.name %}", form=Harvest())
     assert "（选填）" not in page("{% field form.remark optional=False %}", form=Harvest())
+
+
+class WithPhoto(forms.Form):
+    words = forms.CharField()
+    photo = forms.FileField(required=False)
+
+
+def test_a_file_that_went_with_a_refused_form_is_asked_for_again() -> None:
+    photo = {"photo": SimpleUploadedFile("a.jpg", b"a")}
+    asked = "请重新选择这个文件"
+    assert asked in page("{% field form.photo %}", form=WithPhoto({"words": ""}, photo))
+    assert asked not in page("{% field form.photo %}", form=WithPhoto({"words": ""}, {}))
+    assert asked not in page("{% field form.photo %}", form=WithPhoto({"words": "好"}, photo))
 
 
 def test_rendering_a_field_leaves_the_form_as_it_was() -> None:

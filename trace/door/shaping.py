@@ -15,7 +15,7 @@ from django.conf import settings
 
 from trace.among import among
 from trace.epcis.formats import EpcInvalid, canonical, parse, prefix_lengths
-from trace.epcis.vocabulary import CONTEXT, as_uri
+from trace.epcis.vocabulary import CONTEXT
 from trace.event_templates import template
 from trace.models import EpcisEvent, EpcisName, Event, EventItem, Lot, Organisation, Place, Unit
 
@@ -309,17 +309,6 @@ def translated(event: Mapping[str, Any], wanted: str, prefixes: Sequence[str] = 
     ):
         if name in found:
             found[name] = [{**element, key: link(element[key])} for element in found[name]]
-    return found
-
-
-def worded(event: dict[str, Any], wanted: str) -> dict[str, Any]:
-    """The event with its CBV words as Web URIs where those are wanted (GS1-CBV-XML-Format: Always_Web_URI)."""
-    if wanted != "Always_Web_URI":
-        return event
-    found = dict(event)
-    for kind in ("bizStep", "disposition"):
-        if kind in found:
-            found[kind] = as_uri(kind, found[kind])
     return found
 
 

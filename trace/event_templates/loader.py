@@ -236,11 +236,6 @@ class EventTemplate(Named):
         return self.moves in ("transform", "create")
 
     @property
-    def entry_fields(self) -> tuple[TemplateField, ...]:
-        """The fields a form shows: all but the computed ones."""
-        return tuple(field for field in self.fields if not field.computed)
-
-    @property
     def event_fields(self) -> tuple[TemplateField, ...]:
         """The fields that describe the whole event."""
         return tuple(field for field in self.fields if not field.per_output)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from trace.access import reports_visible_to
 from trace.actor import Actor
 from trace.inventory import OnHand, on_hand, own_lots, sent_lots, tested_lots
-from trace.models import Division, Event, EventItem, Lot, Organisation, Place, Product, Standard, TestReport
+from trace.models import Division, Event, EventItem, Organisation, Place, Product, Standard, TestReport
 from trace.shipping import partners, party_candidates
 from trace.steps import Plan, family_of, steps_before, without_stock
 from trace.templatetags.ui import STATES
@@ -189,11 +189,6 @@ def lot_words(entry: OnHand) -> str:
     if entry.state in ("recalled", "blocked", "expired", "waiting"):
         words.append(str(STATES[entry.state].words))
     return " · ".join(words)
-
-
-def known_lot(lot: Lot) -> OnHand:
-    """A lot that stands in the form without being on hand (a corrected statement, a scanned one)."""
-    return OnHand(lot)
 
 
 def place_words(place: Place) -> str:

@@ -542,6 +542,9 @@ def field(
     """
     widget = _control(bound)
     errors = [str(text) for text in bound.errors]
+    if not errors and isinstance(widget, forms.FileInput) and bound.form.errors and bound.html_name in bound.form.files:
+        # A browser gives no file back to a form that is shown again.
+        errors = [gettext("请重新选择这个文件：表单退回时浏览器不保留它。")]
     hint = hint or bound.help_text
     described = " ".join(
         part
