@@ -11,6 +11,7 @@ from reportlab.pdfgen.canvas import Canvas
 from labels import qr
 from recalls.models import PublicNotice
 from trace import typeface
+from trace.moments import DAY, words
 
 _MM = 72 / 25.4
 _WIDTH, _HEIGHT = A4
@@ -34,7 +35,7 @@ def poster_lines(notice: PublicNotice) -> list[tuple[str, float]]:
         ("请您：" + notice.what_to_do, 18.0),
         ("退货和赔偿：" + notice.compensation, 14.0),
         (f"电话 {notice.phone}", 20.0),
-        (f"{notice.producer}　{campaign.announced_at:%Y-%m-%d}" if campaign.announced_at else notice.producer, 12.0),
+        (f"{notice.producer}　{words(campaign.announced_at, DAY)}" if campaign.announced_at else notice.producer, 12.0),
     ]
     return lines
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from recalls.forms import DisposalForm, Moment, _GoodsForm, now_here, offer
 from recalls.models import Disposal, DisposalPlan, ReturnOddity
 from trace.forms.fields import Pick, Text, Whole
+from trace.moments import words
 
 
 class DeedForm(DisposalForm):
@@ -26,7 +27,7 @@ class DeedForm(DisposalForm):
 
     def __init__(self, *args: Any, plans: list[DisposalPlan], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [(str(row.uid), f"{row.planned_at:%Y-%m-%d %H:%M} {row.place}") for row in plans]
+        choices = [(str(row.uid), f"{words(row.planned_at)} {row.place}") for row in plans]
         offer(self, "plan", [("", _("没有在本系统预报告")), *choices])
 
 

@@ -31,7 +31,7 @@ def span(at: datetime.datetime, precision: str, tz_offset: int = 480) -> Span:
     )
 
 
-def words(at: datetime.datetime, precision: str, tz_offset: int = 480) -> str:
+def words(at: datetime.datetime, precision: str = "minute", tz_offset: int = 480) -> str:
     """The moment for a message: with the minute only where it is known."""
     zone = datetime.timezone(datetime.timedelta(minutes=tz_offset))
     return at.astimezone(zone).strftime("%Y-%m-%d" if precision == DAY else "%Y-%m-%d %H:%M")

@@ -223,6 +223,7 @@ def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign
     plan = {"amount_0": "2", "unit_0": "KGM", "method": "destroy", "where": "示例填埋场", "planned_at": later}
     assert client.post(f"{base}/disposal-plans/", plan | {"planned_at": "2020-01-01 10:00"}).status_code == 422
     assert client.post(f"{base}/disposal-plans/", plan).status_code == 302
+    assert f"{later} 示例填埋场" in client.get(f"{base}/disposal/").content.decode(), "the plan by the clock of Shanxi"
     assert campaign.disposal_plans.count() == 1
     row = report_disposal(
         by=world.walnuts,

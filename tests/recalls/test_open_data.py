@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import json
 from typing import Any
@@ -11,6 +12,7 @@ import jsonschema_rs
 import pytest
 from django.test import Client
 
+from labels.poster import poster_lines
 from recalls.models import Campaign
 from tests.recalls.story import announced, make_chain, started
 from tests.world import World
@@ -47,6 +49,9 @@ def test_a_recall_is_data_with_lots_amounts_and_places_as_fields(client: Client,
     pdf = got(client, f"/recalls/{campaign.uid}/poster.pdf")
     assert pdf.content.startswith(b"%PDF")
     assert b"FontFile2" in pdf.content, "the typeface is embedded"
+    notice = campaign.public_notices.get()
+    notice.campaign.announced_at = datetime.datetime(2026, 11, 28, 17, tzinfo=datetime.UTC)
+    assert poster_lines(notice)[-1][0].endswith("2026-11-29"), "the day by the calendar of Shanxi"
     page = got(client, f"/recalls/{campaign.uid}").content.decode()
     for words in ("码和批号在哪里", "申请退货、换货、修理或退款", "poster.pdf"):
         assert words in page
