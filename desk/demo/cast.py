@@ -81,13 +81,16 @@ LOGINS: tuple[tuple[str, str], ...] = (
     ("dates", gettext_noop("枣夹核桃：负责人")),
     ("mill", gettext_noop("小米厂：负责人")),
     ("furniture", gettext_noop("家具坊：负责人")),
+    ("furniture-quality", gettext_noop("家具坊：质量负责人")),
     ("lab", gettext_noop("检验机构")),
     ("distributor", gettext_noop("经销商")),
     ("shop", gettext_noop("便民商店")),
     ("county", gettext_noop("汾阳市监管：经办")),
     ("county-approver", gettext_noop("汾阳市监管：审批")),
     ("prefecture", gettext_noop("吕梁市监管：经办")),
+    ("prefecture-approver", gettext_noop("吕梁市监管：审批")),
     ("province", gettext_noop("山西省监管：经办")),
+    ("province-approver", gettext_noop("山西省监管：审批")),
     ("operator", gettext_noop("系统运维")),
 )
 """Login names `make run` prints, with what they are for. All share one password, in the demonstration only."""
