@@ -234,6 +234,7 @@ def mail_server() -> Iterator[Mailbox]:
         yield box
     finally:
         box.stalled.clear()
+        listener.shutdown(socket.SHUT_RDWR)  # closing alone would let one more caller in
         listener.close()
 
 
