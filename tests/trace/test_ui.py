@@ -16,6 +16,7 @@ from django.template import Context, Template
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.utils import translation
+from django.utils.datastructures import MultiValueDict
 
 import trace
 from trace.errors import BrokenGuard, GuardBroken
@@ -302,10 +303,10 @@ class WithPhoto(forms.Form):
 
 
 def test_a_file_that_went_with_a_refused_form_is_asked_for_again() -> None:
-    photo = {"photo": SimpleUploadedFile("a.jpg", b"a")}
+    photo = MultiValueDict({"photo": [SimpleUploadedFile("a.jpg", b"a")]})
     asked = "请重新选择这个文件"
     assert asked in page("{% field form.photo %}", form=WithPhoto({"words": ""}, photo))
-    assert asked not in page("{% field form.photo %}", form=WithPhoto({"words": ""}, {}))
+    assert asked not in page("{% field form.photo %}", form=WithPhoto({"words": ""}, MultiValueDict()))
     assert asked not in page("{% field form.photo %}", form=WithPhoto({"words": "好"}, photo))
 
 
