@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django import forms
-from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
@@ -303,7 +303,7 @@ class WithPhoto(forms.Form):
 
 
 def test_a_file_that_went_with_a_refused_form_is_asked_for_again() -> None:
-    photo = MultiValueDict({"photo": [SimpleUploadedFile("a.jpg", b"a")]})
+    photo: MultiValueDict[str, UploadedFile[Any]] = MultiValueDict({"photo": [SimpleUploadedFile("a.jpg", b"a")]})
     asked = "请重新选择这个文件"
     assert asked in page("{% field form.photo %}", form=WithPhoto({"words": ""}, photo))
     assert asked not in page("{% field form.photo %}", form=WithPhoto({"words": ""}, MultiValueDict()))
