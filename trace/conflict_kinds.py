@@ -40,6 +40,8 @@ KINDS: Sequence[Kind] = (
                 "begins_after_use",
                 "produced_after_event",
                 "produced_before_parent",
+                "expires_before_made",
+                "expires_too_late",
                 "made_of_itself",
             }
         ),

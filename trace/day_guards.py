@@ -19,6 +19,7 @@ from trace.event_templates import templates
 from trace.genealogy import walk
 from trace.models import Event, EventItem, Lot, Organisation, Stock
 from trace.sentences import gettext as _
+from trace.sentences import in_each_language
 from trace.units import amount_said
 
 if TYPE_CHECKING:
@@ -224,6 +225,49 @@ def day_guards(draft: Draft) -> Iterator[BrokenGuard]:
                 lot=each,
                 warns=not draft.template.ageing_from,
                 other_event=each.origin_event.uid,
+            )
+
+
+def expiry_guards(draft: Draft) -> Iterator[BrokenGuard]:
+    """A lot expires after it was made, and no later than its product's shelf life allows.
+
+    Counted from the production date, or from the step where none was typed. A shelf life in days stands for one in
+    months counted as 30 days, so each month may be a day longer; what goes beyond that is refused.
+    """
+    span = moments.span(draft.occurred_at, draft.precision, draft.tz_offset)
+    first, last = span.first.astimezone(SHANGHAI).date(), span.last.astimezone(SHANGHAI).date()
+    for new in draft.outputs:
+        ends, version = new.expires_on, new.product.current
+        if ends is None or version is None:
+            continue
+        name = in_each_language(lambda version=version: version.label)  # type: ignore[misc]
+        made = new.produced_on or (first if draft.template.moves == "transform" else None)
+        if made is not None and ends < made:
+            yield BrokenGuard(
+                "expires_before_made",
+                _("%(product)s 的保质期至 %(ends)s，早于生产日期 %(made)s。请核对日期。")
+                % {"product": name, "ends": ends.isoformat(), "made": made.isoformat()},
+                lot=new.restates,
+            )
+        days = version.shelf_life_days
+        if not days:
+            continue
+        made = new.produced_on or last
+        if (ends - made).days > days + days // 30 + 1:
+            yield BrokenGuard(
+                "expires_too_late",
+                _(
+                    "%(product)s 的保质期是 %(days)s 天，%(made)s 生产的应到 %(right)s 为止，这里写的是 %(ends)s。"
+                    "请核对日期，或先改产品的保质期。"
+                )
+                % {
+                    "product": name,
+                    "days": days,
+                    "made": made.isoformat(),
+                    "right": (made + datetime.timedelta(days=days)).isoformat(),
+                    "ends": ends.isoformat(),
+                },
+                lot=new.restates,
             )
 
 

@@ -19,7 +19,7 @@ from trace import moments
 from trace.among import among
 from trace.balance import balance_guards
 from trace.batch import current
-from trace.day_guards import arrival_guards, circle_guards, day_guards
+from trace.day_guards import arrival_guards, circle_guards, day_guards, expiry_guards
 from trace.errors import BrokenGuard
 from trace.event_templates import template
 from trace.lineage import lineage_guards
@@ -117,6 +117,7 @@ def broken_guards(draft: Draft) -> list[BrokenGuard]:
         _restated_short,
         arrival_guards,
         day_guards,
+        expiry_guards,
         circle_guards,
         _report_dates,
         _receipt,

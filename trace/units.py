@@ -230,6 +230,16 @@ def parse_amount(
     return EnteredAmount(plain, code, f"{factor.numerator}/{factor.denominator}", micros.numerator)
 
 
+def check_number(text: str) -> None:
+    """Refuse what is no amount whatever the unit: for a row whose product or lot, and so unit, is not known.
+
+    Raises Invalid: ``amount_required``, ``amount_not_a_number``, ``amount_negative``, ``amount_zero``.
+    """
+    number, _unit = split_amount(text)
+    if not Fraction(_plain_decimal(number)):
+        raise Invalid(_("数量必须大于 0。"), code="amount_zero")
+
+
 def recompute_micros(entered: EnteredAmount) -> int:
     """``text × factor × 10⁶`` again from the stored entry.
 

@@ -30,6 +30,8 @@ KINDS = {
     "not_enough_then": "amount",
     "produced_after_event": "time",
     "produced_before_parent": "time",
+    "expires_before_made": "time",
+    "expires_too_late": "time",
     "made_of_itself": "time",
     "alcohol_unknown": "alcohol",
     "release_lost_report": "release",
@@ -174,6 +176,47 @@ def test_production_dates_of_tomorrow_are_refused_and_zones_that_do_not_exist(wo
     }  # fmt: skip
     answer = api_of(world.walnuts).post("/events", sent)
     assert (answer.status_code, body(answer)["code"]) == (422, "no_such_zone"), answer.content
+
+
+def test_no_lot_keeps_longer_than_its_product(world: World) -> None:
+    made, nuts = datetime.date(2026, 9, 20), world.kernels  # keeps for 240 days
+
+    def opened(days: int, produced_on: datetime.date | None = made, *, insist: bool = False) -> Event:
+        new = NewLot(
+            product=nuts, amount=amount("1", nuts), produced_on=produced_on,
+            expires_on=made + datetime.timedelta(days=days),
+        )  # fmt: skip
+        return record_event(
+            by=world.walnuts, code="common.opening", when=day(0), data={"basis": "示例"}, outputs=[new], insist=insist
+        ).event
+
+    # Eight months counted as 30 days each may be eight days longer by the calendar, and no more.
+    assert not opened(240).flags
+    assert not opened(248).flags
+    assert refused(lambda: opened(365)) == ["expires_too_late"]
+    assert refused(lambda: opened(400, None)) == ["expires_too_late"], "counted from the step without a day"
+    old = NewLot(product=nuts, amount=amount("1", nuts), expires_on=made - datetime.timedelta(days=1))
+    rework = lambda: record_event(  # noqa: E731
+        by=world.walnuts, code="common.rework", when=day(1), data={"reason": "示例", "method": "示例"},
+        inputs=[Portion(Lot.objects.latest("id"), amount("1", nuts))], outputs=[old],
+    )  # fmt: skip
+    assert refused(rework) == ["expires_before_made"]
+    assert [row.code for row in opened(365, insist=True).conflicts.all()] == ["expires_too_late"]
+    sent = {
+        "template": "common.opening", "occurred_at": day(0).at.isoformat(), "data": {"basis": "示例"},
+        "outputs": [{"product": str(nuts.uid), "amount": {"value": "1", "unit": "KGM"},
+                     "produced_on": "2026-09-20", "expires_on": "2028-09-20"}],
+    }  # fmt: skip
+    answer = api_of(world.walnuts).post("/events", sent)
+    assert (answer.status_code, body(answer)["code"]) == (409, "expires_too_late"), answer.content
+    rows = [
+        {"when_on": "2026-09-21", "outputs-*-product": code, "outputs-*-amount": text, "d_basis": "示例",
+         "d_production_date": "2026-09-20", "d_best_before": ends}
+        for code, text, ends in ((nuts.code, "1", "2027-05-18"), (nuts.code, "1", "2027-12-31"), ("没有", "-5", ""))
+    ]  # fmt: skip
+    row = upload(world.walnuts, "steps", steps_file("common.opening", rows), step="common.opening")
+    codes = {(issue["row"], issue["code"]) for issue in row.issues}
+    assert {(3, "expires_too_late"), (4, "amount_negative")} <= codes, row.issues
 
 
 # --- Mass -----------------------------------------------------------------------------------------------------------

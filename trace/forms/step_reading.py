@@ -37,7 +37,7 @@ from trace.models import Division, HoldSet, Lot, Organisation, Place, Product
 from trace.packs import sizes_of, unit_code
 from trace.scanned import scanned_lot
 from trace.text import clean_text, fold_width
-from trace.units import UNITS, EnteredAmount, decimal_text, find_unit, parse_amount, split_amount
+from trace.units import UNITS, EnteredAmount, check_number, decimal_text, find_unit, parse_amount, split_amount
 
 if TYPE_CHECKING:
     from trace.forms.steps import StepForm
@@ -172,6 +172,8 @@ class Reader:
             if amount is None:
                 return None
         if found is None:
+            if asks_amount and (needed or self.typed(f"{name}-amount")):
+                self.read(f"{name}-amount", lambda: check_number(self.raw(f"{name}-amount")))
             return None
         lot, place, unit = found
         return Portion(lot=lot, amount=amount, place=place, unit=unit)
@@ -234,6 +236,8 @@ class Reader:
         """One row of goods."""
         product = self.read(f"{name}-product", self._product, name)
         amount = self.amount(name, product) if product is not None else None
+        if product is None:
+            self.read(f"{name}-amount", lambda: check_number(self.raw(f"{name}-amount")))
         lot_code = self.read(f"{name}-lot_code", self._lot_code, name)
         facts = self._facts_of(name)
         days = {
