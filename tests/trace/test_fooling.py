@@ -210,7 +210,7 @@ def test_no_lot_keeps_longer_than_its_product(world: World) -> None:
     answer = api_of(world.walnuts).post("/events", sent)
     assert (answer.status_code, body(answer)["code"]) == (409, "expires_too_late"), answer.content
     rows = [
-        {"when_on": "2026-09-21", "outputs-*-product": code, "outputs-*-amount": text, "d_basis": "示例",
+        {"when_on": "2026-09-21", "place": world.plant.name, "outputs-*-product": code, "outputs-*-amount": text, "d_basis": "示例",
          "d_production_date": "2026-09-20", "d_best_before": ends}
         for code, text, ends in ((nuts.code, "1", "2027-05-18"), (nuts.code, "1", "2027-12-31"), ("没有", "-5", ""))
     ]  # fmt: skip
