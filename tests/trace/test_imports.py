@@ -261,6 +261,24 @@ def test_products_already_there_or_twice_in_the_sheet_are_refused(world: World) 
     assert not Product.objects.filter(code="N-1").exists()
 
 
+def test_everything_wrong_in_a_row_is_told_at_once(world: World) -> None:
+    wrong = product_row(
+        code="HTR-200", name="", base_unit="公斤?", family="核桃", shelf_life_days="两百", gtin="9521234567891"
+    )
+    row = upload(world.walnuts, "products", product_file(product_row(), wrong, product_row(name="")))
+    assert [(issue["row"], issue["code"]) for issue in row.issues] == [
+        (3, "product_code_taken"),
+        (3, "required"),
+        (3, "base_unit_unknown"),
+        (3, "family_unknown"),
+        (3, "not_an_integer"),
+        (3, "gtin_check"),
+        (4, "row_twice"),
+        (4, "required"),
+    ]
+    assert not Product.objects.filter(code="N-1").exists()
+
+
 def test_a_missing_an_unknown_and_a_doubled_column_are_named(world: World, raw: Product) -> None:
     rows = [["日期", "批号", "数量", "数量", "颜色"], ["2026-09-20", "A-1", "5", "5", "红"]]
     row = upload(world.walnuts, "steps", excel(rows), step="common.opening")

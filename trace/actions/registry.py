@@ -23,6 +23,7 @@ from trace.actor import Actor
 from trace.composition import materials
 from trace.edits import log_changes, log_edit
 from trace.errors import Clash, Invalid, NotAllowed, NotFound, StaleState
+from trace.event_templates import families
 from trace.gather import Gather, unique
 from trace.identifiers import fold_code, normalise_gln, normalise_gtin, normalise_sc_licence
 from trace.models import (
@@ -265,6 +266,7 @@ def checked_product(
         ("kind", product.kind, Product.Kind.values),
         ("base_unit", product.base_unit, [unit.value for unit in BaseUnit]),
         ("material", product.material, ["", *materials()]),
+        ("family", family, ["", None, *families()]),
     ):
         if value not in allowed:
             check.refuse(name, Invalid(_("请从列表中选择。"), code=f"{name}_unknown"))

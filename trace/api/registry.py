@@ -181,7 +181,7 @@ PRODUCT_IN = {
     "code": "BJ-500",
     "track": "food",
     "base_unit": "LTR",
-    "family": "baijiu",
+    "family": "baijiu_light_aroma",
     "gtin": "09520000010010",
     "version": {"name": "示例清香白酒", "spec": "53%vol 500 mL", "packs": {"瓶": "0.5", "箱": "3"}},
 }

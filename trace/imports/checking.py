@@ -7,7 +7,7 @@ so that a sheet and a form mean the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -38,6 +38,8 @@ _HEADING = re.compile(r"[\s*＊]+")
 _DAY_AND_TIME = re.compile(r"(.+?)[\sT]+([0-9]{1,2}:[0-9]{2})(?::[0-9]{2})?")
 _WILD = re.compile(r"-([0-9]+)-")
 _REMARK_MAX = 2000
+Cells = Container[tuple[int, int]]
+"""Cells by row number and position of the column."""
 PROBLEM = ("问题（不导入）", "What is wrong (not imported)")
 """Heading of the column in which an error workbook says what is wrong; such a column is not read."""
 
@@ -63,7 +65,10 @@ class Issue:
 
 @dataclass
 class Facts:
-    """One thing to write: a product, a place or a step; with the lines it stands in."""
+    """One thing to write: a product, a place or a step; with the lines it stands in.
+
+    ``half``: a cell could not be read, so the rest is only looked at for what else is wrong.
+    """
 
     lines: list[Line]
     product: tuple[ProductInput, VersionInput] | None = None
@@ -71,6 +76,7 @@ class Facts:
     entry: StepEntry | None = None
     insist: bool = False
     makes: Sequence[Lot | None] = ()
+    half: bool = False
 
 
 @dataclass
@@ -222,6 +228,7 @@ def check_sheet(sheet: Sheet, lines: Sequence[Line], actor: Actor) -> Iterator[t
             row.check_cells()
             found = read(row, known, sheet)
             if found is not None:
+                found.half = row.failed
                 checked.facts.append(found)
             yield found, checked
         return
@@ -272,7 +279,7 @@ def _words(row: Row, sheet: Sheet) -> dict[str, str]:
     for column in sheet.columns:
         text = row.text(column.key)
         values[column.key] = column.value(text) if column.words else text
-        if column.required and not text.strip() and not row.failed:
+        if column.required and not text.strip():
             row.refuse(column.key, Invalid(_("这一项必须填写。"), code="required"))
     return values
 
@@ -287,8 +294,6 @@ def _read_product(row: Row, known: Known, sheet: Sheet) -> Facts | None:
         except Invalid as error:
             row.refuse("shelf_life_days", error)
     packs = _packs(row, values["packs"])
-    if row.failed:
-        return None
     texts = ("name", "name_en", "brand", "spec", "net_content", "ingredients", "grade", "pledge", "gi_claim",
              "storage", "warning", "licence_number")  # fmt: skip
     version = VersionInput(
@@ -327,7 +332,7 @@ def _read_place(row: Row, known: Known, sheet: Sheet) -> Facts | None:
             division = known.division(values["division"])
         except Invalid as error:
             row.refuse("division", error)
-    if row.failed or division is None:
+    if division is None:
         return None
     facts = {key.removeprefix("facts."): text for key, text in values.items() if key.startswith("facts.") and text}
     texts = {name: values[name] for name in ("name", "kind", "name_en", "address", "gln")}
@@ -598,6 +603,14 @@ _CELLS: Mapping[str, Sequence[str]] = {
     "not_enough": ("inputs-*-amount", "subjects-*-amount"),
     "more_out_than_in": ("outputs-*-amount",),
 }
+
+
+def issues_beside(
+    sheet: Sheet, heading: Heading, facts: Facts, error: DomainError, known: set[tuple[int, int]]
+) -> list[Issue]:
+    """What is wrong in the cells of a half-read row beside what was found in reading them (``known``: row, column)."""
+    found = issues_of_refusal(sheet, heading, facts, error)
+    return [issue for issue in found if issue.column >= 0 and (issue.row, issue.column) not in known]
 
 
 def issues_of_refusal(sheet: Sheet, heading: Heading, facts: Facts, error: DomainError) -> list[Issue]:

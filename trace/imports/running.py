@@ -16,10 +16,19 @@ from trace.actions.registry import checked_place, checked_product, create_places
 from trace.actions.steps import Recorded, record_step
 from trace.actor import Actor
 from trace.batch import Batch, NeedsHead, open_batch
-from trace.errors import Clash, DomainError, GuardBroken, Invalid
+from trace.errors import Clash, DomainError, FieldErrors, GuardBroken, Invalid
 from trace.guards import blocking
-from trace.identifiers import normalise_captured_lot_code
-from trace.imports.checking import Checked, Facts, Heading, Issue, check_sheet, find_heading, issues_of_refusal
+from trace.identifiers import fold_code, normalise_captured_lot_code
+from trace.imports.checking import (
+    Checked,
+    Facts,
+    Heading,
+    Issue,
+    check_sheet,
+    find_heading,
+    issues_beside,
+    issues_of_refusal,
+)
 from trace.imports.columns import Sheet
 from trace.imports.earlier import Carried
 from trace.imports.reading import Line
@@ -56,8 +65,11 @@ def try_out(sheet: Sheet, lines: Sequence[Line], by: Actor, insisted: Sequence[s
     if not checked.facts:
         return checked
     heading, _rows = find_heading(sheet, lines)
+    unread = {(issue.row, issue.column) for issue in checked.issues}
     for number, (facts, error) in enumerate(_refusals(sheet, checked, by, insisted), start=1):
-        if error is not None:
+        if error is not None and facts.half:
+            checked.issues += issues_beside(sheet, heading, facts, error, unread)
+        elif error is not None:
             checked.issues += issues_of_refusal(sheet, heading, facts, error)
         if number % EVERY == 0:
             told((checked.total + number) // 2)
@@ -134,9 +146,21 @@ def _registry_refusals(checked: Checked, by: Actor) -> Iterator[tuple[Facts, Dom
             row = registry_row(facts, by)
             _refuse_twice(row, facts, seen)
         except DomainError as error:
-            yield facts, error
+            yield facts, _and_twice(error, facts, seen)
         else:
             yield facts, None
+
+
+def _and_twice(error: DomainError, facts: Facts, seen: dict[tuple[str, str], int]) -> DomainError:
+    """A row's refusal, with the name it shares with a row before it."""
+    if facts.product is not None:
+        key, name = "code", fold_code(facts.product[0].code)
+    else:
+        key, name = "name", facts.place.name.strip() if facts.place is not None else ""
+    first = seen.setdefault((key, name), facts.lines[0].number) if name else facts.lines[0].number
+    if first == facts.lines[0].number or not isinstance(error, FieldErrors):
+        return error
+    return FieldErrors(error.message, {key: _row_twice(first), **error.fields})
 
 
 def _refuse_twice(row: Any, facts: Facts, seen: dict[tuple[str, str], int]) -> None:
@@ -147,15 +171,13 @@ def _refuse_twice(row: Any, facts: Facts, seen: dict[tuple[str, str], int]) -> N
             continue
         first = seen.setdefault((key, value), facts.lines[0].number)
         if first != facts.lines[0].number:
-            message = _("与第 %(row)d 行相同。请删去一行，或改正其中一行。") % {"row": first}
-            raise _at(key, Invalid(message, code="row_twice"))
+            error = _row_twice(first)
+            raise FieldErrors(error.message, {key: error})
 
 
-def _at(key: str, error: Invalid) -> Invalid:
-    """The refusal of one field."""
-    from trace.errors import FieldErrors
-
-    return FieldErrors(error.message, {key: error})
+def _row_twice(first: int) -> Invalid:
+    message = _("与第 %(row)d 行相同。请删去一行，或改正其中一行。") % {"row": first}
+    return Invalid(message, code="row_twice")
 
 
 def registry_row(facts: Facts, by: Actor) -> Any:
