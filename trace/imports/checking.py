@@ -624,9 +624,20 @@ def issues_of_refusal(sheet: Sheet, heading: Heading, facts: Facts, error: Domai
         return found
     fields = getattr(error, "fields", {})
     if fields:
-        return [issue_of(facts.lines[0].number, _field_cell(heading, key), wrong) for key, wrong in fields.items()]
+        return [
+            issue_of(facts.lines[0].number, _field_cell(heading, key), _with_choices(sheet, key, wrong))
+            for key, wrong in fields.items()
+        ]
     row = _line_of_lot(heading, facts, str(error.details.get("lot_code", ""))) or facts.lines[0]
     return [issue_of(row.number, _cell(heading, error.code), error)]
+
+
+def _with_choices(sheet: Sheet, key: str, wrong: DomainError) -> DomainError:
+    """A refused choice with the words there are: whoever fills in a sheet of one's own has no list before them."""
+    column = sheet.column(key)
+    if column is None or not column.words or not wrong.code.endswith("_unknown"):
+        return wrong
+    return Invalid(_("请填其中之一：%(words)s。") % {"words": _("、").join(column.offered())}, code=wrong.code)
 
 
 def _cell(heading: Heading, code: str) -> int:
