@@ -12,12 +12,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from tests.goods import make_lot, stock_of
+from tests.goods import amount, day, make_lot, stock_of
 from tests.trace.sheets import codes, comma, excel, imported, steps_file, table, upload
 from tests.world import World, behalf, make_actor, make_product, sign_in
 from trace.actions.imports import confirm_import, drop_import, forget_sheets, run_next_import, upload_sheet
 from trace.actions.rebuild import rebuild
-from trace.errors import DomainError
+from trace.actions.transfers import take_in
+from trace.errors import DomainError, Invalid
 from trace.event_templates import templates
 from trace.imports.book import error_book, template_book
 from trace.imports.checking import PROBLEM
@@ -183,6 +184,27 @@ def test_the_template_lists_what_the_organisation_has_and_its_example_is_not_imp
         assert len(book.worksheets[0].data_validations.dataValidation) >= 4
         row = upload(world.walnuts, "steps", file, step="common.process", name=f"{language}.xlsx")
         assert codes(row) == ["no_rows"]
+
+
+def test_lots_with_one_code_are_told_apart_in_the_list_and_in_the_refusal(world: World, raw: Product) -> None:
+    lots = [make_lot(world.walnuts, product, "9", lot_code="TWIN-1") for product in (raw, world.kernels)]
+    lone = make_lot(world.walnuts, raw, "9", lot_code="LONE-1")
+    assert Known(world.walnuts).offers("lots") == ["LONE-1", "TWIN-1 · HTR-200", "TWIN-1 · RAW"]
+    known = Known(world.walnuts)
+    known.read_lots(["TWIN-1", "LONE-1"])
+    assert [known.lot(text) for text in ("TWIN-1 · RAW", "TWIN-1 · HTR-200", "LONE-1")] == [*lots, lone]
+    with pytest.raises(Invalid) as error:
+        known.lot("TWIN-1")
+    assert (error.value.code, "TWIN-1 · RAW" in error.value.message) == ("lot_ambiguous", True)
+    for supplier in (world.cooperative, world.grower):
+        take_in(
+            by=world.walnuts, supplier=supplier.organisation, product=raw, supplier_lot="SAME-1",
+            amount=amount("5", raw), when=day(1), data={"inspection_result": "合格"},
+        )  # fmt: skip
+    offered = Known(world.walnuts).offers("lots")[:2]
+    known = Known(world.walnuts)
+    known.read_lots(offered)
+    assert len({known.lot(word).pk for word in offered}) == 2, offered
 
 
 def test_no_sheet_of_a_step_has_two_columns_of_one_name(world: World) -> None:

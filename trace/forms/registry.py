@@ -243,6 +243,19 @@ class ProductForm(VersionForm):
         return ProductInput(**{name: self.cleaned_data[name] for name in _FOR_LIFE})
 
 
+def harvest_initial(grower: Organisation) -> dict[str, Any]:
+    """What most growers would answer: farm produce by the kilogram, under the next free code of their own."""
+    number = Product.objects.filter(organisation=grower).count() + 1
+    while Product.objects.filter(organisation=grower, code=f"CP-{number}").exists():
+        number += 1
+    return {
+        "code": f"CP-{number}",
+        "track": Product.Track.FARM,
+        "kind": Product.Kind.RAW,
+        "base_unit": BaseUnit.KGM.value,
+    }
+
+
 _FOR_LIFE = ("code", "track", "kind", "base_unit", "family", "material", "gtin")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -57,8 +57,8 @@ class Known:
 
     def _offer_lots(self) -> Iterable[str]:
         rows = Lot.objects.filter(stocks__organisation=self.actor.owner, stocks__micros__gt=0, voided_by=None)
-        codes = rows.order_by("-id").values_list("lot_code", flat=True)[: 2 * MOST_OFFERED]
-        return list(dict.fromkeys(codes))[:MOST_OFFERED]
+        rows = rows.select_related("product").only("lot_code", "public_code", "product__code").order_by("-id")
+        return _told_apart(list({row.pk: row for row in rows[: 2 * MOST_OFFERED]}.values())[:MOST_OFFERED])
 
     def _offer_units(self) -> Iterable[str]:
         words = (
@@ -248,12 +248,24 @@ class Known:
             held = [row for row in rows if row.pk in self.in_hand or row.pk < 0]
             rows = held if len(held) == 1 else rows
         if len(rows) > 1:
-            names = _("、").join(f"{row.lot_code}{SEPARATOR}{row.product.code}" for row in rows[:4])
+            names = _("、").join(_told_apart(rows[:4]))
             raise Invalid(
                 _("批号“%(code)s”有不止一个批次，请写成：%(names)s") % {"code": printable(code, 40), "names": names},
                 code="lot_ambiguous",
             )
         return rows[0]
+
+
+def _told_apart(lots: Sequence[Lot]) -> list[str]:
+    """A word for each lot that means no other of them: its code, with its product, or else its public code."""
+    codes = Counter(lot.lot_code for lot in lots)
+    both = Counter((lot.lot_code, lot.product.code) for lot in lots)
+    found = []
+    for lot in lots:
+        named = f"{lot.lot_code}{SEPARATOR}{lot.product.code}"
+        twins = both[lot.lot_code, lot.product.code] > 1
+        found.append(lot.lot_code if codes[lot.lot_code] == 1 else lot.public_code if twins else named)
+    return found
 
 
 def _chunks(items: list[Item]) -> Iterator[list[Item]]:

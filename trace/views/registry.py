@@ -51,7 +51,15 @@ from trace.errors import Invalid, NotFound
 from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.forms.organisations import NoteForm, ReasonForm
-from trace.forms.registry import CertificateForm, GtinForm, MaterialForm, PlaceForm, ProductForm, VersionForm
+from trace.forms.registry import (
+    CertificateForm,
+    GtinForm,
+    MaterialForm,
+    PlaceForm,
+    ProductForm,
+    VersionForm,
+    harvest_initial,
+)
 from trace.limits import tests_of
 from trace.lists import CERTIFICATES, PLACES, PRODUCTS
 from trace.models import Organisation, Place, Product, ProductVersion, Stock
@@ -188,9 +196,12 @@ def product_list(request: HttpRequest) -> HttpResponseBase:
 @audience("party", "operator", "quality")
 @require_http_methods(FORM)
 def product_new(request: HttpRequest) -> HttpResponse:
-    """A new product with its first version."""
+    """A new product with its first version; of a grower, who registers on a phone, first only what it must say."""
     actor = actor_of(request)
-    form = ProductForm(request.POST or None, organisation=actor.owner)
+    grower = actor.owner.kind == Organisation.Kind.GROWER
+    form = ProductForm(
+        request.POST or None, organisation=actor.owner, initial=harvest_initial(actor.owner) if grower else None
+    )
     if request.method == "POST" and form.is_valid():
         made = attempt(
             form,
@@ -199,10 +210,11 @@ def product_new(request: HttpRequest) -> HttpResponse:
         )
         if made is not None:
             messages.success(request, _("已登记产品“%(name)s”。") % {"name": form.cleaned_data["name"]})
-            return redirect("trace:product", uid=made.uid)
+            return redirect("trace:lot_new") if grower else redirect("trace:product", uid=made.uid)
     return form_page(
         request,
         form,
+        short=grower and not (set(form.errors) - {"name", "code", "family", "base_unit"}),
         title=_("登记产品"),
         back=reverse("trace:product_list"),
         submit=_("登记产品"),
