@@ -71,7 +71,15 @@ KINDS: Sequence[Kind] = (
     Kind(
         "release",
         gettext_lazy("未凭合格报告放行"),
-        frozenset({"no_passing_report", "release_lost_report", "failed_after_release", "shipped_unreleased"}),
+        frozenset(
+            {
+                "no_passing_report",
+                "release_lost_report",
+                "failed_after_release",
+                "shipped_unreleased",
+                "ancestor_failed",
+            }
+        ),
     ),
     Kind(
         "report",

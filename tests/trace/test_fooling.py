@@ -37,6 +37,7 @@ KINDS = {
     "release_lost_report": "release",
     "failed_after_release": "release",
     "shipped_unreleased": "release",
+    "ancestor_failed": "release",
 }
 
 
@@ -210,8 +211,8 @@ def test_no_lot_keeps_longer_than_its_product(world: World) -> None:
     answer = api_of(world.walnuts).post("/events", sent)
     assert (answer.status_code, body(answer)["code"]) == (409, "expires_too_late"), answer.content
     rows = [
-        {"when_on": "2026-09-21", "place": world.plant.name, "outputs-*-product": code, "outputs-*-amount": text, "d_basis": "示例",
-         "d_production_date": "2026-09-20", "d_best_before": ends}
+        {"when_on": "2026-09-21", "place": world.plant.name, "outputs-*-product": code,
+         "outputs-*-amount": text, "d_basis": "示例", "d_production_date": "2026-09-20", "d_best_before": ends}
         for code, text, ends in ((nuts.code, "1", "2027-05-18"), (nuts.code, "1", "2027-12-31"), ("没有", "-5", ""))
     ]  # fmt: skip
     row = upload(world.walnuts, "steps", steps_file("common.opening", rows), step="common.opening")
@@ -340,6 +341,24 @@ def test_what_a_release_rests_on_is_not_taken_away_unnoticed(world: World) -> No
     assert page.count(lot.lot_code) >= 3, "the regulator reads all three"
     assert refused(lambda: ship(maker, world.shop.organisation, lot, "1", when=day(7))) == ["not_released"]
     assert rebuild(write=False).differences == []
+
+
+def test_a_report_on_the_nuts_releases_no_bag_and_a_failed_one_is_not_forgotten(world: World) -> None:
+    maker, quality = world.walnuts, world.walnuts_quality
+    nuts = make_lot(maker, make_product(maker.organisation, "SC", "示例散仁", kind="intermediate"), "50")
+    above = passed(maker, nuts)
+    (bags,) = turn_into(maker, [(nuts, "20")], [(world.kernels, "20")])
+    (more,) = turn_into(maker, [(nuts, "20")], [(world.kernels, "20")])
+    assert refused(lambda: release_lot(by=quality, lot=bags, when=day(3), report=above)) == ["no_passing_report"]
+    page = sign_in(Client(), quality).get(reverse("trace:step_form", args=["common.release"]) + f"?lot={bags.uid}")
+    assert above.report_number not in page.content.decode(), "what does not count is not offered"
+    passed(maker, bags, number="示例-2")
+    assert not release_lot(by=quality, lot=bags, when=day(3)).event.flags
+    failing = passed(maker, nuts, when=day(3), value="9", number="示例-3")
+    passed(maker, more, when=day(4), number="示例-4")
+    event = release_lot(by=quality, lot=more, when=day(5)).event
+    conflict = event.conflicts.get()
+    assert (conflict.code, conflict.details["report"]) == ("ancestor_failed", str(failing.uid))
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1e-30", "1e30", "0.0000001", "NaN", "１０斤斤", "9" * 40, "1\x00"])

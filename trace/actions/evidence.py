@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +15,7 @@ from trace.actions.events import Portion, When, attach_files, checked_data, port
 from trace.actor import Actor
 from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed, NotFound
 from trace.event_templates import COMMON, EventTemplate, template
+from trace.genealogy import walk
 from trace.guards import blocking
 from trace.identifiers import normalise_cma
 from trace.judging import number, overall
@@ -291,6 +292,8 @@ def release_lot(
     (``lot_blocked``), and a lot without a passing report, or with a failed one (``no_passing_report``) unless
     ``reason`` says why: that override is recorded as a conflict the regulator sees. The reason is for the report only:
     every other guard (a release before the lot was made, before its report, a forbidden ancestor) still refuses.
+    The report is one on this very lot: one on what it was made of is shown beside it and does not stand in for it.
+    Where such a report failed the release is flagged (``ancestor_failed``).
     """
     by.require("quality")
     if lot.organisation_id not in entered_for(by):
@@ -314,6 +317,12 @@ def release_lot(
     message = _("批次 %(lot)s 没有合格的检验报告，或有不合格报告。仍要放行须写明理由，监管部门可见。") % {
         "lot": lot.code
     }
+    if report is not None and report.lot_id != lot.pk:
+        broken = True
+        message = _(
+            "报告 %(report)s 检验的是批次 %(other)s。放行要凭对批次 %(lot)s 本身的合格报告；"
+            "没有而仍要放行，须写明理由，监管部门可见。"
+        ) % {"report": report.report_number, "other": report.lot.code, "lot": lot.code}
     reason = clean_text(reason, REASON_MAX, multiline=True)
     if broken and len(reason) < REASON_MIN:
         raise GuardBroken(message, [BrokenGuard("no_passing_report", message, lot=lot)])
@@ -333,9 +342,29 @@ def release_lot(
             },
         ),
         remark=remark,
-        found=[BrokenGuard("no_passing_report", message, lot=lot, reason=reason)] if broken else [],
+        found=[
+            *([BrokenGuard("no_passing_report", message, lot=lot, reason=reason)] if broken else []),
+            *_failed_upstream(lot),
+        ],
     )
     return capture(draft=draft, by=by, at=at)
+
+
+def _failed_upstream(lot: Lot) -> Iterator[BrokenGuard]:
+    """The newest report that failed on each lot this one was made of: flagged when it is released all the same."""
+    above = walk([lot], "back").level
+    rows = TestReport.objects.counted().filter(lot__in=[pk for pk in above if pk != lot.pk])
+    newest: dict[int, TestReport] = {}
+    for row in rows.select_related("lot").order_by("-issued_on", "-id"):
+        newest.setdefault(row.lot_id, row)
+    for row in newest.values():
+        if row.verdict == TestReport.Verdict.FAIL:
+            message = _("批次 %(lot)s 用的批次 %(other)s 检验不合格（报告 %(report)s）。请说明怎样处理过。") % {
+                "lot": lot.code,
+                "other": row.lot.code,
+                "report": row.report_number,
+            }
+            yield BrokenGuard("ancestor_failed", message, lot=lot, warns=True, report=row.uid, other_lot=row.lot.uid)
 
 
 @transaction.atomic

@@ -79,6 +79,9 @@ def offer_for(actor: Actor, plan: Plan) -> Offer:
         found.laboratories = _laboratories(actor)
     if plan.moves == "release" or any(each.type == "ref:TestReport" for each in plan.fields):
         reports = reports_visible_to(actor).filter(event__corrections__isnull=True)
+        if plan.moves == "release":
+            # A release rests on a report on the very lot; the others would be offered to be refused.
+            reports = reports.filter(lot__in=[each.lot.pk for each in found.lots])
         found.reports = list(reports.select_related("lot").order_by("-id")[:MOST])
     if plan.moves == "correct":
         own = Event.objects.filter(organisation=actor.owner, corrects=None, corrections__isnull=True)

@@ -24,7 +24,7 @@ from trace.event_templates import COMMON, EventTemplate, Family, families, famil
 from trace.forms.step_choices import offer_for
 from trace.forms.step_start import from_event, from_lot
 from trace.forms.steps import DATA, Start, StepForm
-from trace.models import Event, EventItem, Lot, Organisation, Product, StoredFile
+from trace.models import Event, EventItem, Lot, Membership, Organisation, Product, StoredFile
 from trace.steps import Plan, families_made, family_of, plan_for
 from trace.templatetags.ui import url_or_none
 from trace.views.once import KEY, form_key, once
@@ -356,6 +356,7 @@ def _page(
         "form_key_name": KEY,
         "replaces": form.start.replaces,
         "may_release": plan.moves != "release" or actor.can("quality"),
+        "invite_url": reverse("trace:member_invite") if plan.moves == "release" and _lacks_quality(actor) else "",
         "labels_url": url_or_none("labels:run_new") if plan.moves == "code" else "",
         "receipts_url": url_or_none("trace:transfer_list") if plan.moves == "receive" else "",
         "slips_url": url_or_none("trace:shipment_new") if plan.template.code == "common.ship" else "",
@@ -365,6 +366,13 @@ def _page(
         "reports": _reports_of(form) if plan.moves == "release" else [],
     }
     return render(request, "trace/steps/form.html", context, status=status)
+
+
+def _lacks_quality(actor: Actor) -> bool:
+    """Whether an owner's organisation has nobody yet who may release."""
+    if not actor.can("owner"):
+        return False
+    return not Membership.objects.filter(organisation=actor.owner, role="quality", ended_at=None).exists()
 
 
 def datalists_of(form: StepForm) -> dict[str, list[str]]:
