@@ -37,7 +37,6 @@ def send(page: Page, lot: str, amount: str, unit: str) -> None:
     expect(page.locator("h1")).to_contain_text("发货单")
 
 
-@pytest.mark.once
 def test_walnuts_go_from_the_growers_phone_to_the_producers_store(open_page: OpenPage) -> None:
     world = make_world()
     make_product(
@@ -197,6 +196,7 @@ def test_a_packed_lot_is_tested_released_labelled_shipped_and_scanned(open_page:
     assert "正品" not in consumer.content()
 
 
+@pytest.mark.once
 def test_a_failed_sample_becomes_a_recall_that_every_page_shows_until_it_is_closed(open_page: OpenPage) -> None:
     world = make_world()
     lot = make_lot(world.walnuts, world.kernels, "200", when=ago(20), place=world.plant)

@@ -132,6 +132,7 @@ def test_production_needs_an_operator_then_starts_answers_and_stops_with_everyth
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_worker_that_was_killed_is_started_again(committed_db: CommittedDatabase, tmp_path: Path) -> None:
     port = free_port()
     with started("production", production(committed_db, tmp_path, port, **OPERATOR)) as (process, lines):

@@ -110,18 +110,15 @@ def test_the_lists_answer_when_empty(world: World, go: Callable[..., Any]) -> No
 PAGES = ["campaign", "campaign_scope", "campaign_assess", "campaign_figures", "campaign_notices", "campaign_notice"]
 
 
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("who", ["distillery", "shop", "lab", "other_county"])
-def test_a_strangers_campaign_is_not_found(chain: Chain, go: Callable[..., Any], name: str, who: str) -> None:
+def test_a_strangers_campaign_and_notice_are_not_found(chain: Chain, go: Callable[..., Any]) -> None:
     campaign = announced(chain)
-    assert go(getattr(chain.world, who), name, campaign.uid).status_code == 404
-
-
-@pytest.mark.parametrize("name", ["notice", "notice_answer", "notice_disposal", "letter_print"])
-def test_a_strangers_notice_is_not_found(chain: Chain, go: Callable[..., Any], name: str) -> None:
-    notice = notice_to(announced(chain), chain.world.shop.organisation)
-    for who in (chain.world.distillery, chain.world.cooperative, chain.world.other_county):
-        assert go(who, name, notice.uid).status_code == 404
+    for who in ("distillery", "shop", "lab", "other_county"):
+        for name in PAGES:
+            assert go(getattr(chain.world, who), name, campaign.uid).status_code == 404, (who, name)
+    notice = notice_to(campaign, chain.world.shop.organisation)
+    for who in ("distillery", "cooperative", "other_county"):
+        for name in ("notice", "notice_answer", "notice_disposal", "letter_print"):
+            assert go(getattr(chain.world, who), name, notice.uid).status_code == 404, (who, name)
 
 
 def test_nobody_signed_in_is_sent_to_sign_in(chain: Chain, go: Callable[..., Any]) -> None:

@@ -105,6 +105,7 @@ def test_operation_ids_are_names_of_their_own() -> None:
 NO_NAMES = ("", "not-a-uuid", "%00", "0", "'; DROP TABLE trace_lot; --")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("operation", CLOSED, ids=str)
 def test_every_operation_defends_itself(operation: Operation, world: World) -> None:
     """Nobody, no scope, no such thing, no idempotency key, an unknown field: each has its status and code."""

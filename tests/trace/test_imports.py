@@ -99,6 +99,7 @@ def test_products_with_packs_and_places_with_facts_are_imported(world: World) ->
     assert (place.kind, place.division_id, place.facts) == ("plot", "141182101", {"area_mu": "12.5"})
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_csv_in_every_encoding_and_with_every_separator_is_understood(
@@ -221,6 +222,7 @@ def test_no_sheet_of_a_step_has_two_columns_of_one_name(world: World) -> None:
 # --- What is refused, and where -------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("key", "text", "code"),
     [
