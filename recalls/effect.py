@@ -17,6 +17,7 @@ from typing import Any
 
 from django.db.models import Count, FloatField, Func, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from recalls.figures import CampaignFigures, figures
 from recalls.models import Campaign, CheckResult, ConsumerCase, Notice, ReturnReceipt
@@ -54,7 +55,7 @@ class Checks:
     @property
     def passed(self) -> int | None:
         """Those found told and acting, per mille of those checked."""
-        return _share(self.outcomes.get(CheckResult.Outcome.EFFECTIVE, 0), self.checked)
+        return per_mille(self.outcomes.get(CheckResult.Outcome.EFFECTIVE, 0), self.checked)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,36 @@ class Effect:
         return found
 
 
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Effect:
+        """As it was frozen with a report."""
+        checks = {key: value for key, value in kept["checks"].items() if key != "passed"}
+        goods = {unit: GoodsRates(**one) for unit, one in kept["goods"].items()}
+        return cls(**{**kept, "goods": goods, "checks": Checks(**checks)})
+
+
+def percent(share: int | None) -> str | None:
+    """A share in per mille as a percentage; None stays not known."""
+    return None if share is None else f"{share / 10:.1f}%"
+
+
+def duration(seconds: float | None) -> str | None:
+    """A time in the largest units that say it; None stays not known."""
+    if seconds is None:
+        return None
+    if seconds < 1:
+        return _("不到 1 秒")
+    if seconds < 120:
+        return _("%(n)d 秒") % {"n": seconds}
+    minutes = int(seconds) // 60
+    if minutes < 120:
+        return _("%(n)d 分钟") % {"n": minutes}
+    hours, rest = divmod(minutes, 60)
+    if hours < 72:
+        return _("%(h)d 小时 %(m)d 分") % {"h": hours, "m": rest}
+    return _("%(d)d 天 %(h)d 小时") % {"d": hours // 24, "h": hours % 24}
+
+
 def effect(
     campaign: Campaign, numbers: CampaignFigures | None = None, *, now: datetime.datetime | None = None
 ) -> Effect:
@@ -106,8 +137,8 @@ def effect(
         sent=counts["sent"],
         acknowledged=counts["acknowledged"],
         answered=counts["answered"],
-        acknowledged_rate=_share(counts["acknowledged"], counts["holders"]),
-        answered_rate=_share(counts["answered"], counts["holders"]),
+        acknowledged_rate=per_mille(counts["acknowledged"], counts["holders"]),
+        answered_rate=per_mille(counts["answered"], counts["holders"]),
         trace_seconds=None if first is None else first / 1000,
         start_seconds=_since(campaign.knew_at, campaign.started_at),
         block_seconds=_since(campaign.knew_at, blocked),
@@ -151,7 +182,7 @@ def kept_figures(campaign: Campaign, at: datetime.datetime) -> dict[str, Any]:
     return {**numbers.as_json(), "effect": effect(campaign, numbers, now=at).as_json()}
 
 
-def _share(part: int, whole: int) -> int | None:
+def per_mille(part: int, whole: int) -> int | None:
     """A part in per mille, rounded down so that nearly all is never all."""
     return part * 1000 // whole if whole > 0 else None
 
@@ -177,11 +208,11 @@ def _goods(campaign: Campaign, numbers: CampaignFigures) -> dict[str, GoodsRates
         traded[lots[lot].unit] += micros
     return {
         unit: GoodsRates(
-            recall_of_planned=_share(sums.recovered, sums.due),
-            recall_of_sold=_share(sums.recovered, sums.shipped),
-            returned=_share(remedied[unit] + traded[unit], sums.due),
-            accounted=_share(sums.accounted, sums.due),
-            unknown=_share(sums.unknown, sums.due),
+            recall_of_planned=per_mille(sums.recovered, sums.due),
+            recall_of_sold=per_mille(sums.recovered, sums.shipped),
+            returned=per_mille(remedied[unit] + traded[unit], sums.due),
+            accounted=per_mille(sums.accounted, sums.due),
+            unknown=per_mille(sums.unknown, sums.due),
             remedied_micros=remedied[unit],
             recovered_micros=sums.recovered,
             planned_micros=sums.due,

@@ -113,6 +113,12 @@ def resolved(part: Part) -> Part:
     return replace(part, ranges=ranges)
 
 
+def divisible(lots: Sequence[int]) -> set[int]:
+    """Those lots (row numbers) that have a part: at least two numbered pieces that hold no others. One query."""
+    rows = leaves(Unit.objects.filter(among("lot", lots), number__gt=0))
+    return {lot for lot, count in rows.values_list("lot").annotate(n=Count("pk")).order_by() if count > 1}
+
+
 def _numbered(lot: int) -> QuerySet[Unit]:
     """The lot's units that have a number in it."""
     return Unit.objects.filter(lot=lot, number__gt=0)

@@ -89,7 +89,8 @@ def render(paper: Paper) -> bytes:
     typeface.font()
     pages = _Pages()
     pages.title(paper)
-    for block in paper.blocks:
+    for block, after in zip(paper.blocks, [*paper.blocks[1:], None], strict=True):
+        pages.keep = _sign_height(after) if after is not None and after.kind == "sign" else 0.0
         pages.block(block)
     out = io.BytesIO()
     canvas = Canvas(out, pagesize=A4, invariant=1, pageCompression=1, initialFontName=typeface.FONT_NAME, lang="zh-CN")
@@ -137,6 +138,8 @@ class _Pages:
     def __init__(self) -> None:
         self.pages: list[list[Mark]] = [[]]
         self.y = _HEIGHT - _TOP
+        self.keep = 0.0
+        """Room that must stay below the last row of a block: a signature does not stand on a page without its text."""
 
     def _need(self, height: float) -> bool:
         """A new page where less than this is left; whether it is a new one."""
@@ -193,7 +196,7 @@ class _Pages:
             self._need(_HEIGHT)
             return
         if block.title:
-            self._need(_HEAD * 4.2)
+            self._need(_HEAD * 4.2 + (self.keep if len(block.rows) == 1 else 0))
             self.y -= _HEAD * 1.7
             self._text(_LEFT, self.y, block.title, _HEAD)
             self.y -= _HEAD * 0.55
@@ -204,15 +207,15 @@ class _Pages:
         elif block.kind == "sign":
             self._sign(block)
         else:
-            for row in block.rows:
-                self._paragraph(row[0])
+            for number, row in enumerate(block.rows, 1):
+                self._paragraph(row[0], self.keep if number == len(block.rows) else 0)
 
-    def _paragraph(self, text: str) -> None:
-        for line in text.split("\n"):
-            for part in broken(line, _ROOM / _BODY):
-                self._need(_BODY * _LEADING)
-                self.y -= _BODY * _LEADING
-                self._text(_LEFT, self.y, part, _BODY)
+    def _paragraph(self, text: str, keep: float) -> None:
+        parts = [part for line in text.split("\n") for part in broken(line, _ROOM / _BODY)]
+        for number, part in enumerate(parts, 1):
+            self._need(_BODY * _LEADING + (keep if number == len(parts) else 0))
+            self.y -= _BODY * _LEADING
+            self._text(_LEFT, self.y, part, _BODY)
         self.y -= _BODY * 0.35
 
     def _rows(
@@ -228,11 +231,12 @@ class _Pages:
         if head:
             self._need(_CELL * _LEADING * 4 + 14)
             self._row(_cells(head, widths), widths, grey=True)
-        for row in rows:
+        for number, row in enumerate(rows, 1):
             cells = _cells(row, widths)
+            keep = self.keep if number == len(rows) else 0
             while cells:
                 height = _CELL * _LEADING * max(map(len, cells)) + 7
-                if self._need(min(height, 12 * _CELL)) and head:
+                if self._need(min(height, 12 * _CELL) + keep) and head:
                     self._row(_cells(head, widths), widths, grey=True)
                 fits = max(int((self.y - _BOTTOM - 7) / (_CELL * _LEADING)), 1)
                 self._row([cell[:fits] for cell in cells], widths, first_grey=first_grey)
@@ -254,7 +258,7 @@ class _Pages:
         self.y -= height
 
     def _sign(self, block: Block) -> None:
-        self._need(_BODY * 2 * len(block.rows) + 20)
+        self._need(_sign_height(block))
         self.y -= 16
         for row in block.rows:
             for part in broken(row[0], _ROOM / _BODY):
@@ -262,7 +266,7 @@ class _Pages:
                 self._text(_WIDTH - _RIGHT, self.y, part, _BODY, "right")
 
     def _code(self, block: Block) -> None:
-        self._need(_QR + 30)
+        self._need(_QR + 30 + self.keep)
         self.y -= 8 + _QR
         matrix = qr_matrix(block.rows[0][0])
         left, bottom, module = (_WIDTH - _QR) / 2, self.y, _QR / len(matrix)
@@ -280,6 +284,11 @@ class _Pages:
             self.y -= _FOOT * 1.5
             self._text(_WIDTH / 2, self.y, part, _FOOT, "centre")
         self.y -= 6
+
+
+def _sign_height(block: Block) -> float:
+    """The room a signature takes."""
+    return _BODY * 2 * len(block.rows) + 20
 
 
 def qr_matrix(text: str) -> list[list[bool]]:

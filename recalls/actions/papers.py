@@ -61,14 +61,14 @@ LEDGER_MOST = 5_000
 """Entries of the log an excerpt holds."""
 
 
-def draft_paper(campaign: Campaign, kind: str, subject: str = "") -> Draft:
-    """The document as it would be, with what is missing; nothing is written. Refuses an unknown kind
-    (``unknown_choice``).
+def draft_paper(campaign: Campaign, kind: str, subject: str = "", source: Source | None = None) -> Draft:
+    """The document as it would be, with what is missing; nothing is written. Who drafts several gives one ``source``,
+    which asks the records once. Refuses an unknown kind (``unknown_choice``).
     """
     if kind not in BUILDERS:
         raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
     with translation.override("zh-hans"):
-        return BUILDERS[kind](Source(campaign), subject)
+        return BUILDERS[kind](source or Source(campaign), subject)
 
 
 def may_make(actor: Actor, campaign: Campaign) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from recalls.effect import Effect, GoodsRates, duration, percent
 from recalls.figures import Amounts
 from trace.paper import Block
 from trace.units import format_amount, unit_name
@@ -41,14 +42,6 @@ def day(on: datetime.date | datetime.datetime | None) -> str:
         return ""
     here = on.astimezone(_CHINA) if isinstance(on, datetime.datetime) else on
     return f"{here.year}年{here.month}月{here.day}日"
-
-
-def share(part: int, whole: int) -> str:
-    """12.3 %, or that there is nothing to divide by."""
-    if whole <= 0:
-        return NOTHING
-    tenths = part * 1000 // whole
-    return f"{tenths // 10}.{tenths % 10}%"
 
 
 @dataclass
@@ -134,15 +127,58 @@ def totals_of(data: dict[str, Any]) -> dict[str, Amounts]:
     return {unit: Amounts(**sums) for unit, sums in data["totals"].items()}
 
 
-def amounts_table(draft: Draft, title: str, totals: dict[str, Amounts]) -> None:
-    """What became of the goods, a column a base unit, with the recall rate in both forms (磐石 forms, tables 3 and 4:
-    against what the recall is after, and against what was shipped).
+def effect_of(data: dict[str, Any]) -> Effect | None:
+    """The figures of effect frozen with a report; None with reports made before they were kept."""
+    kept = data.get("effect")
+    return Effect.from_json(kept) if kept else None
+
+
+def _rates(one: GoodsRates, unit: str) -> list[tuple[str, str]]:
+    """What the board shows of goods of one base unit, by the same names."""
+    unknown = f"{percent(one.unknown) or NOTHING}（{format_amount(one.unknown_micros, unit, 'zh-hans')}）"
+    return [
+        ("召回率（收回／应召回）", percent(one.recall_of_planned) or NOTHING),
+        ("召回率（收回／已销售）", percent(one.recall_of_sold) or NOTHING),
+        ("退回率（GB/T 40993）", percent(one.returned) or NOTHING),
+        ("已查明率", percent(one.accounted) or NOTHING),
+        ("去向不明占比", unknown if one.unknown_micros else percent(one.unknown) or NOTHING),
+    ]
+
+
+def amounts_table(draft: Draft, title: str, totals: dict[str, Amounts], found: Effect | None) -> None:
+    """What became of the goods, a column a base unit, with the rates of the board: recalled in both forms (磐石 forms,
+    tables 3 and 4), returned, accounted, and what nobody knows apart.
     """
     units = list(totals)
     rows = [
         [label, *(format_amount(getattr(totals[unit], key), unit, "zh-hans") for unit in units)]
         for key, label in AMOUNTS
     ]
-    rows.append(["收回率（收回／应召回）", *(share(totals[unit].recovered, totals[unit].due) for unit in units)])
-    rows.append(["收回率（收回／已发出）", *(share(totals[unit].recovered, totals[unit].shipped) for unit in units)])
+    if found is not None and units and all(unit in found.goods for unit in units):
+        columns = [_rates(found.goods[unit], unit) for unit in units]
+        rows += [[cells[0][0], *(value for _label, value in cells)] for cells in zip(*columns, strict=True)]
     draft.table(title, ["项目", *(unit_name(unit) for unit in units)], rows)
+
+
+def effect_fields(draft: Draft, found: Effect | None, title: str = "召回效果") -> None:
+    """How well the recall works: answers, times, limits, checks, as the board shows them."""
+    if found is None:
+        return
+    checks = found.checks
+    rows = [
+        ("确认率", f"{percent(found.acknowledged_rate) or NOTHING}（{found.acknowledged}/{found.holders}）"),
+        ("库存反馈率", f"{percent(found.answered_rate) or NOTHING}（{found.answered}/{found.holders}）"),
+        ("追溯用时", duration(found.trace_seconds) or ""),
+        ("知悉到封存", duration(found.block_seconds) or ""),
+        ("知悉到启动", duration(found.start_seconds) or ""),
+        ("启动到首个通知", duration(found.first_notice_seconds) or ""),
+        ("确认用时（中位数）", duration(found.median_acknowledge_seconds) or ""),
+        ("超过时限", f"{found.breaches} 项（共 {found.clocks} 项时限）"),
+        (
+            "有效性核查",
+            f"抽取 {checks.sampled} 家，已查 {checks.checked} 家，有效 {percent(checks.passed) or NOTHING}"
+            if checks.rounds
+            else "未进行",
+        ),
+    ]
+    draft.fields(title, [(label, value, False) for label, value in rows])

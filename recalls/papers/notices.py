@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 
 from recalls.actions.announcements import people_of
+from recalls.effect import per_mille, percent
 from recalls.law import Form
 from recalls.models import Campaign, Drill, Notice, RegulatorAct
-from recalls.papers.draft import NOTHING, Draft, amounts_table, day, moment
+from recalls.papers.draft import NOTHING, Draft, amounts_table, day, effect_fields, moment
 from recalls.papers.source import Source
 from trace.models import Lot
 from trace.paper import Block
@@ -282,12 +283,20 @@ def drill_campaign(source: Source, subject: str) -> Draft:
         ],
     )
     source.holders_table(draft)
-    amounts_table(draft, "数量", source.numbers.totals)
+    amounts_table(draft, "数量", source.numbers.totals, source.working)
+    effect_fields(draft, source.working, "演练效果")
     draft.words("总结", one.summary)
     draft.words("差异说明", one.explanation)
     source.clocks_table(draft)
     source.sign(draft)
     return draft
+
+
+def known(made: int, unconfirmed: int) -> str:
+    """What of the goods the records place with somebody who confirmed them, or used and disposed of: all but what is
+    under way or unconfirmed.
+    """
+    return percent(per_mille(made - unconfirmed, made)) or NOTHING
 
 
 def first_notice(campaign: Campaign) -> datetime.datetime | None:
@@ -351,11 +360,17 @@ def drill_report(row: Drill) -> Draft:
                 ("发出", format_amount(there["shipped"], unit, "zh-hans"), True),
                 ("在库", format_amount(there["on_hand"], unit, "zh-hans"), True),
                 ("在途或未确认", format_amount(there["unconfirmed"], unit, "zh-hans"), True),
+                ("已查明率", known(there["made"], there["unconfirmed"]), False),
+                ("去向不明占比", percent(per_mille(there["unconfirmed"], there["made"])) or NOTHING, False),
                 ("查询用时", f"{forward.took_ms} 毫秒", True),
                 ("范围哈希（SHA-256）", there["sha256"], True),
             ],
         )
     tests = list(row.tests.select_related("contact").order_by("id")[:200])
+    if tests:
+        heard = sum(one.confirmed_at is not None for one in tests)
+        share = percent(per_mille(heard, len(tests))) or NOTHING
+        draft.fields("联系方式", [("回应率", f"{share}（{heard}/{len(tests)}）", False)])
     draft.table(
         "联系方式测试",
         ["单位", "发出", "确认收到"],

@@ -7,7 +7,7 @@ import datetime
 from recalls.actions.moves import proposal_of
 from recalls.law import LegalEvent
 from recalls.models import Disposal, DisposalPlan, Figures
-from recalls.papers.draft import Draft, amounts_table, day, limit, moment, totals_of
+from recalls.papers.draft import Draft, amounts_table, day, effect_fields, effect_of, limit, moment, totals_of
 from recalls.papers.source import Source
 from recalls.queries import clocks_of
 from trace.personal import reveal
@@ -58,7 +58,7 @@ def progress(source: Source, subject: str) -> Draft:
         [("从", moment(begun), True), ("到", moment(reports[0].at), True), ("本期进展", step.reason, True)],
     )
     source.holders_table(draft)
-    amounts_table(draft, "累计数量", totals_of(reports[0].data))
+    amounts_table(draft, "累计数量", totals_of(reports[0].data), effect_of(reports[0].data))
     before = totals_of(reports[1].data) if len(reports) > 1 else {}
     rows = []
     for unit, sums in totals_of(reports[0].data).items():
@@ -70,6 +70,7 @@ def progress(source: Source, subject: str) -> Draft:
             ]
         )
     draft.table("本期", ["收回", "销毁处理"], rows)
+    effect_fields(draft, effect_of(reports[0].data))
     source.clocks_table(draft)
     source.sign(draft)
     draft.refers["figures"] = str(reports[0].uid)
@@ -89,7 +90,8 @@ def summary(source: Source, subject: str) -> Draft:
     if kept is None:
         draft.missing.append("总结时存档的数字")
     else:
-        amounts_table(draft, "数量", totals_of(kept.data))
+        amounts_table(draft, "数量", totals_of(kept.data), effect_of(kept.data))
+        effect_fields(draft, effect_of(kept.data))
         odd = any(sums.excess for sums in totals_of(kept.data).values())
         if odd:
             draft.need("差异说明", _explanations(source))
@@ -138,7 +140,8 @@ def five_day(source: Source, subject: str) -> Draft:
             ("通知单位", f"{source.reached.holders} 家，已确认 {source.reached.acknowledged} 家", False),
         ],
     )
-    amounts_table(draft, "二、召回", source.numbers.totals)
+    amounts_table(draft, "二、召回", source.numbers.totals, source.working)
+    effect_fields(draft, source.working)
     _disposal_table(source, draft, "三、处置")
     draft.fields(
         "四、时限",
@@ -178,7 +181,8 @@ def extension(source: Source, subject: str) -> Draft:
             ("法律依据", "；".join(one.law for one in due), False),
         ],
     )
-    amounts_table(draft, "进展", source.numbers.totals)
+    amounts_table(draft, "进展", source.numbers.totals, source.working)
+    effect_fields(draft, source.working)
     source.holders_table(draft)
     source.sign(draft)
     if proposal is not None:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from django.db.models import Count
 
+from recalls.effect import Effect, effect
 from recalls.figures import CampaignFigures, figures
 from recalls.law import Regime, regime
 from recalls.models import Assessment, Campaign, Notice, Publication, ScopeVersion
@@ -71,6 +72,11 @@ class Source:
     def numbers(self) -> CampaignFigures:
         """The figures as they stand."""
         return figures(self.campaign, self.scope)
+
+    @cached_property
+    def working(self) -> Effect:
+        """How well the recall works, as the board says it."""
+        return effect(self.campaign, self.numbers)
 
     @cached_property
     def reached(self) -> Coverage:

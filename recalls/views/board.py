@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, campaign_notices, check_sample_for, require_side
 from recalls.actions.checks import concerned, draw_check, record_check
-from recalls.effect import Effect, effect
+from recalls.effect import Effect, duration, effect, percent
 from recalls.figures import figures
 from recalls.forms import Moment, now_here
 from recalls.law.checking import LEVELS
@@ -40,28 +40,6 @@ _PER_PAGE = 50
 REFRESH_SECONDS = 30
 
 # --- In words -------------------------------------------------------------------------------------------------------
-
-
-def percent(share: int | None) -> str | None:
-    """A share in per mille as a percentage; None stays not known."""
-    return None if share is None else f"{share / 10:.1f}%"
-
-
-def duration(seconds: float | None) -> str | None:
-    """A time in the largest units that say it; None stays not known."""
-    if seconds is None:
-        return None
-    if seconds < 1:
-        return _("不到 1 秒")
-    if seconds < 120:
-        return _("%(n)d 秒") % {"n": seconds}
-    minutes = int(seconds) // 60
-    if minutes < 120:
-        return _("%(n)d 分钟") % {"n": minutes}
-    hours, rest = divmod(minutes, 60)
-    if hours < 72:
-        return _("%(h)d 小时 %(m)d 分") % {"h": hours, "m": rest}
-    return _("%(d)d 天 %(h)d 小时") % {"d": hours // 24, "h": hours % 24}
 
 
 def effect_tiles(found: Effect) -> list[Number]:

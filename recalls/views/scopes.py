@@ -21,7 +21,7 @@ from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.comparing import levers
 from recalls.forms import FreezeForm, PartForm
 from recalls.models import Campaign, ScopeLot, ScopeVersion
-from recalls.parts import WORDS_MAX, Part, PartKind, no_wider, resolved, words_of
+from recalls.parts import WORDS_MAX, Part, PartKind, divisible, no_wider, resolved, words_of
 from recalls.queries import lots_by_words
 from recalls.scope import (
     Answer,
@@ -324,6 +324,7 @@ def _shown(request: HttpRequest, actor: Actor, campaign: Campaign, answer: Answe
         "page": listed,
         "lines": [shown.line(line) for line in listed.object_list],
         "holders": shown.holders(),
+        "divisible": divisible([line.lot_id for line in listed.object_list]),
         "part_url": f"{reverse('recalls:campaign_scope_part', args=[campaign.uid])}?{_address(answer.question)}",
         "sources": [(lot, shown.sight.lot(lot, lot.pk in opened), level) for lot, level in sources[:200]],
         "levers": [(one, shown.sight.lot(answer.lots[one.start], one.start in opened)) for one in least],
@@ -364,7 +365,7 @@ def campaign_scope_part(request: HttpRequest, uid: str) -> HttpResponse:
             "form": form,
             "question": question,
             "kept": [(key, value) for key, values in QueryDict(_address(question)).lists() for value in values],
-            "numbered": lot.units.filter(number__gt=0).count(),
+            "numbered": lot.units.filter(number__gt=0).count() if divisible([lot.pk]) else 0,
             "whole": whole if len(others) < len(question.parts) else "",
         },
         bad=form.is_bound,
