@@ -84,7 +84,6 @@ class Effect:
         found["checks"]["passed"] = self.checks.passed
         return found
 
-
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Effect:
         """As it was frozen with a report."""
