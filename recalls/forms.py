@@ -123,7 +123,7 @@ class AssessmentForm(forms.Form):
         label=gettext_lazy("知悉时间"),
         help_text=gettext_lazy("从这一刻起计算法定时限，登记后不能修改。"),
     )
-    hazard = Pick(label=gettext_lazy("危害类别"), choices=Assessment.Hazard.choices)
+    hazard = Pick(label=gettext_lazy("危害类别"), choices=[("", gettext_lazy("请选择")), *Assessment.Hazard.choices])
     severity = Pick(label=gettext_lazy("严重程度"), choices=Assessment.Severity.choices, widget=forms.RadioSelect)
     probability = Pick(label=gettext_lazy("发生可能"), choices=Assessment.Probability.choices, widget=forms.RadioSelect)
     population = Text(label=gettext_lazy("可能受影响的人群"), max_length=200, required=False)
@@ -354,7 +354,11 @@ class AnnouncementForm(forms.Form):
         help_text=gettext_lazy("写清楚会怎样，不要用“个别”“预防性”之类淡化的话。"),
     )
     begins_on = Day(label=gettext_lazy("召回开始日期"))
-    ends_on = Day(label=gettext_lazy("召回截止日期"), required=False)
+    ends_on = Day(
+        label=gettext_lazy("召回截止日期"),
+        required=False,
+        help_text=gettext_lazy("食品召回公告须写明起止日期；预填的是法定完成期限的最后一天。"),
+    )
     area = Text(label=gettext_lazy("区域范围"), max_length=200)
     duties = Text(label=gettext_lazy("经营者应当做什么"), max_length=500, multiline=True)
     what_to_do = Text(label=gettext_lazy("消费者怎么办"), max_length=500, multiline=True)

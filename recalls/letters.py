@@ -143,22 +143,22 @@ def _body(notice: Notice, kind: str) -> str:
     }
     if kind == Kind.END:
         if campaign.status == "cancelled":
-            return _("%(to)s:\n\n召回 %(number)s“%(title)s”已撤销，此前的通知作废。谢谢配合。\n\n%(from)s") % facts
+            return _("%(to)s：\n\n召回 %(number)s“%(title)s”已撤销，此前的通知作废。谢谢配合。\n\n%(from)s") % facts
         return (
             _(
-                "%(to)s:\n\n召回 %(number)s“%(title)s”已结案。已封存的货物请按原通知处理，不得再售。"
+                "%(to)s：\n\n召回 %(number)s“%(title)s”已结案。已封存的货物请按原通知处理，不得再售。"
                 "谢谢配合。\n\n%(from)s"
             )
             % facts
         )
     if kind == Kind.CHANGE:
         opening = _(
-            "%(to)s:\n\n召回 %(number)s“%(title)s”的范围有变更。打开下面的链接，可以看到哪些批次仍在召回范围内。"
+            "%(to)s：\n\n召回 %(number)s“%(title)s”的范围有变更。打开下面的链接，可以看到哪些批次仍在召回范围内。"
         )
         parts = [opening % facts, *_changed_lots(notice), link_url(notice), campaign.organisation.label]
         return "\n\n".join(parts)
     opening = _(
-        "%(to)s:\n\n%(from)s 正在召回下列产品(%(number)s,%(level)s)：%(title)s。记录显示您单位有或曾有这些批次。"
+        "%(to)s：\n\n%(from)s 正在召回下列产品（%(number)s，%(level)s）：%(title)s。记录显示您单位有或曾有这些批次。"
     )
     steps = _(
         "请立即：\n1. 停止销售和使用，把货物单独封存；\n2. 在门店张贴召回公告，告知您的下游客户；\n"

@@ -39,7 +39,7 @@ class SeenHolder:
         """Its name, or what it is and where."""
         if self.organisation is not None:
             return self.organisation.label
-        return _("下游单位(%(kind)s,%(region)s)") % {"kind": self.kind, "region": self.region}
+        return _("下游单位（%(kind)s，%(region)s）") % {"kind": self.kind, "region": self.region}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, campaigns_visible_to, require_side, roles_in, supervises_campaign
@@ -29,7 +30,7 @@ from recalls.models import Campaign, CampaignStep, ScopeVersion
 from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, step_words
 from recalls.scope import latest_scope
 from recalls.sight import Sight
-from recalls.transitions import OPEN, TERMINAL, Doer, Status, Transition, transitions_from
+from recalls.transitions import OPEN, TERMINAL, Doer, Role, Status, Transition, transitions_from
 from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
 from recalls.views.numbers import amount_shares, number_labels, number_tiles
@@ -92,6 +93,7 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
     numbers = figures(found, scope) if scope is not None and (found.has_started or found.is_drill) else None
     rule_book = regime(found.regime)
     full = supervises_campaign(actor, found) or found.organisation_id == actor.owner.pk
+    buttons = _buttons(actor, found)
     return page(
         request,
         "recalls/campaign.html",
@@ -102,7 +104,8 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
             "regime": rule_book,
             "gaps": [gap for gap in rule_book.gaps if gap.key in ("complete", "contents", "transition")],
             "clocks": clocks_of(one).get(found.pk, []),
-            "buttons": _buttons(actor, found),
+            "buttons": buttons,
+            "waits": _waits(actor, found) if full and all(one.why_not or one.aside for one in buttons) else [],
             "tasks": _tasks(actor, found, scope, reached) if full else [],
             "reached": reached,
             "coverage": _coverage_shares(reached),
@@ -217,6 +220,26 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
     return sorted(buttons, key=lambda button: (button.aside, bool(button.why_not)))
 
 
+_ROLES = {
+    Role.QUALITY: gettext_lazy("质量负责人"),
+    Role.OWNER: gettext_lazy("负责人"),
+    Role.OFFICER: gettext_lazy("监管经办"),
+    Role.APPROVER: gettext_lazy("监管审批"),
+}
+
+
+def _waits(actor: Actor, found: Campaign) -> list[tuple[str, str]]:
+    """What leads on from here and others must do, with who: nobody should wonder why there is no button."""
+    roles = roles_in(actor, found)
+    return [
+        (str(row.label), _("或").join(str(_ROLES[role]) for role in _ROLES if role in row.who))
+        for row in transitions_from(found.status, is_drill=found.is_drill)
+        if row.action not in (*_ASIDE, *PROPOSABLE, "refuse", "order", "strengthen", "return_plan")
+        and row.target != row.source
+        and row.who.isdisjoint(roles)
+    ]
+
+
 def _state(done: bool, begun: bool = False) -> str:
     return "done" if done else "open" if begun else "todo"
 
@@ -248,6 +271,9 @@ def _tasks(actor: Actor, found: Campaign, scope: ScopeVersion | None, reached: C
         Task(_("决定（第二人）"), _state(found.decided_at is not None)),
         Task(_("启动：封存批次、通知各单位"), _state(found.has_started)),
     ]
+    tasks.append(
+        Task(_("召回计划"), _state(found.plans.exists()), link("campaign_plan") if found.plans.exists() else "")
+    )
     if not found.is_drill:
         tasks += [
             Task(

@@ -25,7 +25,7 @@ from recalls.access import (
     received_notice_for,
     require_side,
 )
-from recalls.actions.answers import names_given
+from recalls.actions.answers import last_name, names_given
 from recalls.actions.calls import (
     disown_by_link,
     dispute,
@@ -102,7 +102,7 @@ def notice_pass_on(request: HttpRequest, uid: str) -> HttpResponse:
 def letter_pass_on(request: HttpRequest, token: str) -> HttpResponse:
     """The same from the letter, without an account."""
     found = notice_by_link(token)
-    form = PassOnForm(request.POST or None, with_name=True)
+    form = PassOnForm(request.POST or None, with_name=True, initial=last_name(found))
     if request.method == "POST" and form.is_valid():
         made = attempt(
             form,

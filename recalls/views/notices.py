@@ -26,6 +26,7 @@ from recalls.actions.answers import (
     acknowledge_by_link,
     answer_stock,
     answer_stock_by_link,
+    last_name,
     latest_answers,
     names_given,
 )
@@ -438,6 +439,7 @@ def letter(request: HttpRequest, token: str) -> HttpResponse:
     found = notice_by_link(token)
     if request.method == "GET":
         mark_seen(notice=found, by=None)
+    names = names_given(found)
     form = NameForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         row = attempt(form, lambda: acknowledge_by_link(token=token, name=form.cleaned_data["name"]))
@@ -445,7 +447,7 @@ def letter(request: HttpRequest, token: str) -> HttpResponse:
             messages.success(request, _("已确认收到。请接着填写库存。"))
             return redirect("recalls:letter_answer", token)
     context = _notice_context(None, found)
-    context |= {"form": form, "token": token, "names": names_given(found)}
+    context |= {"form": form, "token": token, "names": names}
     return page(request, "recalls/letter.html", context, bad=form.is_bound)
 
 
@@ -455,7 +457,8 @@ def letter_answer(request: HttpRequest, token: str) -> HttpResponse:
     """The stock answer from the letter, without an account."""
     found = notice_by_link(token)
     lots = _asked(found)
-    form = StockForm(request.POST or None, lots=lots, initial=_given_before(found, lots), with_name=True)
+    initial = _given_before(found, lots) | last_name(found)
+    form = StockForm(request.POST or None, lots=lots, initial=initial, with_name=True)
     if request.method == "POST" and form.is_valid():
         row = attempt(
             form,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from typing import Any
 
@@ -20,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, require_side
 from recalls.actions.announcements import MOST_PICTURES, Announcement, Shown, draft_notice, goods_of, people_of
+from recalls.first_words import first_announcement
 from recalls.forms import AnnouncementForm
 from recalls.guards import drafted_notice
 from recalls.models import Campaign, NoticePicture, Publication, PublicNotice, RiskWarning
@@ -321,19 +321,4 @@ def _first_words(campaign: Campaign) -> dict[str, Any]:
     if last is not None:
         names = [name for name in AnnouncementForm.base_fields if hasattr(last, name)]
         return {name: getattr(last, name) for name in names} | people_of(last)
-    organisation = campaign.organisation
-    assessment = campaign.assessments.order_by("-id").first()
-    return {
-        "producer": organisation.name,
-        "address": organisation.address,
-        "phone": organisation.recall_contact_phone,
-        "email": organisation.recall_contact_email,
-        "person_in_charge": organisation.recall_contact_name,
-        "reason": assessment.basis[:500] if assessment else "",
-        "begins_on": (campaign.started_at or campaign.created_at)
-        .astimezone(datetime.timezone(datetime.timedelta(hours=8)))
-        .date(),
-        "duties": _("立即停止购进和销售，封存库存，在店内醒目处张贴本公告，配合召回。"),
-        "what_to_do": _("立即停止食用（使用），凭实物到购买处退货，或拨打下面的电话。"),
-        "compensation": _("凭实物退还货款，不需要购物小票；由此产生的必要费用由召回单位承担。"),
-    }
+    return first_announcement(campaign)

@@ -106,13 +106,20 @@ def _report(actor: Actor, uid: str) -> TestReport | None:
     return report
 
 
+def _contact(actor: Actor, found: Signal) -> str:
+    """Where whoever raised it can be reached: for the authority alone, and nothing where nothing was left."""
+    if found.contact is None:
+        return ""
+    return reveal(found.contact) if actor.is_regulator else _("仅监管部门可见")
+
+
 def _failed_words(report: TestReport) -> str:
     """What a failed report says, to begin the words with."""
     failed = [
-        f"{row.name} {row.value} {row.unit}({_('限值')} {row.limit_value} {row.unit})"
+        f"{row.name} {row.value} {row.unit}（{_('限值')} {row.limit_value} {row.unit}）"
         for row in report.results.filter(verdict=TestReport.Verdict.FAIL)
     ]
-    return _("检验报告 %(number)s(%(lab)s)不合格：%(items)s") % {
+    return _("检验报告 %(number)s（%(lab)s）不合格：%(items)s") % {
         "number": report.report_number,
         "lab": report.laboratory_name,
         "items": _("、").join(failed),
@@ -153,7 +160,7 @@ def signal(request: HttpRequest, uid: str) -> HttpResponse:
         Row(_("批次"), f"{found.lot.product_version.label} {found.lot.code}" if found.lot else ""),
         Row(_("所扫的码"), found.code),
         Row(_("内容"), reveal(found.words)),
-        Row(_("反映人联系方式"), reveal(found.contact) if actor.is_regulator else _("仅监管部门可见")),
+        Row(_("反映人联系方式"), _contact(actor, found)),
     ]
     steps = [
         Entry(

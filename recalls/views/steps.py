@@ -19,6 +19,7 @@ from recalls.actions.announcements import people_of
 from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
 from recalls.channels import channel_for
 from recalls.figures import figures
+from recalls.first_words import first_plan
 from recalls.forms import ProposalForm, StepForm
 from recalls.guards import drafted_notice, open_guards, refusal
 from recalls.law import regime
@@ -126,7 +127,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
         raise NotFound(_("没有这个步骤。"))
     form = StepForm(
         request.POST or None,
-        initial={"revision": campaign.revision},
+        initial={"revision": campaign.revision, **(first_plan(campaign) if action == "file_plan" else {})},
         row=row,
         regime=regime(campaign.regime),
         channel=channel_for(campaign) if Guard.CHANNEL in row.guards else None,
