@@ -42,6 +42,7 @@ KINDS: Sequence[Kind] = (
                 "produced_before_parent",
                 "expires_before_made",
                 "expires_too_late",
+                "expires_after_source",
                 "made_of_itself",
             }
         ),

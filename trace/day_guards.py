@@ -17,7 +17,7 @@ from trace.batch import current
 from trace.errors import BrokenGuard
 from trace.event_templates import templates
 from trace.genealogy import walk
-from trace.models import Event, EventItem, Lot, Organisation, Stock
+from trace.models import Event, EventItem, Lot, Organisation, Product, Stock
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.units import amount_said
@@ -25,6 +25,8 @@ from trace.units import amount_said
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
 
+SAME_GOODS = frozenset({"common.split", "common.merge", "common.repack"})
+"""Steps after which the goods are what they were: they get no younger by them."""
 SHANGHAI = datetime.timezone(datetime.timedelta(hours=8))
 Pair = tuple[int, int]
 """Row numbers of a lot and of who has it."""
@@ -205,7 +207,8 @@ def day_guards(draft: Draft) -> Iterator[BrokenGuard]:
         return
     latest = moments.span(draft.occurred_at, draft.precision, draft.tz_offset).last.astimezone(SHANGHAI).date()
     inputs = [use.lot for use in draft.uses if use.lot is not None and use.role == "input"]
-    for day, lot in dict.fromkeys((new.produced_on, new.restates) for new in draft.outputs):
+    days = dict.fromkeys((new.produced_on, new.restates, new.product) for new in draft.outputs)
+    for day, lot, product in days:
         if day is None:
             continue
         if day > latest:
@@ -215,7 +218,8 @@ def day_guards(draft: Draft) -> Iterator[BrokenGuard]:
                 % {"day": day.isoformat(), "when": _when(draft)},
                 lot=lot,
             )
-        younger = [(begun, each) for each in inputs if (begun := _day_of(each)) > day]
+        kept = same_goods(draft.template.code, product, inputs)
+        younger = [(begun, each) for each in inputs if each not in kept and (begun := _day_of(each)) > day]
         if younger:
             begun, each = max(younger, key=lambda pair: pair[0])
             yield BrokenGuard(
@@ -228,14 +232,27 @@ def day_guards(draft: Draft) -> Iterator[BrokenGuard]:
             )
 
 
+def same_goods(step: str, product: Product, inputs: Iterable[Lot]) -> list[Lot]:
+    """The lots of a step's input that a new lot of this product is still the same goods as: all but packaging of a
+    split, merger or repacking, elsewhere (rework) those of the same product.
+    """
+    return [
+        lot
+        for lot in inputs
+        if lot.product.kind != Product.Kind.PACKAGING and (step in SAME_GOODS or lot.product_id == product.pk)
+    ]
+
+
 def expiry_guards(draft: Draft) -> Iterator[BrokenGuard]:
-    """A lot expires after it was made, and no later than its product's shelf life allows.
+    """A lot expires after it was made, no later than its product's shelf life allows, and not after the lot whose goods
+    it still is.
 
     Counted from the production date, or from the step where none was typed. A shelf life in days stands for one in
     months counted as 30 days, so each month may be a day longer; what goes beyond that is refused.
     """
     span = moments.span(draft.occurred_at, draft.precision, draft.tz_offset)
     first, last = span.first.astimezone(SHANGHAI).date(), span.last.astimezone(SHANGHAI).date()
+    inputs = [use.lot for use in draft.uses if use.lot is not None and use.role == "input"]
     for new in draft.outputs:
         ends, version = new.expires_on, new.product.current
         if ends is None or version is None:
@@ -249,6 +266,25 @@ def expiry_guards(draft: Draft) -> Iterator[BrokenGuard]:
                 % {"product": name, "ends": ends.isoformat(), "made": made.isoformat()},
                 lot=new.restates,
             )
+        older = [lot for lot in same_goods(draft.template.code, new.product, inputs) if lot.expires_on is not None]
+        first_out = min(older, key=lambda lot: lot.expires_on or datetime.date.max, default=None)
+        if first_out is not None and first_out.expires_on is not None and ends > first_out.expires_on:
+            yield BrokenGuard(
+                "expires_after_source",
+                _(
+                    "%(product)s 的保质期写到 %(ends)s，但它就是批次 %(lot)s 的货，那批到 %(right)s 为止。"
+                    "保质期不能因分装而变长。"
+                )
+                % {
+                    "product": name,
+                    "ends": ends.isoformat(),
+                    "lot": first_out.code,
+                    "right": first_out.expires_on.isoformat(),
+                },
+                lot=new.restates,
+                other_lot=first_out.uid,
+            )
+            continue
         days = version.shelf_life_days
         if not days:
             continue

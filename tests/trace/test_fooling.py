@@ -32,6 +32,7 @@ KINDS = {
     "produced_before_parent": "time",
     "expires_before_made": "time",
     "expires_too_late": "time",
+    "expires_after_source": "time",
     "made_of_itself": "time",
     "alcohol_unknown": "alcohol",
     "release_lost_report": "release",
@@ -218,6 +219,33 @@ def test_no_lot_keeps_longer_than_its_product(world: World) -> None:
     row = upload(world.walnuts, "steps", steps_file("common.opening", rows), step="common.opening")
     codes = {(issue["row"], issue["code"]) for issue in row.issues}
     assert {(3, "expires_too_late"), (4, "amount_negative")} <= codes, row.issues
+
+
+def test_goods_get_no_younger_by_dividing_joining_and_packing_anew(world: World) -> None:
+    nuts, days = world.kernels, [datetime.date(2026, 9, number) for number in (1, 11)]
+    old, new = (
+        make_lot(world.walnuts, nuts, "50", lot_code=f"A-{made.day}", produced_on=made) for made in days
+    )  # fmt: skip
+    assert old.expires_on == days[0] + datetime.timedelta(days=240)
+    (part,) = step(world, "common.split", [(old, "5")], [(nuts, "5")], by=world.walnuts, reason="示例")
+    (both,) = step(world, "common.merge", [(new, "5"), (old, "5")], [(nuts, "10")], by=world.walnuts, reason="示例")
+    (bags,) = step(
+        world, "common.repack", [(new, "5")], [(nuts, "5")], by=world.walnuts, packaging="示例", reason="示例"
+    )
+    for lot, first in ((part, old), (both, old), (bags, new)):
+        lot.refresh_from_db()
+        assert (lot.produced_on, lot.expires_on) == (first.produced_on, first.expires_on)
+        assert not lot.origin_event.flags
+
+    def again(ends: str) -> list[Lot]:
+        return step(
+            world, "common.repack", [(old, "5")], [(nuts, "5")], by=world.walnuts, packaging="示例", best_before=ends
+        )
+
+    assert refused(lambda: again("2027-05-10")) == ["expires_after_source"]
+    assert not again("2027-04-29")[0].origin_event.flags
+    (reworked,) = turn_into(world.walnuts, [(new, "5")], [(nuts, "5")])
+    assert reworked.expires_on == new.expires_on
 
 
 # --- Mass -----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from trace.access import entered_for, own_places
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actor import Actor
 from trace.batch import Batch, current, whole
+from trace.day_guards import same_goods
 from trace.errors import Invalid, NotAllowed
 from trace.event_templates import EventTemplate, TemplateField, split_personal, template, validate_data
 from trace.models import Event, Lot, Organisation, Place, Stock, StoredFile, Unit
@@ -94,7 +95,12 @@ def record_event(
         place = _place_named(found, data or {}, by)
     _check_shape(found, by, inputs, outputs, subjects, place)
     ready = prepare(
-        found, data or {}, inputs=inputs, outputs=_dated(found, data or {}, outputs), subjects=subjects, remark=remark
+        found,
+        data or {},
+        inputs=inputs,
+        outputs=_dated(found, data or {}, inputs, outputs),
+        subjects=subjects,
+        remark=remark,
     )
     draft = Draft(
         template=found,
@@ -129,8 +135,13 @@ def _place_named(found: EventTemplate, data: Mapping[str, Any], by: Actor) -> Pl
     return own_places(by).filter(uid__in=uids).first()
 
 
-def _dated(found: EventTemplate, data: Mapping[str, Any], outputs: Sequence[NewLot]) -> list[NewLot]:
-    """New lots with production date, expiry and code taken from the template's fields where only those were filled."""
+def _dated(
+    found: EventTemplate, data: Mapping[str, Any], inputs: Sequence[Portion], outputs: Sequence[NewLot]
+) -> list[NewLot]:
+    """New lots with production date, expiry and code taken from the template's fields where only those were filled.
+
+    Goods that a step only divides, joins or packs anew keep the dates they have: of several the earliest.
+    """
     lots: list[NewLot] = []
     for new in outputs:
         values = {**data, **new.facts}
@@ -138,6 +149,11 @@ def _dated(found: EventTemplate, data: Mapping[str, Any], outputs: Sequence[NewL
         produced_on = new.produced_on or _day(values.get(found.produced_on_field))
         expires_on = new.expires_on or _day(values.get(found.expires_on_field))
         version = new.product.current
+        older = same_goods(found.code, new.product, [portion.lot for portion in inputs])
+        if produced_on is None:
+            produced_on = min((lot.produced_on for lot in older if lot.produced_on), default=None)
+        if expires_on is None:
+            expires_on = min((lot.expires_on for lot in older if lot.expires_on), default=None)
         if expires_on is None and produced_on is not None and version is not None and version.shelf_life_days:
             expires_on = produced_on + datetime.timedelta(days=version.shelf_life_days)
         lots.append(
