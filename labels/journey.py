@@ -16,9 +16,11 @@ from typing import Any
 from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 
-from trace.event_templates import EventTemplate, TemplateField, families, template
+from trace.among import among
+from trace.event_templates import EventTemplate, TemplateField, families, template, templates
 from trace.genealogy import Walk, lots_by_pk, walk
 from trace.models import Division, Event, EventItem, Lot, Place, Product, TestReport, Transfer
+from trace.origins import regions_of
 from trace.parts import Entry
 from trace.templatetags.ui import moment_text
 from trace.units import is_english
@@ -91,11 +93,24 @@ class Journey:
 
 @dataclass(frozen=True)
 class Ancestry:
-    """The lot, its ancestors by row number (itself included), and which of them are the issuer's own."""
+    """The lot, its ancestors by row number (itself included), and which of them are the issuer's own.
+
+    ``grown`` is the division a record names as where goods grew, by the lot's row number.
+    """
 
     lot: Lot
     lots: Mapping[int, Lot]
     walk: Walk
+    grown: Mapping[int, str] = field(default_factory=dict)
+
+    def region_code(self, lot: Lot) -> str:
+        """The division a lot is from: where its record says it grew, else where it was made; of goods from outside
+        the system, received somewhere else, their supplier's seat.
+        """
+        if lot.pk in self.grown:
+            return self.grown[lot.pk]
+        place = None if lot.is_external else lot.origin_place
+        return place.division_id if place is not None else lot.organisation.division_id
 
     @property
     def own(self) -> list[int]:
@@ -116,9 +131,20 @@ class Ancestry:
 
 
 def ancestry_of(lot: Lot) -> Ancestry:
-    """The lot's ancestors, at most 500. Three queries."""
+    """The lot's ancestors, at most 500. A fixed number of queries."""
     walked = walk([lot], "back", limit=MOST_ANCESTORS)
-    return Ancestry(lot, lots_by_pk(walked.level), walked)
+    lots = lots_by_pk(walked.level)
+    return Ancestry(lot, lots, walked, _grown(lots))
+
+
+def _grown(lots: Mapping[int, Lot]) -> dict[int, str]:
+    """The division each of these lots is said to come from, where the record of its beginning names one we know."""
+    steps = [code for code, each in templates().items() if each.field("origin") is not None]
+    events = {lot.origin_event_id for lot in lots.values()}
+    rows = Event.objects.filter(among("pk", events), template__in=steps).values_list("pk", "data")
+    said = {pk: str(data.get("origin") or "").strip() for pk, data in rows}
+    named = regions_of(said.values())
+    return {pk: named[text].code for pk, lot in lots.items() if (text := said.get(lot.origin_event_id, "")) in named}
 
 
 @dataclass
@@ -150,12 +176,6 @@ class Regions:
 def _levels(code: str) -> list[str]:
     """Codes of province, city and county that a division code lies in (GB/T 2260)."""
     return list(dict.fromkeys([f"{code[:2]}0000", f"{code[:4]}00", code[:6]])) if len(code) >= 6 else []
-
-
-def region_code(lot: Lot) -> str:
-    """The division a lot comes from: its place, else its issuer's seat."""
-    place = lot.origin_place
-    return place.division_id if place is not None else lot.organisation.division_id
 
 
 # ---------------------------------------------------------------- the issuer's own steps
@@ -319,7 +339,7 @@ def upstream(ancestry: Ancestry, reports: Iterable[TestReport], regions: Regions
     groups: dict[tuple[str, str], list[Lot]] = defaultdict(list)
     for pk in ancestry.others:
         lot = ancestry.lots[pk]
-        groups[(regions.county(region_code(lot)), family_name(lot.product))].append(lot)
+        groups[(regions.county(ancestry.region_code(lot)), family_name(lot.product))].append(lot)
     found = []
     for (region, family_label), lots in groups.items():
         days = sorted(moment_day(lot.begun_at) for lot in lots)

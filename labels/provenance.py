@@ -165,7 +165,7 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
             entries=entries,
             upstream=journey.upstream(ancestry, evidence.standing(reports), regions),
             destinations=journey.to_cities(sent, regions),
-            origin=regions.county(journey.region_code(lot)),
+            origin=regions.county(ancestry.region_code(lot)),
             hidden=hidden,
             cut=ancestry.walk.cut,
         ),
@@ -248,7 +248,7 @@ def _producer(
 def _codes(ancestry: Ancestry, cities: Sequence[str]) -> list[str]:
     """Every division code the page will name."""
     lots = ancestry.lots.values()
-    return [*cities, ancestry.lot.organisation.division_id, *(journey.region_code(lot) for lot in lots)]
+    return [*cities, ancestry.lot.organisation.division_id, *(ancestry.region_code(lot) for lot in lots)]
 
 
 def _names(ancestry: Ancestry) -> dict[int, str]:

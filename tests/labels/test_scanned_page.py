@@ -21,7 +21,7 @@ from labels.kept import SHELF
 from recalls.actions.announcements import draft_notice
 from recalls.actions.campaigns import announce, start_campaign
 from recalls.queries import PublicRecall
-from tests.goods import amount, day, make_lot, passed, receive, released, ship
+from tests.goods import amount, day, make_lot, passed, receive, released, ship, turn_into
 from tests.labels.goods import bottled, held
 from tests.recalls.story import ANNOUNCEMENT, decided, make_chain, started
 from tests.world import World, make_product
@@ -30,8 +30,10 @@ from trace.actions.corrections import declare_error
 from trace.actions.events import Portion, record_event
 from trace.actions.evidence import ResultEntry, record_report
 from trace.actions.holds import end_hold, release_from_hold
+from trace.actions.registry import VersionInput, edit_product
+from trace.actions.transfers import take_in
 from trace.actor import Actor
-from trace.models import Certificate, Conflict, HoldSet, Limit, Lot, Product, ProductVersion, Unit
+from trace.models import Certificate, Conflict, HoldSet, Limit, Lot, Organisation, Product, ProductVersion, Unit
 
 ROOT = Path(__file__).resolve().parents[2]
 RECALL = PublicRecall(
@@ -49,7 +51,10 @@ RECALL = PublicRecall(
 
 @pytest.fixture
 def lot(world: World) -> Lot:
-    """A finished lot of the walnut firm, with two units issued."""
+    """A finished lot of the walnut firm that keeps for good, with two units issued."""
+    version = VersionInput(name="示例核桃仁", shelf_life_days=36_500, packs={"袋": "0.2"})
+    edit_product(row=world.kernels, version=version, by=world.walnuts)
+    world.kernels.refresh_from_db()
     lot = make_lot(
         world.walnuts,
         world.kernels,
@@ -379,9 +384,9 @@ def test_who_issued_the_code_and_when(client: Client, lot: Lot) -> None:
 
 
 def test_changes_of_the_products_data_are_struck_through(client: Client, world: World, lot: Lot) -> None:
-    first = world.kernels.versions.get()
+    first = world.kernels.versions.latest("number")
     second = ProductVersion.objects.create(
-        product=world.kernels, number=2, name=first.name, storage="冷藏", shelf_life_days=240
+        product=world.kernels, number=3, name=first.name, storage="冷藏", shelf_life_days=240
     )
     Product.objects.filter(pk=world.kernels.pk).update(current=second)
     page = page_of(client, unit_of(lot).code)
@@ -500,6 +505,25 @@ def test_what_others_gave_is_told_by_region_family_verdict_and_date_only(
         *(world.walnuts.user.display_name, world.walnuts_quality.user.display_name),  # type: ignore[union-attr]
     ):
         assert secret not in page, secret
+
+
+def test_nuts_bought_elsewhere_are_not_told_as_grown_where_they_were_received(client: Client, world: World) -> None:
+    raw = make_product(world.walnuts.organisation, name="示例干核桃", kind="raw", family="walnut_fenzhou")
+    Organisation.objects.filter(pk=world.distributor.organisation.pk).update(division="140100")
+
+    def bought(code: str, **data: str) -> Lot:
+        return take_in(
+            by=world.walnuts, supplier=world.distributor.organisation, product=raw, supplier_lot=code,
+            amount=amount("5", raw), when=day(1), place=world.plant, data={"inspection_result": "合格", **data},
+        ).lots[0]  # fmt: skip
+
+    told, silent = bought("A-1", origin="410000"), bought("A-2")
+    (pouch,) = turn_into(world.walnuts, [(told, "5"), (silent, "5")], [(world.kernels, "4")], when=day(2))
+    text = words(page_of(client, pouch.public_code))
+    group = text[text.index("上游来源") : text.index("去向")]
+    assert "河南省" in group, "where the receipt says they grew"
+    assert "山西省 太原市" in group, "else their supplier's seat"
+    assert "汾阳市" not in group
 
 
 def test_the_issuers_own_steps_and_reports_are_told(client: Client, chain: Lot) -> None:
