@@ -17,7 +17,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.db import connection, transaction
-from django.db.models import F, Max, Model, Q
+from django.db.models import Max, Model, Q
 from django.utils.translation import gettext as _
 
 from trace.errors import Invalid
@@ -37,6 +37,7 @@ from trace.models import (
     Stock,
     Transfer,
 )
+from trace.rows import insert, new, numbered, numbers, update
 
 if TYPE_CHECKING:
     from trace.derive import StockKey
@@ -51,6 +52,7 @@ AHEAD = 10_000
 ORDER: Sequence[type[Model]] = (
     PersonalRecord, Event, Lot, EventItem, LotLink, Shipment, Transfer, Conflict, OldCode, LogEntry,
 )  # fmt: skip
+NUMBERED = frozenset({PersonalRecord, Event, Lot, Shipment, Transfer})
 CHUNK = 500
 LOT_PARTS = ("product", "product_version__standard", "released_by", "origin_event")
 
@@ -102,7 +104,8 @@ class Batch:
     def _new_id(self, model: type[Model]) -> int:
         """A row number before the row is written: others refer to it. In a trial it is negative and nobody's."""
         if model not in self._ids:
-            self._ids[model] = _row_numbers(model, self.ahead) if self.writes else iter(range(-1, -(10**9), -1))
+            free = numbers(model, leave=AHEAD if self.ahead else 0)
+            self._ids[model] = free if self.writes else iter(range(-1, -(10**9), -1))
         number = next(self._ids[model])
         self.first.setdefault(model, number)
         return number
@@ -154,23 +157,36 @@ class Batch:
     # --- Changes ----------------------------------------------------------------------------------------------------
 
     def keep(self, rows: Sequence[Model]) -> None:
-        """Take rows to be written with the rest; they get their row numbers now."""
-        for row in rows:
-            model = type(row)
-            if model in (PersonalRecord, Event, Lot, Shipment, Transfer):
+        """Take rows of one model to be written with the rest; they get their row numbers now."""
+        if not rows:
+            return
+        model = type(rows[0])
+        if model in NUMBERED:
+            for row in rows:
                 row.pk = self._new_id(model)
-            if isinstance(row, LogEntry):
-                self.number = row.number
-            if isinstance(row, EventItem) and row.lot_id is not None and row.micros:
-                self.movements[(row.lot_id, row.holder_id)].append((row.event, row.micros))
-                if row.micros > 0:
-                    self.arrived[(row.lot_id, row.holder_id)].append((row.event, row.micros))
-            if isinstance(row, Lot):
+        self._waiting[model] += rows
+        for row in rows:
+            if isinstance(row, EventItem):
+                self._remember(row)
+            elif isinstance(row, Lot):
                 self.lots[row.pk] = row
                 self.unwritten.add(row.pk)
-                self.codes[(row.organisation_id, row.product_id)].add(row.lot_code)
-                self.memo[("last_code", (row.organisation_id, row.product_id))] = row.lot_code
-            self._waiting[model].append(row)
+                pair = (row.organisation_id, row.product_id)
+                self.codes[pair].add(row.lot_code)
+                self.memo[("last_code", pair)] = row.lot_code
+            elif isinstance(row, LogEntry):
+                self.number = row.number
+            else:
+                break
+
+    def _remember(self, item: EventItem) -> None:
+        """What came and left of lots, for guards that ask."""
+        if item.lot_id is None or not item.micros:
+            return
+        moved = (item.event, item.micros)
+        self.movements[(item.lot_id, item.holder_id)].append(moved)
+        if item.micros > 0:
+            self.arrived[(item.lot_id, item.holder_id)].append(moved)
 
     def make(self, lot: int, micros: int) -> None:
         """Add to what was made of a lot that this batch knows, or count on to be written with the rest."""
@@ -240,16 +256,11 @@ class Batch:
         if not self.writes or self.ahead:
             return
         for model in ORDER:
-            rows = self._waiting.pop(model, [])
-            if rows:
-                model._default_manager.bulk_create(rows, batch_size=CHUNK)
+            insert(self._waiting.pop(model, []))
         self._write_stock()
-        for lot, micros in self._made.items():
-            Lot.objects.filter(pk=lot).update(made_micros=F("made_micros") + micros)
+        update([self.lots[lot] for lot in self._made], "made_micros")
         self._made.clear()
-        Transfer.objects.bulk_update(
-            self._answered.values(), ["received_micros", "received_by", "received_at"], batch_size=CHUNK // 3
-        )
+        update(list(self._answered.values()), "received_micros", "received_by_id", "received_at")
         self._answered.clear()
         self.unwritten.clear()
         # From now on the database says what came and left.
@@ -259,17 +270,16 @@ class Batch:
         LogHead.objects.filter(id=1).update(last=self.number)
 
     def _write_stock(self) -> None:
-        old = [key for key in self._moved if key in self._stock_rows]
-        new = [key for key in self._moved if key not in self._stock_rows]
-        for key in old:
+        there = [key for key in self._moved if key in self._stock_rows]
+        fresh = [key for key in self._moved if key not in self._stock_rows]
+        for key in there:
             self._stock_rows[key].micros = self.stock[key]
-        Stock.objects.bulk_update([self._stock_rows[key] for key in old], ["micros"], batch_size=CHUNK // 2)
+        update([self._stock_rows[key] for key in there], "micros")
         made = [
-            Stock(lot_id=lot, organisation_id=holder, place_id=place, micros=self.stock[(lot, holder, place)])
-            for lot, holder, place in new
+            new(Stock, lot_id=key[0], organisation_id=key[1], place_id=key[2], micros=self.stock[key]) for key in fresh
         ]
-        for key, row in zip(new, Stock.objects.bulk_create(made, batch_size=CHUNK), strict=True):
-            self._stock_rows[key] = row
+        insert(numbered(made))
+        self._stock_rows |= zip(fresh, made, strict=True)
         self._moved.clear()
 
 
@@ -342,25 +352,6 @@ def settle(lots: Iterable[int]) -> None:
         if batch.ahead:
             raise NeedsHead
         batch.flush()
-
-
-def _row_numbers(model: type[Model], ahead: bool) -> Iterator[int]:
-    """Free row numbers in order. The head of the log is held, so nobody else takes them on SQLite; PostgreSQL's
-    sequence gives each number once.
-    """
-    if connection.vendor == "postgresql":
-        while True:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
-                    [model._meta.db_table, CHUNK],
-                )
-                numbers = [row[0] for row in cursor.fetchall()]
-            yield from numbers
-    last = (model._default_manager.aggregate(last=Max("pk"))["last"] or 0) + (AHEAD if ahead else 0)
-    while True:
-        last += 1
-        yield last
 
 
 def _chunks(items: Sequence[Found]) -> Iterator[Sequence[Found]]:

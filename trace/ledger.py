@@ -7,12 +7,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import F
 
 from trace.batch import current
 from trace.models import Event, EventItem, LogEntry, LogHead
+from trace.rows import new
 
 
 def take_log_head() -> int:
@@ -45,6 +47,11 @@ def lock_log_head() -> None:
         LogHead.objects.filter(id=1).update(last=F("last"))
 
 
+_uid = lru_cache(maxsize=4_096)(str)
+"""The names of what many events name."""
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
     """The bytes that are hashed: UTF-8 JSON with sorted keys and no spaces of the event with the server's fields.
 
@@ -59,15 +66,15 @@ def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
         "disposition": event.disposition,
         "localStep": event.local_step,
         "mode": event.mode,
-        "organisation": str(event.organisation.uid),
-        "enteredBy": str(event.entered_by_organisation.uid),
-        "enteredByPerson": str(event.entered_by.uid) if event.entered_by else None,
+        "organisation": _uid(event.organisation.uid),
+        "enteredBy": _uid(event.entered_by_organisation.uid),
+        "enteredByPerson": _uid(event.entered_by.uid) if event.entered_by else None,
         "eventTime": event.occurred_at.astimezone(datetime.UTC).isoformat(),
         "eventTimeZoneOffset": event.tz_offset,
         "precision": event.precision,
         "recordTime": event.recorded_at.astimezone(datetime.UTC).isoformat(),
-        "place": str(event.place.uid) if event.place else None,
-        "counterparty": str(event.counterparty.uid) if event.counterparty else None,
+        "place": _uid(event.place.uid) if event.place else None,
+        "counterparty": _uid(event.counterparty.uid) if event.counterparty else None,
         "data": event.data,
         "flags": event.flags,
         "corrects": str(event.corrects.uid) if event.corrects else None,
@@ -80,8 +87,8 @@ def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
                 "role": item.role,
                 "lot": str(item.lot.uid) if item.lot else None,
                 "unit": item.unit.code if item.unit else None,
-                "holder": str(item.holder.uid),
-                "place": str(item.place.uid) if item.place else None,
+                "holder": _uid(item.holder.uid),
+                "place": _uid(item.place.uid) if item.place else None,
                 "micros": item.micros,
                 "entered": item.entered,
                 "enteredUnit": item.entered_unit,
@@ -92,13 +99,13 @@ def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
             for item in items
         ],
     }
-    return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(document).encode()
 
 
 def entry(number: int, event: Event, items: Sequence[EventItem]) -> LogEntry:
     """The log entry of an event just inserted, under the number taken by ``take_log_head``; not yet written."""
     data = canonical(event, items)
-    return LogEntry(number=number, event=event, canonical=data, sha256=hashlib.sha256(data).hexdigest())
+    return new(LogEntry, number=number, event=event, canonical=data, sha256=hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True)

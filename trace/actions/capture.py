@@ -22,7 +22,7 @@ from trace.batch import LOT_PARTS, current, keep, refuse_in_batch, settle, whole
 from trace.errors import BrokenGuard, GuardBroken, Invalid
 from trace.event_templates import EventTemplate
 from trace.guards import broken_guards
-from trace.identifiers import new_serials, uuid7
+from trace.identifiers import new_serials
 from trace.models import (
     Conflict,
     Event,
@@ -38,6 +38,7 @@ from trace.models import (
     Unit,
 )
 from trace.personal import sealed
+from trace.rows import new
 from trace.units import EnteredAmount
 
 SKEW = datetime.timedelta(minutes=5)
@@ -211,7 +212,8 @@ def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: boo
     if draft.remark:
         remark = sealed(draft.remark, organisation=draft.organisation, purpose="event_remark")
         keep([remark])
-    event = Event(
+    event = new(
+        Event,
         organisation=draft.organisation,
         entered_by_organisation=by.organisation,
         entered_by=by.user,
@@ -245,29 +247,30 @@ def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
     codes = iter(
         lot_codes([new for new in draft.outputs if new.restates is None], draft.organisation, draft.occurred_at)
     )
-    for new, public_code in zip(draft.outputs, new_serials(len(draft.outputs)), strict=True):
-        if new.restates is not None:
-            lots.append(_restate(new, new.restates, event))
+    for begun, public_code in zip(draft.outputs, new_serials(len(draft.outputs)), strict=True):
+        if begun.restates is not None:
+            lots.append(_restate(begun, begun.restates, event))
             continue
-        version = new.product.current
+        version = begun.product.current
         if version is None:
             raise Invalid(_("产品还没有资料，请先填写产品资料。"), code="product_without_version")
         lots.append(
-            Lot(
-                organisation=new.issuer or draft.organisation,
-                product=new.product,
+            new(
+                Lot,
+                organisation=begun.issuer or draft.organisation,
+                product=begun.product,
                 product_version=version,
                 lot_code=next(codes),
-                display_code=new.display_code,
+                display_code=begun.display_code,
                 public_code=public_code,
                 origin_event=event,
                 origin_place=draft.place,
                 begun_at=event.occurred_at,
-                made_micros=new.micros,
-                produced_on=new.produced_on,
-                expires_on=new.expires_on,
-                needs_release=new.product.kind == Product.Kind.FINISHED and not new.is_external,
-                is_external=new.is_external,
+                made_micros=begun.micros,
+                produced_on=begun.produced_on,
+                expires_on=begun.expires_on,
+                needs_release=begun.product.kind == Product.Kind.FINISHED and not begun.is_external,
+                is_external=begun.is_external,
             )
         )
     keep([lot for lot in lots if lot.pk is None])
@@ -305,10 +308,10 @@ def _write_items(draft: Draft, event: Event, lots: list[Lot]) -> list[EventItem]
         items.append(_item(event, len(items), use.role, use.lot, use.holder, use.place, use.micros, use.amount))
         items[-1].transfer = use.transfer
         items[-1].unit = use.unit
-    for new, lot in zip(draft.outputs, lots, strict=True):
-        place = new.place or draft.place
-        item = _item(event, len(items), "output", lot, draft.organisation, place, new.micros, new.amount)
-        item.ilmd = _ilmd(new, lot)
+    for begun, lot in zip(draft.outputs, lots, strict=True):
+        place = begun.place or draft.place
+        item = _item(event, len(items), "output", lot, draft.organisation, place, begun.micros, begun.amount)
+        item.ilmd = _ilmd(begun, lot)
         items.append(item)
     keep(items)
     return items
@@ -325,7 +328,8 @@ def _item(
     amount: EnteredAmount | None,
 ) -> EventItem:
     """One unsaved item row."""
-    return EventItem(
+    return new(
+        EventItem,
         event=event,
         number=number,
         role=role,
@@ -392,7 +396,8 @@ def _apply(draft: Draft, event: Event, items: list[EventItem], lots: list[Lot]) 
     )
     keep(
         [
-            LotLink(
+            new(
+                LotLink,
                 parent_id=link.parent,
                 child_id=link.child,
                 event=event,
@@ -456,8 +461,8 @@ def move_stock(deltas: Mapping[derive.StockKey, int], *, fresh: AbstractSet[int]
 def _flag(draft: Draft, event: Event, broken: list[BrokenGuard], now: datetime.datetime) -> list[Conflict]:
     """One conflict row for each guard a report broke."""
     conflicts = [
-        Conflict(
-            uid=uuid7(),
+        new(
+            Conflict,
             event=event,
             organisation=draft.organisation,
             lot=guard.lot,

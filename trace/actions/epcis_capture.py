@@ -13,12 +13,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -35,7 +35,7 @@ from trace.door.names import Names, chunks
 from trace.epcis.documents import Fault
 from trace.epcis.event_hash import event_hash
 from trace.epcis.facts import Facts, Thing, declared, facts_of, with_context
-from trace.epcis.formats import EpcInvalid, canonical, parse
+from trace.epcis.formats import Epc, EpcInvalid, canonical, parse
 from trace.errors import DomainError
 from trace.event_templates import EventTemplate, template
 from trace.identifiers import CSET82
@@ -56,8 +56,10 @@ from trace.models import (
     Unit,
 )
 from trace.packs import contents, micros_of
+from trace.rows import insert, insert_values, new, update
 from trace.units import EnteredAmount, decimal_text
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 DEPTH = 12
 """How deep packs are looked into."""
 CHUNK = 500
@@ -76,6 +78,21 @@ class Incoming:
     def key(self) -> tuple[str, str]:
         """What makes it the same event: id and declaration time."""
         return self.eid, self.facts.declared_at
+
+    @cached_property
+    def terms(self) -> list[tuple[str, str]]:
+        """What it is found by, each once."""
+        return list(dict.fromkeys(self.facts.terms()))
+
+    @cached_property
+    def text(self) -> str:
+        """The event as it is kept."""
+        return _ENCODER.encode(self.raw)
+
+    @cached_property
+    def proof(self) -> dict[str, str]:
+        """What ties the log to the event as it came."""
+        return {"epcis_sha256": hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()}
 
 
 @dataclass
@@ -206,8 +223,8 @@ class Writer:
         except DomainError as error:
             outcome.faults.append(Fault(f"{found.pointer}/errorDeclaration", error.code, error.message))
             return
-        self.names.load(found.facts.terms())
-        index([(ledger.last_number(), captured.event, found, None)], self, found.raw)
+        self.names.load(found.terms)
+        index([(ledger.last_number(), captured.event, found, None)], self)
         outcome.numbers.append(ledger.last_number())
 
 
@@ -263,7 +280,7 @@ class _Chunk:
         """Every name of these events, those of goods also under what they are (``epc``, ``class``)."""
         for each in self.events:
             facts = each.facts
-            yield from facts.terms()
+            yield from each.terms
             for thing in (*facts.things, *facts.inputs, *facts.outputs):
                 yield ("class" if thing.is_class else "epc"), thing.uri
             if facts.parent:
@@ -336,6 +353,8 @@ class _Chunk:
                 for row in by_code[lot.public_code]:
                     self._bind(row, lot)
             units = Unit.objects.filter(code__in=codes).select_related("lot__product", "parent__parent")
+            if not units.exists():
+                continue
             rest = []
             for unit in units.filter(lot__in=lots_visible_to(self.by)):
                 for row in by_code[unit.code]:
@@ -655,7 +674,7 @@ class _Plan:
 
     def _amount(self, product: Product, thing: Thing) -> EnteredAmount | None:
         try:
-            return amount_in(product, thing.quantity, thing.uom)
+            return self.chunk.parties.amount(product, thing.quantity, thing.uom)
         except NotExact:
             raise Refused(
                 Fault(self.found.pointer, "amount_not_exact", "An amount is too large or too fine for millionths.")
@@ -860,7 +879,7 @@ class _Plan:
             before.outputs = [
                 replace(new, amount=EnteredAmount("0", new.product.base_unit, "1/1", 0)) for new in before.outputs
             ]
-        before.capture("common.opening", data={"basis": "EPCIS", **_proof(self.found.raw)})
+        before.capture("common.opening", data={"basis": "EPCIS", **self.found.proof})
 
     def join(self, parts: tuple[list[Lot], list[Lot]]) -> None:
         """Inputs and outputs told by other events of the same transformation: linked, no amount counted twice."""
@@ -909,25 +928,21 @@ class _Plan:
             place=self.place,
             uses=self.uses,
             outputs=self.outputs,
-            data=data or _proof(self.found.raw),
+            data=data or self.found.proof,
             counterparty=counterparty,
             disposition=None if opening else facts.disposition[:40] if ":" not in facts.disposition else "",
         )
         captured = capture(draft=draft, by=self.chunk.by, insist=True, at=self.chunk.writer.now)
-        for new, lot, rows in zip(self.outputs, captured.lots, self.waiting, strict=True):
-            lot.product = new.product
+        for begun, lot, rows in zip(self.outputs, captured.lots, self.waiting, strict=True):
+            lot.product = begun.product
             for row in rows:
                 self.chunk._bind(row, lot)
         return captured
 
 
 def _write_bound(rows: Sequence[EpcisName]) -> None:
-    """Write which lots names stand for. One prepared statement: ``bulk_update`` builds a case per row."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "UPDATE trace_epcisname SET lot_id = %s, alike_id = %s WHERE id = %s",
-            [(row.lot_id, row.alike_id, row.pk) for row in rows],
-        )
+    """Write which lots names stand for."""
+    update(rows, "lot_id", "alike_id")
 
 
 # --- Small rules ----------------------------------------------------------------------------------------------------
@@ -939,15 +954,6 @@ def _told_as(code: str, kind: str, action: str, step: str) -> EventTemplate:
     known = step if len(step) <= 40 and ":" not in step else ""
     local = "" if known or not step else step.rpartition("/")[2].rpartition(":")[2][-40:]
     return replace(template(code), event_type=kind, action=action, biz_step=known, local_step=local, run=None)
-
-
-def _proof(raw: Mapping[str, Any]) -> dict[str, str]:
-    """What ties the log to the event as it came."""
-    return {"epcis_sha256": hashlib.sha256(_text(raw).encode("utf-8", "surrogatepass")).hexdigest()}
-
-
-def _text(raw: Mapping[str, Any]) -> str:
-    return json.dumps(raw, ensure_ascii=False, separators=(",", ":"))
 
 
 def _sum(one: EnteredAmount | None, other: EnteredAmount | None) -> EnteredAmount | None:
@@ -966,7 +972,8 @@ def _nothing(lot: Lot) -> EnteredAmount:
     return EnteredAmount("0", lot.product.base_unit, "1/1", 0)
 
 
-def _parsed(uri: str) -> Any:
+@lru_cache(maxsize=16_384)
+def _parsed(uri: str) -> Epc | None:
     try:
         return parse(uri)
     except EpcInvalid:
@@ -1027,6 +1034,7 @@ def _day(value: Any) -> datetime.date | None:
         return None
 
 
+@lru_cache(maxsize=16_384)
 def _digest(uri: str) -> str:
     """Twelve letters and digits that stand for a URI."""
     number = int.from_bytes(hashlib.sha256(uri.encode("utf-8", "surrogatepass")).digest()[:8], "big")
@@ -1040,14 +1048,14 @@ def _digest(uri: str) -> str:
 def index(
     written: Sequence[tuple[int, Event, Incoming, Organisation | None]],
     writer: Writer,
-    raw: Mapping[str, Any] | None = None,
 ) -> None:
     """What the door shows and finds of events just written: one row each, and one per name."""
     known = writer.names.known
     owner = writer.owner
-    EpcisEvent.objects.bulk_create(
+    insert(
         [
-            EpcisEvent(
+            new(
+                EpcisEvent,
                 number=number,
                 event=event,
                 owner=owner,
@@ -1057,31 +1065,21 @@ def index(
                 action=found.facts.action,
                 event_time=found.facts.event_time,
                 record_time=event.recorded_at,
-                document=_text(found.raw),
+                document=found.text,
             )
             for number, event, found, _other in written
-        ],
-        batch_size=CHUNK,
+        ]
     )
-    seen = [
-        EpcisSeen(owner=owner, number=number, event_time=found.facts.event_time)
-        for number, _event, found, _other in written
-    ]
-    terms = [
-        EpcisTerm(name_id=known[key].pk, number=number)
-        for number, _event, found, _other in written
-        for key in dict.fromkeys(found.facts.terms())
-    ]
+    seen = [(owner.pk, number, found.facts.event_time) for number, _event, found, _other in written]
+    terms = [(known[key].pk, number) for number, _event, found, _other in written for key in found.terms]
     for number, _event, found, other in written:
         if other is not None:
             names = Names(other)
-            names.load(found.facts.terms())
-            seen.append(EpcisSeen(owner=other, number=number, event_time=found.facts.event_time))
-            terms += [
-                EpcisTerm(name_id=names.known[key].pk, number=number) for key in dict.fromkeys(found.facts.terms())
-            ]
-    EpcisSeen.objects.bulk_create(seen, batch_size=CHUNK)
-    EpcisTerm.objects.bulk_create(terms, batch_size=CHUNK)
+            names.load(found.terms)
+            seen.append((other.pk, number, found.facts.event_time))
+            terms += [(names.known[key].pk, number) for key in found.terms]
+    insert_values(EpcisSeen, ("owner_id", "number", "event_time"), seen)
+    insert_values(EpcisTerm, ("name_id", "number"), terms)
 
 
 __all__ = ["Incoming", "Outcome", "Writer", "declared", "id_of", "incoming", "index"]

@@ -10,6 +10,7 @@ from trace.door.names import Names
 from trace.door.shaping import WITH, Shaper
 from trace.epcis.facts import Facts, facts_of
 from trace.models import EpcisEvent, EpcisHead, EpcisSeen, EpcisTerm, Event, LogEntry, Organisation
+from trace.rows import insert_values
 
 PART = 200
 AT_ONCE = 2_000
@@ -96,13 +97,10 @@ def _write(events: list[Event], numbers: dict[int, int]) -> None:
     for owner, found in by_owner.items():
         names = Names(owners[owner])
         names.load(key for _number, facts in found for key in _keys(facts))
-        EpcisTerm.objects.bulk_create(
-            [
-                EpcisTerm(name_id=names.known[key].pk, number=number)
-                for number, facts in found
-                for key in dict.fromkeys(facts.terms())
-            ],
-            batch_size=400,
+        insert_values(
+            EpcisTerm,
+            ("name_id", "number"),
+            [(names.known[key].pk, number) for number, facts in found for key in dict.fromkeys(facts.terms())],
         )
 
 

@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,6 +44,8 @@ ATTEMPTS = 3
 ERRORS_KEPT = 200
 PART = 500
 """Events written together; the claim is renewed after each."""
+KEPT = 4 << 20
+"""Bytes of a document up to which its events stay in memory between being checked and being written."""
 AT_ONCE = 256 * 1024
 """Bytes up to which a document is worked off while the client waits."""
 
@@ -266,9 +268,10 @@ def _finish(job: CaptureJob, faults: Sequence[Fault], *, failed: bool = False) -
 class Reading:
     """A kept document read event by event, each with what is wrong with it."""
 
-    def __init__(self, job: CaptureJob) -> None:
+    def __init__(self, job: CaptureJob, *, checked: bool = False) -> None:
         self.document = Document()
         self.job = job
+        self.checked = checked
         self.now = timezone.now()
         self.head: dict[str, Any] = {}
         self.whole_head: dict[str, Any] = {}
@@ -287,7 +290,7 @@ class Reading:
                     prefixes = self._prefixes()
                 pointer = self._pointer()
                 self.seen += 1
-                yield pointer, event, check_event(event, pointer, prefixes, self.now)
+                yield pointer, event, [] if self.checked else check_event(event, pointer, prefixes, self.now)
             if not self.seen and self.head.get("type") in EVENT_TYPES:
                 yield self._alone()
 
@@ -324,7 +327,7 @@ class Reading:
                 return
             pointer = f"{path}/{self.seen}"
             self.seen += 1
-            yield pointer, event, check_event(event, pointer, prefixes, self.now, xml=True)
+            yield pointer, event, [] if self.checked else check_event(event, pointer, prefixes, self.now, xml=True)
 
     def _head_of_one(self, event: dict[str, Any] | None) -> dict[str, Any]:
         """What stands around an event that came alone."""
@@ -372,7 +375,11 @@ def _whole(job: CaptureJob, by: Actor) -> None:
     """All events or none: first everything is checked, then everything is written in one transaction."""
     faults: list[Fault] = []
     reading = Reading(job)
-    for _pointer, _event, wrong in reading:
+    kept: list[tuple[str, Any, list[Fault]]] = []
+    for each in reading:
+        wrong = each[2]
+        if job.size <= KEPT:
+            kept.append(each)
         faults += wrong[: max(0, ERRORS_KEPT - len(faults))] if len(faults) < ERRORS_KEPT else []
         if reading.seen > settings.EPCIS_MAX_EVENTS:
             raise Unreadable("too_many_events", f"At most {settings.EPCIS_MAX_EVENTS} events in one document.")
@@ -385,9 +392,8 @@ def _whole(job: CaptureJob, by: Actor) -> None:
         return
     try:
         with transaction.atomic():
-            again = Reading(job)
             writer: Writer | None = None
-            for part in _parts(again):
+            for part in _parts(kept or Reading(job, checked=True)):
                 writer = writer or _writer(by, reading)
                 outcome = writer.write([incoming(event, pointer, reading.context) for pointer, event, _wrong in part])
                 if outcome.faults:
@@ -471,7 +477,7 @@ def _part_by_part(job: CaptureJob, by: Actor) -> None:
     _finish(job, wrong_head, failed=bool(wrong_head) or (job.captured + job.repeated == 0 and job.faulty > 0))
 
 
-def _parts(reading: Reading) -> Iterator[list[tuple[str, Any, list[Fault]]]]:
+def _parts(reading: Iterable[tuple[str, Any, list[Fault]]]) -> Iterator[list[tuple[str, Any, list[Fault]]]]:
     """The events of a document in parts."""
     part: list[tuple[str, Any, list[Fault]]] = []
     for each in reading:

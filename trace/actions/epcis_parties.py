@@ -91,6 +91,8 @@ class Parties:
     _mine: list[int] = field(default_factory=list)
     _products: dict[tuple[str, int | None], Product] = field(default_factory=dict)
     _not_own: set[str] = field(default_factory=set)
+    _by_gtin: dict[tuple[str, int], Product] = field(default_factory=dict)
+    _amounts: dict[tuple[int, str, str], EnteredAmount | None] = field(default_factory=dict)
     _organisations: dict[int, Organisation] = field(default_factory=dict)
     _places: dict[int, Place] = field(default_factory=dict)
 
@@ -139,8 +141,11 @@ class Parties:
         return found
 
     def _name(self, kind: str, uri: str) -> EpcisName:
-        self.names.load([(kind, uri)])
-        return self.names.known[(kind, uri)]
+        known = self.names.known.get((kind, uri))
+        if known is None:
+            self.names.load([(kind, uri)])
+            known = self.names.known[(kind, uri)]
+        return known
 
     def _keep(self, name: EpcisName, party: Organisation, place: Place | None) -> None:
         self._organisations[party.pk] = party
@@ -254,6 +259,22 @@ class Parties:
         ``performer`` made or had the goods when they were first met. An own GTIN that is under our GS1 prefix and was
         not entered yet is entered as claimed.
         """
+        found = self._by_gtin.get((gtin, performer.pk)) if gtin else None
+        if found is None:
+            found = self._product(uri, gtin, performer, uom)
+            self._by_gtin[(gtin, performer.pk)] = found
+        return found
+
+    def amount(self, product: Product, quantity: int | float | None, uom: str) -> EnteredAmount | None:
+        """``amount_in``, once for each product, quantity and unit. Raises NotExact."""
+        key = (product.pk, str(quantity), uom)
+        if key not in self._amounts:
+            self._amounts[key] = amount_in(product, quantity, uom)
+            if len(self._amounts) > 10_000:
+                return self._amounts.pop(key)
+        return self._amounts[key]
+
+    def _product(self, uri: str, gtin: str, performer: Organisation, uom: str) -> Product:
         issuer = performer
         if gtin:
             own = self._own_product(gtin)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from trace.models import EpcisName, Organisation
+from trace.rows import insert, numbered
+from trace.rows import new as row
 
 CHUNK = 400
 T = TypeVar("T")
@@ -37,16 +39,16 @@ class Names:
                 missing[key[0]][key[1]] = None
         for kind, values in missing.items():
             for part in chunks(list(values)):
-                for row in EpcisName.objects.filter(owner=self.owner, kind=kind, value__in=part):
-                    self.known[(kind, row.value)] = row
+                for found in EpcisName.objects.filter(owner=self.owner, kind=kind, value__in=part):
+                    self.known[(kind, found.value)] = found
         new = [
-            EpcisName(owner=self.owner, kind=kind, value=value)
+            row(EpcisName, owner=self.owner, kind=kind, value=value)
             for kind, values in missing.items()
             for value in values
             if (kind, value) not in self.known
         ]
-        for row in EpcisName.objects.bulk_create(new, batch_size=CHUNK):
-            self.known[(row.kind, row.value)] = row
+        insert(numbered(new))
+        self.known |= {(each.kind, each.value): each for each in new}
 
     def find(self, kind: str, value: str) -> EpcisName | None:
         """A name if it is there; never made."""

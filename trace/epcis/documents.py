@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 from typing_extensions import TypedDict
 
 from trace.epcis import vocabulary
+from trace.epcis.formats import check_digit
 from trace.epcis.reading import deeper_than
 
 URI_MOST: Final = 500
@@ -547,8 +548,7 @@ def _check_digit(found: re.Match[str], where: str, faults: list[Fault]) -> None:
     if not (digits.isascii() and digits.isdigit() and len(digits) == _LENGTHS[found[1]]):
         faults.append(Fault(where, "key_length", f"After /{found[1]}/ come {_LENGTHS[found[1]]} digits."))
         return
-    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits[:-1])))
-    if (10 - total % 10) % 10 != int(digits[-1]):
+    if check_digit(digits[:-1]) != digits[-1]:
         faults.append(Fault(where, "check_digit", "The check digit is wrong."))
 
 
