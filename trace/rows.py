@@ -26,6 +26,8 @@ Row = TypeVar("Row", bound=Model)
 Convert = Callable[[Any], Any]
 PART = 500
 STAGED = 8
+"""Rows from which on it is worth to stage them (``_insert``)."""
+_DUMP = json.JSONEncoder().encode
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,15 @@ def _moment(value: Any) -> Any:
     """An instant as SQLite keeps it: naive UTC text."""
     if value is None:
         return None
-    if value.tzinfo is not datetime.UTC:
-        return connection.ops.adapt_datetimefield_value(value)
-    return str(value.replace(tzinfo=None))
+    return str(value.astimezone(datetime.UTC).replace(tzinfo=None))
+
+
+def _day(value: datetime.date | None) -> str | None:
+    return None if value is None else value.isoformat()
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value) if value else ("{}" if value == {} else "[]" if value == [] else json.dumps(value))
-
-
-def _text(value: Any) -> Any:
-    """Choices are texts of a class of their own, which drivers look up slowly."""
-    return value if value is None or value.__class__ is str else str.__str__(value)
+    return _DUMP(value)
 
 
 def _hex(value: uuid.UUID | None) -> str | None:
@@ -107,11 +106,13 @@ def _convert(field: models.Field[Any, Any], vendor: str) -> Convert | None:
         return _json
     if isinstance(field, models.DateTimeField):
         return _moment if vendor == "sqlite" else None
+    if isinstance(field, models.DateField):
+        return _day if vendor == "sqlite" else None
     if isinstance(field, models.UUIDField):
         return _hex if vendor == "sqlite" else None
-    if isinstance(field, (models.CharField, models.TextField)):
-        return _text
-    if isinstance(field, (models.IntegerField, models.BooleanField, models.BinaryField)):
+    if isinstance(
+        field, (models.CharField, models.TextField, models.IntegerField, models.BooleanField, models.BinaryField)
+    ):
         return None
     return lambda value: field.get_db_prep_save(value, connection)
 
@@ -183,9 +184,11 @@ def insert_values(model: type[Model], names: tuple[str, ...], values: Sequence[S
         _insert(model, names, _writing(model, connection.vendor, names).converted(values), len(values))
 
 
-def _insert(model: type[Model], names: tuple[str, ...], values: Iterable[Sequence[Any]], count: int) -> None:
+def _insert(model: type[Model], names: tuple[str, ...], values: Iterator[Sequence[Any]], count: int) -> None:
     writing = _writing(model, connection.vendor, names)
     table = model._meta.db_table
+    # Cursors take any iterable; the stubs say sequence.
+    listed: Any = values
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with connection.wrap_database_errors, cursor.copy(f'COPY "{table}" ({writing.columns}) FROM STDIN') as copy:
@@ -199,13 +202,13 @@ def _insert(model: type[Model], names: tuple[str, ...], values: Iterable[Sequenc
             cursor.execute(
                 f'CREATE TEMP TABLE IF NOT EXISTS "{stage}" AS SELECT {writing.columns} FROM "{table}" LIMIT 0'  # noqa: S608
             )
-            cursor.executemany(f'INSERT INTO temp."{stage}" VALUES ({writing.marks})', values)  # noqa: S608
+            cursor.executemany(f'INSERT INTO temp."{stage}" VALUES ({writing.marks})', listed)  # noqa: S608
             cursor.execute(f'INSERT INTO "{table}" ({writing.columns}) SELECT * FROM temp."{stage}"')  # noqa: S608
             cursor.execute(f'DELETE FROM temp."{stage}"')  # noqa: S608
             return
         cursor.executemany(
             f'INSERT INTO "{table}" ({writing.columns}) VALUES ({writing.marks})',  # noqa: S608
-            values,
+            listed,
         )
 
 
@@ -216,11 +219,12 @@ def update(rows: Sequence[Model], *names: str) -> None:
     model = type(rows[0])
     key = model._meta.pk
     writing = _writing(model, connection.vendor, (*names, key.attname))
+    changed: Any = writing.tuples(rows)
     wanted = ", ".join(f'"{model._meta.get_field(name).column}" = %s' for name in names)  # type: ignore[union-attr]
     with connection.cursor() as cursor:
         cursor.executemany(
             f'UPDATE "{model._meta.db_table}" SET {wanted} WHERE "{key.column}" = %s',  # noqa: S608 (as above)
-            writing.tuples(rows),
+            changed,
         )
 
 

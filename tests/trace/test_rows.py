@@ -1,0 +1,116 @@
+"""Rows written set-wise are what the ORM would have written."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, models, transaction
+
+from trace.batch import ORDER
+from trace.models import EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, PersonalRecord, Stock
+from trace.rows import STAGED, insert, insert_values, new, numbered, update
+
+WRITTEN: tuple[type[models.Model], ...] = (*ORDER, EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, Stock)
+AT = datetime.datetime(2026, 10, 1, 23, 30, 0, 120_000, datetime.timezone(datetime.timedelta(hours=8)))
+NUMBER = 7_000_001
+
+
+def _table(model: type[models.Model]) -> list[tuple[Any, ...]]:
+    """The rows as the table has them, whatever Django makes of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT * FROM "{model._meta.db_table}" ORDER BY 1')
+        return [tuple(bytes(x) if isinstance(x, memoryview) else x for x in row) for row in cursor.fetchall()]
+
+
+def _value(field: models.Field[Any, Any], number: int) -> Any:
+    """A value of a field that is like none of its defaults."""
+    if field.choices:
+        return type(field.choices[0][0])(field.choices[0][0])
+    if isinstance(field, models.UUIDField):
+        return uuid.UUID(int=number)
+    if isinstance(field, models.DateTimeField):
+        return AT
+    if isinstance(field, models.DateField):
+        return AT.date()
+    if isinstance(field, models.JSONField):
+        return {"名": ["a\n\t\\", 1.5, None, {"n": number}]}
+    if isinstance(field, models.BooleanField):
+        return True
+    if isinstance(field, models.BinaryField):
+        return b"\x00\xff\\x"
+    if isinstance(field, (models.IntegerField, models.ForeignKey)):
+        return number % 10_000
+    return f"\\N\t汾{number}"[: field.max_length]
+
+
+def _rows(model: type[models.Model], make: Any, count: int) -> list[models.Model]:
+    """Rows with everything said, and rows with only what must be said."""
+    found = []
+    for number in range(NUMBER, NUMBER + count):
+        full = number % 2
+        values: dict[str, Any] = {}
+        for field in model._meta.concrete_fields:
+            if field.primary_key:
+                values[field.attname] = number
+            elif full or not (field.null or field.has_default() or field.blank):
+                values[field.attname] = _value(field, number)
+            elif isinstance(field, models.UUIDField):
+                values[field.attname] = uuid.UUID(int=number)
+        found.append(make(**values))
+    return found
+
+
+def test_rows_are_the_same_whoever_writes_them(db: None) -> None:
+    fixed = {"recorded_at": AT, "at": AT, "created_at": AT, "destroyed_at": None}
+    for model in WRITTEN:
+        names = {field.name for field in model._meta.concrete_fields}
+        told = {name: value for name, value in fixed.items() if name in names}
+        if model is PersonalRecord:
+            told["key"] = b"\x00'"
+        tables = []
+        for count in (2, STAGED + 4):
+            ways: list[tuple[Any, Any]] = [(model, model._default_manager.bulk_create), (partial(new, model), insert)]
+            for make, write in ways:
+                rows = _rows(model, lambda **values: make(**{**values, **told}), count)  # noqa: B023
+                with transaction.atomic():
+                    write(rows)
+                    tables.append(_table(model))
+                    transaction.set_rollback(True)
+            assert len(tables[-1]) >= count, model
+            assert tables[-1] == tables[-2], model
+
+
+def test_links_are_given_as_rows_or_numbers_and_defaults_are_the_models(db: None) -> None:
+    plain, ours = EpcisName(kind="epc", value="a"), new(EpcisName, kind="epc", value="a")
+    assert {key: value for key, value in plain.__dict__.items() if key != "_state"} == {
+        key: value for key, value in ours.__dict__.items() if key != "_state"
+    }
+    parent = new(EpcisName, id=5, kind="epc", value="b")
+    child = new(EpcisName, parent=parent, kind="epc", value="c")
+    assert child.parent_id == 5
+    assert child.parent is parent
+    assert new(EpcisName, parent=None).parent is None
+
+
+def test_rows_get_numbers_change_and_keep_the_rules_of_their_table(db: None) -> None:
+    with transaction.atomic():
+        names = [new(EpcisName, owner_id=1, kind="epc", value=str(number)) for number in range(20)]
+        insert(numbered(names))
+        assert {row.value: row.pk for row in EpcisName.objects.filter(kind="epc")} == {
+            row.value: row.pk for row in names
+        }
+        names[3].value = "other"
+        update([names[3]], "value", "lot_id")
+        assert EpcisName.objects.get(pk=names[3].pk).value == "other"
+        insert_values(EpcisTerm, ("name_id", "number"), [(names[0].pk, 1), (names[0].pk, 2)])
+        assert EpcisTerm.objects.count() == 2
+        for again in (names[:1], names):
+            with pytest.raises(IntegrityError), transaction.atomic():
+                insert(again)
+        later = EpcisName.objects.create(owner_id=1, kind="epc", value="later")
+        assert later.pk not in {row.pk for row in names}
+        transaction.set_rollback(True)
