@@ -65,7 +65,7 @@ def _rows(model: type[models.Model], make: Any, count: int) -> list[models.Model
 
 
 def test_rows_are_the_same_whoever_writes_them(db: None) -> None:
-    fixed = {"recorded_at": AT, "at": AT, "created_at": AT, "destroyed_at": None}
+    fixed: dict[str, Any] = {"recorded_at": AT, "at": AT, "created_at": AT, "destroyed_at": None}
     for model in WRITTEN:
         names = {field.name for field in model._meta.concrete_fields}
         told = {name: value for name, value in fixed.items() if name in names}
