@@ -234,12 +234,13 @@ def day_guards(draft: Draft) -> Iterator[BrokenGuard]:
 
 def same_goods(step: str, product: Product, inputs: Iterable[Lot]) -> list[Lot]:
     """The lots of a step's input that a new lot of this product is still the same goods as: all but packaging of a
-    split, merger or repacking, elsewhere (rework) those of the same product.
+    split, merger or repacking; of a rework those of the same product.
     """
     return [
         lot
         for lot in inputs
-        if lot.product.kind != Product.Kind.PACKAGING and (step in SAME_GOODS or lot.product_id == product.pk)
+        if lot.product.kind != Product.Kind.PACKAGING
+        and (step in SAME_GOODS or (step == "common.rework" and lot.product_id == product.pk))
     ]
 
 

@@ -389,6 +389,28 @@ def test_a_report_on_the_nuts_releases_no_bag_and_a_failed_one_is_not_forgotten(
     assert (conflict.code, conflict.details["report"]) == ("ancestor_failed", str(failing.uid))
 
 
+def test_one_report_serves_the_parts_a_lot_was_divided_into(world: World) -> None:
+    """一次检验、结果互认: not for what was made of the lot, but for what it still is."""
+    maker, quality = world.walnuts, world.walnuts_quality
+    nuts = make_lot(maker, world.kernels, "50", place=world.plant)
+    report = passed(maker, nuts)
+    (half,) = step(world, "common.split", [(nuts, "20")], [(world.kernels, "20")], by=maker, reason="示例")
+    (part,) = step(world, "common.split", [(half, "10")], [(world.kernels, "10")], by=maker, reason="示例")
+    other = make_lot(maker, world.kernels, "5", place=world.plant)
+    (mixed,) = step(world, "common.merge", [(half, "5"), (other, "5")], [(world.kernels, "10")], by=maker)
+    page = sign_in(Client(), quality).get(reverse("trace:step_form", args=["common.release"]) + f"?lot={part.uid}")
+    assert report.report_number in page.content.decode()
+    event = release_lot(by=quality, lot=part, when=day(5), report=report).event
+    assert (event.data["test_report"], event.flags) == (str(report.uid), [])
+    assert refused(lambda: release_lot(by=quality, lot=mixed, when=day(5), report=report)) == ["no_passing_report"]
+    passed(maker, nuts, when=day(6), value="9", number="示例-2")
+    assert {(each.lot_id, each.code) for each in Conflict.objects.all()} == {(part.pk, "failed_after_release")}
+    assert refused(lambda: release_lot(by=quality, lot=half, when=day(7), report=report)) == ["no_passing_report"]
+    declare_error(by=maker, event=report.event, reason="incorrect_data", when=day(8))
+    assert Conflict.objects.filter(lot=part, code="release_lost_report").exists()
+    assert rebuild(write=False).differences == []
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1e-30", "1e30", "0.0000001", "NaN", "１０斤斤", "9" * 40, "1\x00"])
 def test_amounts_that_are_none_are_refused_at_each_door(world: World, text: str) -> None:
     sent = {

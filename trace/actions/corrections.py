@@ -13,6 +13,7 @@ from trace.actions.capture import Captured, Draft, Use, capture, facts_of, move_
 from trace.actions.events import When, checked_data
 from trace.actions.unit_states import restate_units
 from trace.actor import Actor
+from trace.divided import parts_of
 from trace.errors import BrokenGuard, Clash, Invalid, NotAllowed
 from trace.event_templates import template
 from trace.models import Conflict, Event, Lot, LotClaim, LotClaimStep, LotLink, Shipment, Stock, TestReport, Transfer
@@ -168,18 +169,17 @@ def _lost_releases(event: Event, change: derive.Effects, by: Event) -> list[Conf
         }
         guard = BrokenGuard("shipped_unreleased", message, lot=transfer.lot, shipment=transfer.shipment.number)
         found.append(_conflict(guard, transfer.lot, by))
-    for report in TestReport.objects.filter(event=event, lot__released_by__isnull=False).select_related(
-        "lot__released_by"
-    ):
-        relied = str(report.lot.released_by.data.get("test_report")) if report.lot.released_by else ""
-        if relied != str(report.uid):
-            continue
-        message = _("批次 %(lot)s 是凭报告 %(report)s 放行的，这份报告的登记已声明有误。") % {
-            "lot": report.lot.code,
-            "report": report.report_number,
-        }
-        guard = BrokenGuard("release_lost_report", message, lot=report.lot, report=report.uid)
-        found.append(_conflict(guard, report.lot, by))
+    for report in TestReport.objects.filter(event=event).select_related("lot"):
+        for lot in parts_of(report.lot):
+            relied = str(lot.released_by.data.get("test_report")) if lot.released_by else ""
+            if relied != str(report.uid):
+                continue
+            message = _("批次 %(lot)s 是凭报告 %(report)s 放行的，这份报告的登记已声明有误。") % {
+                "lot": lot.code,
+                "report": report.report_number,
+            }
+            guard = BrokenGuard("release_lost_report", message, lot=lot, report=report.uid)
+            found.append(_conflict(guard, lot, by))
     return found
 
 

@@ -13,6 +13,7 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture
 from trace.actions.events import Portion, When, attach_files, checked_data, portion_use, prepare
 from trace.actor import Actor
+from trace.divided import goods_of, parts_of
 from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed, NotFound
 from trace.event_templates import COMMON, EventTemplate, template
 from trace.genealogy import walk
@@ -126,15 +127,21 @@ def record_report(
 
 
 def _flag_released(report: TestReport, at: datetime.datetime | None) -> None:
-    """A failed report on a lot that was released already contradicts the release: a conflict for who released it."""
-    lot = Lot.objects.select_related("released_by").get(pk=report.lot_id)
-    if report.verdict != TestReport.Verdict.FAIL or lot.released_by is None:
+    """A failed report contradicts the releases of the lot and of what was only divided off it: a conflict for each."""
+    if report.verdict != TestReport.Verdict.FAIL:
         return
+    for lot in parts_of(Lot.objects.select_related("released_by", "organisation").get(pk=report.lot_id)):
+        if lot.released_by is not None:
+            _flag(report, lot, lot.released_by, at)
+
+
+def _flag(report: TestReport, lot: Lot, release: Event, at: datetime.datetime | None) -> None:
+    """See `_flag_released`; one conflict."""
     message = _("批次 %(lot)s 已经放行，报告 %(report)s 却不合格。请立即核查，必要时封存、召回。") % {
         "lot": lot.code,
         "report": report.report_number,
     }
-    guard = BrokenGuard("failed_after_release", message, lot=lot, report=report.uid, other_event=lot.released_by.uid)
+    guard = BrokenGuard("failed_after_release", message, lot=lot, report=report.uid, other_event=release.uid)
     Conflict.objects.create(
         event=report.event,
         organisation_id=lot.organisation_id,
@@ -292,8 +299,9 @@ def release_lot(
     (``lot_blocked``), and a lot without a passing report, or with a failed one (``no_passing_report``) unless
     ``reason`` says why: that override is recorded as a conflict the regulator sees. The reason is for the report only:
     every other guard (a release before the lot was made, before its report, a forbidden ancestor) still refuses.
-    The report is one on this very lot: one on what it was made of is shown beside it and does not stand in for it.
-    Where such a report failed the release is flagged (``ancestor_failed``).
+    The report is one on these very goods: on this lot or on the one it was only divided from (`trace.divided`). One on
+    what it was made of is shown beside it and does not stand in for it; where such a report failed the release is
+    flagged (``ancestor_failed``).
     """
     by.require("quality")
     if lot.organisation_id not in entered_for(by):
@@ -309,7 +317,8 @@ def release_lot(
             "reason": hold.reason,
         }
         raise GuardBroken(message, [BrokenGuard("lot_blocked", message, lot=lot)], insistable=False)
-    reports = TestReport.objects.counted().filter(lot=lot)
+    line = {each.pk for each in goods_of([lot])[lot.pk]}
+    reports = TestReport.objects.counted().filter(lot__in=line)
     latest = reports.order_by("-issued_on", "-id").first()
     passing = (reports.filter(pk=report.pk).first() if report is not None else None) or latest
     failed = reports.filter(verdict=TestReport.Verdict.FAIL).exists()
@@ -317,11 +326,11 @@ def release_lot(
     message = _("批次 %(lot)s 没有合格的检验报告，或有不合格报告。仍要放行须写明理由，监管部门可见。") % {
         "lot": lot.code
     }
-    if report is not None and report.lot_id != lot.pk:
+    if report is not None and report.lot_id not in line:
         broken = True
         message = _(
-            "报告 %(report)s 检验的是批次 %(other)s。放行要凭对批次 %(lot)s 本身的合格报告；"
-            "没有而仍要放行，须写明理由，监管部门可见。"
+            "报告 %(report)s 检验的是批次 %(other)s。放行要凭对批次 %(lot)s 本身、或它由之拆分分装而来的批次的"
+            "合格报告；没有而仍要放行，须写明理由，监管部门可见。"
         ) % {"report": report.report_number, "other": report.lot.code, "lot": lot.code}
     reason = clean_text(reason, REASON_MAX, multiline=True)
     if broken and len(reason) < REASON_MIN:
@@ -344,16 +353,18 @@ def release_lot(
         remark=remark,
         found=[
             *([BrokenGuard("no_passing_report", message, lot=lot, reason=reason)] if broken else []),
-            *_failed_upstream(lot),
+            *_failed_upstream(lot, line),
         ],
     )
     return capture(draft=draft, by=by, at=at)
 
 
-def _failed_upstream(lot: Lot) -> Iterator[BrokenGuard]:
-    """The newest report that failed on each lot this one was made of: flagged when it is released all the same."""
+def _failed_upstream(lot: Lot, line: set[int]) -> Iterator[BrokenGuard]:
+    """The newest report that failed on each lot this one was made of, other than the goods it is (``line``): flagged
+    when it is released all the same.
+    """
     above = walk([lot], "back").level
-    rows = TestReport.objects.counted().filter(lot__in=[pk for pk in above if pk != lot.pk])
+    rows = TestReport.objects.counted().filter(lot__in=[pk for pk in above if pk not in line])
     newest: dict[int, TestReport] = {}
     for row in rows.select_related("lot").order_by("-issued_on", "-id"):
         newest.setdefault(row.lot_id, row)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import reports_visible_to
 from trace.actor import Actor
+from trace.divided import goods_of
 from trace.inventory import OnHand, on_hand, own_lots, sent_lots, tested_lots
 from trace.models import Division, Event, EventItem, Organisation, Place, Product, Standard, TestReport
 from trace.shipping import partners, party_candidates
@@ -80,8 +81,9 @@ def offer_for(actor: Actor, plan: Plan) -> Offer:
     if plan.moves == "release" or any(each.type == "ref:TestReport" for each in plan.fields):
         reports = reports_visible_to(actor).filter(event__corrections__isnull=True)
         if plan.moves == "release":
-            # A release rests on a report on the very lot; the others would be offered to be refused.
-            reports = reports.filter(lot__in=[each.lot.pk for each in found.lots])
+            # A release rests on a report on the very goods; the others would be offered to be refused.
+            lines = goods_of([each.lot for each in found.lots]).values()
+            reports = reports.filter(lot__in={lot.pk for line in lines for lot in line})
         found.reports = list(reports.select_related("lot").order_by("-id")[:MOST])
     if plan.moves == "correct":
         own = Event.objects.filter(organisation=actor.owner, corrects=None, corrections__isnull=True)
