@@ -184,6 +184,35 @@ def insert_values(model: type[Model], names: tuple[str, ...], values: Sequence[S
         _insert(model, names, _writing(model, connection.vendor, names).converted(values), len(values))
 
 
+def insert_unless_there(rows: Sequence[Model]) -> bool:
+    """Insert numbered rows, but none that another transaction wrote meanwhile; whether all were written. It waits for
+    that transaction. SQLite has one writer, so there it is ``insert``.
+    """
+    if not rows or connection.vendor != "postgresql":
+        insert(rows)
+        return True
+    model = type(rows[0])
+    names = tuple(field.attname for field in model._meta.concrete_fields)
+    writing = _writing(model, "postgresql", names)
+    table = model._meta.db_table
+    stage = f"stage_{table}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'CREATE TEMP TABLE IF NOT EXISTS "{stage}" ON COMMIT DELETE ROWS '  # noqa: S608
+            f'AS SELECT {writing.columns} FROM "{table}" LIMIT 0'
+        )
+        with connection.wrap_database_errors, cursor.copy(f'COPY "{stage}" FROM STDIN') as copy:
+            for each in writing.tuples(rows):
+                copy.write_row(each)
+        cursor.execute(
+            f'INSERT INTO "{table}" ({writing.columns}) SELECT {writing.columns} FROM "{stage}" '  # noqa: S608
+            "ORDER BY 1 ON CONFLICT DO NOTHING"
+        )
+        written: int = cursor.rowcount
+        cursor.execute(f'DELETE FROM "{stage}"')  # noqa: S608
+    return written == len(rows)
+
+
 def _insert(model: type[Model], names: tuple[str, ...], values: Iterator[Sequence[Any]], count: int) -> None:
     writing = _writing(model, connection.vendor, names)
     table = model._meta.db_table

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from trace.models import EpcisName, Organisation
-from trace.rows import insert, numbered
+from trace.rows import insert_unless_there, numbered
 from trace.rows import new as row
 
 CHUNK = 400
@@ -47,8 +47,11 @@ class Names:
             for value in values
             if (kind, value) not in self.known
         ]
-        insert(numbered(new))
-        self.known |= {(each.kind, each.value): each for each in new}
+        if insert_unless_there(numbered(new)):
+            self.known |= {(each.kind, each.value): each for each in new}
+        else:
+            # Whoever indexes the log met some of them meanwhile, without the head of the log.
+            self.load((each.kind, each.value) for each in new)
 
     def find(self, kind: str, value: str) -> EpcisName | None:
         """A name if it is there; never made."""
