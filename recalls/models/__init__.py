@@ -37,7 +37,7 @@ from recalls.models.goods import Disposal, Figures, ReturnReceipt
 from recalls.models.hooks import Webhook, WebhookDelivery
 from recalls.models.ladder import EscalationRule, NoticeRun, PhoneCall, SetAside
 from recalls.models.notices import Acknowledgement, Notice, NoticeLot, NoticeStep, OutboxMessage, StockAnswer
-from recalls.models.papers import Paper, PaperDownload
+from recalls.models.papers import PackOrder, Paper, PaperDownload
 from recalls.models.publication import NoticePicture, Publication, PublicationProof, PublicNotice
 from recalls.models.scopes import ScopeHolding, ScopeLot, ScopeVersion
 from recalls.models.signals import Signal, SignalStep
@@ -79,6 +79,7 @@ __all__ = [
     "NoticeRun",
     "NoticeStep",
     "OutboxMessage",
+    "PackOrder",
     "Paper",
     "PaperDownload",
     "PhoneCall",

@@ -96,6 +96,58 @@ SIGNS = {
 """What stands in a document's number for its kind: Chinese whoever reads it, like the document."""
 
 
+class PackOrder(models.Model):
+    """The making of one closure pack (结案卷宗) by the worker: the documents not yet made, the list of contents
+    (``paper``), then the ZIP file, kept under ``sha256``.
+
+    A worker claims it by ``lease``; one that dies leaves documents that are whole, and the next begins with the first
+    that is missing. A campaign has one order at a time. ``done`` of ``total`` counts documents and lists.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("等待中")
+        WORKING = "working", _("制作中")
+        READY = "ready", _("可以下载")
+        FAILED = "failed", _("没有做成")
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="pack_orders")
+    status = models.CharField(_("状态"), max_length=8, choices=Status, default=Status.WAITING)
+    paper = models.ForeignKey(Paper, null=True, on_delete=models.PROTECT, related_name="packs")
+    sha256 = models.CharField(max_length=64, blank=True)
+    size = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0)
+    problem = models.CharField(max_length=300, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+")
+    by_organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    lease = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("制作卷宗")
+        verbose_name_plural = _("制作卷宗")
+        indexes = [models.Index(fields=["status", "id"])]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign"],
+                condition=models.Q(status__in=["waiting", "working"]),
+                name="one_pack_at_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.campaign_id}: {self.status} {self.done}/{self.total}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the worker is not done with it."""
+        return self.status in (self.Status.WAITING, self.Status.WORKING)
+
+
 class PaperDownload(models.Model):
     """One copy of a document that was taken away: which form, with the hash of its bytes. Append-only."""
 

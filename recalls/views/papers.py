@@ -5,24 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from recalls.access import campaign_for, drills_visible_to, paper_for, reads_papers
+from recalls.actions.packs import hand_out_pack, order_pack
 from recalls.actions.papers import BUILDERS, draft_paper, hand_out, make_drill_report, make_paper, may_make
 from recalls.errors import PaperIncomplete
 from recalls.models import Campaign, Paper, RegulatorAct
 from recalls.papers.printing import is_whole, words_of
+from recalls.papers.source import Source
 from recalls.sight import Sight
 from recalls.transitions import Status
 from recalls.views.doors import acting, page
 from recalls.views.notices import notice_to_hand_on
 from trace.access import audience, parse_uid
 from trace.actor import Actor
-from trace.errors import Invalid, NotFound
+from trace.errors import Clash, Invalid, NotFound
 
 Kind = Paper.Kind
 _TYPES = {"pdf": "application/pdf", "json": "application/json", "zip": "application/zip"}
@@ -62,13 +64,18 @@ def campaign_papers(request: HttpRequest, uid: str) -> HttpResponse:
         if subject:
             subject = str(parse_uid(subject))
         try:
+            if kind == Kind.PACK:
+                order_pack(by=actor, campaign=campaign)
+                messages.success(request, _("已开始制作，做好后在本页下载。"))
+                return redirect("recalls:campaign_papers", campaign.uid)
             made = make_paper(by=actor, campaign=campaign, kind=kind, subject=subject)
-        except (PaperIncomplete, Invalid) as error:
+        except (PaperIncomplete, Invalid, Clash) as error:
             refusal = error.message
         else:
             messages.success(request, _("已制作：%(title)s，第 %(n)s 版。") % {"title": made.title, "n": made.edition})
             return redirect("recalls:paper", made.uid)
     lines = _lines(campaign)
+    packs = list(campaign.pack_orders.select_related("paper").order_by("-id")[:5])
     return page(
         request,
         "recalls/papers.html",
@@ -78,7 +85,8 @@ def campaign_papers(request: HttpRequest, uid: str) -> HttpResponse:
             "notices": _notice_papers(actor, campaign),
             "may": may_make(actor, campaign),
             "closed": campaign.status == Status.CLOSED,
-            "packs": campaign.papers.filter(kind=Kind.PACK).order_by("-edition")[:5],
+            "packs": packs,
+            "refresh": 3 if any(one.is_open for one in packs) else 0,
             "refusal": refusal,
         },
         bad=bool(refusal),
@@ -91,12 +99,13 @@ def _lines(campaign: Campaign) -> list[Line]:
     for paper in campaign.papers.exclude(kind__in=[Kind.NOTICE, Kind.PACK]).order_by("id"):
         papers.setdefault((paper.kind, paper.subject), []).append(paper)
     found: list[Line] = []
+    source = Source(campaign)
     for kind in BUILDERS:
         if kind == Kind.NOTICE or ((kind == Kind.DRILL) != campaign.is_drill and kind == Kind.DRILL):
             continue
         for subject, about in _subjects(campaign, kind):
             made = papers.get((kind, subject), [])
-            draft = draft_paper(campaign, kind, subject)
+            draft = draft_paper(campaign, kind, subject, source)
             found.append(
                 Line(
                     kind,
@@ -167,7 +176,7 @@ def paper(request: HttpRequest, uid: str) -> HttpResponse:
 
 @audience("signed_in")
 @require_safe
-def paper_file(request: HttpRequest, uid: str, form: str) -> HttpResponse:
+def paper_file(request: HttpRequest, uid: str, form: str) -> HttpResponseBase:
     """A copy as PDF, JSON or (the closure pack) ZIP; each is written down."""
     actor = acting(request)
     found = paper_for(actor, uid)
@@ -175,10 +184,17 @@ def paper_file(request: HttpRequest, uid: str, form: str) -> HttpResponse:
         raise NotFound(_("没有这个页面。"))
     if request.method == "HEAD":
         return HttpResponse(content_type=_TYPES[form])
-    data = hand_out(by=actor, paper=found, form=form)
-    answer = HttpResponse(data, content_type=_TYPES[form])
     drill = "drill-" if found.is_drill else ""
     name = f"{drill}{found.kind}-{found.uid.hex[-8:]}-{found.edition}.{form}"
+    if form == "zip":
+        path, _order = hand_out_pack(by=actor, paper=found)
+        return _private(FileResponse(path.open("rb"), content_type=_TYPES[form]), name)
+    data = hand_out(by=actor, paper=found, form=form)
+    return _private(HttpResponse(data, content_type=_TYPES[form]), name)
+
+
+def _private(answer: HttpResponseBase, name: str) -> HttpResponseBase:
+    """A copy under its name that no cache keeps."""
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     answer["Cache-Control"] = "private, no-store"
     return answer

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import pypdfium2
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
+from recalls.actions import packs
 from recalls.actions.campaigns import close, file_plan, order, propose, report_progress
 from recalls.actions.disposal import report_disposal
 from recalls.actions.drills import finish_drill, start_drill, trace_drill
-from recalls.actions.papers import as_page, draft_paper, hand_out, make_drill_report, make_paper, pack_bytes
+from recalls.actions.packs import hand_out_pack, order_pack, run_next_pack
+from recalls.actions.papers import as_page, draft_paper, make_drill_report, make_paper
 from recalls.errors import PaperIncomplete
-from recalls.models import Campaign, Paper, PaperDownload
+from recalls.models import Campaign, PackOrder, Paper, PaperDownload
 from recalls.papers.printing import as_pdf, is_whole, words_of
 from tests.goods import day
 from tests.recalls.story import Chain, announced, make_chain, notice_to, scoped, started, summarised
@@ -94,7 +97,7 @@ def test_each_document_names_what_it_lacks_and_is_made_once_it_is_there(chain: C
         assert word in "".join(error.missing), kind
         assert word in error.message
     assert not Paper.objects.exists()
-    refused(lambda: make_paper(by=by, campaign=campaign, kind="pack"), "not_closed")
+    refused(lambda: make_paper(by=by, campaign=campaign, kind="pack"), "unknown_choice")
     refused(lambda: make_paper(by=by, campaign=campaign, kind="love_letter"), "unknown_choice")
     refused(lambda: make_paper(by=world.distributor, campaign=campaign, kind="stop"), "role_required")
     stop = make_paper(by=by, campaign=campaign, kind="stop")
@@ -151,18 +154,44 @@ def test_the_documents_of_a_whole_campaign_say_the_same_on_page_and_paper(chain:
     assert "/recalls/notice/" not in json.dumps(papers["notice"].data), "a key is not frozen"
 
 
-def test_a_closed_campaign_has_a_pack_whose_hashes_hold(chain: Chain) -> None:
+def killed(*_args: object) -> bytes:
+    raise KeyboardInterrupt
+
+
+def test_a_closed_campaign_has_a_pack_whose_hashes_hold(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = summarised(chain)
     for kind in ("summary", "five_day", "disposal"):
         keep(kind, make_paper(by=chain.world.walnuts, campaign=campaign, kind=kind))
-    refused(lambda: make_paper(by=chain.world.walnuts, campaign=campaign, kind="pack"), "not_closed")
+    refused(lambda: order_pack(by=chain.world.walnuts, campaign=campaign), "not_closed")
     campaign = close(by=chain.world.county_approver, campaign=campaign)
-    pack = make_paper(by=chain.world.county, campaign=campaign, kind="pack")
+    refused(lambda: order_pack(by=chain.world.distributor, campaign=campaign), "role_required")
+    order = order_pack(by=chain.world.county, campaign=campaign)
+    assert order_pack(by=chain.world.walnuts, campaign=campaign) == order, "one at a time"
+    # A worker is killed in the middle: when its claim has run out, the next goes on with what is missing.
+    with monkeypatch.context() as broken:
+        broken.setattr(packs, "as_pdf", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_next_pack()
+    assert not run_next_pack(), "the claim still runs"
+    made = Paper.objects.count()
+    PackOrder.objects.update(leased_until=day(30).at)
+    assert run_next_pack()
+    assert not run_next_pack()
+    assert Paper.objects.count() == made, "no document twice"
+    order.refresh_from_db()
+    assert (order.status, order.done, order.attempts) == ("ready", order.total, 2)
+    pack = order.paper
+    assert pack is not None
     keep("pack", pack)
-    assert make_paper(by=chain.world.county, campaign=campaign, kind="pack") == pack
-    data = hand_out(by=chain.world.walnuts, paper=pack, form="zip")
-    assert data == pack_bytes(pack)
-    assert PaperDownload.objects.get().sha256 == hashlib.sha256(data).hexdigest()
+    assert not list(Path(settings.MEDIA_ROOT).glob("*.pack")), "nothing half made is left"
+    path, same = hand_out_pack(by=chain.world.walnuts, paper=pack)
+    assert same == order
+    data = path.read_bytes()
+    assert PaperDownload.objects.get().sha256 == hashlib.sha256(data).hexdigest() == order.sha256
+    order_pack(by=chain.world.county, campaign=campaign)
+    assert run_next_pack()
+    again = PackOrder.objects.latest("id")
+    assert (again.paper, again.sha256) == (pack, order.sha256), "nothing changed"
     archive = zipfile.ZipFile(io.BytesIO(data))
     sums: dict[str, str] = {}
     for line in archive.read("SHA256SUMS").decode().splitlines():
@@ -180,6 +209,13 @@ def test_a_closed_campaign_has_a_pack_whose_hashes_hold(chain: Chain) -> None:
         one["sha256"] for one in pack.data["refers"]["ledger"]
     ]
     assert len(leaves) == 2, "what came back and what was destroyed"
+    holders = [json.loads(line) for line in archive.read("holders.jsonl").decode().splitlines()]
+    assert len(holders) == campaign.notices.count()
+    assert any(one["answers"] for one in holders)
+    frozen = next(block for block in pack.data["blocks"] if block["title"] == "结案时的数量")
+    assert {"召回率（收回／应召回）", "退回率（GB/T 40993）", "已查明率", "去向不明占比"} <= {
+        row[0] for row in frozen["rows"]
+    }
 
 
 def test_an_order_is_served_as_an_act_and_as_a_document(chain: Chain) -> None:

@@ -94,6 +94,20 @@ def keep_bytes(data: bytes) -> str:
     return digest
 
 
+def keep_file(written: Path) -> str:
+    """Keep a file this program wrote itself beside the others, moved and not copied; answers with its SHA-256. What
+    lies there already is the same, and ``written`` is gone either way.
+    """
+    with written.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        os.fsync(content.fileno())
+    path = path_of(digest)
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    written.chmod(settings.FILE_UPLOAD_PERMISSIONS or 0o640)
+    written.replace(path)
+    return digest
+
+
 def path_of(digest: str) -> Path:
     """Where the bytes with this SHA-256 lie."""
     return Path(settings.MEDIA_ROOT) / digest[:2] / digest
