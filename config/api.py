@@ -3,7 +3,19 @@
 from django.utils.translation import gettext_lazy as _
 
 from labels.api import routes as labels
-from recalls.api import beside, campaigns, gs1, notices, public, signals  # noqa: F401 (they declare their operations)
+from recalls.api import (  # noqa: F401 (they declare their operations)
+    acts,
+    beside,
+    campaigns,
+    cases,
+    checks,
+    gs1,
+    notices,
+    papers,
+    public,
+    signals,
+    tree,
+)
 from recalls.api.area import area as recall_area
 from trace.api import events, evidence, genealogy, organisations, packs, registry, shipments
 from trace.api.operations import HouseAPI

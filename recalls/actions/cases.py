@@ -379,6 +379,11 @@ def may_handle(by: Actor, case: ConsumerCase) -> bool:
     return case.owner_id is not None and case.owner_id in entered_for(by)
 
 
+def may_read_contact(by: Actor, case: ConsumerCase) -> bool:
+    """The contact is for regulators; for the firm only where the consumer agreed to that."""
+    return by.is_regulator or (case.share_contact and may_handle(by, case))
+
+
 def _require(by: Actor, case: ConsumerCase) -> None:
     if not may_handle(by, case):
         raise NotAllowed(_("这一件由承办单位的质量负责人、负责人或监管部门办理。"), code="role_required")

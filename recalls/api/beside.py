@@ -68,7 +68,7 @@ class DrillOut(Out):
     gaps: int
 
 
-def _drill_out(row: Drill) -> DrillOut:
+def drill_out(row: Drill) -> DrillOut:
     """From the row."""
     return DrillOut(
         uid=str(row.uid),
@@ -111,7 +111,7 @@ DRILL = {
 def list_drills(request: HttpRequest) -> list[DrillOut]:
     """The caller's exercises, the newest first; for regulators those of the territory."""
     rows = drills_visible_to(acting(request)).prefetch_related("traces", "gaps").order_by("-id")[:MOST]
-    return [_drill_out(row) for row in rows]
+    return [drill_out(row) for row in rows]
 
 
 class DrillIn(In):
@@ -134,7 +134,7 @@ def begin_drill(request: HttpRequest, body: DrillIn) -> DrillOut:
     """Begin an exercise. It blocks nothing and tells nobody."""
     actor = acting(request)
     row = start_drill(by=actor, lot=lot_for(actor, body.lot) if body.lot else None, seed=body.seed)
-    return _drill_out(drill_for(actor, row.uid))
+    return drill_out(drill_for(actor, row.uid))
 
 
 class NothingIn(In):
@@ -154,7 +154,7 @@ def trace_in_drill(request: HttpRequest, uid: Named, body: NothingIn) -> DrillOu
     """Trace both ways; every answer stays."""
     actor = acting(request)
     trace_drill(by=actor, drill=drill_for(actor, uid))
-    return _drill_out(drill_for(actor, uid))
+    return drill_out(drill_for(actor, uid))
 
 
 class GapIn(In):
@@ -186,7 +186,7 @@ def note_gap(request: HttpRequest, uid: Named, body: GapIn) -> DrillOut:
         responsible=body.responsible,
         due_on=body.due_on,
     )
-    return _drill_out(drill_for(actor, uid))
+    return drill_out(drill_for(actor, uid))
 
 
 class DrillEndIn(In):
@@ -208,7 +208,7 @@ def end_drill(request: HttpRequest, uid: Named, body: DrillEndIn) -> DrillOut:
     """End the exercise."""
     actor = acting(request)
     finish_drill(by=actor, drill=drill_for(actor, uid), summary=body.summary)
-    return _drill_out(drill_for(actor, uid))
+    return drill_out(drill_for(actor, uid))
 
 
 # --- Before destruction ---------------------------------------------------------------------------------------------

@@ -408,7 +408,15 @@ class StepIn(In):
         "", description="order, strengthen, grant_extension: the served document."
     )
     served_at: Moment | None = None
+    legal_basis: Annotated[str, Text(300)] = Field("", description="With a document: its law; the usual one if empty.")
+    content: Annotated[str, Text(1000, multiline=True)] = Field("", description="With a document: what is required.")
+    due_on: Day | None = Field(None, description="order, strengthen: until when.")
+    again: bool = Field(False, description="strengthen: the whole recall again (责令重新召回).")
     channel: Annotated[str, Text(200)] = Field("", description="announce, amend_notice: where it is published.")
+    sites: list[Annotated[str, Text(30)]] | None = Field(
+        None, max_length=20, description="announce, amend_notice: the places by key, see `/campaigns/{uid}/channels`."
+    )
+    why: Annotated[str, Text(300)] = Field("", description="announce, amend_notice: why a required place is left out.")
     plan: dict[str, Annotated[str, Text(2000, multiline=True)]] = Field(
         default_factory=dict, description="file_plan: the items of the plan by their key."
     )
@@ -420,7 +428,12 @@ class StepIn(In):
         """The served document; refuses where one is missing."""
         if self.served_at is None:
             raise Invalid(_("请登记文书编号和送达时间。"), code="guard_served_document")
-        return {"document": self.document, "served_at": self.served_at}
+        words = act.ActWords(content=self.content, legal_basis=self.legal_basis, due_on=self.due_on)
+        return {"document": self.document, "served_at": self.served_at, "act": words}
+
+    def published(self) -> dict[str, Any]:
+        """Where it stands, as announcing takes it."""
+        return {"channel": self.channel, "sites": self.sites, "why": self.why}
 
     def last_day(self) -> datetime.date:
         """The new last day; refuses where it is missing."""
@@ -436,8 +449,8 @@ STEPS: dict[str, Callable[[Campaign, Actor, StepIn], Campaign]] = {
     "start": lambda c, by, s: act.start_campaign(by=by, campaign=c, stop_order=s.stop_order, reason=s.reason),
     "file_plan": lambda c, by, s: act.file_plan(by=by, campaign=c, items=s.plan),
     "return_plan": lambda c, by, s: act.return_plan(by=by, campaign=c, reason=s.reason),
-    "announce": lambda c, by, s: act.announce(by=by, campaign=c, channel=s.channel),
-    "amend_notice": lambda c, by, s: act.amend_notice(by=by, campaign=c, channel=s.channel, reason=s.reason),
+    "announce": lambda c, by, s: act.announce(by=by, campaign=c, **s.published()),
+    "amend_notice": lambda c, by, s: act.amend_notice(by=by, campaign=c, reason=s.reason, **s.published()),
     "rehearse": lambda c, by, s: act.rehearse(by=by, campaign=c),
     "carry_out": lambda c, by, s: act.carry_out(by=by, campaign=c),
     "grant_extension": lambda c, by, s: act.grant_extension(
@@ -447,7 +460,7 @@ STEPS: dict[str, Callable[[Campaign, Actor, StepIn], Campaign]] = {
     "finish_disposal": lambda c, by, s: act.finish_disposal(by=by, campaign=c, reason=s.reason),
     "summarise": lambda c, by, s: act.summarise(by=by, campaign=c, summary=s.summary, explanation=s.explanation),
     "evaluate": lambda c, by, s: act.evaluate(by=by, campaign=c),
-    "strengthen": lambda c, by, s: act.strengthen(by=by, campaign=c, reason=s.reason, **s.served()),
+    "strengthen": lambda c, by, s: act.strengthen(by=by, campaign=c, reason=s.reason, again=s.again, **s.served()),
     "close": lambda c, by, s: act.close(by=by, campaign=c, reason=s.reason),
     "cancel": lambda c, by, s: act.cancel(by=by, campaign=c, reason=s.reason),
 }
@@ -482,6 +495,7 @@ class ProposalIn(In):
 
     action: Literal["cancel", "narrow_scope", "grant_extension"]
     reason: WrittenReason
+    until: Day | None = Field(None, description="grant_extension: the last day asked for.")
 
 
 @area.write(
@@ -495,7 +509,8 @@ class ProposalIn(In):
 def propose_step(request: HttpRequest, uid: Named, body: ProposalIn) -> StepOut:
     """Propose a step."""
     actor = acting(request)
-    step = act.propose(by=actor, campaign=campaign_for(actor, uid), action=body.action, reason=body.reason)
+    campaign = campaign_for(actor, uid)
+    step = act.propose(by=actor, campaign=campaign, action=body.action, reason=body.reason, until=body.until)
     return StepOut.of(step)
 
 

@@ -20,6 +20,7 @@ from recalls.actions.cases import (
     assign,
     hand_over,
     may_handle,
+    may_read_contact,
     refuse,
     reply,
     set_target,
@@ -126,11 +127,6 @@ def _case_page(
         },
         bad=bad is not None,
     )
-
-
-def may_read_contact(actor: Actor, found: ConsumerCase) -> bool:
-    """The contact is for regulators; for the firm only where the consumer agreed to that."""
-    return actor.is_regulator or (found.share_contact and may_handle(actor, found))
 
 
 def _rows(actor: Actor, found: ConsumerCase) -> list[Row]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
@@ -13,11 +11,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from recalls.access import campaign_for, drills_visible_to, paper_for, reads_papers
 from recalls.actions.packs import hand_out_pack, order_pack
-from recalls.actions.papers import BUILDERS, draft_paper, hand_out, make_drill_report, make_paper, may_make
+from recalls.actions.papers import hand_out, make_drill_report, make_paper, may_make
 from recalls.errors import PaperIncomplete
-from recalls.models import Campaign, Paper, RegulatorAct
+from recalls.models import Campaign, Paper
+from recalls.paper_lines import paper_lines
 from recalls.papers.printing import is_whole, words_of
-from recalls.papers.source import Source
 from recalls.sight import Sight
 from recalls.transitions import Status
 from recalls.views.doors import acting, page
@@ -28,24 +26,6 @@ from trace.errors import Clash, Invalid, NotFound
 
 Kind = Paper.Kind
 _TYPES = {"pdf": "application/pdf", "json": "application/json", "zip": "application/zip"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """One document in the list: its last edition, and what the next one lacks."""
-
-    kind: str
-    label: str
-    subject: str
-    about: str
-    last: Paper | None
-    editions: int
-    missing: list[str]
-
-    @property
-    def ready(self) -> bool:
-        """Whether it can be made now."""
-        return not self.missing
 
 
 @audience("signed_in")
@@ -74,7 +54,7 @@ def campaign_papers(request: HttpRequest, uid: str) -> HttpResponse:
         else:
             messages.success(request, _("已制作：%(title)s，第 %(n)s 版。") % {"title": made.title, "n": made.edition})
             return redirect("recalls:paper", made.uid)
-    lines = _lines(campaign)
+    lines = paper_lines(campaign)
     packs = list(campaign.pack_orders.select_related("paper").order_by("-id")[:5])
     return page(
         request,
@@ -91,44 +71,6 @@ def campaign_papers(request: HttpRequest, uid: str) -> HttpResponse:
         },
         bad=bool(refusal),
     )
-
-
-def _lines(campaign: Campaign) -> list[Line]:
-    """The documents in the order of the law's course; one line for each report beforehand and each order."""
-    papers: dict[tuple[str, str], list[Paper]] = {}
-    for paper in campaign.papers.exclude(kind__in=[Kind.NOTICE, Kind.PACK]).order_by("id"):
-        papers.setdefault((paper.kind, paper.subject), []).append(paper)
-    found: list[Line] = []
-    source = Source(campaign)
-    for kind in BUILDERS:
-        if kind == Kind.NOTICE or ((kind == Kind.DRILL) != campaign.is_drill and kind == Kind.DRILL):
-            continue
-        for subject, about in _subjects(campaign, kind):
-            made = papers.get((kind, subject), [])
-            draft = draft_paper(campaign, kind, subject, source)
-            found.append(
-                Line(
-                    kind,
-                    str(Kind(kind).label),
-                    subject,
-                    about,
-                    made[-1] if made else None,
-                    len(made),
-                    list(dict.fromkeys(draft.missing)),
-                )
-            )
-    return found
-
-
-def _subjects(campaign: Campaign, kind: str) -> list[tuple[str, str]]:
-    """What documents of this kind can be about."""
-    rows: list[tuple[str, str]] = []
-    if kind == Kind.DISPOSAL_PLAN:
-        rows = [(str(one.uid), one.place) for one in campaign.disposal_plans.order_by("id")[:50]]
-    if kind == Kind.ORDER:
-        kinds = [RegulatorAct.Kind.ORDER_RECALL, RegulatorAct.Kind.STRENGTHEN, RegulatorAct.Kind.RECALL_AGAIN]
-        rows = [(str(one.uid), one.number) for one in campaign.acts.filter(kind__in=kinds).order_by("id")[:50]]
-    return rows or [("", "")]
 
 
 def _notice_papers(actor: Actor, campaign: Campaign) -> list[tuple[Paper, str]]:

@@ -105,7 +105,9 @@ class Area:
             @wraps(view)
             def run(request: HttpRequest, **values: Any) -> HttpResponseBase:
                 def work() -> HttpResponse:
-                    return shaped(request, view(request, **values), answer, status)
+                    made = shaped(request, view(request, **values), answer, status)
+                    assert isinstance(made, HttpResponse), "an answer that is kept for its key is no stream"
+                    return made
 
                 return once(request, acting(request), work)
 
@@ -187,9 +189,9 @@ def _extra(
     return extra
 
 
-def shaped(request: HttpRequest, result: Any, answer: Any, status: int) -> HttpResponse:
+def shaped(request: HttpRequest, result: Any, answer: Any, status: int) -> HttpResponseBase:
     """The response of a view's result: JSON of its declared type, with the Link header where another page follows."""
-    if isinstance(result, HttpResponse):
+    if isinstance(result, HttpResponseBase):
         return result
     body = result.model_dump_json(by_alias=True) if isinstance(result, BaseModel) else _dumped(answer, result)
     response = HttpResponse(body, status=status, content_type="application/json; charset=utf-8")
