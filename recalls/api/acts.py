@@ -159,7 +159,6 @@ def add_act(request: HttpRequest, uid: Named, body: ActIn) -> ActOut:
     answer=None,
     example="%PDF-1.4 …",
     media_type="application/pdf",
-    also={"image/jpeg": "…"},
     summary=gettext_lazy("下载送达的文书"),
 )
 def get_act_file(request: HttpRequest, uid: Named, act: Named) -> HttpResponseBase:

@@ -122,7 +122,7 @@ class CaseStepIn(In):
 
     action: Literal["reply", "accept", "settle", "refuse"]
     words: Annotated[str, Text(1000, multiline=True)] = ""
-    payer: Literal["", "producer", "trader", "other"] = ""
+    payer: Literal["", "producer", "seller", "advance"] = ""
     payer_name: Annotated[str, Text(120)] = ""
     paid_cents: Annotated[int, Whole(0, 10**10)] | None = Field(None)
 

@@ -29,7 +29,7 @@ from trace.models import Organisation
 MOST = 500
 
 
-class SampleOut(Out):
+class CheckSampleOut(Out):
     """One sampled holder: `name` (round and place) is how results name it; the last result counts."""
 
     name: str
@@ -40,7 +40,7 @@ class SampleOut(Out):
     checked_at: datetime.datetime | None
 
 
-class RoundOut(Out):
+class CheckRoundOut(Out):
     """One round: level, share, how many of how many, the seed and the hash of the list it was drawn from."""
 
     number: int
@@ -51,7 +51,7 @@ class RoundOut(Out):
     seed: str
     pool_sha256: str
     at: datetime.datetime
-    samples: list[SampleOut]
+    samples: list[CheckSampleOut]
 
 
 ROUND = {
@@ -76,15 +76,15 @@ ROUND = {
 }
 
 
-def _rounds_out(actor: Actor, campaign: Campaign) -> list[RoundOut]:
+def _rounds_out(actor: Actor, campaign: Campaign) -> list[CheckRoundOut]:
     """The rounds with at most 500 samples each, five queries."""
     sight = Sight(actor, campaign)
     rows = campaign.check_rounds.prefetch_related("samples__notice__organisation__division", "samples__results")
     return [_round_out(row, sight) for row in rows.order_by("-number")[:50]]
 
 
-def _round_out(row: CheckRound, sight: Sight) -> RoundOut:
-    return RoundOut(
+def _round_out(row: CheckRound, sight: Sight) -> CheckRoundOut:
+    return CheckRoundOut(
         number=row.number,
         level=row.level,
         percent=row.percent,
@@ -97,9 +97,9 @@ def _round_out(row: CheckRound, sight: Sight) -> RoundOut:
     )
 
 
-def _sample_out(row: CheckSample, number: int, sight: Sight) -> SampleOut:
+def _sample_out(row: CheckSample, number: int, sight: Sight) -> CheckSampleOut:
     last = max(row.results.all(), key=lambda one: one.pk, default=None)
-    return SampleOut(
+    return CheckSampleOut(
         name=f"{number}-{row.position}",
         notice=str(row.notice.uid),
         holder=HolderOut.of(sight.holder(row.notice.organisation)),
@@ -112,11 +112,11 @@ def _sample_out(row: CheckSample, number: int, sight: Sight) -> SampleOut:
 @area.read(
     "/campaigns/{uid}/checks",
     who="signed_in",
-    answer=list[RoundOut],
+    answer=list[CheckRoundOut],
     example=[ROUND],
     summary=gettext_lazy("列出有效性核查"),
 )
-def list_checks(request: HttpRequest, uid: Named) -> list[RoundOut]:
+def list_checks(request: HttpRequest, uid: Named) -> list[CheckRoundOut]:
     """The rounds with their samples and results, the newest first."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
@@ -135,13 +135,13 @@ class DrawIn(In):
 @area.write(
     "/campaigns/{uid}/checks",
     who="signed_in",
-    answer=list[RoundOut],
+    answer=list[CheckRoundOut],
     example=[ROUND],
     body_example={"level": "B", "percent": 50, "seed": "07 12 23"},
     summary=gettext_lazy("抽取核查样本"),
     description=gettext_lazy("由没有办理过这次召回、也没有通知过持有单位的人登录抽取（API 密钥不行）。"),
 )
-def draw_check_of(request: HttpRequest, uid: Named, body: DrawIn) -> list[RoundOut]:
+def draw_check_of(request: HttpRequest, uid: Named, body: DrawIn) -> list[CheckRoundOut]:
     """Draw a sample of the notices."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
@@ -149,7 +149,7 @@ def draw_check_of(request: HttpRequest, uid: Named, body: DrawIn) -> list[RoundO
     return _rounds_out(actor, campaign)
 
 
-class ResultIn(In):
+class CheckResultIn(In):
     """What was found at one sampled holder; the words are sealed."""
 
     method: Literal["phone", "visit", "document", "questionnaire"]
@@ -161,12 +161,12 @@ class ResultIn(In):
 @area.write(
     "/campaigns/{uid}/checks/{sample}/results",
     who="signed_in",
-    answer=SampleOut,
+    answer=CheckSampleOut,
     example=ROUND["samples"][0],
     body_example={"method": "phone", "outcome": "effective", "checked_at": "2026-11-24T10:00:00+08:00"},
     summary=gettext_lazy("登记核查结果"),
 )
-def add_check_result(request: HttpRequest, uid: Named, sample: str, body: ResultIn) -> SampleOut:
+def add_check_result(request: HttpRequest, uid: Named, sample: str, body: CheckResultIn) -> CheckSampleOut:
     """Write down what was found; a later word follows an earlier one."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
@@ -187,7 +187,7 @@ def add_check_result(request: HttpRequest, uid: Named, sample: str, body: Result
 
 
 class ReadinessOut(Out):
-    """Whether a firm is ready to recall: `state` (good, attention, danger) fades by itself; `reasons` are what is not good."""
+    """Whether a firm is ready to recall: `state` (good, attention, danger) fades by itself; `reasons` say why."""
 
     organisation: OrganisationRef
     state: str
@@ -314,7 +314,7 @@ def list_gaps(request: HttpRequest, uid: Named) -> list[GapOut]:
     ]
 
 
-class DoneIn(In):
+class GapDoneIn(In):
     """What was done."""
 
     words: Annotated[str, Text(300, required=True)]
@@ -330,7 +330,7 @@ class DoneIn(In):
     status=200,
     summary=gettext_lazy("措施已完成"),
 )
-def finish_gap_of(request: HttpRequest, uid: Named, gap: Named, body: DoneIn) -> list[GapOut]:
+def finish_gap_of(request: HttpRequest, uid: Named, gap: Named, body: GapDoneIn) -> list[GapOut]:
     """The measure was taken."""
     actor = acting(request)
     found = drill_for(actor, uid).gaps.select_related("drill").filter(uid=parse_uid(gap)).first()

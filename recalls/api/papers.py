@@ -190,16 +190,15 @@ def get_paper(request: HttpRequest, uid: Named) -> PaperOut:
 
 
 @area.read(
-    "/papers/{uid}/copies/{form}",
+    "/papers/{uid}/copy",
     who="signed_in",
     answer=None,
     example="%PDF-1.4 …",
     media_type="application/pdf",
-    also={"text/html": "<!doctype html>…", "application/json": PAPER, "application/zip": "PK…"},
     summary=gettext_lazy("下载文书：PDF、网页、JSON；卷宗为 ZIP"),
     description=gettext_lazy("每次下载都有记录。演练文书每页有“演练”水印。"),
 )
-def get_paper_copy(request: HttpRequest, uid: Named, form: Form) -> HttpResponseBase:
+def get_paper_copy(request: HttpRequest, uid: Named, form: Form = "pdf") -> HttpResponseBase:
     """A copy to take away, written down with the hash of its bytes."""
     actor = acting(request)
     found = paper_for(actor, uid)
@@ -234,7 +233,7 @@ def make_report_of_drill(request: HttpRequest, uid: Named, body: NothingIn) -> P
 # --- The closure pack -----------------------------------------------------------------------------------------------
 
 
-class PackOut(Out):
+class ClosurePackOut(Out):
     """A closure pack and how far the worker is with it. `paper` is its list of contents once it is ready: the ZIP is a
     copy of that document.
     """
@@ -250,7 +249,7 @@ class PackOut(Out):
     finished_at: datetime.datetime | None
 
     @classmethod
-    def of(cls, row: PackOrder) -> "PackOut":
+    def of(cls, row: PackOrder) -> "ClosurePackOut":
         """From the row (paper selected)."""
         return cls(
             status=row.status,
@@ -281,27 +280,26 @@ PACK = {
 @area.read(
     "/campaigns/{uid}/packs",
     who="signed_in",
-    answer=list[PackOut],
+    answer=list[ClosurePackOut],
     example=[PACK],
     summary=gettext_lazy("列出结案卷宗和制作进度"),
 )
-def list_packs(request: HttpRequest, uid: Named) -> list[PackOut]:
+def list_packs(request: HttpRequest, uid: Named) -> list[ClosurePackOut]:
     """The packs ordered, the newest first."""
     campaign = _readable(acting(request), uid)
-    return [PackOut.of(row) for row in campaign.pack_orders.select_related("paper").order_by("-id")[:20]]
+    return [ClosurePackOut.of(row) for row in campaign.pack_orders.select_related("paper").order_by("-id")[:20]]
 
 
 @area.write(
     "/campaigns/{uid}/packs",
     who="signed_in",
-    answer=PackOut,
+    answer=ClosurePackOut,
     example=PACK,
     body_example={},
-    status=202,
     summary=gettext_lazy("制作结案卷宗"),
     description=gettext_lazy("由后台制作；正在制作时再要一次，得到同一个。"),
 )
-def order_pack_of(request: HttpRequest, uid: Named, body: NothingIn) -> PackOut:
+def order_pack_of(request: HttpRequest, uid: Named, body: NothingIn) -> ClosurePackOut:
     """Order the pack of a closed recall."""
     actor = acting(request)
-    return PackOut.of(order_pack(by=actor, campaign=_readable(actor, uid)))
+    return ClosurePackOut.of(order_pack(by=actor, campaign=_readable(actor, uid)))

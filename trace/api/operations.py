@@ -106,7 +106,8 @@ class Area:
             def run(request: HttpRequest, **values: Any) -> HttpResponseBase:
                 def work() -> HttpResponse:
                     made = shaped(request, view(request, **values), answer, status)
-                    assert isinstance(made, HttpResponse), "an answer that is kept for its key is no stream"
+                    if not isinstance(made, HttpResponse):
+                        raise TypeError("an answer that is kept for its key is no stream")
                     return made
 
                 return once(request, acting(request), work)
