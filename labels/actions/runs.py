@@ -134,8 +134,7 @@ def _issue(
         lock_log_head()
         run.first_number = _next_number(lot)
         run.issued = min(count, FIRST_CODES)
-        codes = _unused_codes(run.issued)
-        run.event = _commission(run, by, codes, run.first_number, when or When(now), at)
+        run.event, codes = _commission(run, by, run.issued, run.first_number, when or When(now), at)
         if run.issued < count:
             run.status = CodeRun.Status.ISSUING
     else:
@@ -150,23 +149,39 @@ def _issue(
 def _commission(
     run: CodeRun,
     by: Actor,
-    codes: Sequence[str],
+    count: int,
     first_number: int,
     when: When,
     at: datetime.datetime | None = None,
-) -> Event:
-    """New codes for the run's lot, from this number on, with their event and units."""
-    return commission_units(
-        by=by,
-        lot=run.lot,
-        codes=codes,
-        level=run.level,
-        run=run.uid,
-        first_number=first_number,
-        label_template=run.layout,
-        when=when,
-        at=at,
-    )
+) -> tuple[Event, list[str]]:
+    """So many new codes for the run's lot, from this number on, with their event and units.
+
+    Of codes among which one exists already (once in centuries) all are drawn anew. Whether a unit has one is left to
+    the unique index, which is asked anyway; lots, which share the path ``/c/…``, are asked before. Safe while the head
+    of the log is held.
+    """
+    for _attempt in range(MAX_TRIES):
+        codes = new_serials(count)
+        if any_taken(codes, Lot):
+            continue
+        try:
+            with transaction.atomic():
+                event = commission_units(
+                    by=by,
+                    lot=run.lot,
+                    codes=codes,
+                    level=run.level,
+                    run=run.uid,
+                    first_number=first_number,
+                    label_template=run.layout,
+                    when=when,
+                    at=at,
+                )
+                return event, codes
+        except IntegrityError:
+            if not any_taken(codes, Unit):
+                raise
+    raise IntegrityError("no unused codes found")
 
 
 def run_next_issue() -> bool:
@@ -203,8 +218,7 @@ def _issue_more(run: CodeRun, by: Actor) -> None:
     whole = before + more == run.count
     if not left.update(issued=before + more, status=CodeRun.Status.ISSUED if whole else CodeRun.Status.ISSUING):
         return
-    codes = _unused_codes(more)
-    _commission(run, by, codes, run.first_number + before, When(now))
+    _event, codes = _commission(run, by, more, run.first_number + before, When(now))
     if run.checks:
         keep_hashes(run, codes, run.first_number + before)
 
@@ -303,17 +317,6 @@ def _next_number(lot: Lot) -> int:
         last=Max(F("first_number") + F("count") - 1)
     )
     return max(last, ends["last"] or 0) + 1
-
-
-def _unused_codes(count: int) -> list[str]:
-    """New codes that no unit and no lot has: lots and units share the path ``/c/…``. A code that exists already (once
-    in centuries) has all of them drawn anew. Safe while the head of the log is held.
-    """
-    for _attempt in range(MAX_TRIES):
-        codes = new_serials(count)
-        if not any_taken(codes):
-            return codes
-    raise IntegrityError("no unused codes found")
 
 
 def _step(

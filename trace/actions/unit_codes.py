@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Model
 
 from trace.actions.capture import Draft, Use, capture
 from trace.actions.events import When, checked_data
@@ -72,9 +73,13 @@ def commission_units(
 
 _GIVEN = ("code", "number")
 _SOURCES = {
-    "sqlite": "SELECT key, value{rest} FROM json_each(%s) ORDER BY value",
-    "postgresql": "SELECT key, value::integer{rest} FROM json_each_text(%s::json) ORDER BY value::integer",
+    "sqlite": "SELECT key, value{rest} FROM json_each(%s)",
+    "postgresql": "SELECT code, number{rest} FROM unnest(string_to_array(%s, ','), string_to_array(%s, ',')::integer[])"
+    " AS given (code, number)",
 }
+_MANY = 20_000
+_ROOM = "PRAGMA cache_size = -65536"
+"""64 MB: the index of a million codes fits, and each new code lies at some random place of it."""
 
 
 def make_units(kept: IssuedCodes, numbers: Mapping[str, int]) -> None:
@@ -94,24 +99,32 @@ def make_units(kept: IssuedCodes, numbers: Mapping[str, int]) -> None:
     )
     source = _SOURCES[connection.vendor].format(rest=places)
     values = [field.get_db_prep_save(field.pre_save(pattern, True), connection) for field in rest]
+    if connection.vendor == "postgresql":
+        given = [",".join(numbers), ",".join(map(str, numbers.values()))]
+    else:
+        given = [json.dumps(dict(numbers))]
     with connection.cursor() as cursor:
+        if connection.vendor == "sqlite" and len(numbers) >= _MANY:
+            cursor.execute(_ROOM)
         # Columns and places are the model's own words.
         cursor.execute(
-            f"INSERT INTO {connection.ops.quote_name(Unit._meta.db_table)} ({columns}) {source}",
-            [*values, json.dumps(dict(numbers))],
+            f"INSERT INTO {connection.ops.quote_name(Unit._meta.db_table)} ({columns}) {source}", [*values, *given]
         )
 
 
-def any_taken(codes: Sequence[str]) -> bool:
-    """Whether a unit or a lot has one of these codes: lots and units share the path ``/c/…``."""
+_CODES: dict[type[Model], str] = {Unit: "code", Lot: "public_code"}
+
+
+def any_taken(codes: Sequence[str], *models: type[Model]) -> bool:
+    """Whether a row of these models (a unit, a lot) has one of these codes: they share the path ``/c/…``."""
     # One text, since a parameter that is a list is quoted item by item.
     postgresql = connection.vendor == "postgresql"
     among = "= ANY(string_to_array(%s, ','))" if postgresql else "IN (SELECT value FROM json_each(%s))"
     wanted = ",".join(codes) if postgresql else json.dumps(list(codes))
     with connection.cursor() as cursor:
-        for model, column in ((Unit, "code"), (Lot, "public_code")):
+        for model in models:
             table = connection.ops.quote_name(model._meta.db_table)
-            cursor.execute(f"SELECT 1 FROM {table} WHERE {column} {among} LIMIT 1", [wanted])  # noqa: S608
+            cursor.execute(f"SELECT 1 FROM {table} WHERE {_CODES[model]} {among} LIMIT 1", [wanted])  # noqa: S608
             if cursor.fetchone():
                 return True
     return False

@@ -121,6 +121,8 @@ class Unit(models.Model):
     (everything inside goes with it); ``replaced_by`` the code that took its place. A unit that no event has named yet
     has none of these: it is wherever its lot is. ``container`` says that it was packed: its goods are what lies in it,
     and its own ``lot`` is only the first that was put in.
+
+    On PostgreSQL triggers stand for its foreign keys (``trace.unit_references``).
     """
 
     class State(models.TextChoices):
@@ -136,7 +138,9 @@ class Unit(models.Model):
         PALLET = "pallet", _("托盘")
 
     code = models.CharField(_("唯一码"), max_length=20)
-    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="units")
+    organisation = models.ForeignKey(
+        "trace.Organisation", on_delete=models.PROTECT, related_name="units", db_index=False
+    )
     lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="units", db_index=False)
     level = models.CharField(max_length=8, choices=Level, default=Level.ITEM)
     parent = models.ForeignKey(
