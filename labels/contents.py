@@ -16,8 +16,9 @@ from labels.digital_link import build_lot_uri, build_unit_uri
 from labels.evidence import valid_certificates
 from labels.layouts import layout as layout_of
 from labels.models import CodeRun
+from labels.packing import level_inside, plan_of_run, span
 from trace.identifiers import SERIAL_LENGTH, display_serial
-from trace.models import Certificate, Lot, Unit
+from trace.models import Certificate, Lot, PackPlan, Unit
 from trace.templatetags.ui import day_text
 
 SAMPLE_CODE = "0" * SERIAL_LENGTH
@@ -37,20 +38,30 @@ def contents(run: CodeRun, units: Iterable[Unit], *, reveal: bool = False) -> li
     Refuses to where a run's seed is gone (``checks_forgotten``).
     """
     seed = seed_of(run) if run.checks and reveal else b""
+    plan = plan_of_run(run)
     with translation.override("zh-hans"):
-        title, lines, host = _title(run.lot), _lines(run.lot, layout_of(run.layout).most_lines), _host(run.public_host)
+        most = layout_of(run.layout).most_lines
+        lines = _lines(run.lot, most) if plan is None else (_inside(plan), *_lines(run.lot, most - 1))
+        title, host = _title(run.lot), _host(run.public_host)
         return [
             LabelContent(
                 uri_of(run, unit),
                 title,
                 lines,
-                code=display_serial(unit.code),
+                code=display_serial(unit.code) + (f" #{span(plan, unit.number)}" if plan is not None else ""),
                 host=host,
                 check=_check(run, unit, seed),
                 check_name=_("校验码"),
             )
             for unit in units
         ]
+
+
+def _inside(plan: PackPlan) -> tuple[str, str]:
+    """What is in each pack of a run: the same words on all labels; the numbers follow the code."""
+    even = (plan.inside_last - plan.inside_first + 1) % plan.each == 0
+    words = _("%(n)d %(level)s，编号在码后") if even else _("最多 %(n)d %(level)s，编号在码后")
+    return _("内装"), words % {"n": plan.each, "level": level_inside(plan)}
 
 
 def _check(run: CodeRun, unit: Unit, seed: bytes) -> str:

@@ -76,13 +76,15 @@ def commitment_rows(lot: Lot) -> list[Row]:
     ]
 
 
-def lot_rows(lot: Lot, unit: Unit | None, amended: Mapping[str, str]) -> list[Row]:
-    """Which lot and unit, and its dates; ``amended`` holds values that were declared wrong, by the name of the lot's
-    field.
+def lot_rows(lot: Lot, unit: Unit | None, amended: Mapping[str, str], inside: str = "") -> list[Row]:
+    """Which lot and unit, what is ``inside`` a pack, and the dates; ``amended`` holds values that were declared wrong,
+    by the name of the lot's field.
     """
     rows = [Row(_("批号"), lot.code, SAID)]
     if unit is not None:
         rows.append(Row(_("单件码"), display_serial(unit.code), "computed"))
+    if inside:
+        rows.append(Row(_("内装"), inside, SAID))
     rows.append(Row(_("生产日期"), day(lot.produced_on), SAID, old=amended.get("produced_on", "")))
     rows.append(Row(_("保质期至"), day(lot.expires_on), SAID, old=amended.get("expires_on", "")))
     if lot.needs_release:

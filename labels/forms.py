@@ -16,6 +16,7 @@ from labels.link_types import TARGET_MAX, producer_types
 from labels.models import CodeException, CodeRun, LabelFile, ProductLink, ScanReport
 from labels.qr import Material
 from recalls.consumer_forms import ToldFields
+from trace.actions.packs import MOST
 from trace.models import Unit
 
 MATERIALS = [
@@ -84,6 +85,16 @@ class IssueForm(forms.Form):
         initial=Material.SMOOTH.value,
         help_text=_("粗糙、深色或弯曲的材料会用更耐污损的二维码。"),
     )
+    per_carton = forms.IntegerField(
+        label=_("同时签发箱码，每箱"),
+        required=False,
+        min_value=2,
+        max_value=MOST,
+        help_text=_("箱标知道箱里是哪几件：装箱时只扫箱码。不要箱码就不填。"),
+    )
+    per_pallet = forms.IntegerField(
+        label=_("同时签发托盘码，每托"), required=False, min_value=2, max_value=MOST, help_text=_("不要托盘码就不填。")
+    )
     checks = forms.BooleanField(
         label=_("每枚标签加一个刮开式校验码"),
         required=False,
@@ -102,6 +113,16 @@ class IssueForm(forms.Form):
     def clean_level(self) -> str:
         """A single item where nobody says otherwise."""
         return str(self.cleaned_data["level"] or Unit.Level.ITEM)
+
+    def clean(self) -> dict[str, Any]:
+        """Cartons are issued for single items, pallets for cartons."""
+        found = super().clean() or self.cleaned_data
+        carton, pallet = found.get("per_carton"), found.get("per_pallet")
+        if pallet and not carton:
+            self.add_error("per_pallet", _("托盘上放的是箱：请先填每箱几件。"))
+        if carton and (found.get("kind") != CodeRun.Kind.UNIT or found.get("level") != Unit.Level.ITEM):
+            self.add_error("per_carton", _("箱码和单件的一物一码一起签发；其他标签请不填。"))
+        return found
 
 
 class PrintForm(forms.Form):

@@ -46,7 +46,7 @@ FOLLOWED = frozenset(
 """Written by events, or (scope versions) read only along with what is counted."""
 ASKED = frozenset(
     {
-        *("trace_unit", "trace_lot", "trace_product", "trace_loghead"),
+        *("trace_unit", "trace_packplan", "trace_lot", "trace_product", "trace_loghead"),
         *("trace_holdmember", "trace_holdrelease", "trace_holdset"),
         *("labels_scantally", "labels_codeexception", "labels_freshness"),
     }

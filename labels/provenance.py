@@ -13,6 +13,7 @@ from labels import evidence, facts, journey
 from labels.facts import Change
 from labels.journey import Ancestry, Journey, Regions
 from labels.models import CodeException, CodeRun, ScanTally
+from labels.packing import inside_words
 from labels.recall_state import Standing, recalls_of_product, standing_of
 from labels.resolve import Target
 from labels.verdict import Facts, Verdict, verdict
@@ -215,11 +216,16 @@ def _sections(target: Target, licences: Sequence[Licence], regions: Regions, ame
     """The facts in the order people ask for them: what, which lot and when, by which standard, by whom."""
     lot = _lot_of(target)
     version = lot.product_version
+    inside = inside_words(target.unit) if target.unit is not None else ""
     pledged = facts.commitment_rows(lot)
     return [
         _section("product", _("产品"), facts.product_rows(version, target.product)),
         *([_section("commitment", "承诺达标合格证", pledged)] if pledged else []),
-        _section("lot", _("批次与日期"), facts.lot_rows(lot, target.unit, amended)),
+        _section(
+            "lot",
+            _("批次与日期"),
+            facts.lot_rows(lot, target.unit, amended, inside),
+        ),
         _section(
             "producer",
             _("标准与生产者"),

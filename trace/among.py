@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigAutoField, ForeignKey, Lookup, Model, Q
+from django.db.models import BigAutoField, ForeignKey, Lookup, Model, PositiveIntegerField, Q
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class _Numbers:
 
 @BigAutoField.register_lookup
 @ForeignKey.register_lookup
+@PositiveIntegerField.register_lookup
 class _Among(Lookup):
     """``field__among``: an array on PostgreSQL, a JSON array on SQLite; both look each number up in the index."""
 
@@ -46,7 +47,7 @@ class _Among(Lookup):
 
 
 def among(field: str, ids: Iterable[int]) -> Q:
-    """The condition that a key (``pk`` or a foreign key) is one of these row numbers, however many."""
+    """The condition that a key (``pk``, a foreign key, a unit's number) is one of these numbers, however many."""
     return Q(**{f"{field}__among": _Numbers(tuple(ids))})
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -21,7 +22,7 @@ from trace.actor import Actor
 from trace.among import among
 from trace.errors import Invalid, NotFound
 from trace.identifiers import fold_code, normalise_serial, normalise_sscc
-from trace.models import Event, Lot, Organisation, Shipment, Unit
+from trace.models import Event, Lot, Organisation, PackPlan, Shipment, Unit
 from trace.units import EnteredAmount, decimal_text, parse_amount
 
 RANK = {Unit.Level.ITEM: 0, Unit.Level.BOX: 1, Unit.Level.CARTON: 2, Unit.Level.PALLET: 3}
@@ -65,10 +66,13 @@ def _inside(roots: Sequence[int], depth: int) -> QuerySet[Unit]:
 
 
 def leaves(rows: QuerySet[Unit]) -> QuerySet[Unit]:
-    """Those that hold no others and are goods: emptied packs, replaced codes and bare pack numbers are nothing."""
+    """Those that hold no others and are goods: emptied packs, replaced codes, bare pack numbers and labels of cartons
+    that wait for units with codes of their own are nothing.
+    """
     holds = Unit.objects.filter(parent=OuterRef("pk"))
     bare = Q(run__isnull=True, number=0) & ~Q(level=Unit.Level.ITEM)
-    return rows.filter(~Exists(holds), container=False, replaced_by=None).exclude(bare)
+    waits = ~Q(level=Unit.Level.ITEM) & Exists(PackPlan.objects.filter(run=OuterRef("run")))
+    return rows.filter(~Exists(holds), container=False, replaced_by=None).exclude(bare).exclude(waits)
 
 
 def contents(roots: Iterable[int]) -> dict[int, list[Share]]:
@@ -104,9 +108,11 @@ def spans(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
 
 def numbers_of(units: Iterable[Unit], lot: int) -> set[int]:
     """The numbers of a lot that these units answer to: their own, those of the codes they took the place of (a new
-    label changes no scope), and of all that lies in them. Six queries.
+    label changes no scope), and of all that lies in them, or is meant to lie in packs nobody has packed yet. Six
+    queries, and four more where there are packs among them.
     """
-    ids = {unit.pk for unit in units}
+    given = list(units)
+    ids = {unit.pk for unit in given}
     wanted = set(ids)
     for depth in range(1, len(_UP)):
         wanted |= set(_inside(sorted(ids), depth).values_list("pk", flat=True))
@@ -115,7 +121,40 @@ def numbers_of(units: Iterable[Unit], lot: int) -> set[int]:
         rows = Unit.objects.filter(among("pk", wanted), lot=lot, number__gt=0)
         found |= set(rows.values_list("number", flat=True))
         wanted = set(Unit.objects.filter(among("replaced_by", wanted)).values_list("pk", flat=True))
+    if any(unit.level != Unit.Level.ITEM for unit in given):
+        found |= _planned_numbers(lot, found)
     return found
+
+
+def _planned_numbers(lot: int, numbers: set[int]) -> set[int]:
+    """The numbers meant to lie in those of these numbers that are packs nobody has packed yet, down to the leaves."""
+    plans = list(PackPlan.objects.filter(lot=lot))
+    found: set[int] = set()
+    wanted = numbers
+    while wanted and plans:
+        empty = Unit.objects.filter(among("number", wanted), run__in=[plan.run for plan in plans], container=False)
+        by_run: dict[UUID | None, PackPlan] = {plan.run: plan for plan in plans}
+        meant: set[int] = set()
+        for run, number in empty.values_list("run", "number"):
+            first, last = by_run[run].numbers(number)
+            meant.update(range(first, last + 1))
+        loose = Unit.objects.filter(among("number", meant), run__in=[plan.inside for plan in plans], parent=None)
+        wanted = set(loose.values_list("number", flat=True)) - found
+        found |= wanted
+    return found
+
+
+def plan_of(pack: Unit) -> PackPlan | None:
+    """What a pack's label was issued for; None where it was issued alone. One query, none for a single item."""
+    if pack.level == Unit.Level.ITEM or pack.run is None:
+        return None
+    return PackPlan.objects.filter(run=pack.run).first()
+
+
+def planned_units(pack: Unit, plan: PackPlan) -> QuerySet[Unit]:
+    """The units meant to lie in a pack, in the order of their numbers, whatever became of them."""
+    first, last = plan.numbers(pack.number)
+    return Unit.objects.filter(lot=pack.lot_id, run=plan.inside, number__gte=first, number__lte=last).order_by("number")
 
 
 # --- How much that is -----------------------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ def _look_up(value: str, column: str, table: str) -> str:
     """Refuse a value that is no row of a table; the row is held until the transaction ends, as a foreign key does."""
     return (
         f"PERFORM 1 FROM {table} WHERE id = {value} FOR KEY SHARE;\n"
-        f"IF NOT FOUND THEN RAISE foreign_key_violation USING MESSAGE = 'trace_unit.{column} is no row of {table}'; END IF;"
+        "IF NOT FOUND THEN RAISE foreign_key_violation"
+        f" USING MESSAGE = 'trace_unit.{column} is no row of {table}'; END IF;"
     )
 
 
@@ -59,7 +60,8 @@ def _functions() -> Iterator[str]:
         yield _function(
             f"trace_unit_keeps_{table}",
             "\n".join(
-                f"IF EXISTS (SELECT 1 FROM trace_unit WHERE {column} = OLD.id) THEN RAISE foreign_key_violation"
+                f"IF EXISTS (SELECT 1 FROM trace_unit WHERE {column} = OLD.id)"  # noqa: S608 (our own names)
+                " THEN RAISE foreign_key_violation"
                 f" USING MESSAGE = 'trace_unit.{column} names this row of {table}'; END IF;"
                 for column in columns
             ),

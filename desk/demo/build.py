@@ -21,6 +21,7 @@ from desk.demo.trouble import (
     build_labels,
     build_open_recall,
 )
+from desk.demo.verdicts import build_verdicts
 from desk.demo.walnuts import build_walnuts
 from trace.identifiers import repeatable
 from trace.models import Event, Lot, Organisation
@@ -46,6 +47,7 @@ def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
         build_people(stage)
         build_furniture_recall(stage)
         build_exchange(stage)
+        build_verdicts(stage)
     if lots:
         with translation.override("zh-hans"):
             build_bulk(stage, lots)

@@ -9,6 +9,7 @@ from desk.demo.stage import LATER, Stage
 from labels.actions.commitments import issue_commitment
 from labels.actions.runs import issue_codes, record_print
 from labels.actions.scans import count_scan
+from labels.actions.sets import issue_packed
 from labels.layouts import DEFAULT_SHEET
 from labels.models import CodeRun
 from labels.nonces import sign
@@ -48,6 +49,7 @@ from recalls.models import Campaign, Notice, Signal
 from recalls.scope import Question
 from trace.actions.events import When
 from trace.actions.evidence import ResultEntry, answer_report
+from trace.actions.packs import pack_units
 from trace.actions.registry import CertificateInput, grant_certificate
 from trace.models import Certificate, Lot, Organisation, Stock, Unit
 from trace.report_questions import waiting_for_answer
@@ -82,10 +84,22 @@ def build_labels(stage: Stage) -> None:
             at=when.at + LATER,
         )
         record_print(by=stage.actors[by], run=run, first=1, last=count, at=when.at + LATER)
+    _cartons(stage)
     _certificates(stage)
     _laboratory(stage)
     _commitment(stage)
     _scans(stage)
+
+
+def _cartons(stage: Stage) -> None:
+    """A later run of the same bottling, with its cartons: two are packed, by their own labels alone."""
+    row, by = stage.lots["bottled_new"], stage.actors["distillery"]
+    when = stage.ago(28)
+    issue_packed(by=by, lot=row, count=60, key="demo-cartons", per_carton=6, per_pallet=5, when=when, at=when.at)
+    cartons = CodeRun.objects.get(organisation=row.organisation, key="demo-cartons/carton")
+    record_print(by=by, run=cartons, first=1, last=cartons.count, at=when.at + LATER)
+    for unit in Unit.objects.filter(run=cartons.uid).order_by("number")[:2]:
+        pack_units(by=by, parent=unit.code, children=[], when=stage.ago(27), at=stage.ago(27).at + LATER)
 
 
 def _laboratory(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,7 @@ from labels.actions.runs import (
     require_unblocked,
     void_run,
 )
+from labels.actions.sets import CARTON_LAYOUT, issue_packed
 from labels.compose import LabelContent
 from labels.contents import contents, lot_content, sample_content, uri_of
 from labels.forms import APPLIED, ExceptionForm, FileForm, IssueForm, PrintForm, VoidForm
@@ -39,6 +41,7 @@ from labels.layouts import Layout
 from labels.layouts import layout as layout_of
 from labels.lists import RUNS
 from labels.models import CodeRun, LabelFile
+from labels.packing import carton_size, packings_of, plan_of_run, span
 from labels.queries import (
     blocks_of,
     checks_of,
@@ -52,6 +55,7 @@ from labels.queries import (
 from labels.sheets import page_count, render_sheet
 from trace.access import actor_of, audience, lot_for, product_for
 from trace.actions.files import path_of
+from trace.actor import Actor
 from trace.errors import DomainError, GuardBroken, Invalid, NotFound
 from trace.exports import asked_format, export
 from trace.identifiers import uuid7
@@ -108,12 +112,13 @@ def order(request: HttpRequest, uid: str) -> HttpResponse:
     lot = lot_for(actor, uid, write=True)
     asked = request.POST if request.method == "POST" else request.GET
     form = IssueForm(asked) if "kind" in asked else IssueForm()
+    form.fields["per_carton"].help_text = _carton_help(lot)
     context: dict[str, Any] = {"lot": lot, "form": form, "key": str(uuid7()), **_blocked(lot)}
     status = 200
     if form.is_bound and form.is_valid():
         try:
             if request.method == "POST":
-                run = issue_codes(by=actor, lot=lot, **{**form.cleaned_data, "key": form.cleaned_data["key"]})
+                run = _issued(actor, lot, form.cleaned_data)
                 messages.success(request, _("已签发 %(n)d 枚。请先试打一枚，再打印。") % {"n": run.count})
                 return redirect("labels:run", uid=run.uid)
             context.update(_sample(lot, form.cleaned_data))
@@ -125,6 +130,16 @@ def order(request: HttpRequest, uid: str) -> HttpResponse:
     return render(request, "labels/order.html", context, status=status)
 
 
+def _issued(actor: Actor, lot: Lot, wish: dict[str, Any]) -> CodeRun:
+    """The run of a wish, with its cartons and pallets where these were wished for."""
+    wish = dict(wish)
+    carton, pallet = wish.pop("per_carton"), wish.pop("per_pallet")
+    if not carton:
+        return issue_codes(by=actor, lot=lot, **wish)
+    del wish["kind"], wish["level"]
+    return issue_packed(by=actor, lot=lot, per_carton=carton, per_pallet=pallet or 0, **wish)
+
+
 def _blocked(lot: Lot) -> dict[str, Any]:
     """The refusal to show in place of the form where the lot may not be labelled."""
     try:
@@ -132,6 +147,13 @@ def _blocked(lot: Lot) -> dict[str, Any]:
     except GuardBroken as error:
         return {"refusal": error.message}
     return {}
+
+
+def _carton_help(lot: Lot) -> str:
+    """What the field of the carton's size says: the size the product's entry names."""
+    said = carton_size(lot)
+    words = _("箱标知道箱里是哪几件：装箱时只扫箱码。不要箱码就不填。")
+    return words if said is None else words + _("产品资料写明一箱 %(n)d 件。") % {"n": said}
 
 
 def _sample(lot: Lot, wish: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +173,8 @@ def _sample(lot: Lot, wish: dict[str, Any]) -> dict[str, Any]:
         "beyond": labels_beyond(lot, wish["count"]) if _is_of_items(wish) else None,
         "layout": found,
         "wish": wish,
+        "cartons": math.ceil(wish["count"] / wish["per_carton"]) if wish["per_carton"] else 0,
+        "carton_layout": layout_of(CARTON_LAYOUT),
     }
 
 
@@ -187,6 +211,7 @@ def _run_page(
         "files": run.files.select_related("by")[:PER_PAGE],
         "file_form": FileForm(run=run, layout=found, before=_file_before(run), initial={"key": str(uuid7())}),
         "beyond": labels_beyond(run.lot) if run.kind == CodeRun.Kind.UNIT else None,
+        "packings": packings_of(run) if run.kind == CodeRun.Kind.UNIT else [],
         "checked": checks_of(run) if run.checks else None,
         "exception_form": ExceptionForm(),
         "void_form": VoidForm(),
@@ -460,7 +485,9 @@ def run_codes(request: HttpRequest, uid: str) -> HttpResponse:
     """The codes of a run, in pages."""
     run = run_for(actor_of(request), uid)
     page = Paginator(units_of(run), PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "labels/codes.html", {"run": run, "page": page})
+    plan = plan_of_run(run)
+    rows = [(unit, span(plan, unit.number).replace("-", "–") if plan is not None else "") for unit in page]
+    return render(request, "labels/codes.html", {"run": run, "page": page, "rows": rows, "plan": plan})
 
 
 class _Echo:

@@ -1,5 +1,8 @@
 """What a unit names is there, on both databases, however many units are made at once."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 
@@ -24,18 +27,27 @@ def units(lot: Lot, **facts: object) -> list[Unit]:
     return made
 
 
+@transaction.atomic
+def whole(write: Callable[[], object]) -> None:
+    """Write, and ask what is asked at commit."""
+    write()
+    connection.check_constraints()
+
+
+def refused(write: Callable[[], object]) -> None:
+    """The database does not take this."""
+    with pytest.raises(IntegrityError):
+        whole(write)
+
+
 @pytest.mark.parametrize(
     "column", ["lot_id", "organisation_id", "holder_id", "parent_id", "replaced_by_id", "transit_id"]
 )
 def test_of_many_new_units_not_one_may_name_what_is_not_there(world: World, column: str) -> None:
     lot = bottled(world)
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Unit.objects.bulk_create(units(lot, **{column: NOBODY}))
-        connection.check_constraints()
+    refused(lambda: Unit.objects.bulk_create(units(lot, **{column: NOBODY})))
     Unit.objects.bulk_create(units(lot))
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Unit.objects.filter(lot=lot, number=3).update(**{column: NOBODY})
-        connection.check_constraints()
+    refused(lambda: Unit.objects.filter(lot=lot, number=3).update(**{column: NOBODY}))
 
 
 def test_what_units_name_is_not_taken_away(world: World) -> None:
@@ -48,9 +60,7 @@ def test_what_units_name_is_not_taken_away(world: World) -> None:
         Organisation.objects.filter(pk=world.shop.organisation.pk),
         Unit.objects.filter(pk=pack.pk),
     ):
-        with pytest.raises(IntegrityError), transaction.atomic():
-            rows._raw_delete(rows.db)
-            connection.check_constraints()
+        refused(partial(rows._raw_delete, rows.db))
     assert Unit.objects.filter(lot=lot).count() == 12
 
 

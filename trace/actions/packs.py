@@ -24,7 +24,7 @@ from trace.event_templates import EventTemplate, template
 from trace.identifiers import GS1_PREFIX_LENGTHS, new_serials, normalise_gs1_prefix, sscc_of
 from trace.ledger import lock_log_head
 from trace.models import Event, Lot, Organisation, PackSeries, Place, Stock, StoredFile, Unit
-from trace.packs import RANK, WITH, contents, unit_code
+from trace.packs import RANK, WITH, contents, plan_of, planned_units, unit_code
 from trace.text import clean_text, printable
 
 MOST = 2_000
@@ -53,21 +53,27 @@ def pack_units(
 
     The pack is a unit with a code of its own, a new one under a valid SSCC nobody uses yet, or, with ``parent`` empty,
     a new one under the next SSCC of the organisation's GS1 prefix (an own code where it has none). ``level`` says what
-    a new pack is (box, carton, pallet; by default what the template packs into).
+    a new pack is (box, carton, pallet; by default what the template packs into). Without ``children`` a pack whose
+    label was issued together with what belongs into it takes that, but for spoiled, void and replaced codes.
 
-    Refuses: nothing to pack (``children_required``), codes that are nobody's or others' (``unit_unknown``), spoiled or
-    void codes (``unit_void``), replaced ones (``unit_replaced``), a pack put into what is not larger, so never into
-    itself (``pack_level``), an SSCC under another organisation's prefix (``sscc_of_another``). By guards: a unit in
-    another pack (``already_packed``), on its way or in others' hands (``unit_in_transit``, ``not_in_custody``), lots
-    without stock (``not_in_stock``), more in packs than there is (``packed_more_than_stock``), a carton labelled for
-    another lot (``pack_of_another_lot``), lots on hold; with ``insist`` these are recorded as conflicts.
+    Refuses: nothing to pack (``children_required``), a label whose units are still being issued
+    (``run_still_issuing``) or that was packed before (``pack_packed``), codes that are nobody's or others'
+    (``unit_unknown``), spoiled or void codes (``unit_void``), replaced ones (``unit_replaced``), a pack put into what
+    is not larger, so never into itself (``pack_level``), an SSCC under another organisation's prefix
+    (``sscc_of_another``). By guards: a unit in another pack (``already_packed``), on its way or in others' hands
+    (``unit_in_transit``, ``not_in_custody``), lots without stock (``not_in_stock``), more in packs than there is
+    (``packed_more_than_stock``), a carton labelled for another lot (``pack_of_another_lot``), lots on hold; with
+    ``insist`` these are recorded as conflicts.
     """
     by.require("operator", "quality")
     lock_log_head()
-    found = template(code)
     inside = named_units(by, children)
     if not inside:
-        raise Invalid(_("请填写装进去的单件码。"), code="children_required")
+        inside = _as_planned(by, parent)
+        # The label says what it is, whatever was chosen on the page.
+        level = named_units(by, [parent])[0].level
+        code = "common.palletise" if level == Unit.Level.PALLET else "common.pack"
+    found = template(code)
     pack = _pack(by, parent, inside, level or _LEVEL[code])
     _check_levels(pack, inside)
     captured = _capture(found, by, pack, inside, when, place, remark, insist, replaces, at)
@@ -216,6 +222,25 @@ def _pack(by: Actor, text: str, inside: Sequence[Unit], level: str) -> Unit:
             code=code, organisation=by.owner, lot=inside[0].lot, level=level, state=Unit.State.APPLIED
         )
     return named_units(by, [code])[0]
+
+
+def _as_planned(by: Actor, parent: str) -> list[Unit]:
+    """What belongs into a pack by its label alone; refuses a pack without such a plan."""
+    pack = named_units(by, [parent])[0] if parent.strip() else None
+    plan = plan_of(pack) if pack is not None else None
+    if pack is None or plan is None:
+        raise Invalid(_("请填写装进去的单件码。"), code="children_required")
+    if pack.container:
+        raise Clash(_("包装 %(pack)s 已经装过，请扫要装进去的码。") % {"pack": pack.code}, code="pack_packed")
+    first, last = plan.numbers(pack.number)
+    rows = list(planned_units(pack, plan).select_related(*WITH, "replaced_by"))
+    if len(rows) != last - first + 1:
+        raise Clash(_("这次签发还没有完成，请稍后再装。"), code="run_still_issuing")
+    unusable = (Unit.State.SPOILED, Unit.State.VOID)
+    usable = [unit for unit in rows if unit.state not in unusable and unit.replaced_by is None]
+    if not usable:
+        raise Invalid(_("请填写装进去的单件码。"), code="children_required")
+    return usable
 
 
 def _refuse_others_sscc(by: Actor, code: str) -> None:

@@ -122,11 +122,13 @@ def get_pack(request: HttpRequest, code: InPath) -> PackOut:
 
 
 class PackIn(Happening):
-    """Units into a pack. Without `code` it gets one: the next SSCC of the caller's GS1 prefix, else an own code."""
+    """Units into a pack. Without `code` it gets one: the next SSCC of the caller's GS1 prefix, else an own code.
+    Without `units` a code issued together with what belongs into it takes that.
+    """
 
     level: Literal["box", "carton", "pallet"] = "carton"
     code: Annotated[str, Text(400)] = ""
-    units: Units = Field(min_length=1)
+    units: Units = Field(default_factory=list)
     place: Uid | None = None
     remark: Remark = ""
     insist: bool = False

@@ -98,7 +98,11 @@ class PackForm(HappeningForm):
         required=False,
         help_text=gettext_lazy("扫已有的箱码、托盘码或 SSCC；不填就由系统编一个新码。"),
     )
-    codes = Codes(label=gettext_lazy("装进去的码，每行一个"))
+    codes = Codes(
+        label=gettext_lazy("装进去的码，每行一个"),
+        required=False,
+        help_text=gettext_lazy("箱码是和单件码一起签发的：只扫箱码，这里不填，就按签发时配好的登记。"),
+    )
     field_order = ["level", "parent", "codes", "when", "place", "remark"]
 
 

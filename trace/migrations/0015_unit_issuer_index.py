@@ -33,4 +33,13 @@ class Migration(migrations.Migration):
                 to="trace.organisation",
             ),
         ),
+        DropIndex(
+            model_name="unit",
+            name="run",
+            field=models.UUIDField(null=True),
+        ),
+        migrations.AddIndex(
+            model_name="unit",
+            index=models.Index(fields=["run", "number"], name="units_by_run"),
+        ),
     ]

@@ -25,7 +25,7 @@ from trace.models.evidence import Certificate, ReportAnswer, TestReport, TestRes
 from trace.models.field import Device, FieldEntry
 from trace.models.holds import HoldMember, HoldRelease, HoldSet, HoldStep
 from trace.models.imports import SheetImport
-from trace.models.lots import IssuedCodes, Lot, LotAlias, LotLink, PackSeries, Shipment, Stock, Transfer, Unit
+from trace.models.lots import IssuedCodes, Lot, LotAlias, LotLink, PackPlan, PackSeries, Shipment, Stock, Transfer, Unit
 from trace.models.organisations import Division, EditLog, Licence, Organisation, OrganisationStep, Place
 from trace.models.people import ApiKey, Invitation, Membership, User
 from trace.models.products import Limit, LimitVersion, Product, ProductVersion, Standard
@@ -74,6 +74,7 @@ __all__ = [
     "OldCode",
     "Organisation",
     "OrganisationStep",
+    "PackPlan",
     "PackSeries",
     "PersonalRecord",
     "Place",

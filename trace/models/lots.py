@@ -147,7 +147,7 @@ class Unit(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children", db_index=False
     )
     state = models.CharField(max_length=8, choices=State, default=State.ISSUED)
-    run = models.UUIDField(null=True, db_index=True)
+    run = models.UUIDField(null=True)
     number = models.PositiveIntegerField(default=0)
     container = models.BooleanField(default=False)
     holder = models.ForeignKey(
@@ -166,6 +166,7 @@ class Unit(models.Model):
         # A million new codes are rows with nothing in these four: an index of the whole column costs more than the row.
         indexes = [
             models.Index(fields=["lot", "id"]),
+            models.Index(fields=["run", "number"], name="units_by_run"),
             models.Index(fields=["lot", "parent"], name="units_packed", condition=models.Q(parent__isnull=False)),
             *(
                 models.Index(fields=[name], name=f"units_by_{name}", condition=models.Q((f"{name}__isnull", False)))
@@ -214,6 +215,36 @@ class IssuedCodes(models.Model):
         """The codes, one for each number from ``first_number`` on."""
         text = bytes(self.codes).decode("ascii")
         return [text[start : start + self.width] for start in range(0, len(text), self.width)]
+
+
+class PackPlan(models.Model):
+    """Which units of one run are meant to lie in the packs of another: both were issued together, so that a line packs
+    by scanning the carton's label alone. Append-only.
+
+    A plan, not a record: where a unit lies say the events. Unit number ``inside_first`` and the next ``each`` - 1
+    belong into pack number ``first_number``, and so on to ``inside_last``; all numbers are of one lot.
+    """
+
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="+")
+    run = models.UUIDField(unique=True)
+    first_number = models.PositiveIntegerField()
+    inside = models.UUIDField(unique=True)
+    inside_first = models.PositiveIntegerField()
+    inside_last = models.PositiveIntegerField()
+    each = models.PositiveSmallIntegerField()
+
+    append_only = True
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(each__gte=1), name="plan_has_units")]
+
+    def __str__(self) -> str:
+        return f"{self.lot_id}: {self.inside_first}-{self.inside_last} / {self.each}"
+
+    def numbers(self, pack: int) -> tuple[int, int]:
+        """The first and last number that belong into the pack of a number."""
+        first = self.inside_first + (pack - self.first_number) * self.each
+        return first, min(first + self.each - 1, self.inside_last)
 
 
 class PackSeries(models.Model):

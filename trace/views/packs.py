@@ -61,7 +61,7 @@ from trace.pack_page import (
     unit_page,
     with_counts,
 )
-from trace.packs import arriving, packs_of, unit_code, unit_for
+from trace.packs import arriving, packs_of, plan_of, unit_code, unit_for
 from trace.qr import qr_svg
 from trace.shipping import waiting_for
 from trace.views.once import KEY, form_key, once
@@ -80,6 +80,8 @@ _FIELD_OF = {
     "unit_void": "codes",
     "unit_replaced": "codes",
     "children_required": "codes",
+    "pack_packed": "codes",
+    "run_still_issuing": "parent",
     "packs_required": "codes",
     "not_on_slip": "codes",
     "too_many_items": "codes",
@@ -176,12 +178,14 @@ def pack(request: HttpRequest, code: str) -> HttpResponse:
     here = inside.get_page(request.GET.get("page", "1")[:9])
     works = not actor.is_regulator and actor.can("operator", "quality")
     whole = unit.replaced_by_id is None and page.shipment is None
+    plan = plan_of(unit)
     context = {
         "unit": unit,
         "page": page,
         "inside": here,
         "children": with_counts(list(here)),
         "history": history_of(actor, page) if page.inside_told else [],
+        "planned": plan.numbers(unit.number) if plan is not None and not unit.container and page.inside_told else None,
         "may_pack": works and whole and unit.level != Unit.Level.ITEM and (page.mine or not unit.container),
         "may_unpack": works and page.mine and inside.count > 0,
         "may_replace": works and whole and unit.organisation_id in entered_for(actor),
@@ -205,6 +209,10 @@ def pack_check(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"known": False, "words": str(error.message)})
     goods = [with_counts([unit])[0].counts] if unit.container else [unit.lot.product_version.label, unit.lot.code]
     words = [str(unit.get_level_display()), *goods]
+    plan = plan_of(unit)
+    if plan is not None and not unit.container:
+        first, last = plan.numbers(unit.number)
+        words.append(_("配好 %(n)d 件") % {"n": last - first + 1})
     purpose = request.GET.get("for", "")
     problem = ""
     if unit.replaced_by is not None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from desk.demo.build import build_demo
 from desk.demo.cast import LOGINS, PASSWORD
+from desk.demo.verdicts import VERDICT_WORDS, example_links
 from trace.models import Organisation
 
 
@@ -38,6 +39,8 @@ class Command(BaseCommand):
         if options["logins"]:
             for username, who in LOGINS:
                 self.stdout.write(f"  {username:20} {PASSWORD}   {who}")
+            for verdict, address in example_links():
+                self.stdout.write(f"  {address}   {VERDICT_WORDS[verdict]}")
 
     def _build(self, options: dict[str, Any]) -> None:
         today = options["today"] or timezone.localdate()
