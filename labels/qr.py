@@ -35,6 +35,7 @@ MAX_CHARACTERS = 300
 _TAIL_FROM = 7
 """Letters from which on a segment of their own saves bits in every version: 5.5 for each instead of 8, for 15 at most
 of its head (ISO/IEC 18004, 7.4.4)."""
+_PRINTABLE = re.compile(r"[!-~]*")
 _LETTERS = re.compile(r"[0-9A-Z $%*+\-./:]*\Z")
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -131,7 +132,7 @@ def check_data(data: str) -> bytes:
             length=len(data),
             most=MAX_CHARACTERS,
         )
-    if not all("!" <= char <= "~" for char in data):
+    if _PRINTABLE.fullmatch(data) is None:
         raise Invalid(_("二维码内容只能用英文字母、数字和网址符号：其他字符请先按网址规则编码。"), code="qr_not_ascii")
     return data.encode("ascii")
 

@@ -3,10 +3,11 @@
 With version, level and mask fixed, every module of a QR code is an exclusive-or of data bits and a constant: error
 correction is linear over GF(2), and the mask is added to it. So the ``qrcode`` library is asked once for one code of
 the run and for what each bit of the tail changes, about a hundred calls; each further code is then a dozen
-exclusive-ors of big integers, and the best mask is chosen by the same penalties (ISO/IEC 18004, 7.8.3) counted in them.
-A character of a segment of bytes is 8 bits of its own; in a segment of letters two characters are 11 bits together.
-All eight masked codes lie side by side in one integer, so that a step of the scoring is one operation for all of them;
-numpy counts the bits of many codes at once.
+exclusive-ors, and the best mask is chosen by the same penalties (ISO/IEC 18004, 7.8.3). A character of a segment of
+bytes is 8 bits of its own; in a segment of letters two characters are 11 bits together.
+For the scoring a row of modules is one number of 64 bits: a step is then one operation of numpy for all rows of all
+eight masks of many codes. Codes of more modules a side (version 12 and above, addresses of 180 characters or more) are
+made one by one.
 The result equals that of ``qr.matrix`` bit for bit; a test holds it to that.
 """
 
@@ -14,6 +15,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 import numpy.typing
@@ -31,7 +33,13 @@ _MASKS = range(8)
 _BASE = 1
 """The value of all symbols in the code that others are compared with; of 0 the library could not make a block."""
 _AT_ONCE = 128
-_POINTS = numpy.array([1, 1, 2, 2, 3, 40, 40, 40, 40])
+_WIDEST = 64
+"""Modules a side that fit one number."""
+_FAMILIES = 32
+"""Families remembered: a file is made in parts, and each code of it is asked for twice."""
+_Rows = numpy.typing.NDArray[Any]
+"""Of unsigned numbers of 64 bits; the library's own types do not follow its shifts."""
+_ONE = numpy.uint64(1)
 
 
 def matrices(data: Sequence[str], level: Level = Level.M, *, split: bool = True) -> list[QrMatrix]:
@@ -48,8 +56,9 @@ def matrices(data: Sequence[str], level: Level = Level.M, *, split: bool = True)
     found: dict[str, QrMatrix] = {}
     for (prefix, start), texts in families.items():
         if len(texts) >= LEARN_FROM:
-            family = _Family.learn(prefix, level, start)
-            found.update(zip(texts, family.matrices(texts), strict=True))
+            family = _family(prefix, level, start)
+            if family is not None:
+                found.update(zip(texts, family.matrices(texts), strict=True))
     return [found.get(text) or qr.matrix(text, level, split=split) for text in data]
 
 
@@ -84,20 +93,19 @@ def _symbols(length: int, start: int) -> list[_Symbol]:
 class _Family:
     """The codes of one prefix: matrices as integers, the first module of the first row in the highest bit.
 
-    ``plain`` holds, for each mask, the code whose symbols are all ``_BASE`` as it is printed; ``scored`` all eight as
-    ``qrcode`` scores them (without the format information), side by side. ``changes`` holds, for each symbol of the
-    tail, what each of its bits changes, ``known`` what the characters met in its place change.
+    ``plain`` holds, for each mask, the code whose symbols are all ``_BASE`` as it is printed; ``scored`` the rows of
+    all eight as ``qrcode`` scores them (without the format information). ``changes`` holds, for each symbol of the
+    tail, what each of its bits changes, ``known`` what the characters met in its place change, with its rows.
     """
 
     level: Level
     version: int
     size: int
     plain: tuple[int, ...]
-    scored: int
+    scored: _Rows
     symbols: tuple[_Symbol, ...]
     changes: tuple[tuple[int, ...], ...]
-    known: tuple[dict[str, int], ...]
-    scoring: "_Scoring"
+    known: tuple[dict[str, tuple[int, _Rows]], ...]
 
     @classmethod
     def learn(cls, prefix: str, level: Level, start: int) -> "_Family":
@@ -105,17 +113,12 @@ class _Family:
 
         ``start`` is where the segment of letters begins, the length of the texts where there is none.
         """
-        length = len(prefix) + TAIL
-        symbols = _symbols(length, start)
-        empty = bytearray(length)
-        empty[: len(prefix)] = prefix.encode("ascii")
-        for symbol in symbols:
-            empty[symbol.begin : symbol.end] = _characters(symbol, _BASE)
+        symbols = _symbols(len(prefix) + TAIL, start)
+        empty = _empty(prefix, symbols)
         code = qr.unmade(bytes(empty), level, start)
         size = int(code.version) * 4 + 17
         plain = tuple(_modules(code, False, mask) for mask in _MASKS)
-        scoring = _scoring(size)
-        scored = scoring.side_by_side([_modules(code, True, mask) for mask in _MASKS])
+        scored = numpy.stack([_rows(_modules(code, True, mask), size) for mask in _MASKS])
         changes = []
         for symbol in symbols:
             bits = []
@@ -124,40 +127,47 @@ class _Family:
                 other[symbol.begin : symbol.end] = _characters(symbol, _BASE ^ 1 << bit)
                 bits.append(_modules(qr.unmade(bytes(other), level, start), False, 0) ^ plain[0])
             changes.append(tuple(bits))
-        known: tuple[dict[str, int], ...] = tuple({} for _symbol in symbols)
-        return cls(level, int(code.version), size, plain, scored, tuple(symbols), tuple(changes), known, scoring)
+        known: tuple[dict[str, tuple[int, _Rows]], ...] = tuple({} for _symbol in symbols)
+        return cls(level, int(code.version), size, plain, scored, tuple(symbols), tuple(changes), known)
 
     def matrices(self, texts: Sequence[str]) -> list[QrMatrix]:
         """The codes of texts of the family."""
         found = []
         for begin in range(0, len(texts), _AT_ONCE):
             some = texts[begin : begin + _AT_ONCE]
-            changes = [self._change(text) for text in some]
-            scoring = self.scoring
-            best = scoring.best([scoring.marks(self.scored ^ scoring.eightfold(change)) for change in changes])
+            changes = [0] * len(some)
+            rows = numpy.zeros((len(some), self.size), numpy.uint64)
+            for number, symbol in enumerate(self.symbols):
+                known = self.known[number]
+                met = [
+                    known.get(characters) or self._changed(number, characters)
+                    for characters in [text[symbol.begin : symbol.end] for text in some]
+                ]
+                changes = [change ^ modules for change, (modules, _rows) in zip(changes, met, strict=True)]
+                rows ^= numpy.array([each for _modules, each in met])
+            best = penalties(self.scored ^ rows[:, None, :], self.size).argmin(axis=1).tolist()
             found += [
                 QrMatrix(text, self.level, self.version, self.plain[mask] ^ change)
                 for text, change, mask in zip(some, changes, best, strict=True)
             ]
         return found
 
-    def _change(self, text: str) -> int:
-        """What a text's tail changes."""
-        change = 0
-        for number, symbol in enumerate(self.symbols):
-            characters = text[symbol.begin : symbol.end]
-            modules = self.known[number].get(characters)
-            change ^= self._changed(number, characters) if modules is None else modules
-        return change
-
-    def _changed(self, number: int, characters: str) -> int:
+    def _changed(self, number: int, characters: str) -> tuple[int, _Rows]:
         """What characters change in the place of a symbol, kept for the next code."""
         modules, value = 0, self.symbols[number].value(characters) ^ _BASE
         for bit, change in enumerate(self.changes[number]):
             if value >> bit & 1:
                 modules ^= change
-        self.known[number][characters] = modules
-        return modules
+        self.known[number][characters] = modules, _rows(modules, self.size)
+        return self.known[number][characters]
+
+
+def _empty(prefix: str, symbols: Sequence[_Symbol]) -> bytearray:
+    """The text whose symbols are all ``_BASE``."""
+    empty = bytearray(prefix.encode("ascii") + bytes(TAIL))
+    for symbol in symbols:
+        empty[symbol.begin : symbol.end] = _characters(symbol, _BASE)
+    return empty
 
 
 def _characters(symbol: _Symbol, value: int) -> bytes:
@@ -174,94 +184,67 @@ def _modules(code: qrcode.QRCode, test: bool, mask: int) -> int:
     return int("".join("1" if dark else "0" for row in code.modules for dark in row), 2)
 
 
+@functools.lru_cache(_FAMILIES)
+def _family(prefix: str, level: Level, start: int) -> _Family | None:
+    """The family of a prefix; None where its codes are too wide for the scoring."""
+    empty = _empty(prefix, _symbols(len(prefix) + TAIL, start))
+    size = int(qr.unmade(bytes(empty), level, start).version) * 4 + 17
+    return _Family.learn(prefix, level, start) if size <= _WIDEST else None
+
+
+def _rows(modules: int, size: int) -> _Rows:
+    """The rows of a matrix, the last module of each in the lowest bit."""
+    row = (1 << size) - 1
+    return numpy.array([modules >> size * place & row for place in reversed(range(size))], numpy.uint64)
+
+
 def penalty(modules: int, size: int) -> int:
     """The penalty of a matrix of ``size`` modules a side by the four rules of ISO/IEC 18004, 7.8.3, table 11."""
-    scoring = _scoring(size)
-    return int(scoring.penalties([scoring.marks(scoring.eightfold(modules))])[0, 0])
+    return int(penalties(_rows(modules, size), size))
 
 
-class _Scoring:
-    """The penalties of eight matrices of ``size`` modules a side, side by side in one integer, each in ``stride`` bytes
-    with its last module in the lowest bit.
+def penalties(rows: _Rows, size: int) -> _Rows:
+    """The penalties of matrices of at most 64 modules a side; the last axis is that of their rows.
 
-    A bit says something about its module and those to the right of or below it. The last column and the last row never
-    begin anything, so that no pattern runs on into the next matrix.
+    A bit says something about its module and those to the right of or below it.
     """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.stride = (size * size + 7) // 8
-        self.everywhere = self.side_by_side([1] * len(_MASKS))
-        full = (1 << size * size) - 1
-        last_column = sum(1 << size * row for row in range(size))
-        self.not_last_column = (full & ~last_column) * self.everywhere
-        self.not_last_row = (full & ~((1 << size) - 1)) * self.everywhere
-        fits = size - 10
-        row = (1 << fits) - 1 << 10
-        self.room_across = sum(row << size * i for i in range(size)) * self.everywhere
-        self.room_down = ((1 << size * fits) - 1 << size * 10) * self.everywhere
-
-    def side_by_side(self, matrices: Sequence[int]) -> int:
-        """Eight matrices in one integer, the first in the highest bits."""
-        joined = b"".join(matrix.to_bytes(self.stride, "big") for matrix in matrices)
-        return int.from_bytes(joined, "big")
-
-    def eightfold(self, matrix: int) -> int:
-        """The same matrix eight times."""
-        return int.from_bytes(matrix.to_bytes(self.stride, "big") * len(_MASKS), "big")
-
-    def marks(self, modules: int) -> bytes:
-        """What costs points, a bit each: ten sets of bits for each of the eight matrices, to be counted and weighed."""
-        size = self.size
-        # A bit of `across`: a module equals the one to its right; of `down`: it equals the one below it.
-        across = ~(modules ^ modules << 1) & self.not_last_column
-        down = ~(modules ^ modules << size) & self.not_last_row
-        five_across, five_down = _five(across, 1), _five(down, size)
-        found = (
-            # Runs of n >= 5 equal modules cost n - 2 points: one for each five in a row, two where the first begins.
-            five_across,
-            five_down,
-            five_across & ~(five_across >> 1),
-            five_down & ~(five_down >> size),
-            across & across << size & down,
-            *_finder_like(modules, self.room_across, 1),
-            *_finder_like(modules, self.room_down, size),
-            modules,
-        )
-        return b"".join([bits.to_bytes(self.stride * len(_MASKS), "big") for bits in found])
-
-    def penalties(self, marks: Sequence[bytes]) -> "numpy.typing.NDArray[numpy.int64]":
-        """The penalty of each of the eight matrices, for each of the given sets of marks."""
-        bits = numpy.frombuffer(b"".join(marks), numpy.uint8).reshape(len(marks), 10, len(_MASKS), self.stride)
-        counts = numpy.bitwise_count(bits).sum(axis=3, dtype=numpy.int64)
-        uneven = (abs(counts[:, 9] / (self.size * self.size) * 100 - 50) / 5).astype(numpy.int64)
-        weighed: numpy.typing.NDArray[numpy.int64] = numpy.tensordot(counts[:, :9], _POINTS, axes=([1], [0]))
-        weighed += 10 * uneven
-        return weighed
-
-    def best(self, marks: Sequence[bytes]) -> list[int]:
-        """The mask with the fewest points, the first of several, for each of the given sets of marks."""
-        return [int(mask) for mask in self.penalties(marks).argmin(axis=1)]
+    full = numpy.uint64((1 << size) - 1)
+    # A bit of `across`: a module equals the one to its right; of `down`: it equals the one below it.
+    across = ~(rows ^ rows << _ONE) & full & ~_ONE
+    down = ~(rows[..., :-1] ^ rows[..., 1:]) & full
+    pairs = across & across << _ONE
+    five_across = pairs & pairs << numpy.uint64(2)
+    pairs = down[..., :-1] & down[..., 1:]
+    five_down = pairs[..., :-2] & pairs[..., 2:]
+    # Runs of n >= 5 equal modules cost n - 2 points: one for each five in a row, two where the first begins.
+    points = _count(five_across) + _count(five_down)
+    points += 2 * _count(five_across & ~(five_across >> _ONE))
+    points += 2 * (_count(five_down[..., :1]) + _count(five_down[..., 1:] & ~five_down[..., :-1]))
+    points += 3 * _count(across[..., :-1] & across[..., 1:] & down)
+    points += 40 * (_finder_like_across(rows, size) + _finder_like_down(rows, size))
+    uneven = abs(_count(rows) / (size * size) * 100 - 50) / 5
+    points += 10 * uneven.astype(numpy.int64)
+    return points
 
 
-@functools.cache
-def _scoring(size: int) -> _Scoring:
-    """The scoring of one size."""
-    return _Scoring(size)
+def _count(bits: _Rows) -> _Rows:
+    """How many bits are set in the rows of each matrix."""
+    counts: _Rows = numpy.bitwise_count(bits).sum(axis=-1, dtype=numpy.int64)
+    return counts
 
 
-def _five(equal: int, step: int) -> int:
-    """Where five equal modules in a row begin."""
-    two = equal & equal << step
-    return two & two << 2 * step
+def _finder_like_across(rows: _Rows, size: int) -> _Rows:
+    """How often 1011101 stands in a row with four light modules behind it or before it."""
+    at = [rows << numpy.uint64(step) for step in range(7)]
+    core = rows & at[2] & at[3] & at[4] & at[6] & ~(at[1] | at[5])
+    any_four = rows | at[1] | at[2] | at[3]
+    room = numpy.uint64((1 << size - 10) - 1 << 10)
+    return _count(core & ~(any_four << numpy.uint64(7)) & room) + _count(core << numpy.uint64(4) & ~any_four & room)
 
 
-def _finder_like(modules: int, room: int, step: int) -> tuple[int, int]:
-    """Where 1011101 begins with four light modules behind it, and where with four before it, in rows or columns."""
-    second = modules << 2 * step
-    # 1 0 1 1 1 0 1 from a module on; the dark ones first.
-    core = modules & second & modules << 3 * step & modules << 4 * step & modules << 6 * step
-    core &= ~(modules << step) & ~(modules << 5 * step)
-    any_two = modules | modules << step
-    any_four = any_two | any_two << 2 * step
-    return core & ~(any_four << 7 * step) & room, core << 4 * step & ~any_four & room
+def _finder_like_down(rows: _Rows, size: int) -> _Rows:
+    """The same in the columns."""
+    at = [rows[..., step : size - 6 + step] for step in range(7)]
+    core = at[0] & at[2] & at[3] & at[4] & at[6] & ~(at[1] | at[5])
+    any_four = rows[..., :-3] | rows[..., 1:-2] | rows[..., 2:-1] | rows[..., 3:]
+    return _count(core[..., :-4] & ~any_four[..., 7:]) + _count(core[..., 4:] & ~any_four[..., :-7])

@@ -25,6 +25,15 @@ EXAMPLES = {
     Verdict.EXPIRED: ("demo-millet_old", 1),
 }
 """Key of the run and position of a label; of 查无此码 there is no label by its nature."""
+SOUND = {
+    "moisture": "12.3",
+    "imperfect": "0.6",
+    "impurity": "0.2",
+    "broken": "2.0",
+    "cadmium": "0.02",
+    "lead": "0.05",
+    "afb1": "0.5",
+}
 VERDICT_WORDS = {
     Verdict.OK: "信息正常",
     Verdict.RECALLED: "已召回",
@@ -51,8 +60,9 @@ def build_verdicts(stage: Stage) -> None:
             production_date=plus(when, -5),
             best_before=plus(when, 355),
         )
-        stage.release("mill_quality", stage.ago(days - 1), key)
-        printed = stage.ago(days - 1, 14)
+        stage.test(f"test_{key}", "mill", stage.ago(days - 1), key, f"示例检字 {code}", code="millet.test", **SOUND)
+        stage.release("mill_quality", stage.ago(days - 2), key)
+        printed = stage.ago(days - 2, 14)
         run = issue_codes(
             by=stage.actors["mill"], lot=stage.lots[key], count=24, key=f"demo-{key}", when=printed, at=printed.at
         )
