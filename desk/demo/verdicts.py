@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.conf import settings
 
@@ -25,7 +26,7 @@ EXAMPLES = {
     Verdict.EXPIRED: ("demo-millet_old", 1),
 }
 """Key of the run and position of a label; of 查无此码 there is no label by its nature."""
-SOUND = {
+SOUND: dict[str, Any] = {
     "moisture": "12.3",
     "imperfect": "0.6",
     "impurity": "0.2",
