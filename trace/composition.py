@@ -6,6 +6,7 @@ Pure: read once from ``trace/data/composition.yaml``, with source, evidence word
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from trace.units import is_english
 
 PATH = Path(__file__).parent / "data" / "composition.yaml"
 WATER = "water"
+_SPACED = re.compile(r"(?<=[\u4e00-\u9fff])[\s\u200b-\u200d\u2060\ufeff·・._-]+(?=[\u4e00-\u9fff])")
 # A word after one of these says that the thing is not there: 不含甜味剂, 未添加食用酒精.
 _NEGATED = re.compile(
     r"(不含|不得|不添加|不直接或间接添加|未添加|未检出|零添加|无|非|没有|禁止)(?:添加|使用)?[^，。；、,;.]{0,6}$"
@@ -115,9 +117,23 @@ def prohibition_for(standard: str | None, standard_text: str) -> Prohibition | N
     return next((rule for rule in prohibitions() if rule.covers(standard, standard_text)), None)
 
 
-def indication_for(claim: str) -> GeographicalIndication | None:
-    """The geographical indication a claim names, if the system knows it."""
-    return next((rule for rule in _book().indications if any(name in claim for name in rule.names)), None)
+def indication_for(*texts: str) -> GeographicalIndication | None:
+    """The geographical indication that a claim, a name or a brand names, if the system knows it.
+
+    Whoever names goods after it claims it, however it is spaced or spelled: 汾州 核桃, Fenzhou Walnut; walnut wood (木)
+    is something else.
+    """
+    plain = [_plain(text) for text in texts if text]
+    for rule in _book().indications:
+        names = [_plain(name) for name in (*rule.names, rule.en.removesuffix("s"))]
+        if any(re.search(f"{re.escape(name)}(?!木|wood)", text) for text in plain for name in names):
+            return rule
+    return None
+
+
+def _plain(text: str) -> str:
+    """Letters and digits only, of one width and case."""
+    return "".join(sign for sign in unicodedata.normalize("NFKC", text).casefold() if sign.isalnum())
 
 
 def materials_named(chosen: str, *texts: str) -> set[str]:
@@ -138,7 +154,8 @@ def is_water(chosen: str, *texts: str) -> bool:
 
 
 def _says(text: str, word: str) -> bool:
-    """Whether the word stands in the text without a no before it."""
+    """Whether the word stands in the text without a no before it; spaced Chinese (食用 酒精) is read as it is said."""
+    text = _SPACED.sub("", unicodedata.normalize("NFKC", text))
     return any(not _NEGATED.search(text[: found.start()]) for found in re.finditer(re.escape(word), text))
 
 

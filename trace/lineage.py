@@ -140,7 +140,7 @@ class Claim:
 
 def claim_of(lot: Lot) -> Claim | None:
     """The geographical indication a lot's product claims, held against its ancestors; None where it claims none."""
-    rule = indication_for(lot.product_version.gi_claim)
+    rule = claim_made(lot.product_version)
     if rule is None:
         return None
     back = walk([lot], "back")
@@ -257,8 +257,13 @@ def _targets(draft: Draft) -> Iterator[Target]:
     if later:
         found += _descendants(later, {target.lot.pk for target in found if target.lot is not None})
     for target in found:
-        if prohibition_of(target.version) is not None or indication_for(target.version.gi_claim) is not None:
+        if prohibition_of(target.version) is not None or claim_made(target.version) is not None:
             yield target
+
+
+def claim_made(version: ProductVersion) -> GeographicalIndication | None:
+    """The geographical indication a product claims: in its claim, its names or its brand."""
+    return indication_for(version.gi_claim, version.name, version.name_en, version.brand)
 
 
 def _descendants(lots: Sequence[Lot], known: set[int]) -> list[Target]:
@@ -267,9 +272,8 @@ def _descendants(lots: Sequence[Lot], known: set[int]) -> list[Target]:
     found: list[Target] = []
     for begin in range(0, len(reached), _CHUNK):
         rows = Lot.objects.filter(pk__in=reached[begin : begin + _CHUNK], voided_by=None)
-        rows = rows.exclude(
-            product_version__standard=None, product_version__standard_text="", product_version__gi_claim=""
-        )
+        versions = ProductVersion.objects.filter(pk__in=rows.values("product_version")).select_related("standard")
+        rows = rows.filter(product_version__in=[row.pk for row in versions if prohibition_of(row) or claim_made(row)])
         found += [Target(lot.product, lot.product_version, lot) for lot in rows.select_related(*_SHOWN)]
     return found
 
@@ -347,7 +351,7 @@ def _claims(draft: Draft, targets: Sequence[Target], back: Walk, near: set[int])
     """Each claim of origin against the primary ancestors above it."""
     asked: dict[str, Claim] = {}
     for target in targets:
-        rule = indication_for(target.version.gi_claim)
+        rule = claim_made(target.version)
         if rule is None:
             continue
         if rule.key not in asked:
@@ -372,7 +376,7 @@ def _claims_of_beginnings(draft: Draft, targets: Sequence[Target]) -> Iterator[B
         region = next(iter(regions_of([plot.uid]).values()), None)
     words = region.words if region is not None else _("没有登记产地")
     for target in targets:
-        rule = indication_for(target.version.gi_claim)
+        rule = claim_made(target.version)
         if rule is None or not any(_concerns(rule, new.product, new.product.current) for new in draft.outputs):
             continue
         state = area_state(rule, region.code) if region is not None else UNKNOWN

@@ -12,16 +12,22 @@ from django.urls import reverse
 
 from tests.goods import amount, day, make_lot, passed, receive, released, ship, turn_into
 from tests.trace.api_client import api_of, body
+from tests.trace.door_client import document, door_of, lot_class
+from tests.trace.door_client import event as door_event
 from tests.trace.sheets import steps_file, upload
 from tests.trace.test_field import entry, phone, send
 from tests.trace.test_guards import refused, spirit, step, vatted
-from tests.world import World, make_place, make_product, sign_in
+from tests.world import GTIN, World, make_actor, make_organisation, make_place, make_product, sign_in
 from trace.actions.capture import NewLot
 from trace.actions.corrections import declare_error
 from trace.actions.events import Portion, When, record_event
 from trace.actions.evidence import ResultEntry, record_report, release_lot
+from trace.actions.joins import answer_claim, claim_lot
 from trace.actions.rebuild import rebuild
+from trace.actions.transfers import take_in
+from trace.composition import indication_for
 from trace.conflict_kinds import OTHER, kind_of
+from trace.door.shaping import lot_uri
 from trace.errors import GuardBroken, Invalid
 from trace.identifiers import uuid7
 from trace.models import Conflict, Event, Lot, Product, ProductVersion, Shipment
@@ -341,6 +347,94 @@ def test_a_still_gives_no_more_alcohol_than_the_mash_had_starch(world: World) ->
 
     assert refused(lambda: distil("120")) == ["undeclared_alcohol"]
     assert not distil("60")[0].origin_event.flags
+
+
+# --- What may not be inside, and where it grew ----------------------------------------------------------------------
+
+
+def test_forbidden_material_is_found_through_every_door_and_after_a_join(world: World) -> None:
+    owner = world.distillery.organisation
+    bad = make_product(owner, "SJ", "示例食用 酒精", base_unit="LTR", kind="raw")
+    fine = make_product(owner, "QX", "示例清香酒", base_unit="LTR", standard="gbt10781_2_2022")
+    alcohol = make_lot(world.distillery, bad, "100", lot_code="SJ-1")
+    (hidden,) = step(world, "common.process", [(alcohol, "50")], [(spirit(world), "50")], process="示例")
+    place = make_place(owner, kind="plant")
+    fields = {
+        "when_on": "2026-09-22", "when_at": "09:30", "place": place.uid, "d_process": "示例",
+        "inputs-count": "1", "inputs-0-code": hidden.lot_code, "inputs-0-amount": "1", "inputs-0-unit": "LTR",
+        "outputs-count": "1", "outputs-0-product": fine.uid, "outputs-0-amount": "1", "outputs-0-unit": "LTR",
+    }  # fmt: skip
+    sent = {
+        "template": "common.process", "occurred_at": day(2).at.isoformat(), "data": {"process": "示例"},
+        "inputs": [{"lot": str(hidden.uid), "amount": {"value": "1", "unit": "LTR"}}],
+        "outputs": [{"product": str(fine.uid), "amount": {"value": "1", "unit": "LTR"}}],
+    }  # fmt: skip
+    problem = api_of(world.distillery).post("/events", sent)
+    assert (problem.status_code, body(problem)["code"]) == (409, "forbidden_ancestor"), problem.content
+    page = sign_in(Client(), world.distillery).post(
+        reverse("trace:step_form", args=["common.process"]), {key: str(value) for key, value in fields.items()}
+    )
+    assert (page.status_code, page.context["seen"]) == (409, "forbidden_ancestor")
+    (answer,) = send(*phone(world.distillery), entry("common.process", fields))
+    assert (answer["state"], "食用酒精" in json.dumps(answer, ensure_ascii=False)) == ("needs", True), answer
+    row = {"when_on": "2026-09-22", "inputs-*-lot": hidden.lot_code, "inputs-*-amount": "1", "place": place.name,
+           "outputs-*-product": "QX", "outputs-*-amount": "1", "d_process": "示例"}  # fmt: skip
+    sheet = upload(world.distillery, "steps", steps_file("common.process", [row]), step="common.process")
+    assert [issue["code"] for issue in sheet.issues] == ["forbidden_ancestor"], sheet.issues
+    told = door_event(
+        "TransformationEvent",
+        inputQuantityList=[{"epcClass": lot_uri(hidden), "quantity": 1, "uom": "LTR"}],
+        outputQuantityList=[{"epcClass": lot_class(GTIN, "EPC-1"), "quantity": 1, "uom": "LTR"}],
+    )
+    door_of(owner).captured(document(told))
+    conflict = Conflict.objects.get(code="forbidden_ancestor")
+    assert conflict.event == Lot.objects.get(lot_code="EPC-1").origin_event
+
+    # Bought as a supplier's innocent spirit, bottled, and only then joined to the lot it really is.
+    buyer = make_actor(make_organisation("示例勾调厂", "producer"), "owner")
+    base, labelled = (
+        make_product(buyer.organisation, code, name, base_unit="LTR", **more)
+        for code, name, more in (("JJ", "示例外购原酒", {"kind": "raw"}),
+                                 ("PJ", "示例瓶装酒", {"standard": "gbt10781_2_2022"}))
+    )  # fmt: skip
+    bought = take_in(
+        by=buyer, supplier=owner, product=base, supplier_lot=hidden.lot_code, amount=amount("9", base), when=day(3),
+        data={"inspection_result": "合格"},
+    ).lots[0]  # fmt: skip
+
+    def fill(litres: str) -> list[Lot]:
+        lots = [(bought, litres)]
+        return step(world, "common.process", lots, [(labelled, litres)], by=buyer, when=day(4), process="灌装")
+
+    (bottles,) = fill("5")
+    assert not bottles.origin_event.flags
+    claim = claim_lot(by=buyer, external=bought, code=hidden.lot_code)
+    answer_claim(by=world.distillery, claim=claim, confirm=True)
+    assert Conflict.objects.filter(code="forbidden_ancestor", lot=bottles).exists()
+    assert refused(lambda: fill("1")) == ["forbidden_ancestor"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"gi_claim": "汾 州核桃"},
+        {"name": "示例汾州·核桃仁"},
+        {"name_en": "Fenzhou Walnut kernels"},
+        {"brand": "汾州核桃"},
+    ],
+)
+def test_who_names_goods_after_an_origin_claims_it(world: World, more: dict[str, str]) -> None:
+    raw = make_product(world.walnuts.organisation, "QP", "示例核桃", family="walnut_fenzhou", kind="raw")
+    far = make_place(world.walnuts.organisation, kind="plot", division="650000")
+    lot = make_lot(world.walnuts, raw, "10", place=far)
+    (part,) = step(world, "common.split", [(lot, "5")], [(raw, "5")], by=world.walnuts, reason="示例")
+    named = make_product(world.walnuts.organisation, "HT", **{"name": "示例核桃", "family": "walnut_fenzhou", **more})
+    assert refused(lambda: turn_into(world.walnuts, [(part, "5")], [(named, "4")])) == ["gi_foreign"]
+
+
+def test_walnut_wood_claims_no_nuts() -> None:
+    assert indication_for("示例汾州核桃木餐桌") is None
+    assert indication_for("", "Fenzhou walnut wood table") is None
 
 
 # --- Release --------------------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ import time
 from tests.conftest import ROOT, CommittedDatabase
 from tests.goods import make_lot, released, stock_of
 from tests.trace.test_packs import Hall
-from tests.world import make_world
+from tests.world import make_product, make_world
 from trace import ledger
 from trace.actions.rebuild import rebuild
-from trace.models import Event, Lot, Transfer, Unit
+from trace.models import Event, EventItem, Lot, Unit
 
 
 def _start(database: CommittedDatabase, *arguments: str) -> subprocess.Popen[str]:
@@ -29,9 +29,12 @@ def _start(database: CommittedDatabase, *arguments: str) -> subprocess.Popen[str
     )
 
 
-def test_sixteen_processes_shipping_from_a_lot_of_one_hundred_ship_it_once(committed_db: CommittedDatabase) -> None:
+def test_sixteen_processes_taking_from_one_lot_by_four_ways_take_it_once(
+    committed_db: CommittedDatabase,
+) -> None:
     world = make_world()
     lot = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "100"))
+    make_product(world.walnuts.organisation, "USED", "示例碎仁", kind="raw")
     assert world.walnuts.user is not None
     # Ten at a time: sixteen processes want 160 of 100 in their first round already, and each is refused at last.
     arguments = ("race", "16", world.walnuts.user.username, str(lot.uid), str(world.shop.organisation.uid), "10")
@@ -43,7 +46,8 @@ def test_sixteen_processes_shipping_from_a_lot_of_one_hundred_ship_it_once(commi
     assert sum(int(accepted) for accepted, _code in answers) == 10
     assert {code for _accepted, code in answers} == {"not_enough"}
     assert stock_of(lot, world.walnuts.organisation) == 0
-    assert sum(Transfer.objects.filter(lot=lot).values_list("sent_micros", flat=True)) == 100_000_000
+    taken = EventItem.objects.filter(lot=lot, micros__lt=0).values_list("micros", flat=True)
+    assert sum(taken) == -100_000_000
     assert rebuild(write=False).differences == []
 
 
