@@ -41,7 +41,7 @@ def _packing(draft: Draft, units: Sequence[Unit]) -> Iterator[BrokenGuard]:
         elsewhere,
         lambda unit: BrokenGuard(
             "already_packed",
-            _("码 %(unit)s 已经装在 %(pack)s 里，请先拆箱。") % {"unit": unit.code, "pack": _parent_code(unit)},
+            _("单件 %(unit)s 已经装在 %(pack)s 里，请先拆箱。") % {"unit": unit.code, "pack": _parent_code(unit)},
             lot=unit.lot,
         ),
     )
@@ -114,7 +114,7 @@ def _unpacking(draft: Draft, units: Sequence[Unit]) -> Iterator[BrokenGuard]:
         [unit for unit in inside if unit.parent_id != pack.pk],
         lambda unit: BrokenGuard(
             "not_in_pack",
-            _("码 %(unit)s 登记的不在包装 %(pack)s 里。") % {"unit": unit.code, "pack": pack.code},
+            _("单件 %(unit)s 登记的不在包装 %(pack)s 里。") % {"unit": unit.code, "pack": pack.code},
             lot=unit.lot,
         ),
     )
@@ -128,7 +128,7 @@ def _in_our_hands(draft: Draft, units: Sequence[Unit]) -> Iterator[BrokenGuard]:
         [unit for unit in units if unit.top.holder_id not in (None, draft.organisation.pk)],
         lambda unit: BrokenGuard(
             "not_in_custody",
-            _("码 %(unit)s 登记的不在本单位手里。请先登记收货或退货。") % {"unit": unit.code},
+            _("单件 %(unit)s 登记的不在本单位手里。请先登记收货或退货。") % {"unit": unit.code},
             lot=unit.lot,
         ),
     )
@@ -137,7 +137,7 @@ def _in_our_hands(draft: Draft, units: Sequence[Unit]) -> Iterator[BrokenGuard]:
 def _on_its_way(unit: Unit) -> BrokenGuard:
     return BrokenGuard(
         "unit_in_transit",
-        _("码 %(unit)s 已登记发货，还没有确认收货。请先确认收货。") % {"unit": unit.code},
+        _("单件 %(unit)s 已登记发货，还没有确认收货。请先确认收货。") % {"unit": unit.code},
         lot=unit.lot,
     )
 
@@ -148,7 +148,7 @@ def _arriving(draft: Draft, units: Sequence[Unit]) -> Iterator[BrokenGuard]:
     yield from _each(
         [unit for unit in units if unit.top.transit_id not in slips],
         lambda unit: BrokenGuard(
-            "not_on_slip", _("码 %(unit)s 不在这张发货单上。") % {"unit": unit.code}, lot=unit.lot
+            "not_on_slip", _("单件 %(unit)s 不在这张发货单上。") % {"unit": unit.code}, lot=unit.lot
         ),
     )
 
@@ -160,7 +160,7 @@ def _returning(draft: Draft, units: Sequence[Unit]) -> Iterator[BrokenGuard]:
         [unit for unit in units if unit.top.holder_id not in (None, source.pk if source else None)],
         lambda unit: BrokenGuard(
             "not_in_custody",
-            _("码 %(unit)s 登记的不在退货单位手里。") % {"unit": unit.code},
+            _("单件 %(unit)s 登记的不在退货单位手里。") % {"unit": unit.code},
             lot=unit.lot,
         ),
     )

@@ -196,7 +196,7 @@ def arrival_of(*, by: Actor, shipment: Shipment, packs: Sequence[str]) -> Arriva
     strange = [code for code in wanted if code not in found or found[code].top.transit_id != shipment.event_id]
     if strange:
         raise Invalid(
-            _("码 %(unit)s 不在这张发货单上。") % {"unit": strange[0]}, code="not_on_slip", codes=strange[:20]
+            _("单件 %(unit)s 不在这张发货单上。") % {"unit": strange[0]}, code="not_on_slip", codes=strange[:20]
         )
     seen = load_of(refuse_unusable(wanted, found))
     on_slip = list(arriving(shipment))
