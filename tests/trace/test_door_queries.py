@@ -133,7 +133,7 @@ def test_what_cannot_be_asked_is_refused_as_a_problem(door: Door, world: World) 
         ({"nextPageToken": "forged"}, "QueryParameterException", 400),
         ({"eventCountLimit": "1", "maxEventCount": "1"}, "QueryParameterException", 400),
         ({"MATCH_epc": "a\x00b"}, "QueryParameterException", 400),
-        ({"WD_readPoint": "urn:x"}, "ImplementationException", 501),
+        ({"HASATTR_PartyID": "urn:x"}, "ImplementationException", 501),
         ({"maxEventCount": "8"}, "QueryTooLargeException", 413),
         ({"MATCH_epc": "x" * 9000}, "URITooLongException", 414),
     ):

@@ -28,7 +28,7 @@ from trace import ledger
 from trace.access import lots_visible_to
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actions.corrections import declare_error
-from trace.actions.epcis_parties import MasterData, NotExact, Parties, amount_in
+from trace.actions.epcis_parties import MasterData, NotExact, Parties, amount_in, keep_master
 from trace.actions.events import When, stock_place
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
@@ -156,11 +156,20 @@ class Writer:
     ``context`` is the document's ``@context``: it goes with each event whose prefixes it declares.
     """
 
-    def __init__(self, by: Actor, *, master: MasterData | None = None, context: Any = None) -> None:
+    def __init__(
+        self,
+        by: Actor,
+        *,
+        master: MasterData | None = None,
+        children: Mapping[str, str] | None = None,
+        context: Any = None,
+    ) -> None:
         self.by = by
         self.owner = by.owner
         self.names = Names(by.owner)
         self.parties = Parties(by, self.names, master or {})
+        self.children = children or {}
+        self.told_master = not (master or children)
         self.context = context
         self.number = 0
         self.now = timezone.now()
@@ -174,6 +183,9 @@ class Writer:
         outcome = Outcome()
         self.now = timezone.now()
         ledger.lock_log_head()
+        if not self.told_master:
+            keep_master(self.owner, self.parties.master, self.children)
+            self.told_master = True
         fresh = self._not_there(events, outcome)
         at = 0
         while at < len(fresh):

@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from trace.actions.epcis_capture import Incoming, Outcome, Writer, incoming
-from trace.actions.epcis_parties import master_data
+from trace.actions.epcis_parties import children_of, master_data
 from trace.actor import Actor
 from trace.epcis.documents import Fault, check_event, check_head, prefixes_of
 from trace.epcis.reading import Document, Unreadable, events_of
@@ -415,7 +415,8 @@ class _Undo(Exception):
 
 
 def _writer(by: Actor, reading: Reading) -> Writer:
-    return Writer(by, master=master_data(reading.head), context=reading.context)
+    head = reading.whole_head or reading.head
+    return Writer(by, master=master_data(head), children=children_of(head), context=reading.context)
 
 
 def _count(job: CaptureJob, outcome: Outcome, size: int) -> None:

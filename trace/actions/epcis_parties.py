@@ -7,7 +7,7 @@ captured the document, its products are claimed at most, its place lies in no kn
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -18,14 +18,17 @@ from django.utils.translation import gettext as _
 from trace.access import entered_for
 from trace.actor import Actor
 from trace.balance import content_of
-from trace.door.names import Names
+from trace.door.names import Names, chunks
 from trace.epcis.formats import EpcInvalid, canonical, parse
+from trace.epcis.vocabulary import local
 from trace.identifiers import uuid7
-from trace.models import Division, EpcisName, Organisation, Place, Product, ProductVersion
+from trace.models import Division, EpcisMaster, EpcisName, Organisation, Place, Product, ProductVersion
+from trace.rows import insert, new, update
 from trace.text import clean_text
 from trace.units import MAX_BASE_UNITS, MICROS, UNITS, EnteredAmount
 
 UNKNOWN_DIVISION = "000000"
+MOST_ELEMENTS = 50_000
 PARTY_PATH, PLACE_PATH = "/id/party/", "/id/place/"
 
 
@@ -46,29 +49,68 @@ def master_data(head: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     out: they are words beside the events, nothing depends on them.
     """
     found: dict[str, dict[str, str]] = {}
+    for element in _elements(head):
+        if len(found) > MOST_ELEMENTS:
+            break
+        about = found.setdefault(canonical(element["id"]), {})
+        attributes = element.get("attributes")
+        for each in attributes if isinstance(attributes, list) else ():
+            if isinstance(each, Mapping) and isinstance(each.get("id"), str):
+                value = each.get("attribute")
+                if isinstance(value, str | int | float) and not isinstance(value, bool):
+                    about[local(each["id"])] = str(value)[:300]
+    return found
+
+
+def children_of(head: Mapping[str, Any]) -> dict[str, str]:
+    """What lies in what by a document's header: child to parent (``children`` of a vocabulary element)."""
+    found: dict[str, str] = {}
+    for element in _elements(head):
+        listed = element.get("children")
+        for child in listed if isinstance(listed, list) else ():
+            if isinstance(child, str) and len(found) < MOST_ELEMENTS and _fits(child, element["id"]):
+                found[canonical(child)] = canonical(element["id"])
+    return found
+
+
+def _fits(*uris: str) -> bool:
+    return all(len(uri) <= 500 and "\x00" not in uri and uri.isprintable() for uri in uris)
+
+
+def _elements(head: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The vocabulary elements in a document's header that have an id."""
     data = head.get("epcisHeader")
     data = data.get("epcisMasterData") if isinstance(data, Mapping) else None
     listed = data.get("vocabularyList") if isinstance(data, Mapping) else None
     for vocabulary in listed if isinstance(listed, list) else ():
         elements = vocabulary.get("vocabularyElementList") if isinstance(vocabulary, Mapping) else None
         for element in elements if isinstance(elements, list) else ():
-            if not isinstance(element, Mapping) or not isinstance(element.get("id"), str) or len(found) > 50_000:
-                continue
-            about = found.setdefault(canonical(element["id"]), {})
-            attributes = element.get("attributes")
-            for each in attributes if isinstance(attributes, list) else ():
-                if isinstance(each, Mapping) and isinstance(each.get("id"), str):
-                    value = each.get("attribute")
-                    if isinstance(value, str | int | float) and not isinstance(value, bool):
-                        about[_local(each["id"])] = str(value)[:300]
-    return found
+            if isinstance(element, Mapping) and isinstance(element.get("id"), str):
+                yield element
 
 
-def _local(name: str) -> str:
-    """The last part of an attribute's name: ``cbvmda:name``, ``urn:epcglobal:cbv:mda:name`` and ``…#name`` are name."""
-    for mark in ("#", "/", ":"):
-        name = name.rpartition(mark)[2]
-    return name
+def keep_master(owner: Organisation, master: MasterData, children: Mapping[str, str]) -> None:
+    """Remember what a document's header says of things, for questions by attribute and by what lies in what. Later
+    documents add to it and change it. The head of the log is held.
+    """
+    wanted = [value for value in dict.fromkeys([*master, *children]) if _fits(value)]
+    for part in chunks(wanted):
+        rows = {row.value: row for row in EpcisMaster.objects.filter(owner=owner, value__in=part)}
+        fresh = []
+        for value in part:
+            row = rows.get(value)
+            if row is None:
+                row = new(EpcisMaster, owner=owner, value=value)
+                fresh.append(row)
+            row.attributes = {**row.attributes, **_clean(master.get(value, {}))}
+            row.parent = children.get(value, row.parent)
+        insert(fresh)
+        update(list(rows.values()), "attributes", "parent")
+
+
+def _clean(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Attributes that a database can hold."""
+    return {name[:100]: value for name, value in list(attributes.items())[:200] if value.isprintable()}
 
 
 def _words(text: str, most: int) -> str:

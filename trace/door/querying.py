@@ -8,29 +8,31 @@ number for one page.
 from __future__ import annotations
 
 import datetime
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.core import signing
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from trace.access import entered_for
 from trace.actor import Actor
+from trace.door.looking import PARAMETERS, Look, Wrong, look_of
 from trace.door.shaping import Shaper, documents_of
 from trace.epcis.documents import moment
 from trace.epcis.formats import canonical
-from trace.epcis.vocabulary import EVENT_TYPES, word
-from trace.models import EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, Organisation
+from trace.epcis.vocabulary import EVENT_TYPES, local, word
+from trace.models import EpcisEvent, EpcisMaster, EpcisName, EpcisSeen, EpcisTerm, Organisation
 
 PER_PAGE: Final = 30
 MOST_PER_PAGE: Final = 1_000
 MOST_VALUES: Final = 1_000
 MOST_SORTED: Final = 20_000
 """Events that are put in order of their times where no index gives it; more is 413."""
+DEEPEST: Final = 12
+"""Levels of locations below one another."""
 MOST_LOOKED_AT: Final = 10_000
 """Events looked at for one page."""
 
@@ -77,17 +79,16 @@ _TIMES: Final = {
     "GE_errorDeclaration_Time": ("declaration", True),
     "LT_errorDeclaration_Time": ("declaration", False),
 }
-_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
-_COMPARED: Final = re.compile(r"(EQ|GT|GE|LT|LE)_quantity")
-_EXTENSION: Final = re.compile(
-    r"(EQ|GT|GE|LT|LE|EXISTS)_(INNER_)?(ILMD_)?(INNER_)?([A-Za-z_][\w.\-]*:[\w.\-]+)", re.ASCII
-)
-_NOT_HERE: Final = re.compile(
-    r"(WD_(readPoint|bizLocation)|HASATTR_.*|EQ_?ATTR_.*|(EQ|GT|GE|LT|LE|EXISTS)_(SENSOR|INNER_SENSOR|ERROR_DECLARATION).*"
-    r"|(EQ|GT|GE|LT|LE)_(type|value|minValue|maxValue|meanValue|sDev|percRank|percValue|time|startTime|endTime|deviceID"
-    r"|deviceMetadata|dataProcessingMethod|microorganism|chemicalSubstance|bizRules|stringValue|booleanValue"
-    r"|hexBinaryValue|uriValue)(_.*)?)"
-)
+_LOCATIONS: Final = {"readPoint": ("readPoint",), "bizLocation": ("bizLocation",)}
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    **_LOCATIONS,
+    "EPCClass": ("class", "inClass", "outClass"),
+    "epcClass": ("class", "inClass", "outClass"),
+}
+_BELOW: Final = re.compile(r"WD_(readPoint|bizLocation)")
+_ATTRIBUTES: Final = re.compile(r"HASATTR_(readPoint|bizLocation|EPCClass|epcClass)")
+_ATTRIBUTE: Final = re.compile(r"EQ_?ATTR_(readPoint|bizLocation|EPCClass|epcClass)_([!-~]{1,300})")
+_NOT_HERE: Final = re.compile(r"HASATTR_.*|EQ_?ATTR_.*")
 SUPPORTED: Final = (
     "eventType",
     "EQ_eventID",
@@ -96,15 +97,10 @@ SUPPORTED: Final = (
     *(f"{name}_{{type}}" for name in _TYPED),
     *_TIMES,
     "EXISTS_errorDeclaration",
-    "EQ_quantity",
-    "GT_quantity",
-    "GE_quantity",
-    "LT_quantity",
-    "LE_quantity",
-    "EQ_{prefix:field}",
-    "EXISTS_{prefix:field}",
-    "EQ_ILMD_{prefix:field}",
-    "EXISTS_ILMD_{prefix:field}",
+    *PARAMETERS,
+    *(f"WD_{name}" for name in _LOCATIONS),
+    "HASATTR_{field}",
+    "EQATTR_{field}_{attribute}",
     "orderBy",
     "orderDirection",
     "eventCountLimit",
@@ -114,14 +110,28 @@ SUPPORTED: Final = (
 )
 """Every parameter that is answered; ``docs/epcis.md`` has the same list, kept so by a test."""
 PAGING: Final = frozenset(["perPage", "nextPageToken"])
-Look = Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True)
+class Related:
+    """Names that master data lead to: locations ``below`` these and they themselves, or what has one of these
+    ``attributes`` (with one of these ``values``).
+    """
+
+    kinds: tuple[str, ...]
+    below: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 @dataclass
 class Query:
-    """A query read from its parameters. ``groups`` are names of which each group must match one."""
+    """A query read from its parameters. ``groups`` are names of which each group must match one, ``related`` groups of
+    names that only master data tell.
+    """
 
     groups: list[list[tuple[str, str]]] = field(default_factory=list)
+    related: list[Related] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -219,10 +229,14 @@ def _read(query: Query, name: str, values: list[str]) -> None:
         if values not in (["ASC"], ["DESC"]):
             raise QueryFault("QueryParameterException", "unknown_choice", "ASC or DESC.", name)
         query.descending = values == ["DESC"]
-    elif (compared := _COMPARED.fullmatch(name)) is not None:
-        query.looks.append(_quantities(compared[1], _decimal(values, name)))
-    elif (extension := _EXTENSION.fullmatch(name)) is not None and not _NOT_HERE.fullmatch(name):
-        query.looks.append(_extension(extension, values, name))
+    elif (below := _BELOW.fullmatch(name)) is not None:
+        query.related.append(Related(_LOCATIONS[below[1]], below=tuple(canonical(value) for value in values)))
+    elif (about := _ATTRIBUTES.fullmatch(name)) is not None:
+        query.related.append(Related(_FIELDS[about[1]], attributes=tuple(local(value) for value in values)))
+    elif (equal := _ATTRIBUTE.fullmatch(name)) is not None:
+        query.related.append(Related(_FIELDS[equal[1]], attributes=(local(equal[2]),), values=tuple(values)))
+    elif (look := _look(name, values)) is not None:
+        query.looks.append(look)
     elif _NOT_HERE.fullmatch(name):
         raise QueryFault("ImplementationException", "not_implemented", "This parameter is not implemented.", name)
     else:
@@ -247,73 +261,11 @@ def whole(values: Sequence[str], name: str, least: int, most: int) -> int:
     return int(text)
 
 
-def _decimal(values: Sequence[str], name: str) -> float:
-    text = values[0] if len(values) == 1 else ""
-    if not _DECIMAL.fullmatch(text) or not math.isfinite(float(text)):
-        raise QueryFault("QueryParameterException", "not_a_number", "A number.", name)
-    return float(text)
-
-
-_OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    "EQ": lambda here, there: here == there,
-    "GT": lambda here, there: here > there,
-    "GE": lambda here, there: here >= there,
-    "LT": lambda here, there: here < there,
-    "LE": lambda here, there: here <= there,
-}
-
-
-def _quantities(operator: str, value: float) -> Look:
-    """Some quantity in the event compares so."""
-    holds = _OPERATORS[operator]
-
-    def look(event: Mapping[str, Any]) -> bool:
-        return any(
-            holds(float(element["quantity"]), value)
-            for name in ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")
-            for element in event.get(name, ())
-            if "quantity" in element
-        )
-
-    return look
-
-
-def _extension(found: re.Match[str], values: Sequence[str], name: str) -> Look:
-    """An extension field (of the event, of its ILMD, or deeper) is there, equals, or compares."""
-    operator, deep, key = found[1], bool(found[2] or found[4]), found[5]
-    in_ilmd = bool(found[3])
-    wanted = set(values)
-    number = None if operator in ("EQ", "EXISTS") else _decimal(values, name)
-
-    def look(event: Mapping[str, Any]) -> bool:
-        start = event.get("ilmd", {}) if in_ilmd else event
-        there = list(_values(start, key, deep))
-        if operator == "EXISTS":
-            return bool(there)
-        if number is None:
-            return any(str(value) in wanted for value in there)
-        return any(_compares(operator, value, number) for value in there)
-
-    return look
-
-
-def _compares(operator: str, value: Any, number: float) -> bool:
+def _look(name: str, values: Sequence[str]) -> Look | None:
     try:
-        return _OPERATORS[operator](float(value), number)
-    except (TypeError, ValueError):
-        return False
-
-
-def _values(start: Any, key: str, deep: bool) -> Iterable[Any]:
-    if isinstance(start, Mapping):
-        if key in start:
-            yield start[key]
-        if deep:
-            for value in start.values():
-                yield from _values(value, key, True)
-    elif deep and isinstance(start, list):
-        for value in start:
-            yield from _values(value, key, True)
+        return look_of(name, values)
+    except Wrong as wrong:
+        raise QueryFault("QueryParameterException", wrong.code, str(wrong), name) from None
 
 
 # --- Answering ------------------------------------------------------------------------------------------------------
@@ -379,7 +331,9 @@ def _by_id(query: Query, owners: Sequence[int], per_page: int) -> Page:
 def _name_ids(query: Query, owners: Sequence[int]) -> list[list[int]] | None:
     """Row numbers of the names of each group, the rarest kinds first; None where one group matches nothing."""
     found: list[tuple[bool, list[int]]] = []
-    for group in query.groups:
+    for group in [*query.groups, *(_related(each, owners) for each in query.related)]:
+        if not group:
+            return None
         by_kind: dict[str, list[str]] = {}
         for kind, value in group:
             by_kind.setdefault(kind, []).append(value[:500])
@@ -391,6 +345,38 @@ def _name_ids(query: Query, owners: Sequence[int]) -> list[list[int]] | None:
             return None
         found.append((group[0][0] not in _RARE, ids))
     return [ids for _common, ids in sorted(found, key=lambda each: (each[0], len(each[1])))]
+
+
+def _related(wanted: Related, owners: Sequence[int]) -> list[tuple[str, str]]:
+    """The names that master data lead to."""
+    rows = EpcisMaster.objects.filter(owner__in=owners)
+    if wanted.below:
+        found = list(dict.fromkeys(wanted.below))
+        level = found
+        for _depth in range(DEEPEST):
+            listed = rows.filter(parent__in=level).exclude(value__in=found).values_list("value", flat=True)
+            level = list(listed.distinct()[: MOST_VALUES + 1])
+            found += level
+            _require_few(found)
+            if not level:
+                break
+    else:
+        there = Q()
+        for name in wanted.attributes:
+            there |= Q(attributes__has_key=name)
+        pairs = list(rows.filter(there).values_list("value", "attributes")[: MOST_VALUES + 1])
+        _require_few(pairs)
+        found = [
+            value
+            for value, attributes in pairs
+            if not wanted.values or any(attributes.get(name) in wanted.values for name in wanted.attributes)
+        ]
+    return [(kind, value) for value in found for kind in wanted.kinds]
+
+
+def _require_few(found: Sequence[Any]) -> None:
+    if len(found) > MOST_VALUES:
+        raise QueryFault("QueryTooComplexException", "too_many_values", "Master data lead to too many names.")
 
 
 def _numbers(owners: Sequence[int], groups: Sequence[Sequence[int]]) -> QuerySet[Any]:
@@ -510,8 +496,6 @@ def _time_token(at: tuple[datetime.datetime, int], last: int, given: int) -> str
 
 
 def _beyond(rows: QuerySet[EpcisSeen], at: tuple[datetime.datetime, int], descending: bool) -> QuerySet[EpcisSeen]:
-    from django.db.models import Q
-
     when, number = at
     if descending:
         return rows.filter(event_time__lte=when).filter(Q(event_time__lt=when) | Q(number__lt=number))

@@ -75,3 +75,10 @@ def word(kind: str, value: str) -> str:
 def as_uri(kind: str, value: str) -> str:
     """The Web URI of a bare word of the CBV; everything else as it is (``GS1-CBV-XML-Format: Always_Web_URI``)."""
     return word_uri(_KINDS[kind], value)
+
+
+def local(name: str) -> str:
+    """The last part of an attribute's name: ``cbvmda:name``, ``urn:epcglobal:cbv:mda:name`` and ``…#name`` are name."""
+    for mark in ("#", "/", ":"):
+        name = name.rpartition(mark)[2]
+    return name

@@ -158,6 +158,26 @@ class EpcisSeen(models.Model):
         return f"{self.owner_id} {self.number}"
 
 
+class EpcisMaster(models.Model):
+    """What documents an organisation captured said of one thing in their headers: its attributes by their local names,
+    and the thing it lies in (``parent``, canonical). Asked by ``WD_``, ``HASATTR_`` and ``EQATTR_`` alone: what anybody
+    is or is trusted with never follows from it.
+    """
+
+    owner = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+", db_index=False)
+    value = models.CharField(max_length=500)
+    parent = models.CharField(max_length=500, blank=True)
+    attributes = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name_plural = "epcis master data"
+        constraints = [models.UniqueConstraint(fields=["owner", "value"], name="one_epcis_master")]
+        indexes = [models.Index(fields=["owner", "parent"], name="epcis_master_below")]
+
+    def __str__(self) -> str:
+        return self.value
+
+
 class EpcisContent(models.Model):
     """How much of a lot was put into a pack by class and quantity. Derived from events."""
 
