@@ -203,7 +203,7 @@ def test_sensors_and_master_data_are_asked_over_http(db: None) -> None:
         ({"EQATTR_EPCClass_cbvmda:colour": "红", "EQ_action": "OBSERVE"}, [4]),
     ):
         assert [order[each["eventID"]] for each in door.events(**query)] == wanted, query
-    problem(door.get("events", **{"EQATTR_readPoint_\x00": "1"}), 501, "ImplementationException")
+    problem(door.get("events", **{"EQATTR_readPoint_\x00": "1"}), 400, "QueryParameterException")
     later = {
         "vocabularyList": [
             {"type": "x", "vocabularyElementList": [{"id": gate, "attributes": [{"id": "k", "attribute": 1}]}]}
