@@ -5,25 +5,32 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('trace', '0014_epcis'),
+        ("trace", "0016_pack_plan"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='EpcisMaster',
+            name="EpcisMaster",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('value', models.CharField(max_length=500)),
-                ('parent', models.CharField(blank=True, max_length=500)),
-                ('attributes', models.JSONField(default=dict)),
-                ('owner', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='trace.organisation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("value", models.CharField(max_length=500)),
+                ("parent", models.CharField(blank=True, max_length=500)),
+                ("attributes", models.JSONField(default=dict)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="trace.organisation",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'epcis master data',
-                'indexes': [models.Index(fields=['owner', 'parent'], name='epcis_master_below')],
-                'constraints': [models.UniqueConstraint(fields=('owner', 'value'), name='one_epcis_master')],
+                "verbose_name_plural": "epcis master data",
+                "indexes": [models.Index(fields=["owner", "parent"], name="epcis_master_below")],
+                "constraints": [models.UniqueConstraint(fields=("owner", "value"), name="one_epcis_master")],
             },
         ),
     ]
