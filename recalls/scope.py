@@ -28,7 +28,7 @@ from recalls.parts import Coverage, Part, held_of, resolved, within, words_of
 from trace.among import among, rows_among
 from trace.crossing import claimed_of, joined_to, same_code_elsewhere
 from trace.errors import Clash, Invalid
-from trace.genealogy import LotsOnDemand, lots_by_pk, walk
+from trace.genealogy import LotsOnDemand, Walk, lots_by_pk, walk
 from trace.models import (
     Conflict,
     EpcisName,
@@ -40,6 +40,7 @@ from trace.models import (
     Stock,
     Transfer,
 )
+from trace.plain import uncollected
 from trace.shells import possible
 
 LIMIT = 200_000
@@ -270,6 +271,7 @@ class Answer:
         return hashlib.sha256(self.canonical()).hexdigest()
 
 
+@uncollected()
 def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
     """Answer a question; writes nothing. About a dozen queries whatever the size of the scope.
 
@@ -280,19 +282,18 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
     began = time.monotonic()
     if not question.named:
         raise Invalid(_("请至少指明一个批次。"), code="lots_required")
-    found, notes, cut = _reasons(question, limit)
-    _check_left_out(question, found)
-    kept = {pk: reason for pk, reason in found.items() if pk not in question.left_out}
+    reach = _reached(question, limit)
+    _check_left_out(question, reach.reasons)
+    kept = {pk: reason for pk, reason in reach.reasons.items() if pk not in question.left_out}
     question = _with_parts(question, kept)
     lots = LotsOnDemand({*kept, *question.left_out, *chain.from_iterable(path for _why, path in kept.values())})
-    began_by = {
-        pk: (issuer, made) for pk, issuer, made in rows_among(Lot, "id", ("organisation_id", "made_micros"), kept)
-    }
-    moves = _moves(began_by)
-    lines = _lines(kept, lots, began_by, moves, notes)
-    holdings = _holdings(began_by, moves)
+    begun: list[Begun] = rows_among(Lot, "id", ("organisation_id", "made_micros"), kept)
+    moves: list[Move] = rows_among(Transfer, "lot_id", _MOVE, kept, where="voided_by_id IS NULL")
+    used = _used(kept if reach.cut else kept.keys() & reach.parents)
+    lines = _lines(kept, lots, begun, moves, used, reach.notes)
+    holdings = _holdings(begun, rows_among(Stock, "lot_id", ("organisation_id", "micros"), kept), moves)
     for part in question.parts:
-        lines, holdings = _narrowed_to(part, lots[part.lot], began_by[part.lot], lines, holdings)
+        lines, holdings = _narrowed_to(part, lots[part.lot], lines, holdings)
     everybody = {one.organisation_id for one in holdings}
     organisations = {
         row.pk: row for row in Organisation.objects.filter(among("pk", everybody)).select_related("division", "kept_by")
@@ -303,7 +304,7 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
         holdings,
         lots,
         organisations,
-        cut,
+        reach.cut,
         round((time.monotonic() - began) * 1000),
         [lots[pk] for pk in sorted(question.left_out) if pk in lots],
     )
@@ -321,12 +322,12 @@ def _with_parts(question: Question, kept: Reasons) -> Question:
 
 
 def _narrowed_to(
-    part: Part, lot: Lot, begun: tuple[int, int], lines: list[ScopeLine], holdings: list[HoldingLine]
+    part: Part, lot: Lot, lines: list[ScopeLine], holdings: list[HoldingLine]
 ) -> tuple[list[ScopeLine], list[HoldingLine]]:
     """Lines and holdings with one lot's amounts and holders reduced to a part of it. Whose goods of the lot all lie
     outside is no holder.
     """
-    issuer, made = begun
+    issuer, made = lot.organisation_id, lot.made_micros
     held = held_of(lot, part)
     narrowed = [
         line._replace(part=part, made=held.micros, rest=max(made - held.micros, 0), used=0, shipped=0)
@@ -351,75 +352,83 @@ def sources_of(named: Sequence[Lot | int]) -> list[tuple[Lot, int]]:
 Reasons = dict[int, tuple[ScopeLot.Why, tuple[int, ...]]]
 
 
-def _reasons(question: Question, limit: int) -> tuple[Reasons, dict[int, str], bool]:
-    """Why and by which path each lot is in; the strongest reason wins, whatever the order of walks. And the words of
-    those that shared equipment.
+@dataclass
+class _Reach:
+    """What the walks of a question found: why and by which path each lot is in, the words of those that shared
+    equipment, the lots that something was made of, and whether a limit stopped a walk.
     """
-    forward = walk(sorted(question.named), "forward", limit=limit, with_voided=True)
-    found: Reasons = {}
-    for pk, path in forward.paths().items():
-        found[pk] = (Why.NAMED if pk in question.named else Why.DESCENDS, path)
-    cut = forward.cut
+
+    limit: int
+    reasons: Reasons = field(default_factory=dict)
+    notes: dict[int, str] = field(default_factory=dict)
+    parents: set[int] = field(default_factory=set)
+    cut: bool = False
+
+    def forward(self, lots: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """Walk on from these lots: all that was made of them, each with its path."""
+        return self.over(walk(sorted(lots), "forward", limit=self.limit, with_voided=True)).paths()
+
+    def over(self, walked: Walk) -> Walk:
+        """Note what a walk met."""
+        self.cut = self.cut or walked.cut
+        self.parents.update(link[1] for link in walked.links)
+        return walked
+
+
+def _reached(question: Question, limit: int) -> _Reach:
+    """Why and by which path each lot is in; the strongest reason wins, whatever the order of walks."""
+    reach = _Reach(limit)
+    found = reach.reasons
+    named, descends = Why.NAMED, Why.DESCENDS
+    for pk, path in reach.forward(question.named).items():
+        found[pk] = (named if pk in question.named else descends, path)
     if question.sources:
-        back = walk(sorted(question.named), "back", limit=limit, with_voided=True)
+        back = reach.over(walk(sorted(question.named), "back", limit=limit, with_voided=True))
         if not question.sources <= set(back.level):
             raise Invalid(_("所选来源不是指定批次的上游批次，请重新选择。"), code="not_a_source")
-        wider = walk(sorted(question.sources), "forward", limit=limit, with_voided=True)
-        cut = cut or back.cut or wider.cut
-        for pk, path in wider.paths().items():
+        for pk, path in reach.forward(question.sources).items():
             found.setdefault(pk, (Why.SOURCE if pk in question.sources else Why.SHARES_SOURCE, path))
     if question.same_run:
         siblings = _same_run(question.named)
-        beside = walk(sorted(siblings), "forward", limit=limit, with_voided=True)
-        cut = cut or beside.cut
-        for pk, path in beside.paths().items():
+        for pk, path in reach.forward(siblings).items():
             whole = (siblings[path[0]], *path)
             if pk not in found or (found[pk][0] is Why.SHARES_SOURCE and pk in siblings):
                 found[pk] = (Why.SAME_RUN, whole)
-    notes: dict[int, str] = {}
     if question.same_gear:
         gear = possible(sorted(question.named), limit=limit, with_voided=True)
-        notes = {pk: pair.words for pk, pair in gear.pairs.items() if pk not in found}
-        found |= {pk: (Why.SAME_GEAR, gear.paths[pk]) for pk in notes}
-        cut = cut or gear.cut
-    cut = _rest_of_joined(question, found, limit) or cut
-    cut = _claimed(found, limit) or cut
-    return found, notes, cut
+        reach.over(gear.wider)
+        reach.notes = {pk: pair.words for pk, pair in gear.pairs.items() if pk not in found}
+        found |= {pk: (Why.SAME_GEAR, gear.paths[pk]) for pk in reach.notes}
+        reach.cut = reach.cut or gear.cut
+    _rest_of_joined(question, reach)
+    _claimed(reach)
+    return reach
 
 
-def _rest_of_joined(question: Question, found: Reasons, limit: int) -> bool:
-    """Named lots that a receiver took in and joined with its supplier's: the rest of that lot may be as bad. Says
-    whether the limit cut it.
-    """
+def _rest_of_joined(question: Question, reach: _Reach) -> None:
+    """Named lots that a receiver took in and joined with its supplier's: the rest of that lot may be as bad."""
     joined = joined_to(question.named)
-    if not joined:
-        return False
     taken = {supplier: external for external, supplier in sorted(joined.items(), reverse=True)}
-    beside = walk(sorted(taken), "forward", limit=limit, with_voided=True)
-    for pk, path in beside.paths().items():
-        found.setdefault(pk, (Why.SAME_LOT, (taken[path[0]], *path)))
-    return beside.cut
+    for pk, path in reach.forward(taken).items():
+        reach.reasons.setdefault(pk, (Why.SAME_LOT, (taken[path[0]], *path)))
 
 
-def _claimed(found: Reasons, limit: int) -> bool:
+def _claimed(reach: _Reach) -> None:
     """Goods outside that their receiver says are of these lots, by a claim or by reporting their GTIN and lot code from
-    its own system, and what was made of them. Says whether the limit cut it.
+    its own system, and what was made of them.
     """
-    cut = False
     claims = LotClaim.objects.filter(status__in=(LotClaim.Status.OPEN, LotClaim.Status.DENIED)).exists()
     reports = EpcisName.objects.filter(kind="class", lot__isnull=False).exists()
     if not claims and not reports:
-        return cut
+        return
+    found = reach.reasons
     asked: set[int] = set()
     while fresh := set(found) - asked:
         asked |= fresh
         said = (claimed_of(fresh) if claims else {}) | (same_code_elsewhere(fresh) if reports else {})
         claimed = {external: lot for external, lot in said.items() if external not in found}
-        wider = walk(sorted(claimed), "forward", limit=limit, with_voided=True)
-        cut = cut or wider.cut
-        for pk, path in wider.paths().items():
+        for pk, path in reach.forward(claimed).items():
             found.setdefault(pk, (Why.CLAIMED, (*found[claimed[path[0]]][1], *path)))
-    return cut
 
 
 def _same_run(named: Iterable[int]) -> dict[int, int]:
@@ -450,48 +459,37 @@ def _check_left_out(question: Question, found: Reasons) -> None:
         raise Invalid(_("“确定”的批次不能排除，只能排除“可能”的批次。"), code="proven_left_out")
 
 
+Begun = tuple[int, int, int]
+"""Row numbers of lot and issuer, and what was made."""
 Move = tuple[int, int, int, int, int | None]
 """Row numbers of lot, sender and receiver, what was sent and what arrived (None: nobody confirmed)."""
-
-
-def _moves(ids: Iterable[int]) -> list[Move]:
-    """Every hand-over of these lots on a slip that stands, in the order of lots."""
-    columns = ("sender_id", "receiver_id", "sent_micros", "received_micros")
-    return rows_among(Transfer, "lot_id", columns, ids, where="voided_by_id IS NULL")
+_MOVE = ("sender_id", "receiver_id", "sent_micros", "received_micros")
+Held = tuple[int, int, int]
+"""Row numbers of lot and holder, and what is there."""
 
 
 def _lines(
     kept: Reasons,
     lots: Mapping[int, Lot],
-    began_by: Mapping[int, tuple[int, int]],
+    begun: Iterable[Begun],
     moves: Iterable[Move],
+    used: Mapping[int, int],
     notes: Mapping[int, str],
 ) -> list[ScopeLine]:
     """The lines with amounts, proven first, then by reason and lot."""
-    ids = sorted(kept)
-    used = _used(ids)
+    issuers = {pk: issuer for pk, issuer, _made in begun}
     shipped: defaultdict[int, int] = defaultdict(int)
     for lot, sender, _receiver, sent, _received in moves:
-        if sender == began_by[lot][0]:
+        if sender == issuers[lot]:
             shipped[lot] += sent
-    flagged = Conflict.objects.filter(among("lot", ids), voided_by=None)
+    flagged = Conflict.objects.filter(among("lot", issuers), voided_by=None)
     conflicts = dict(flagged.order_by().values("lot").annotate(n=Count("pk")).values_list("lot", "n"))
     lines: dict[ScopeLot.Why, list[ScopeLine]] = {why: [] for why in Why}
-    for pk in ids:
+    line = ScopeLine._make
+    for pk, _issuer, made in begun:
         why, path = kept[pk]
-        lines[why].append(
-            ScopeLine(
-                pk,
-                why,
-                path,
-                lots,
-                began_by[pk][1],
-                used.get(pk, 0),
-                shipped.get(pk, 0),
-                conflicts.get(pk, 0),
-                notes.get(pk, ""),
-            )
-        )
+        amounts = (made, used.get(pk, 0), shipped.get(pk, 0), conflicts.get(pk, 0))
+        lines[why].append(line((pk, why, path, lots, *amounts, notes.get(pk, ""), None, 0)))
     return [line for some in lines.values() for line in some]
 
 
@@ -508,34 +506,38 @@ def _used(ids: Iterable[int]) -> dict[int, int]:
     return found
 
 
-def _holdings(began_by: Mapping[int, tuple[int, int]], moves: Iterable[Move]) -> list[HoldingLine]:
+def _holdings(begun: Iterable[Begun], stock: Iterable[Held], moves: Iterable[Move]) -> list[HoldingLine]:
     """Everybody who has, had, was sent or made any of the lots, with the amounts on record.
 
     Sent is enough: a slip that was declared wrong is left out, one nobody confirmed is not. Lots, stock and moves come
     in the order of lots and are read beside each other: one table of all pairs took three times as long.
     """
-    stock = rows_among(Stock, "lot_id", ("organisation_id", "micros"), began_by)
-    held = chain(stock, [(_NO_LOT, 0, 0)])
-    handed = chain(moves, [(_NO_LOT, 0, 0, 0, None)])
-    in_hand, move = next(held), next(handed)
-    found: list[HoldingLine] = []
-    for pk, (issuer, _made) in began_by.items():
-        # Received, shipped, on hand, unconfirmed.
-        parties: dict[int, list[int]] = {issuer: [0, 0, 0, 0]}
-        while in_hand[0] == pk:
-            parties.setdefault(in_hand[1], [0, 0, 0, 0])[2] += in_hand[2]
-            in_hand = next(held)
-        while move[0] == pk:
-            _lot, sender, receiver, sent, received = move
-            parties.setdefault(sender, [0, 0, 0, 0])[1] += sent
-            got = parties.setdefault(receiver, [0, 0, 0, 0])
-            if received is None:
-                got[3] += sent
+    in_hand, moved = chain(stock, [(_NO_LOT, 0, 0)]), chain(moves, [(_NO_LOT, 0, 0, 0, None)])
+    lot, holder, there = next(in_hand)
+    slip, sender, receiver, sent, arrived = next(moved)
+    found: list[tuple[int, int, int, int, int, int]] = []
+    for pk, issuer, _made in begun:
+        on_hand = {issuer: 0}
+        while lot == pk:
+            on_hand[holder] = on_hand.get(holder, 0) + there
+            lot, holder, there = next(in_hand)
+        if slip != pk:
+            found += [(pk, party, 0, 0, on_hand[party], 0) for party in sorted(on_hand)]
+            continue
+        received: dict[int, int] = {}
+        shipped: dict[int, int] = {}
+        unconfirmed: dict[int, int] = {}
+        while slip == pk:
+            shipped[sender] = shipped.get(sender, 0) + sent
+            if arrived is None:
+                unconfirmed[receiver] = unconfirmed.get(receiver, 0) + sent
             else:
-                got[0] += received
-            move = next(handed)
-        found += [HoldingLine(pk, party, *parties[party]) for party in sorted(parties)]
-    return found
+                received[receiver] = received.get(receiver, 0) + arrived
+            slip, sender, receiver, sent, arrived = next(moved)
+        for party in sorted({*on_hand, *received, *shipped, *unconfirmed}):
+            amounts = (received.get(party, 0), shipped.get(party, 0), on_hand.get(party, 0), unconfirmed.get(party, 0))
+            found.append((pk, party, *amounts))
+    return list(map(HoldingLine._make, found))
 
 
 def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:

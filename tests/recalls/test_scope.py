@@ -16,7 +16,7 @@ from tests.goods import day, make_lot, receive, ship, turn_into
 from tests.recalls.story import Chain, assessed, make_chain
 from tests.world import World
 from trace.errors import DomainError
-from trace.models import EventItem, Lot, LotLink, Organisation
+from trace.models import EventItem, Lot, LotLink, Organisation, Stock, Transfer
 
 
 @pytest.fixture
@@ -335,3 +335,63 @@ def test_no_holder_is_left_out_however_goods_wander(world: World, hands: list[tu
                 receive(actors[taker], slip, when=day(1 + step, 9))
         answer = preview_scope(Question.of([lot]))
         assert answer.holder_ids == {organisation.pk for organisation in touched}
+
+
+def amounts_one_by_one(lots: list[Lot]) -> tuple[dict[int, tuple[int, int, int]], dict[tuple[int, int], list[int]]]:
+    """What each lot's line and each holder's must say, row by row."""
+    lines: dict[int, tuple[int, int, int]] = {}
+    holders: dict[tuple[int, int], list[int]] = {}
+    for lot in lots:
+        into = {(link.event_id, link.input_micros) for link in LotLink.objects.filter(parent=lot, voided_by=None)}
+        slips = list(Transfer.objects.filter(lot=lot, voided_by=None))
+        gone = sum(slip.sent_micros for slip in slips if slip.sender_id == lot.organisation_id)
+        lines[lot.pk] = (lot.made_micros, sum(micros for _event, micros in into), gone)
+        holders[lot.pk, lot.organisation_id] = [0, 0, 0, 0]
+        for stock in Stock.objects.filter(lot=lot):
+            holders.setdefault((lot.pk, stock.organisation_id), [0, 0, 0, 0])[2] += stock.micros
+        for slip in slips:
+            holders.setdefault((lot.pk, slip.sender_id), [0, 0, 0, 0])[1] += slip.sent_micros
+            got = holders.setdefault((lot.pk, slip.receiver_id), [0, 0, 0, 0])
+            if slip.received_micros is None:
+                got[3] += slip.sent_micros
+            else:
+                got[0] += slip.received_micros
+    return lines, holders
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=12),
+    limit=st.sampled_from([200_000, 3]),
+)
+def test_the_amounts_equal_those_counted_row_by_row(
+    world: World, steps: list[tuple[int, int, int, bool]], limit: int
+) -> None:
+    actors = [world.walnuts, world.distributor, world.shop, world.cooperative]
+    with undone():
+        lots = [make_lot(world.walnuts, world.kernels, "100")]
+        for number, (which, giver, taker, told) in enumerate(steps):
+            lot, at = lots[which % len(lots)], day(1 + number)
+            if giver == taker:
+                made = make_lot(world.walnuts, world.kernels, "1")
+                event = lot.origin_event if told else made.origin_event
+                LotLink.objects.create(
+                    parent=lot,
+                    child=made,
+                    event=event,
+                    organisation=lot.organisation,
+                    input_micros=1 + number,
+                    voided_by=event if number % 4 == 3 else None,
+                )
+                lots.append(made)
+                continue
+            slip = ship(actors[giver], actors[taker].organisation, lot, "1", when=at, insist=True)
+            if told:
+                receive(actors[taker], slip, when=day(1 + number, 9))
+        answer = preview_scope(Question.of(lots[:1], same_run=False), limit=limit)
+        asked = [lot for lot in lots if lot.pk in answer.lot_ids]
+        lines, holders = amounts_one_by_one(asked)
+        assert answer.cut == (len(lots) > limit)
+        assert {line.lot_id: (line.made, line.used, line.shipped) for line in answer.lines} == lines
+        assert {(one.lot_id, one.organisation_id): list(one[2:]) for one in answer.holdings} == holders
+        assert [tuple(one[:2]) for one in answer.holdings] == sorted(holders)
