@@ -125,7 +125,8 @@ def _links(start: Sequence[int], direction: Direction, limit: int, with_voided: 
     # the cost of a small answer grows with the world. CROSS JOIN on SQLite and OFFSET 0 on PostgreSQL say so, and an
     # array made by a query of its own, which PostgreSQL takes for ten lots: one scan of the index for all that was met.
     if connection.vendor == "postgresql":
-        step = f"LATERAL (SELECT * FROM trace_lotlink WHERE {near} = reached.lot {standing} OFFSET 0) link"
+        links = f"SELECT * FROM trace_lotlink WHERE {near} = reached.lot {standing} OFFSET 0"  # noqa: S608
+        step = f"LATERAL ({links}) link"
         met = f"trace_lotlink link WHERE {near} = ANY(ARRAY(TABLE kept)) {standing}"
     else:
         step = f"trace_lotlink link WHERE link.{near} = reached.lot {standing}"
