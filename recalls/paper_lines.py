@@ -39,7 +39,7 @@ def paper_lines(campaign: Campaign) -> list[Line]:
     for kind in BUILDERS:
         if kind == Kind.NOTICE or ((kind == Kind.DRILL) != campaign.is_drill and kind == Kind.DRILL):
             continue
-        for subject, about in _subjects(campaign, kind):
+        for subject, about in subjects_of(campaign, kind):
             made = papers.get((kind, subject), [])
             draft = draft_paper(campaign, kind, subject, source)
             found.append(
@@ -56,7 +56,7 @@ def paper_lines(campaign: Campaign) -> list[Line]:
     return found
 
 
-def _subjects(campaign: Campaign, kind: str) -> list[tuple[str, str]]:
+def subjects_of(campaign: Campaign, kind: str) -> list[tuple[str, str]]:
     """What documents of this kind can be about."""
     rows: list[tuple[str, str]] = []
     if kind == Kind.DISPOSAL_PLAN:

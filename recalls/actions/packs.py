@@ -25,7 +25,8 @@ from django.utils.translation import gettext as _
 
 from recalls.actions.papers import as_page, keep_edition, last_editions, make_paper, note_copy, require_maker
 from recalls.errors import PaperIncomplete
-from recalls.models import Campaign, Figures, Notice, PackOrder, Paper, RegulatorAct, StockAnswer
+from recalls.models import Campaign, Figures, Notice, PackOrder, Paper, StockAnswer
+from recalls.paper_lines import subjects_of
 from recalls.papers.draft import Draft, amounts_table, effect_fields, effect_of, moment, totals_of
 from recalls.papers.printing import as_json, as_pdf
 from recalls.papers.source import Source
@@ -145,11 +146,11 @@ def _make(order: PackOrder) -> None:
     by = _orderer(order)
     require_maker(by, campaign)
     gaps: list[list[str]] = []
-    kinds = _expected(campaign)
+    kinds = [(kind, subject) for kind in _expected(campaign) for subject, _about in subjects_of(campaign, kind)]
     _step(order, total=len(kinds) + campaign.papers.exclude(kind=Kind.PACK).count() + 4)
-    for kind in kinds:
+    for kind, subject in kinds:
         try:
-            make_paper(by=by, campaign=campaign, kind=kind)
+            make_paper(by=by, campaign=campaign, kind=kind, subject=subject)
         except PaperIncomplete as refusal:
             gaps.append([str(Kind(kind).label), "；".join(refusal.missing)])
         _step(order)
@@ -187,7 +188,7 @@ def _orderer(order: PackOrder) -> Actor:
 def _expected(campaign: Campaign) -> list[str]:
     """The documents a closed campaign should have, in the order of its course."""
     kinds: list[str] = [Kind.STOP, Kind.PLAN]
-    if campaign.acts.filter(kind=RegulatorAct.Kind.ORDER_RECALL).exists():
+    if any(subject for subject, _about in subjects_of(campaign, Kind.ORDER)):
         kinds.insert(0, Kind.ORDER)
     if not campaign.is_drill:
         kinds.append(Kind.ANNOUNCEMENT)

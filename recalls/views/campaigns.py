@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
@@ -117,6 +118,9 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
             "channel": channel_for(found) if scope is not None and full and not found.is_drill else None,
             "owed": owed(found) if found.announced_at and full else [],
             "acts": found.acts.select_related("organisation").order_by("-id")[:20] if full else [],
+            "planned": found.disposal_plans.filter(planned_at__gte=timezone.now()).order_by("planned_at").first()
+            if full and found.is_open
+            else None,
             "stoppable": found.status in STOPPABLE and not found.is_drill and bool(roles_in(actor, found)),
         },
     )
@@ -205,6 +209,8 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
         proposal = proposal_of(found, row.action) if Doer.PROPOSED in row.other_than else None
         missing = [refusal(guard).message for guard in open_guards(found, row.guards) if row.action in STEPS]
         why_not = " ".join(missing)
+        if row.action in ("announce", "amend_notice") and drafted_notice(found) is None:
+            why_not = _("还没有起草。先在“召回公告：起草”一步写好，再由另一人发布。")
         if not why_not and row.other_than and actor.user is not None:
             fact = row.second_person_missing(actor.user.pk, doers(found, row.action))
             why_not = second_person_words(fact) if fact is not None else ""

@@ -66,7 +66,12 @@ def campaign_return(request: HttpRequest, uid: str, notice: str) -> HttpResponse
     return page(
         request,
         "recalls/campaign_return.html",
-        {"campaign": campaign, "notice": found, "form": form},
+        {
+            "campaign": campaign,
+            "notice": found,
+            "form": form,
+            "sent": found.dispatches.select_related("lot__product", "lot__product_version").order_by("-id")[:20],
+        },
         bad=form.is_bound,
     )
 

@@ -18,6 +18,7 @@ from recalls.actions.acts import usual_basis
 from recalls.actions.announcements import people_of
 from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
 from recalls.channels import channel_for
+from recalls.effect import effect
 from recalls.figures import figures
 from recalls.first_words import first_plan
 from recalls.forms import ProposalForm, StepForm
@@ -27,6 +28,7 @@ from recalls.models import Campaign
 from recalls.queries import coverage
 from recalls.scope import drift, latest_scope
 from recalls.transitions import Doer, Guard, Status, transition
+from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
 from recalls.views.numbers import number_tiles
 from trace.access import audience
@@ -165,10 +167,28 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
             "proposal": proposal_of(campaign, action),
             "with_file": action in _ACTS,
             "dangerous": action in DANGEROUS,
-            "numbers": number_tiles(figures(campaign)) if action in ("summarise", "close") else [],
+            **_figures(campaign, action),
         },
         bad=form.is_bound,
     )
+
+
+_WEIGHED = frozenset({"finish_collecting", "finish_disposal", "summarise", "evaluate", "strengthen", "close"})
+"""Steps before which a person looks at what became of the goods."""
+_JUDGED = frozenset({"evaluate", "strengthen", "close"})
+"""Those before which an authority also looks at how well the recall worked."""
+
+
+def _figures(campaign: Campaign, action: str) -> dict[str, Any]:
+    """The board's figures beside a step that rests on them."""
+    if action not in _WEIGHED:
+        return {}
+    numbers = figures(campaign)
+    found = {"numbers": number_tiles(numbers)}
+    if action not in _JUDGED:
+        return found
+    working = effect(campaign, numbers)
+    return {**found, "goods": goods_tiles(working), "effect": effect_tiles(working)}
 
 
 def _check_rows(campaign: Campaign, action: str) -> list[Row]:
