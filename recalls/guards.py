@@ -250,6 +250,10 @@ FROM_THE_PERSON = frozenset(
 """Guards about what the person gives with the move: a form asks for it; the rest is the campaign's own state."""
 
 
+EXPLAINED = frozenset({Guard.NOTICES_ANSWERED, Guard.RECOVERED_ACCOUNTED})
+"""Guards that a reason written with the move stands in for: the page lets the person write it."""
+
+
 def refusal(guard: Guard) -> DomainError:
     """The error of a guard that does not hold: 422 where the person left something out, else 409. The code is the
     guard's name.

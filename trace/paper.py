@@ -26,6 +26,8 @@ _ROOM = _WIDTH - _LEFT - _RIGHT
 _TITLE, _HEAD, _BODY, _CELL, _FOOT = 20.0, 12.5, 11.0, 9.5, 7.5
 _LEADING = 1.5
 _QR = 34 * _MM
+_GAP = 6.0
+"""Between blocks."""
 KINDS = ("fields", "table", "words", "sign", "code", "page")
 
 
@@ -90,7 +92,7 @@ def render(paper: Paper) -> bytes:
     pages = _Pages()
     pages.title(paper)
     for block, after in zip(paper.blocks, [*paper.blocks[1:], None], strict=True):
-        pages.keep = _sign_height(after) if after is not None and after.kind == "sign" else 0.0
+        pages.keep = _sign_height(after) + _GAP if after is not None and after.kind == "sign" else 0.0
         pages.block(block)
     out = io.BytesIO()
     canvas = Canvas(out, pagesize=A4, invariant=1, pageCompression=1, initialFontName=typeface.FONT_NAME, lang="zh-CN")
@@ -196,7 +198,8 @@ class _Pages:
             self._need(_HEIGHT)
             return
         if block.title:
-            self._need(_HEAD * 4.2 + (self.keep if len(block.rows) == 1 else 0))
+            follows = _CELL * _LEADING * 4 + 14 if block.kind == "table" else _HEAD * 2
+            self._need(_HEAD * 2.25 + _GAP + follows + (self.keep if len(block.rows) == 1 else 0))
             self.y -= _HEAD * 1.7
             self._text(_LEFT, self.y, block.title, _HEAD)
             self.y -= _HEAD * 0.55
@@ -243,7 +246,7 @@ class _Pages:
                 cells = [cell[fits:] for cell in cells]
                 if not any(cells):
                     break
-        self.y -= 6
+        self.y -= _GAP
 
     def _row(
         self, cells: Sequence[Sequence[str]], widths: Sequence[float], *, grey: bool = False, first_grey: bool = False

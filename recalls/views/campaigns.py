@@ -24,7 +24,7 @@ from recalls.channels import channel_for, owed
 from recalls.effect import effect
 from recalls.figures import Amounts, figures
 from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
-from recalls.guards import drafted_notice, label_only, open_guards, red_lines, refusal
+from recalls.guards import EXPLAINED, drafted_notice, label_only, open_guards, red_lines, refusal
 from recalls.law import Form, regime, regime_for
 from recalls.lists import CAMPAIGNS
 from recalls.models import Campaign, CampaignStep, ScopeVersion
@@ -207,7 +207,11 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
     buttons: list[Button] = []
     for row in transitions_from(found.status, roles=roles, is_drill=found.is_drill):
         proposal = proposal_of(found, row.action) if Doer.PROPOSED in row.other_than else None
-        missing = [refusal(guard).message for guard in open_guards(found, row.guards) if row.action in STEPS]
+        missing = [
+            refusal(guard).message
+            for guard in open_guards(found, row.guards)
+            if row.action in STEPS and guard not in EXPLAINED
+        ]
         why_not = " ".join(missing)
         if row.action in ("announce", "amend_notice") and drafted_notice(found) is None:
             why_not = _("还没有起草。先在“召回公告：起草”一步写好，再由另一人发布。")

@@ -22,7 +22,7 @@ from recalls.effect import effect
 from recalls.figures import figures
 from recalls.first_words import first_plan
 from recalls.forms import ProposalForm, StepForm
-from recalls.guards import drafted_notice, open_guards, refusal
+from recalls.guards import EXPLAINED, drafted_notice, open_guards, refusal
 from recalls.law import regime
 from recalls.models import Campaign
 from recalls.queries import coverage
@@ -146,7 +146,8 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
             if action in DANGEROUS:
                 return redirect("recalls:campaign_done", moved.uid, action)
             return redirect("recalls:campaign", moved.uid)
-    blocked = [refusal(guard).message for guard in open_guards(campaign, row.guards)]
+    still_open = open_guards(campaign, row.guards)
+    blocked = [refusal(guard).message for guard in still_open if guard not in EXPLAINED]
     barred = ""
     if row.other_than and actor.user is not None:
         fact = row.second_person_missing(actor.user.pk, doers(campaign, action))
@@ -160,6 +161,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
             "row": row,
             "form": form,
             "blocked": blocked,
+            "explain": [refusal(guard).message for guard in still_open if guard in EXPLAINED],
             "barred": barred,
             "allowed": allowed,
             "ready": allowed and not blocked and not barred,

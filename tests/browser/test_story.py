@@ -5,15 +5,20 @@ What each person does is done on the pages, by the words they read; only what wa
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from labels.access import unit_of
 from labels.actions.runs import issue_codes
 from labels.contents import uri_of
+from recalls.actions.packs import run_next_pack
+from recalls.letters import link_url
 from tests.browser.conftest import OpenPage
 from tests.browser.people import ago, code_shown, codes_printed, fill, fits, follow, press, signed_in, text, today
 from tests.goods import make_lot, receive, released, ship
+from tests.recalls.story import announced, make_chain, notice_to
 from tests.world import make_organisation, make_place, make_product, make_world
 
 pytestmark = pytest.mark.browser
@@ -378,6 +383,96 @@ def test_a_failed_sample_becomes_a_recall_that_every_page_shows_until_it_is_clos
     public.reload()
     assert "召回已结案" in text(public)
     assert "已召回" in reloaded(consumer)
+
+
+@pytest.mark.once
+def test_a_recall_goes_on_from_hand_to_hand_and_is_strengthened_once_before_it_is_closed(open_page: OpenPage) -> None:
+    chain = make_chain(make_world())
+    world = chain.world
+    campaign = announced(chain)
+    page = f"/recall/campaigns/{campaign.uid}/"
+
+    # The shop without account opens the link of its mail and tells its own customer, which is told in turn.
+    letter = link_url(notice_to(campaign, chain.outsider))
+    holder = open_page(letter, phone=True, javascript=False)
+    fill(holder, {"您的姓名": "示例店主"})
+    press(holder, "确认收到，立即停售")
+    holder.goto(f"{letter}/customers")
+    assert holder.get_by_label("您的姓名").input_value() == "示例店主", "nobody types it twice"
+    fill(holder, {"您的客户": "示例小吃摊，13900000001，stall@example.org"})
+    press(holder, "通知这些客户")
+    fits(holder)
+    assert "示例小吃摊" in text(holder)
+    stall = open_page(link_url(campaign.notices.get(tier=2)), phone=True, javascript=False)
+    assert "没有记录" in text(stall), "what it has is not said to be nought"
+    fits(stall)
+    fill(stall, {"您的姓名": "示例摊主"})
+    press(stall, "确认收到，立即停售")
+
+    # A consumer claims from the announcement and gets a receipt.
+    consumer = open_page(f"/recalls/{campaign.uid}/claim?code={chain.pouch_a.public_code}", phone=True)
+    consumer.get_by_label("退款", exact=True).check()
+    press(consumer, "提交申请")
+    fits(consumer)
+    assert "回执号" in text(consumer)
+
+    # The distributor sends back; who takes it in sees what was sent.
+    trader = signed_in(open_page, world.distributor)
+    trader.goto(f"/recall/notices/{notice_to(campaign, world.distributor.organisation).uid}/")
+    press(trader, "确认收到，立即停售")
+    fill(trader, {"单位": "千克", "现有": "16", "其中已封存": "16"})
+    press(trader, "提交库存")
+    follow(trader, "寄回货物")
+    fill(trader, {"数量": "16", "单位": "千克", "运单号": "SF0001"})
+    press(trader, "登记寄回")
+    quality = signed_in(open_page, world.walnuts_quality)
+    quality.goto(page)
+    follow(quality, "逐个查看通知")
+    follow(quality, "示例商贸")
+    follow(quality, "登记收回")
+    assert "SF0001" in text(quality)
+    fill(quality, {"数量": "16", "单位": "千克", "存放地点": "加工车间"})
+    press(quality, "登记收回")
+
+    # Collected and summed up; the county looks at the figures and orders to strengthen; closed the second time.
+    county, approver = signed_in(open_page, world.county), signed_in(open_page, world.county_approver)
+    for time in range(2):
+        for step in ("收回完成", "处理完成"):
+            quality.goto(page)
+            if step == "收回完成":
+                follow(quality, step)
+                assert "仍有通知未反馈" in text(quality) or time == 1
+                fill(quality, {"说明": "其余单位已电话核实"})
+            else:
+                follow(quality, step)
+            press(quality, step)
+        follow(quality, "报送召回总结")
+        fill(quality, {"召回总结": "示例总结", "差异说明": "其余已电话核实"})
+        press(quality, "报送召回总结")
+        assert "等监管审批办理" in text(quality), "who goes on from here is said"
+        county.goto(page)
+        follow(county, "开始评价")
+        assert "库存反馈率" in text(county)
+        press(county, "开始评价")
+        approver.goto(page)
+        if time == 0:
+            follow(approver, "责令加强召回")
+            fill(approver, {"文书编号": "示例强〔2026〕1号", "要求的内容": "再催", "理由": "尚有门店没有答复"})
+            press(approver, "责令加强召回")
+            assert "实施中" in text(approver)
+    follow(approver, "结案")
+    press(approver, "结案")
+
+    # The closure pack is made by the worker and taken away.
+    quality.goto(f"{page}papers/")
+    press(quality, "制作结案卷宗")
+    assert run_next_pack()
+    quality.reload()
+    with quality.expect_download() as download:
+        quality.get_by_role("link", name="ZIP").click()
+    names = zipfile.ZipFile(download.value.path()).namelist()
+    assert {"SHA256SUMS", "holders.jsonl"} <= set(names)
+    assert any("order" in name for name in names), "the order to strengthen is in it"
 
 
 def reloaded(page: Page) -> str:

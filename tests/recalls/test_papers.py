@@ -27,6 +27,7 @@ from recalls.papers.printing import as_pdf, is_whole, words_of
 from tests.goods import day
 from tests.recalls.story import Chain, announced, make_chain, notice_to, scoped, started, summarised
 from tests.world import World, sign_in
+from trace import paper as sheets
 from trace.errors import DomainError
 from trace.models import Lot
 from trace.personal import forget
@@ -304,3 +305,20 @@ def test_pages_of_documents_open_to_those_who_may(chain: Chain, client: Client) 
     sign_in(client, world.county)
     assert client.get(reverse("recalls:paper", args=[stop.uid])).status_code == 200
     refused(lambda: draft_paper(campaign, "nothing"), "unknown_choice")
+
+
+@pytest.mark.once
+def test_no_signature_and_no_heading_stands_alone_on_a_page() -> None:
+    rows = tuple((f"项目{number}", "示例内容") for number in range(60))
+    for count in range(1, 60):
+        blocks = [
+            sheets.Block("fields", "示例概况", rows=rows[:count]),
+            sheets.Block("table", "示例表格", ("甲", "乙"), rows[:2]),
+            sheets.Block("sign", rows=(("汾阳示例单位",), ("（盖章）",), ("日期：____年__月__日",))),
+        ]
+        pages = pypdfium2.PdfDocument(sheets.render(sheets.Paper("示例文书", "示例-1", blocks)))
+        words = [page.get_textpage().get_text_bounded() for page in pages]
+        signed = next(text for text in words if "（盖章）" in text)
+        assert "示例内容" in signed, count
+        headed = next(text for text in words if "示例表格" in text)
+        assert "项目0" in headed.partition("示例表格")[2], count
