@@ -198,8 +198,7 @@ class _Pages:
             self._need(_HEIGHT)
             return
         if block.title:
-            follows = _CELL * _LEADING * 4 + 14 if block.kind == "table" else _HEAD * 2
-            self._need(_HEAD * 2.25 + _GAP + follows + (self.keep if len(block.rows) == 1 else 0))
+            self._need(_HEAD * 2.25 + _GAP + self._opening(block))
             self.y -= _HEAD * 1.7
             self._text(_LEFT, self.y, block.title, _HEAD)
             self.y -= _HEAD * 0.55
@@ -212,6 +211,16 @@ class _Pages:
         else:
             for number, row in enumerate(block.rows, 1):
                 self._paragraph(row[0], self.keep if number == len(block.rows) else 0)
+
+    def _opening(self, block: Block) -> float:
+        """What stands below a heading at least: head and row, row, or line; with the signature where that is all."""
+        widths = _widths(block) if block.kind == "table" else (_ROOM * 0.26, _ROOM * 0.74)
+        height = _HEAD * 2
+        if block.kind in ("table", "fields") and block.rows:
+            height = min(_row_height(_cells(block.rows[0], widths)), 12 * _CELL) + _GAP
+            if block.kind == "table":
+                height += _row_height(_cells(block.head, widths))
+        return height + (self.keep if len(block.rows) == 1 else 0)
 
     def _paragraph(self, text: str, keep: float) -> None:
         parts = [part for line in text.split("\n") for part in broken(line, _ROOM / _BODY)]
@@ -231,14 +240,15 @@ class _Pages:
     ) -> None:
         """A grid; the head is written again on every page, a row higher than a page goes on over the next."""
         self.y -= 3
-        if head:
-            self._need(_CELL * _LEADING * 4 + 14)
+        if head and rows:
+            first = _row_height(_cells(head, widths)) + min(_row_height(_cells(rows[0], widths)), 12 * _CELL)
+            self._need(first + (self.keep if len(rows) == 1 else 0))
             self._row(_cells(head, widths), widths, grey=True)
         for number, row in enumerate(rows, 1):
             cells = _cells(row, widths)
             keep = self.keep if number == len(rows) else 0
             while cells:
-                height = _CELL * _LEADING * max(map(len, cells)) + 7
+                height = _row_height(cells)
                 if self._need(min(height, 12 * _CELL) + keep) and head:
                     self._row(_cells(head, widths), widths, grey=True)
                 fits = max(int((self.y - _BOTTOM - 7) / (_CELL * _LEADING)), 1)
@@ -251,7 +261,7 @@ class _Pages:
     def _row(
         self, cells: Sequence[Sequence[str]], widths: Sequence[float], *, grey: bool = False, first_grey: bool = False
     ) -> None:
-        height = _CELL * _LEADING * max([1, *map(len, cells)]) + 7
+        height = _row_height(cells)
         x = _LEFT
         for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
             self._box(x, self.y - height, width, height, grey=grey or (first_grey and number == 0))
@@ -308,6 +318,11 @@ def _cells(row: Sequence[str], widths: Sequence[float]) -> list[list[str]]:
         [part for line in cell.split("\n") for part in broken(line, (width - 8) / _CELL)]
         for cell, width in zip(row, widths, strict=True)
     ]
+
+
+def _row_height(cells: Sequence[Sequence[str]]) -> float:
+    """How high a row of these lines is."""
+    return _CELL * _LEADING * max([1, *map(len, cells)]) + 7
 
 
 def _widths(block: Block) -> list[float]:

@@ -313,7 +313,7 @@ def test_no_signature_and_no_heading_stands_alone_on_a_page() -> None:
     for count in range(1, 60):
         blocks = [
             sheets.Block("fields", "示例概况", rows=rows[:count]),
-            sheets.Block("table", "示例表格", ("甲", "乙"), rows[:2]),
+            sheets.Block("table", "示例表格", ("甲", "乙"), rows[: 1 + count % 2]),
             sheets.Block("sign", rows=(("汾阳示例单位",), ("（盖章）",), ("日期：____年__月__日",))),
         ]
         pages = pypdfium2.PdfDocument(sheets.render(sheets.Paper("示例文书", "示例-1", blocks)))
@@ -322,3 +322,6 @@ def test_no_signature_and_no_heading_stands_alone_on_a_page() -> None:
         assert "示例内容" in signed, count
         headed = next(text for text in words if "示例表格" in text)
         assert "项目0" in headed.partition("示例表格")[2], count
+        assert sum(text.count("甲") for text in words) == sum("甲" in text and "示例内容" in text for text in words), (
+            count
+        )
