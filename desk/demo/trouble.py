@@ -39,6 +39,7 @@ from recalls.actions.drills import (
     trace_drill,
 )
 from recalls.actions.goods import GoodsLine, destroy, receive_return
+from recalls.actions.packs import order_pack
 from recalls.actions.papers import make_drill_report, make_paper
 from recalls.actions.scopes import freeze_scope
 from recalls.actions.signals import raise_signal
@@ -223,7 +224,7 @@ def build_closed_recall(stage: Stage) -> None:
     campaign.refresh_from_db()
     close(by=by["prefecture_approver"], campaign=campaign, reason="召回效果符合要求（示例）", at=stage.ago(341).at)
     campaign.refresh_from_db()
-    make_paper(by=by["prefecture"], campaign=campaign, kind="pack", at=stage.ago(340).at)
+    order_pack(by=by["prefecture"], campaign=campaign)  # the worker makes it once the demonstration runs
 
 
 def build_open_recall(stage: Stage) -> None:
