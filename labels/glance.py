@@ -110,7 +110,7 @@ def _prepared() -> Any:
     raw = connection.connection
     if raw.prepare_threshold is None:
         raw.prepare_threshold = 3
-    return connection._prepare_cursor(Cursor(raw))
+    return connection._prepare_cursor(Cursor(raw))  # type: ignore[attr-defined]
 
 
 def by_code(code: str) -> Glance | None:

@@ -1,5 +1,5 @@
-"""Settings of the server that is measured: the test suite's, with an empty view beside the pages, the pool of connections
-that production has and tests do without, and (BENCH_BARE=1) without any middleware.
+"""Settings of the server that is measured: the test suite's, with an empty view beside the pages, the pool of
+connections that production has and tests do without, and (BENCH_BARE=1) without any middleware.
 """
 
 import os
