@@ -12,7 +12,8 @@ from recalls.notice_states import NoticeStatus
 from recalls.parts import covers
 from recalls.queries import latest_publication, published
 from recalls.transitions import Status
-from trace.models import Lot, LotAlias, Unit
+from trace.guards import Blocking, blocking
+from trace.models import HoldSet, Lot, LotAlias, Unit
 from trace.packs import numbers_of
 
 
@@ -61,6 +62,26 @@ def _meant(row: ScopeLot, units: Mapping[int, Unit]) -> bool:
     if unit is None or not row.ranges:
         return True
     return covers(row.ranges, numbers_of([unit], row.lot_id) | {unit.number})
+
+
+def stopped(words: str) -> list[Lot]:
+    """Lots of this code whose sale is stopped or that are recalled, announced or not: nobody may be told that there is
+    nothing to do. An inquiry inside a firm (封存调查) is not told to strangers. Two queries.
+    """
+    lots = lots_called(words)
+    units = {unit.lot_id: unit for unit in Unit.objects.filter(code__in=_names(words), lot__in=lots)}
+    found = blocking(lots)
+    return [lot for lot in lots if any(_stops(one, units.get(lot.pk)) for one in found.get(lot.pk, []))]
+
+
+def _stops(one: Blocking, unit: Unit | None) -> bool:
+    """Whether a hold keeps these goods from being sold everywhere; of a unit outside a part it does not."""
+    if one.hold.kind == HoldSet.Kind.HOLD or one.holder_id is not None:
+        return False
+    if unit is None or one.unit_from is None:
+        return True
+    numbers = numbers_of([unit], one.lot_id) | {unit.number}
+    return covers([(one.unit_from, one.unit_to or one.unit_from)], numbers)
 
 
 def affected_by(words: str, name: str = "") -> list[Affected]:

@@ -31,7 +31,7 @@ from recalls.models import Campaign, CampaignStep, ScopeVersion
 from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, step_words
 from recalls.scope import latest_scope
 from recalls.sight import Sight
-from recalls.transitions import OPEN, TERMINAL, Doer, Role, Status, Transition, transitions_from
+from recalls.transitions import FIRM, OPEN, TERMINAL, Doer, Role, Status, Transition, transition, transitions_from
 from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
 from recalls.views.numbers import amount_shares, number_labels, number_tiles
@@ -194,6 +194,8 @@ class Button:
     why_not: str
     proposal: CampaignStep | None
     proposes: bool = False
+    words: str = ""
+    """What the button says where the step's own name would mislead."""
 
     @property
     def aside(self) -> bool:
@@ -222,11 +224,17 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
             url = reverse("recalls:campaign_step", args=[found.uid, row.action])
         else:
             url = reverse("recalls:campaign_scope", args=[found.uid])
+        if row.action == "grant_extension" and proposal is None:
+            continue  # nothing was applied for
         if row.action in PROPOSABLE and Doer.PROPOSED in row.other_than and proposal is None:
             url = reverse("recalls:campaign_propose", args=[found.uid, row.action])
             buttons.append(Button(row, url, "", None, proposes=True))
             continue
         buttons.append(Button(row, url, why_not, proposal))
+    later = transition(found.status, "grant_extension", is_drill=found.is_drill)
+    if later is not None and not roles.isdisjoint(FIRM) and proposal_of(found, "grant_extension") is None:
+        url = reverse("recalls:campaign_propose", args=[found.uid, "grant_extension"])
+        buttons.append(Button(later, url, "", None, proposes=True, words=_("申请延期")))
     return sorted(buttons, key=lambda button: (button.aside, bool(button.why_not)))
 
 
@@ -241,8 +249,10 @@ _ROLES = {
 def _waits(actor: Actor, found: Campaign) -> list[tuple[str, str]]:
     """What leads on from here and others must do, with who: nobody should wonder why there is no button."""
     roles = roles_in(actor, found)
-    return [
-        (str(row.label), _("或").join(str(_ROLES[role]) for role in _ROLES if role in row.who))
+    asked = proposal_of(found, "grant_extension") if Role.APPROVER not in roles else None
+    applied = [(_("延期申请"), _("主管部门答复"))] if asked is not None else []
+    return applied + [
+        (str(row.label), _("%(who)s办理") % {"who": _("或").join(str(_ROLES[one]) for one in _ROLES if one in row.who)})
         for row in transitions_from(found.status, is_drill=found.is_drill)
         if row.action not in (*_ASIDE, *PROPOSABLE, "refuse", "order", "strengthen", "return_plan")
         and row.target != row.source

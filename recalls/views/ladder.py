@@ -39,7 +39,7 @@ from recalls.actions.calls import (
 from recalls.actions.notices import waiting_times
 from recalls.actions.outbox import note_bounce, note_delivered
 from recalls.actions.tree import pass_on, pass_on_by_link
-from recalls.affected import affected_by, lots_called
+from recalls.affected import affected_by, lots_called, stopped
 from recalls.forms import ReasonForm
 from recalls.ladder_forms import AffectedForm, CallForm, DisputeForm, PassOnForm, WaitingForm
 from recalls.law import Level
@@ -329,15 +329,17 @@ def waiting(request: HttpRequest) -> HttpResponse:
 def affected(request: HttpRequest) -> HttpResponse:
     """Am I affected? By lot code, and, where a name is given, whether it was told."""
     form = AffectedForm(request.GET if "lot" in request.GET else None)
-    found, known = [], False
+    found, known, held = [], False, []
     if form.is_valid():
         found = affected_by(form.cleaned_data["lot"], form.cleaned_data["name"])
         known = bool(lots_called(form.cleaned_data["lot"]))
+        told = {lot.pk for one in found for lot in one.lots}
+        held = [lot for lot in stopped(form.cleaned_data["lot"]) if lot.pk not in told]
     asked = form.is_bound and form.is_valid()
     return page(
         request,
         "recalls/affected.html",
-        {"form": form, "asked": asked, "found": found, "known": known},
+        {"form": form, "asked": asked, "found": found, "known": known, "held": held},
         bad=form.is_bound and not asked,
     )
 

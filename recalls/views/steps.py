@@ -294,10 +294,15 @@ def campaign_propose(request: HttpRequest, uid: str, action: str) -> HttpRespons
             lambda: act.propose(by=actor, campaign=campaign, action=action, **form.cleaned_data),
         )
         if step is not None:
-            messages.success(request, _("已提出“%(step)s”，请另一位有权限的同事批准。") % {"step": row.label})
+            applied = _("延期申请已提出，等主管部门答复。")
+            proposed = _("已提出“%(step)s”，请另一位有权限的同事批准。") % {"step": row.label}
+            messages.success(request, applied if action == "grant_extension" else proposed)
             return redirect("recalls:campaign", campaign.uid)
     return page(
-        request, "recalls/campaign_propose.html", {"campaign": campaign, "row": row, "form": form}, bad=form.is_bound
+        request,
+        "recalls/campaign_propose.html",
+        {"campaign": campaign, "row": row, "form": form, "action": action},
+        bad=form.is_bound,
     )
 
 

@@ -10,6 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from recalls.access import notice_link
+from recalls.actions.announcements import draft_notice
+from recalls.actions.campaigns import announce, carry_out
 from recalls.models import Campaign, OutboxMessage, Signal
 from recalls.queries import unread_notices
 from recalls.transitions import Status
@@ -411,3 +413,51 @@ def test_a_list_costs_the_same_for_one_campaign_as_for_many(
         started(chain)
     with django_assert_max_num_queries(len(first)):
         client.get(url)
+
+
+def test_a_firm_finds_how_to_ask_for_more_time_and_how_to_explain_a_silence(chain: Chain, client: Client) -> None:
+    world = chain.world
+    campaign = announced(chain)
+    at = reverse("recalls:campaign", args=[campaign.uid])
+    ask = reverse("recalls:campaign_propose", args=[campaign.uid, "grant_extension"])
+    grant = reverse("recalls:campaign_step", args=[campaign.uid, "grant_extension"])
+    sign_in(client, world.county_approver)
+    assert grant not in client.get(at).content.decode(), "nothing was applied for"
+    sign_in(client, world.walnuts_quality)
+    assert ask in client.get(at).content.decode()
+    assert "由主管部门决定" in client.get(ask).content.decode()
+    assert client.post(ask, {"reason": "门店分散", "until": "2099-01-01"}).status_code == 302
+    body = client.get(at).content.decode()
+    assert ask not in body
+    assert "等主管部门答复" in body
+    sign_in(client, world.county_approver)
+    assert grant in client.get(at).content.decode()
+    # A silence: the page offers the step with a field for the reason, and refuses without one.
+    carry_out(by=world.walnuts, campaign=campaign)
+    step = reverse("recalls:campaign_step", args=[campaign.uid, "finish_collecting"])
+    sign_in(client, world.walnuts_quality)
+    assert step in client.get(at).content.decode()
+    page = client.get(step).content.decode()
+    assert "请在下面写明原因" in page
+    campaign.refresh_from_db()
+    assert client.post(step, {"revision": campaign.revision, "reason": ""}).status_code in (409, 422)
+    assert client.post(step, {"revision": campaign.revision, "reason": "已电话核实"}).status_code == 302
+
+
+def test_who_asks_is_never_told_to_do_nothing_about_goods_that_are_stopped(chain: Chain, client: Client) -> None:
+    at = reverse("recalls:affected")
+    safe = "您不用为召回做什么"
+    assert safe in client.get(at, {"lot": chain.pouch_a.code}).content.decode()
+    drill = started(chain, is_drill=True)
+    assert safe in client.get(at, {"lot": chain.pouch_a.code}).content.decode(), "an exercise stops nothing"
+    campaign = started(chain)
+    body = client.get(at, {"lot": chain.pouch_a.code}).content.decode()
+    assert "这个批次现在停止销售" in body
+    assert safe not in body
+    assert campaign.title not in body, "what is not announced is not told"
+    assert drill.title not in body
+    draft_notice(by=chain.world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    announce(by=chain.world.walnuts, campaign=campaign, channel="本系统公告页")
+    body = client.get(at, {"lot": chain.pouch_a.code}).content.decode()
+    assert "这个批次正在召回" in body
+    assert "这个批次现在停止销售" not in body
