@@ -16,8 +16,10 @@ from trace.event_templates import templates
 from trace.exports import Column, Table, micros
 from trace.identifiers import display_gtin
 from trace.inventory import states_of
-from trace.models import ApiKey, Certificate, Conflict, Event, EventItem, Lot, Organisation, Shipment
+from trace.models import ApiKey, Certificate, Conflict, Event, EventItem, HoldMember, Lot, Organisation, Shipment
 from trace.pack_page import packs_with_counts
+from trace.report_questions import contradictions_of
+from trace.result_words import basis_words, condition_words, laboratory_word, value_words
 from trace.shipping import Line, lines_of, state_of
 from trace.templatetags.ui import STATES as BADGES
 from trace.units import unit_name
@@ -272,6 +274,14 @@ REPORTS = Table(
         Column(gettext_lazy("状态"), lambda row: _("已声明有误") if row.wrong else ""),
     ],
 )
+NAMED_REPORTS = Table(
+    "named-reports",
+    [*REPORTS.columns[:-1], Column(gettext_lazy("答复"), lambda row: laboratory_word(row).words)],
+)
+CONTRADICTORY_REPORTS = Table(
+    "contradictory-reports",
+    [*REPORTS.columns[:-1], Column(gettext_lazy("矛盾"), lambda row: _("；").join(contradictions_of(row)))],
+)
 HOLDS = Table(
     "holds",
     [
@@ -316,6 +326,41 @@ CONFLICTS = Table(
     ],
 )
 
+
+def _covered(member: HoldMember) -> str:
+    """Which part of a lot a hold covers."""
+    if member.unit_from is not None:
+        return _("第 %(a)d–%(b)d 件") % {"a": member.unit_from, "b": member.unit_to}
+    return _("%(holder)s 手中的") % {"holder": member.holder.label} if member.holder else _("整批")
+
+
+HELD_LOTS = Table(
+    "held-lots",
+    [
+        Column(gettext_lazy("批次"), lambda row: row.lot.code),
+        Column(gettext_lazy("追溯码"), lambda row: row.lot.public_code),
+        Column(gettext_lazy("产品"), lambda row: row.lot.product_version.label),
+        Column(gettext_lazy("生产者"), lambda row: row.lot.organisation.label),
+        Column(gettext_lazy("范围"), _covered),
+    ],
+)
+LIMITS = Table(
+    "limits",
+    [
+        Column(gettext_lazy("标准"), lambda row: row.standard.number),
+        Column(gettext_lazy("项目"), lambda row: row.name),
+        Column(
+            gettext_lazy("限值"),
+            lambda row: value_words(row.operator, row.value, row.grades, unit_name(row.unit) if row.unit else ""),
+        ),
+        Column(
+            gettext_lazy("适用"),
+            lambda row: " ".join(filter(None, (condition_words(row.applies), basis_words(row.basis)))),
+        ),
+        Column(gettext_lazy("检验方法"), lambda row: row.method),
+        Column(gettext_lazy("核实时间"), lambda row: row.verified_at),
+    ],
+)
 STANDARDS = Table(
     "standards",
     [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
+from django.utils.translation import gettext as _
 
 from trace.actor import Actor
 from trace.genealogy import lots_by_pk, walk
-from trace.models import Licence, Lot, Organisation, TestReport
+from trace.models import Licence, Lot, Organisation, ReportAnswer, TestReport
 
 MOST_SERVING = 40
 
@@ -79,3 +81,18 @@ def reports_serving(lot: Lot, *, most: int = MOST_SERVING) -> list[Served]:
 def serves(report: TestReport, lots: Sequence[Lot]) -> bool:
     """Whether a report is on one of these lots or on something they were made of."""
     return report.lot_id in walk(lots, "back").level
+
+
+def contradictions_of(row: Any) -> list[str]:
+    """What does not fit about a report of ``contradictory_reports``, in words."""
+    answers = sorted(row.answers.all(), key=lambda each: each.pk)
+    found = []
+    if answers and answers[-1].answer == ReportAnswer.Answer.DENIED:
+        found.append(_("检验机构否认：%(reason)s") % {"reason": answers[-1].reason})
+    if row.other_cma:
+        found.append(_("CMA 编号 %(number)s 不是这家检验机构登记的编号") % {"number": row.cma_number})
+    if row.other_name:
+        found.append(_("报告写的机构名称与这个 CMA 编号的持有机构不同"))
+    if row.number_again:
+        found.append(_("同一个报告编号还用在别的批次上"))
+    return found

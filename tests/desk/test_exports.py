@@ -27,7 +27,7 @@ from trace.actions.people import create_api_key
 from trace.actions.transfers import take_in
 from trace.actor import Actor
 from trace.exports import Column, Table, export
-from trace.models import Certificate, Division, Organisation, Product, User
+from trace.models import Certificate, Division, HoldSet, Organisation, Product, User
 from trace.tables import plain_cell
 
 NO_FILE = {
@@ -357,3 +357,25 @@ def test_the_trace_table_of_a_recall_covers_the_lots_in_scope(client: Client, wo
     assert any(chain.pouch_a.code in "".join(row) for row in rows[1:])
     sign_in(client, world.distillery)
     assert client.get(url).status_code == 404
+
+
+def test_tables_inside_pages_export_too(client: Client, full: World) -> None:
+    hold = HoldSet.objects.filter(organisation=full.walnuts.organisation).latest("id")
+    for who, url, words in (
+        (full.lab, reverse("trace:report_named") + "?state=all", "答复"),
+        (full.county, reverse("trace:report_contradictions"), "矛盾"),
+        (full.walnuts, reverse("trace:hold_detail", args=[hold.uid]), "范围"),
+        (full.shop, reverse("trace:standard", args=["gb2761_2017"]), "限值"),
+    ):
+        sign_in(client, who)
+        page = client.get(url)
+        more = "&" if "?" in url else "?"
+        rows = read_csv(client.get(f"{url}{more}format=csv"))
+        assert words in rows[0], url
+        assert read_xlsx(client.get(f"{url}{more}format=xlsx"))[0] == rows[0]
+        shown_rows = page.content.decode().count('<th scope="row"')
+        assert len(rows) - 1 == shown_rows, url
+        if shown_rows:
+            assert "format=xlsx" in page.content.decode(), url
+    sign_in(client, full.distillery)
+    assert client.get(reverse("trace:hold_detail", args=[hold.uid]), {"format": "csv"}).status_code == 404

@@ -17,7 +17,7 @@ from trace.actor import Actor
 from trace.exports import asked_format, export
 from trace.forms.evidence import EndHoldForm
 from trace.forms.fields import attempt
-from trace.lists import HOLDS
+from trace.lists import HELD_LOTS, HOLDS
 from trace.models import HoldSet
 from trace.views.once import KEY, form_key
 from trace.views.pages import page_of
@@ -51,7 +51,7 @@ def _may(actor: Actor) -> bool:
 
 @audience("signed_in")
 @require_safe
-def hold_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
+def hold_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponseBase:
     """One hold: why, by whom, which lots, its steps."""
     actor = actor_of(request)
     hold = hold_for(actor, uid)
@@ -60,6 +60,8 @@ def hold_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         from trace.access import lots_visible_to
 
         members = members.filter(lot__in=lots_visible_to(actor))
+    if asked_format(request):
+        return export(request, HELD_LOTS, members)
     context = {
         "hold": hold,
         "members": list(members[:MEMBERS_SHOWN]),

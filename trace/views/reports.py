@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib import messages
 from django.db.models import Exists, OuterRef, Q
@@ -31,9 +30,9 @@ from trace.event_templates import EventTemplate, template, templates
 from trace.exports import asked_format, export
 from trace.forms.evidence import ReportAnswerForm
 from trace.forms.fields import attempt
-from trace.lists import REPORTS
+from trace.lists import CONTRADICTORY_REPORTS, NAMED_REPORTS, REPORTS
 from trace.models import Event, Lot, Organisation, ReportAnswer, TestReport
-from trace.report_questions import contradictory_reports, reports_naming, waiting_for_answer
+from trace.report_questions import contradictions_of, contradictory_reports, reports_naming, waiting_for_answer
 from trace.result_words import BADGES, laboratory_word, result_line
 from trace.scanned import scanned_lot
 from trace.steps import family_of
@@ -161,7 +160,7 @@ def report_answer(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
 
 @audience("party")
 @require_safe
-def named_list(request: HttpRequest) -> HttpResponse:
+def named_list(request: HttpRequest) -> HttpResponseBase:
     """Reports that name the laboratory as their issuer: those to answer first, or all."""
     actor = actor_of(request)
     if actor.owner.kind != Organisation.Kind.LABORATORY:
@@ -172,7 +171,10 @@ def named_list(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(Q(last_answer=state))
     elif state != "all":
         state, rows = "waiting", waiting_for_answer(actor.owner)
-    page = page_of(request, rows.prefetch_related("answers"))
+    rows = rows.prefetch_related("answers")
+    if asked_format(request):
+        return export(request, NAMED_REPORTS, rows)
+    page = page_of(request, rows)
     for row in page:
         row.badge, row.word = BADGES[row.verdict], laboratory_word(row)
     return render(request, "trace/reports/named.html", {"page": page, "state": state})
@@ -180,27 +182,15 @@ def named_list(request: HttpRequest) -> HttpResponse:
 
 @audience("regulator")
 @require_safe
-def contradiction_list(request: HttpRequest) -> HttpResponse:
+def contradiction_list(request: HttpRequest) -> HttpResponseBase:
     """Reports of the territory that contradict their laboratory or each other."""
-    page = page_of(request, contradictory_reports(actor_of(request)).prefetch_related("answers"))
+    rows = contradictory_reports(actor_of(request)).prefetch_related("answers")
+    if asked_format(request):
+        return export(request, CONTRADICTORY_REPORTS, rows)
+    page = page_of(request, rows)
     for row in page:
-        row.badge, row.why = BADGES[row.verdict], _contradictions(row)
+        row.badge, row.why = BADGES[row.verdict], contradictions_of(row)
     return render(request, "trace/reports/contradictions.html", {"page": page})
-
-
-def _contradictions(row: Any) -> list[str]:
-    """What does not fit, in words."""
-    answers = sorted(row.answers.all(), key=lambda each: each.pk)
-    found = []
-    if answers and answers[-1].answer == ReportAnswer.Answer.DENIED:
-        found.append(_("检验机构否认：%(reason)s") % {"reason": answers[-1].reason})
-    if row.other_cma:
-        found.append(_("CMA 编号 %(number)s 不是这家检验机构登记的编号") % {"number": row.cma_number})
-    if row.other_name:
-        found.append(_("报告写的机构名称与这个 CMA 编号的持有机构不同"))
-    if row.number_again:
-        found.append(_("同一个报告编号还用在别的批次上"))
-    return found
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.forms.limits import DatesForm, DeclaredForm, EditionForm, LimitForm, NewLimitForm
 from trace.limits import Book, tests_of
-from trace.lists import STANDARDS
+from trace.lists import LIMITS, STANDARDS
 from trace.models import Limit, LimitVersion, Product, Standard
 from trace.result_words import basis_words, condition_words, limit_words, value_words
 from trace.templatetags.ui import unit_name
@@ -76,9 +76,11 @@ def standard_list(request: HttpRequest) -> HttpResponseBase:
 
 @audience("public")
 @require_safe
-def standard(request: HttpRequest, key: str) -> HttpResponse:
+def standard(request: HttpRequest, key: str) -> HttpResponseBase:
     """One edition: when it is in force, its limits with how they are known, what was changed by whom."""
     row = _standard(key)
+    if asked_format(request):
+        return export(request, LIMITS, row.limits.select_related("standard").order_by("id"))
     versions = LimitVersion.objects.filter(limit__standard=row, number__gt=0).select_related("limit", "by_organisation")
     context = {
         "standard": row,
