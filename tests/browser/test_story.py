@@ -6,7 +6,9 @@ What each person does is done on the pages, by the words they read; only what wa
 from __future__ import annotations
 
 import zipfile
+from pathlib import Path
 
+import openpyxl
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -20,6 +22,7 @@ from tests.browser.people import ago, code_shown, codes_printed, fill, fits, fol
 from tests.goods import make_lot, receive, released, ship
 from tests.recalls.story import announced, make_chain, notice_to
 from tests.world import make_organisation, make_place, make_product, make_world
+from trace.actions.imports import run_next_import
 
 pytestmark = pytest.mark.browser
 
@@ -567,3 +570,83 @@ def test_spirit_goes_from_the_mash_to_the_bottle_on_a_clerks_phone(open_page: Op
     follow(phone, "B-1")
     fits(phone)
     assert "120" in text(phone), "twenty cartons of six"
+
+
+@pytest.mark.once
+def test_a_new_firm_registers_is_admitted_and_brings_its_products_and_stock_by_excel(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    world = make_world()
+    firm = open_page("/apply/", phone=True)
+    fits(firm)
+    fill(
+        firm,
+        {"单位名称": "示例新核桃厂", "单位类型": "生产企业", "统一社会信用代码": "91149999MA0TYKD9A0",
+         "所在地": "杏花村镇", "召回联系人": "示例甲", "召回电话": "0358-7220001", "您的姓名": "示例厂长",
+         "用户名": "newfirm"},
+    )  # fmt: skip
+    for box in firm.locator("input[type=password]").all():
+        box.fill("walnut-week-2026")
+    press(firm, "提交申请")
+    assert "等待审核" in text(firm)
+
+    county = signed_in(open_page, world.county)
+    county.goto("/applications/")
+    follow(county, "示例新核桃厂")
+    press(county, "通过", within=county.locator("form"))
+
+    # At the desk the firm fills in the template; a faulty row writes nothing and is told at its cell.
+    desk = open_page("/sign-in/")
+    desk.locator("input[name=username]").fill("newfirm")
+    desk.locator("input[name=password]").fill("walnut-week-2026")
+    with desk.expect_navigation():
+        desk.locator("main button[type=submit]").click()
+    rows = [
+        {"内部编号": "GHT", "品名": "示例干核桃", "类型": "原料"},
+        {"内部编号": "HTR-200", "品名": "示例核桃仁", "类型": "成品", "包装": "袋=0.2", "保质期（天）": "两百"},
+    ]
+    common = {"适用类别": "食品", "计量单位": "千克", "品类": "汾州核桃"}
+    bring_in(desk, "/imports/new/products/", [common | row for row in rows], tmp_path)
+    assert "第 4 行 · 保质期（天）" in text(desk)
+    rows[1]["保质期（天）"] = "240"
+    bring_in(desk, "/imports/new/products/", [common | row for row in rows], tmp_path)
+    confirm(desk)
+    bring_in(desk, "/imports/new/places/", [{"名称": "一号库", "地点类型": "库房", "所在地": "杏花村镇"}], tmp_path)
+    confirm(desk)
+    bring_in(
+        desk,
+        "/imports/new/steps/?step=common.opening",
+        [{"日期": today(), "地点": "一号库", "产品": "GHT", "数量": "500斤", "依据(台账、盘点表)": "示例盘点表"}],
+        tmp_path,
+    )
+    confirm(desk)
+    desk.goto("/lots/?scope=held")
+    assert "250 千克" in text(desk)
+
+
+def bring_in(page: Page, address: str, rows: list[dict[str, str]], folder: Path) -> None:
+    """Download the template of an import, write rows under its headings, upload it and let it be checked."""
+    page.goto(address)
+    with page.expect_download() as download:
+        page.locator("main a", has_text="Excel 模板").click()
+    file = folder / "示例.xlsx"
+    download.value.save_as(file)
+    book = openpyxl.load_workbook(file)
+    sheet = book.worksheets[0]
+    heads = [str(cell.value).removesuffix(" *") for cell in sheet[1]]
+    for number, row in enumerate(rows, start=3):
+        for name, value in row.items():
+            sheet.cell(number, heads.index(name) + 1).value = value
+    book.save(file)
+    page.locator("main input[type=file]").set_input_files(file)
+    press(page, "上传")
+    run_next_import()
+    page.reload()
+
+
+def confirm(page: Page) -> None:
+    """Confirm an import that was checked and let it be written."""
+    press(page, "确认导入")
+    run_next_import()
+    page.reload()
+    assert "已全部导入" in text(page)
