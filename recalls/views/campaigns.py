@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from recalls.access import campaign_for, campaigns_visible_to, require_side, roles_in, supervises_campaign
 from recalls.actions.assessment import reassess
 from recalls.actions.campaigns import STOPPABLE, report_progress, stop_sale
-from recalls.actions.moves import doers, proposal_of, second_person_words
+from recalls.actions.moves import doers, proposal_of
 from recalls.actions.scopes import lots_of
 from recalls.channels import channel_for, owed
 from recalls.effect import effect
@@ -35,7 +35,7 @@ from recalls.transitions import FIRM, OPEN, TERMINAL, Doer, Role, Status, Transi
 from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
 from recalls.views.numbers import amount_shares, number_labels, number_tiles
-from recalls.views.steps import PROPOSABLE, STEPS
+from recalls.views.steps import PROPOSABLE, STEPS, second_words
 from trace.access import audience
 from trace.actor import Actor
 from trace.exports import asked_format, export
@@ -219,7 +219,7 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
             why_not = _("还没有起草。先在“召回公告：起草”一步写好，再由另一人发布。")
         if not why_not and row.other_than and actor.user is not None:
             fact = row.second_person_missing(actor.user.pk, doers(found, row.action))
-            why_not = second_person_words(fact) if fact is not None else ""
+            why_not = second_words(found, fact) if fact is not None else ""
         if row.action in STEPS:
             url = reverse("recalls:campaign_step", args=[found.uid, row.action])
         else:

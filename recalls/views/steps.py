@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from recalls.access import campaign_for, roles_in
+from recalls.access import campaign_for, is_one_person_firm, roles_in
 from recalls.actions import campaigns as act
 from recalls.actions.acts import usual_basis
 from recalls.actions.announcements import people_of
@@ -129,7 +129,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
         raise NotFound(_("没有这个步骤。"))
     form = StepForm(
         request.POST or None,
-        initial={"revision": campaign.revision, **(first_plan(campaign) if action == "file_plan" else {})},
+        initial={"revision": campaign.revision, **_begins(campaign, action)},
         row=row,
         regime=regime(campaign.regime),
         channel=channel_for(campaign) if Guard.CHANNEL in row.guards else None,
@@ -151,7 +151,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
     barred = ""
     if row.other_than and actor.user is not None:
         fact = row.second_person_missing(actor.user.pk, doers(campaign, action))
-        barred = second_person_words(fact) if fact is not None else ""
+        barred = second_words(campaign, fact) if fact is not None else ""
     allowed = not row.who.isdisjoint(roles_in(actor, campaign))
     return page(
         request,
@@ -173,6 +173,23 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
         },
         bad=form.is_bound,
     )
+
+
+def _begins(campaign: Campaign, action: str) -> dict[str, Any]:
+    """What the form of a step begins with: the plan from the records, the day an extension was applied for."""
+    if action == "file_plan":
+        return first_plan(campaign)
+    asked = proposal_of(campaign, action) if action == "grant_extension" else None
+    return {"until": asked.data.get("until", "")} if asked is not None else {}
+
+
+def second_words(campaign: Campaign, fact: Doer) -> str:
+    """Why another person must take a step, and who that is where the firm has nobody else."""
+    words = second_person_words(fact)
+    of_the_firm = fact in (Doer.ASSESSED, Doer.NOTICE_DRAFTED, Doer.PROPOSED)
+    if of_the_firm and is_one_person_firm(campaign.organisation):
+        words += _("这个单位没有另一位负责人，由主管部门的审批人办理。")
+    return words
 
 
 _WEIGHED = frozenset({"finish_collecting", "finish_disposal", "summarise", "evaluate", "strengthen", "close"})

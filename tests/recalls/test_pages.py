@@ -432,6 +432,7 @@ def test_a_firm_finds_how_to_ask_for_more_time_and_how_to_explain_a_silence(chai
     assert "等主管部门答复" in body
     sign_in(client, world.county_approver)
     assert grant in client.get(at).content.decode()
+    assert 'value="2099-01-01"' in client.get(grant).content.decode(), "the day applied for"
     # A silence: the page offers the step with a field for the reason, and refuses without one.
     carry_out(by=world.walnuts, campaign=campaign)
     step = reverse("recalls:campaign_step", args=[campaign.uid, "finish_collecting"])
