@@ -1,7 +1,9 @@
 """Pages about evidence: the laboratory's word, the catalogue of limits, pledges, the run chart."""
 
 import datetime
+import io
 
+import openpyxl
 import pytest
 from django.test import Client
 
@@ -335,6 +337,10 @@ def test_results_over_lots_are_drawn_with_their_limits(client: Client, world: Wo
     assert 'class="chart-limit"' in page
     table = client.get(f"/products/{world.kernels.uid}/stability.csv?parameter=afb1").content.decode("utf-8-sig")
     assert [line.split(",")[3] for line in table.splitlines()[1:]] == ["1.0", "2.5", "7.2"]
+    excel = client.get(f"/products/{world.kernels.uid}/stability.csv", {"parameter": "afb1", "format": "xlsx"})
+    sheet = openpyxl.load_workbook(io.BytesIO(excel.getvalue())).active
+    assert [row[3] for row in sheet.iter_rows(min_row=2, values_only=True)] == ["1.0", "2.5", "7.2"]
+    assert "format=xlsx" in page
     sign_in(client, world.shop)
     assert client.get(f"/products/{world.kernels.uid}/stability/").status_code == 404
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce, TruncDate
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from trace.access import actor_of, audience, product_readable_for
 from trace.chart import Point, draw
+from trace.exports import Cell, asked_format, export_rows
 from trace.judging import number, unit_factor
 from trace.models import Product, TestReport, TestResult
 from trace.parts import Number
@@ -80,12 +81,17 @@ def product_stability(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
 
 @audience("signed_in")
 @require_safe
-def stability_csv(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
-    """The same as a table for spreadsheets, oldest first, at most ``MOST_ROWS`` rows of the newest lots."""
+def stability_csv(request: HttpRequest, uid: uuid.UUID) -> HttpResponseBase:
+    """The same as a table for spreadsheets (``format=xlsx`` for Excel), oldest first, at most ``MOST_ROWS`` rows of the
+    newest lots.
+    """
     product = product_readable_for(actor_of(request), uid)
     parameter = _asked(request, _items(product))
     rows = list(_results(product, parameter).reverse()[:MOST_ROWS])[::-1]
-    table = csv_table([str(column) for column in COLUMNS], [_cells(row) for row in rows])
+    header = [str(column) for column in COLUMNS]
+    if asked_format(request) == "xlsx":
+        return export_rows(request, "stability", header, [_cells(row) for row in rows])
+    table = csv_table(header, [_cells(row) for row in rows])
     response = HttpResponse(table, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="stability.csv"'
     return response
@@ -174,7 +180,7 @@ def _numbers(points: list[Point], results: list[TestResult]) -> list[Number]:
     return [*found, Number(_("不合格"), failed, tone="attention" if failed else "good")]
 
 
-def _cells(row: TestResult) -> list[object]:
+def _cells(row: TestResult) -> list[Cell]:
     """One line of the CSV."""
     line = result_line(row)
     return [
