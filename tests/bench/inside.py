@@ -17,6 +17,7 @@ def main(size: int, wanted: set[str]) -> None:
 
     django.setup()
     from tests.bench import (
+        epcis,  # noqa: F401  (declares its cases)
         labels,  # noqa: F401  (declares its case)
         recalls,  # noqa: F401  (declares its cases)
         worlds,
