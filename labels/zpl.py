@@ -20,6 +20,8 @@ from labels.sheets import LabelContent, compose_all
 from trace import typeface
 
 PICTURE = "R:SHARED.GRF"
+MOST_MAGNIFIED = 10
+"""Dots a module of ``^BQ`` may have (ZPL II Programming Guide, ^BQ, parameter c); a printer ignores a larger number."""
 _OWN_FONT_EM = 0.72
 """Height of the printer's own capitals as a share of the type size."""
 
@@ -93,7 +95,10 @@ def _stored(first: Composed, width: int, height: int, dpi: int) -> str:
 def _one(label: Composed, layout: Layout, setting: str) -> str:
     """One label: the stored picture, the code, the code in words."""
     code, dpi = label.code, layout.dpi
-    x, y = dots(code.x + code.quiet, dpi), dots(code.y + code.quiet, dpi)
+    module = min(code.fit.module_dots, MOST_MAGNIFIED)
+    # What is drawn smaller than there is room for stays in the middle of it.
+    spare = code.matrix.size * (code.fit.module_dots - module) // 2
+    x, y = dots(code.x + code.quiet, dpi) + spare, dots(code.y + code.quiet, dpi) + spare
     words = "".join(
         f"^FO{dots(text.x, dpi)},{dots(text.y - text.size * 0.35 * _OWN_FONT_EM, dpi)}"
         f"^A0N,{dots(text.size * 25.4 / 72, dpi)}^FD{text.text}^FS"
@@ -101,7 +106,7 @@ def _one(label: Composed, layout: Layout, setting: str) -> str:
     )
     return (
         f"^XA{setting}^FO0,0^XG{PICTURE},1,1^FS"
-        f"^FO{x},{y}^BQN,2,{code.fit.module_dots}^FD{code.matrix.level}A,{_escaped(code.matrix.data)}^FS{words}^XZ"
+        f"^FO{x},{y}^BQN,2,{module}^FD{code.matrix.level}A,{_escaped(code.matrix.data)}^FS{words}^XZ"
     )
 
 
