@@ -105,6 +105,7 @@ def test_a_suppliers_code_in_chinese_is_kept_as_it_is_and_found_again(
     assert (old.text, old.kind, old.issued_by) == ("批次甲 2026/１", "lot", world.shop.organisation.name)
     assert external.origin_event.data["supplier_lot"] == "批次甲 2026/１"
     assert [one.pk for one in find_lots(world.distillery, "批次甲 2026/1").lots] == [external.pk]
+    assert "批次甲 2026/１" in text(client.get(reverse("trace:lot_join", args=[external.uid])))
     event = text(client.get(reverse("trace:event_detail", args=[external.origin_event.uid])))
     assert "批次甲 2026/１" in event
     assert "云南省" in event

@@ -55,9 +55,10 @@ def lot_join(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     if standing is not None:
         return redirect("trace:claim_detail", uid=standing.uid)
     supplier = supplier_in_system(external)
-    form = JoinForm(request.POST or None, initial={"code": external.lot_code})
-    found: list[Lot] = supplier_lots(supplier, external.lot_code) if supplier is not None else []
-    asked = external.lot_code
+    # The code as it stands on the goods: ours may be one that was made because theirs has other characters.
+    asked = str(external.origin_event.data.get("supplier_lot") or external.lot_code)
+    form = JoinForm(request.POST or None, initial={"code": asked})
+    found: list[Lot] = supplier_lots(supplier, asked) if supplier is not None else []
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data["code"]
         found = []
