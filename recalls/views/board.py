@@ -32,6 +32,7 @@ from trace.access import audience
 from trace.actor import Actor
 from trace.forms.fields import Pick, Text, Whole, attempt
 from trace.models import Division
+from trace.paging import WidePaginator
 from trace.parts import Number, Share
 from trace.personal import reveal
 from trace.units import format_amount, unit_name
@@ -142,7 +143,7 @@ def campaign_board(request: HttpRequest, uid: str) -> HttpResponse:
     numbers = figures(campaign)
     found = effect(campaign, numbers)
     rows = _narrowed(standing, which, region).select_related("organisation__division").order_by("id")
-    listed = Paginator(rows, _PER_PAGE).get_page(request.GET.get("page"))
+    listed = WidePaginator(rows, _PER_PAGE).get_page(request.GET.get("page"))
     sight = Sight(actor, campaign)
     still = request.GET.get("still") == "1"
     context = {

@@ -52,6 +52,7 @@ from recalls.views.notices import tone
 from trace.access import audience, parse_uid
 from trace.errors import NotFound
 from trace.forms.fields import attempt
+from trace.paging import WidePaginator
 from trace.personal import reveal
 
 # --- The tree -------------------------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ def campaign_calls(request: HttpRequest, uid: str) -> HttpResponse:
     rows = campaign_notices(actor, campaign).filter(acknowledged_at=None).exclude(status=NoticeStatus.WITHDRAWN)
     late = rows.filter(escalation__in=[EscalationStep.TELEPHONE, EscalationStep.REGULATOR])
     rows = late | rows.filter(status__in=troubled) | rows.filter(status=NoticeStatus.CREATED)
-    listed = Paginator(rows.order_by("created_at", "id"), 50).get_page(request.GET.get("page"))
+    listed = WidePaginator(rows.order_by("created_at", "id"), 50).get_page(request.GET.get("page"))
     lines = [
         {
             "notice": one,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -47,6 +46,7 @@ from trace.errors import NotAllowed, NotFound
 from trace.exports import asked_format, export
 from trace.forms.fields import attempt
 from trace.models import Lot
+from trace.paging import WidePaginator
 from trace.parts import Entry
 from trace.units import decimal_text
 
@@ -92,7 +92,7 @@ def campaign_notice_list(request: HttpRequest, uid: str) -> HttpResponseBase:
         rows = rows.exclude(escalation="")
     if asked_format(request):
         return export(request, sent_notices(Sight(actor, campaign)), rows.order_by("id"))
-    listed = Paginator(rows.order_by("id"), 50).get_page(request.GET.get("page"))
+    listed = WidePaginator(rows.order_by("id"), 50).get_page(request.GET.get("page"))
     sight = Sight(actor, campaign)
     letters = set(
         OutboxMessage.objects.filter(
@@ -324,7 +324,7 @@ def notice_list(request: HttpRequest) -> HttpResponseBase:
         rows = rows.filter(answered_at=None).exclude(status=NoticeStatus.WITHDRAWN)
     if asked_format(request):
         return export(request, NOTICES, rows.order_by("-id"))
-    listed = Paginator(rows.order_by("-id"), 30).get_page(request.GET.get("page"))
+    listed = WidePaginator(rows.order_by("-id"), 30).get_page(request.GET.get("page"))
     lines = [
         {"notice": row, "tone": tone(row), "hand_on": row.carrier_id == actor.owner.pk} for row in listed.object_list
     ]
