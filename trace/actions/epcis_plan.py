@@ -1,0 +1,479 @@
+"""One event of EPCIS planned: which lots its things are, what happens to their amounts, the draft of its event.
+
+``trace.actions.epcis_capture`` reads what many events name together and writes them together; here is what one means.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from trace.actions.capture import Captured, Draft, NewLot, Use, capture
+from trace.actions.epcis_parties import NotExact
+from trace.actions.events import stock_place
+from trace.batch import current
+from trace.epcis.documents import Fault
+from trace.epcis.facts import Facts, Thing
+from trace.epcis.formats import Epc, EpcInvalid, canonical, parse
+from trace.event_templates import EventTemplate, template
+from trace.identifiers import CSET82
+from trace.models import EpcisName, Lot, Organisation, Place, Product, Transfer
+from trace.units import EnteredAmount, decimal_text
+
+if TYPE_CHECKING:
+    from trace.actions.epcis_capture import Chunk
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass
+class Incoming:
+    """One event on its way in: as it came, where it stood, its id and facts."""
+
+    raw: dict[str, Any]
+    pointer: str
+    eid: str
+    facts: Facts
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it the same event: id and declaration time."""
+        return self.eid, self.facts.declared_at
+
+    @cached_property
+    def terms(self) -> list[tuple[str, str]]:
+        """What it is found by, each once."""
+        return list(dict.fromkeys(self.facts.terms()))
+
+    @cached_property
+    def text(self) -> str:
+        """The event as it is kept."""
+        return _ENCODER.encode(self.raw)
+
+    @cached_property
+    def proof(self) -> dict[str, str]:
+        """What ties the log to the event as it came."""
+        return {"epcis_sha256": hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()}
+
+
+class Refused(Exception):
+    """One event cannot be written; it says where and why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
+
+
+class Plan:
+    """One event while it is planned: uses of known lots, lots that begin."""
+
+    def __init__(self, chunk: Chunk, found: Incoming, performer: Organisation, place: Place | None) -> None:
+        self.chunk = chunk
+        self.found = found
+        self.performer = performer
+        self.place = place
+        # What a registered organisation has is its own to say: of its goods only the names are taken.
+        self.counts = performer.is_external or performer.pk in chunk.parties.mine
+        self.uses: list[Use] = []
+        self.outputs: list[NewLot] = []
+        self.waiting: list[list[EpcisName]] = []
+        self.new_by_uri: dict[str, int] = {}
+        self.amounts: dict[str, list[tuple[Lot, int]]] = {}
+
+    @property
+    def links(self) -> bool:
+        """Whether inputs and outputs are both there."""
+        ins = any(use.role == "input" for use in self.uses)
+        return ins and (bool(self.outputs) or any(use.role == "output" for use in self.uses))
+
+    # --- What things are --------------------------------------------------------------------------------------------
+
+    def _row(self, thing: Thing) -> EpcisName:
+        return self.chunk.names.known[("class" if thing.is_class else "epc", thing.uri)]
+
+    def _lots(self, thing: Thing) -> list[tuple[Lot, EnteredAmount | None]] | None:
+        """The known lots behind a thing with their amounts; None where it is goods nobody met, empty where no goods."""
+        row = self._row(thing)
+        if row.lot_id is not None:
+            lot = self.chunk.lots.get(row.lot_id) or row.lot
+            if lot is None:
+                return []
+            self.chunk.lots[lot.pk] = lot
+            return [(lot, self._amount(lot.product, thing))]
+        kind = _kind(thing)
+        if kind == "pack":
+            return [
+                (lot, EnteredAmount(decimal_text(micros), lot.product.base_unit, "1/1", micros))
+                for lot, micros in self.chunk.inside(row).items()
+            ]
+        return None if kind == "goods" else []
+
+    def _amount(self, product: Product, thing: Thing) -> EnteredAmount | None:
+        try:
+            return self.chunk.parties.amount(product, thing.quantity, thing.uom)
+        except NotExact:
+            raise Refused(
+                Fault(self.found.pointer, "amount_not_exact", "An amount is too large or too fine for millionths.")
+            ) from None
+
+    def _begin(self, thing: Thing, *, begins: bool = True) -> NewLot | None:
+        """The lot that begins for goods nobody met."""
+        uri, gtin, code, display = self._identity(thing)
+        product = self.chunk.parties.product(uri, gtin, self.performer, thing.uom)
+        amount = self._amount(product, thing) or EnteredAmount("0", product.base_unit, "1/1", 0)
+        if not self.counts:
+            amount = EnteredAmount("0", product.base_unit, "1/1", 0)
+        own = product.organisation_id in self.chunk.parties.mine
+        batch = current()
+        if batch is not None:
+            # ``_read_codes`` has read the codes of every product these could be of.
+            batch.products.add(product.pk)
+        made, until = _dates(self.found.raw.get("ilmd"))
+        return NewLot(
+            product=product,
+            amount=amount,
+            place=self.place,
+            lot_code=code,
+            display_code=display,
+            produced_on=made if begins else None,
+            expires_on=until if begins else None,
+            is_external=not own,
+            issuer=product.organisation,
+            captured=True,
+        )
+
+    def _identity(self, thing: Thing) -> tuple[str, str, str, str]:
+        """URI, GTIN, lot code and the code people read, of goods that begin here."""
+        epc = parsed(thing.uri)
+        if epc is not None and epc.lot:
+            return thing.uri, epc.gtin, epc.lot, ""
+        if epc is not None and epc.gtin:
+            code = _lot_number(self.found.raw.get("ilmd"))
+            if code:
+                return f"https://id.gs1.org/01/{epc.gtin}", epc.gtin, code, ""
+            return thing.uri, epc.gtin, f"SN-{digest_of(thing.uri)}", epc.serial[:40]
+        about = self.chunk.parties.master.get(thing.uri, {})
+        code = about.get("lotNumber", "") or _lot_number(self.found.raw.get("ilmd"))
+        if not _is_code(code):
+            code = f"ID-{digest_of(thing.uri)}"
+        return thing.uri, "", code, ""
+
+    def _lot_name(self, thing: Thing) -> EpcisName | None:
+        """The name of the lot that an instance says it is of (``ilmd`` lotNumber)."""
+        epc = parsed(thing.uri)
+        code = "" if thing.is_class or epc is None or not epc.gtin else _lot_number(self.found.raw.get("ilmd"))
+        if not code or epc is None:
+            return None
+        uri = f"https://id.gs1.org/01/{epc.gtin}/10/{quote(code, safe='')}"
+        key = ("class", canonical(uri))
+        if key not in self.chunk.names.known:
+            self.chunk.names.load([key])
+            row = self.chunk.names.known[key]
+            if row.lot_id is None:
+                self.chunk.ask_ledger([row])
+            elif row.lot_id not in self.chunk.lots:
+                self.chunk.know_lots([row.lot_id])
+        return self.chunk.names.known[key]
+
+    # --- What happens to them ---------------------------------------------------------------------------------------
+
+    def _use(self, lot: Lot, role: str, sign: int, amount: EnteredAmount | None, **more: Any) -> None:
+        """One line of the event; lines of the same lot, role and sign become one."""
+        holder = more.pop("holder", self.performer)
+        place = self.place
+        sign = sign if self.counts and amount is not None else 0
+        if sign < 0:
+            place = stock_place(lot, holder, self.place if holder.pk == self.performer.pk else None)
+        for number, use in enumerate(self.uses):
+            if (
+                use.lot is not None
+                and (use.lot.pk, use.role, use.sign, use.holder.pk) == (lot.pk, role, sign, holder.pk)
+                and use.transfer is more.get("transfer")
+            ):
+                self.uses[number] = replace(use, amount=_sum(use.amount, amount))
+                return
+        self.uses.append(Use(lot=lot, role=role, holder=holder, amount=amount, sign=sign, place=place, **more))
+
+    def _new(self, thing: Thing, *, begins: bool = True) -> None:
+        """A lot begins with this thing; serials of one new lot add up."""
+        row = self._row(thing)
+        lot_name = self._lot_name(thing)
+        if lot_name is not None and lot_name.lot_id is not None:
+            lot = self.chunk.lots.get(lot_name.lot_id) or lot_name.lot
+            if lot is not None:
+                self.chunk.bind(row, lot)
+                self._use(lot, "output" if begins else "subject", 1, self._amount(lot.product, thing))
+                return
+        new = self._begin(thing, begins=begins)
+        if new is None:
+            return
+        shared = lot_name.value if lot_name is not None else thing.uri
+        at = self.new_by_uri.get(shared)
+        if at is not None:
+            known = self.outputs[at]
+            self.outputs[at] = replace(known, amount=_sum(known.amount, new.amount) or new.amount)
+            self.waiting[at].append(row)
+            return
+        self.new_by_uri[shared] = len(self.outputs)
+        self.outputs.append(new)
+        self.waiting.append([row] if lot_name is None else [row, lot_name])
+
+    def observe(self, thing: Thing) -> None:
+        """Only named. Goods nobody met begin here: they were there."""
+        known = self._lots(thing)
+        if known is None:
+            self._new(thing, begins=False)
+            return
+        for lot, amount in known:
+            self._remember(thing, lot, amount)
+            self._use(lot, "subject", 0, amount)
+
+    def name(self, lot: Lot, micros: int) -> None:
+        """A lot named with so much of it."""
+        self._use(lot, "subject", 0, EnteredAmount(decimal_text(micros), lot.product.base_unit, "1/1", micros))
+
+    def make(self, thing: Thing) -> None:
+        """Comes to be: a lot begins, or more of one that there is."""
+        known = self._lots(thing)
+        if known is None:
+            self._new(thing)
+            return
+        for lot, amount in known:
+            self._use(lot, "output", 1, amount)
+
+    def use_up(self, thing: Thing) -> None:
+        """Goes in."""
+        for lot, amount in self._lots(thing) or ():
+            self._use(lot, "input", -1, amount)
+
+    def take(self, thing: Thing) -> None:
+        """Leaves: sent, sold, destroyed. What nobody met and an outsider has was there before."""
+        known = self._lots(thing)
+        if known is None:
+            self._first(thing)
+            known = self._lots(thing) or []
+        for lot, amount in known:
+            self._use(lot, "subject", -1, amount)
+
+    def arrive(self, thing: Thing, source: Organisation | None) -> None:
+        """Comes in: by a slip that waits, from what the source has of it, or from nowhere we know."""
+        known = self._lots(thing)
+        if known is None:
+            self._new(thing, begins=False)
+            return
+        for lot, amount in known:
+            transfer = self._slip(lot)
+            if transfer is not None:
+                self._use(lot, "subject", 1, amount or _nothing(lot), transfer=transfer)
+                continue
+            if source is not None and source.is_external and amount is not None and self._has(lot, source):
+                self._use(lot, "subject", -1, amount, holder=source)
+            self._use(lot, "subject", 1, amount)
+
+    def _has(self, lot: Lot, holder: Organisation) -> bool:
+        batch = current()
+        if batch is None:
+            return False
+        batch.load_stock([lot.pk], [holder.pk])
+        return any(micros > 0 for _place, micros in batch.places_of(lot.pk, holder.pk))
+
+    def _slip(self, lot: Lot) -> Transfer | None:
+        """The oldest hand-over of this lot to the performer that nobody answered."""
+        batch = current()
+        if batch is None:
+            return None
+        if lot.pk not in batch.unwritten:
+            rows = Transfer.objects.filter(lot=lot, receiver=self.performer, received_by=None, voided_by=None)
+            for row in rows.select_related("shipment__event", "lot__product").order_by("id"):
+                batch.transfers.setdefault(row.pk, row)
+        for transfer in batch.transfers.values():
+            if (
+                transfer.lot_id == lot.pk
+                and transfer.receiver_id == self.performer.pk
+                and transfer.received_by_id is None
+                and all(use.transfer is not transfer for use in self.uses)
+            ):
+                return transfer
+        return None
+
+    def _first(self, thing: Thing) -> None:
+        """Goods met for the first time when they leave or are used: they begin by an event of their own before."""
+        self.begin_unknown([thing])
+
+    def begin_unknown(self, things: Sequence[Thing]) -> None:
+        """Goods that go in and were never met: what the system knows of them begins now, their past is unknown."""
+        unknown = [thing for thing in things if self._lots(thing) is None]
+        if not unknown:
+            return
+        before = Plan(self.chunk, self.found, self.performer, self.place)
+        for thing in unknown:
+            before._new(thing, begins=False)
+        if not (before.outputs or before.uses):
+            return
+        if self.performer.pk in self.chunk.parties.mine:
+            # Of our own stock we know: what was never entered is not there, and the guard will say so.
+            before.outputs = [
+                replace(new, amount=EnteredAmount("0", new.product.base_unit, "1/1", 0)) for new in before.outputs
+            ]
+        before.capture("common.opening", data={"basis": "EPCIS", **self.found.proof})
+
+    def join(self, parts: tuple[list[Lot], list[Lot]]) -> None:
+        """Inputs and outputs told by other events of the same transformation: linked, no amount counted twice."""
+        ins, outs = parts
+        here = {use.lot.pk for use in self.uses if use.lot is not None}
+        if self.outputs or any(use.role == "output" for use in self.uses):
+            for lot in ins:
+                if lot.pk not in here:
+                    self.uses.append(Use(lot=lot, role="input", holder=self.performer))
+        if any(use.role == "input" for use in self.uses):
+            for lot in outs:
+                if lot.pk not in here:
+                    self.uses.append(Use(lot=lot, role="output", holder=self.performer))
+
+    # --- The event itself -------------------------------------------------------------------------------------------
+
+    def _remember(self, thing: Thing, lot: Lot, amount: EnteredAmount | None) -> None:
+        self.amounts.setdefault(thing.uri, []).append((lot, amount.micros if amount is not None else 0))
+
+    def amounts_of(self, thing: Thing) -> list[tuple[Lot, int]]:
+        """The lots behind a class just captured, with their amounts."""
+        if thing.uri in self.amounts:
+            return self.amounts[thing.uri]
+        return [(lot, amount.micros if amount else 0) for lot, amount in self._lots(thing) or ()]
+
+    def sent(self) -> list[tuple[Lot, int]]:
+        """What left, one sum per lot."""
+        totals: dict[int, tuple[Lot, int]] = {}
+        for use in self.uses:
+            if use.lot is not None and use.sign < 0:
+                lot, micros = totals.get(use.lot.pk, (use.lot, 0))
+                totals[lot.pk] = (lot, micros - use.micros)
+        return [(lot, micros) for lot, micros in totals.values() if micros > 0]
+
+    def capture(
+        self, code: str, *, counterparty: Organisation | None = None, data: Mapping[str, Any] | None = None
+    ) -> Captured:
+        """Write the event; the lots it began are what its names stand for from now on."""
+        facts = self.found.facts
+        opening = code == "common.opening"
+        draft = Draft(
+            template=template(code) if opening else _told_as(code, facts.kind, facts.action, facts.biz_step),
+            organisation=self.chunk.owner,
+            occurred_at=facts.event_time,
+            tz_offset=facts.tz_offset,
+            place=self.place,
+            uses=self.uses,
+            outputs=self.outputs,
+            data=data or self.found.proof,
+            counterparty=counterparty,
+            disposition=None if opening else facts.disposition[:40] if ":" not in facts.disposition else "",
+        )
+        captured = capture(draft=draft, by=self.chunk.by, insist=True, at=self.chunk.writer.now)
+        for begun, lot, rows in zip(self.outputs, captured.lots, self.waiting, strict=True):
+            lot.product = begun.product
+            for row in rows:
+                self.chunk.bind(row, lot)
+        return captured
+
+
+# --- Small rules ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _told_as(code: str, kind: str, action: str, step: str) -> EventTemplate:
+    """A template with the words of the event that came."""
+    known = step if len(step) <= 40 and ":" not in step else ""
+    local = "" if known or not step else step.rpartition("/")[2].rpartition(":")[2][-40:]
+    return replace(template(code), event_type=kind, action=action, biz_step=known, local_step=local, run=None)
+
+
+def _sum(one: EnteredAmount | None, other: EnteredAmount | None) -> EnteredAmount | None:
+    """Two entries of one lot as one; in base units where they were entered in different ones."""
+    if one is None or other is None:
+        return one or other
+    total = one.micros + other.micros
+    if one.unit == other.unit and one.factor == other.factor:
+        from decimal import Decimal
+
+        return EnteredAmount(format(Decimal(one.text) + Decimal(other.text), "f"), one.unit, one.factor, total)
+    return EnteredAmount(decimal_text(total), "", "1/1", total)
+
+
+def _nothing(lot: Lot) -> EnteredAmount:
+    return EnteredAmount("0", lot.product.base_unit, "1/1", 0)
+
+
+@lru_cache(maxsize=16_384)
+def parsed(uri: str) -> Epc | None:
+    try:
+        return parse(uri)
+    except EpcInvalid:
+        return None
+
+
+def _kind(thing: Thing) -> str:
+    """Goods, a pack, or something that is no goods (an asset, a document, a class without lot)."""
+    epc = parsed(thing.uri)
+    if epc is None:
+        if thing.uri.startswith(("urn:epc:", "https://id.gs1.org/")):
+            return "none"
+        return "goods"
+    if epc.scheme.name == "sscc":
+        return "pack"
+    if thing.is_class:
+        return "goods" if epc.lot else "none"
+    return "goods" if epc.gtin else "none"
+
+
+def side_of(pairs: Sequence[tuple[str, str]]) -> str:
+    """The party of a source or destination list: who possesses, else who owns."""
+    found = dict(reversed(pairs))
+    return found.get("possessing_party", "") or found.get("owning_party", "")
+
+
+def _lot_number(ilmd: Any) -> str:
+    """The lot code in master data of instances."""
+    if not isinstance(ilmd, Mapping):
+        return ""
+    for key, value in ilmd.items():
+        if key.rpartition(":")[2] in ("lotNumber", "hasBatchLotNumber") and isinstance(value, str) and _is_code(value):
+            return value
+    return ""
+
+
+def _is_code(code: str) -> bool:
+    return 0 < len(code) <= 20 and all(character in CSET82 for character in code)
+
+
+def _dates(ilmd: Any) -> tuple[datetime.date | None, datetime.date | None]:
+    """Production and expiry date in master data of instances."""
+    made: datetime.date | None = None
+    until: datetime.date | None = None
+    for key, value in ilmd.items() if isinstance(ilmd, Mapping) else ():
+        name = key.rpartition(":")[2]
+        if name in ("productionDate", "itemProductionDate", "manufacturingDate"):
+            made = made or _day(value)
+        elif name in ("itemExpirationDate", "expirationDate", "bestBeforeDate", "sellByDate"):
+            until = until or _day(value)
+    return made, until
+
+
+def _day(value: Any) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(value[:10]) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=16_384)
+def digest_of(uri: str) -> str:
+    """Twelve letters and digits that stand for a URI."""
+    number = int.from_bytes(hashlib.sha256(uri.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+    letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "".join(letters[number >> shift & 31] for shift in range(0, 60, 5))
