@@ -257,7 +257,11 @@ def _recent(actor: Actor) -> list[LotRow]:
 
 
 def _ready(actor: Actor, now: datetime.datetime) -> Need:
-    """Whether the firm is ready to recall: yellow and red by themselves as exercises and contact tests grow old."""
+    """Whether the firm is ready to recall: yellow and red by themselves as exercises and contact tests grow old. A firm
+    without any lot has nothing to recall yet and is not alarmed.
+    """
+    if not Lot.objects.filter(organisation=actor.owner).exists():
+        return Need(0, _("召回准备"), reverse("recalls:drill_list"), "recall")
     state = readiness([actor.owner], now=now)[0]
     hint = state.reasons[0] if state.reasons else ""
     return Need(len(state.reasons), state.label, reverse("recalls:drill_list"), "recall", state.tone, hint)

@@ -248,8 +248,10 @@ def _targets(draft: Draft) -> Iterator[Target]:
     later: list[Lot] = list(draft.added_to)
     if draft.template.moves in ("transform", "create", "receive"):
         for new in draft.outputs:
-            if new.product.current is not None:
-                found.append(Target(new.product, new.product.current, new.restates))
+            # A lot stated again keeps the version, and so the label, it was made under.
+            version = new.product.current if new.restates is None else new.restates.product_version
+            if version is not None:
+                found.append(Target(new.product, version, new.restates))
             if new.restates is not None:
                 later.append(new.restates)
     if draft.template.moves == "release":

@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from trace.access import entered_for, events_visible_to, lots_visible_to, shipments_visible_to
+from trace.actions.unit_states import standing_events
 from trace.actor import Actor
+from trace.derive import UnitState, unit_effects
 from trace.event_templates import template
 from trace.models import Event, EventItem, Lot, Shipment, Transfer, Unit
 from trace.packs import Share, contents, micros_of, totals
@@ -163,19 +165,49 @@ def history_of(actor: Actor, page: UnitPage) -> list[Entry]:
     of_event: dict[int, list[int]] = {}
     for event_id, unit in items:
         of_event.setdefault(event_id, []).append(unit)
+    parted = _parted(page.unit)
+    of_event |= {event_id: [] for event_id in parted if event_id not in of_event}
     rows = events_visible_to(actor).filter(pk__in=of_event).select_related("place", "counterparty", "organisation")
     rows = rows.prefetch_related("corrections").order_by("-log__number")[:MOST_EVENTS]
-    return [_entry(event, [units[pk] for pk in of_event[event.pk]], page.unit) for event in rows]
+    return [
+        _entry(event, [units[pk] for pk in of_event[event.pk]], page.unit, parted.get(event.pk, [])) for event in rows
+    ]
 
 
-def _entry(event: Event, units: Sequence[Unit], own: Unit) -> Entry:
-    """One event for the time line."""
+def _parted(pack: Unit) -> dict[int, list[Unit]]:
+    """What went on alone out of a pack, by the event that took it: a partial shipment names the cartons, not the
+    pallet. Four queries for a pack, none beyond the first for anything else.
+    """
+    named = list(EventItem.objects.filter(unit=pack).order_by("event", "number").values_list("event", flat=True))
+    packings = [facts.id for facts in standing_events([pack.pk]) if facts.moves == "pack"] if named else []
+    packed = EventItem.objects.filter(event__in=packings, unit__isnull=False).exclude(unit=pack)
+    inside = list(packed.order_by().values_list("unit", flat=True).distinct())
+    states: dict[int, UnitState] = {}
+    left: dict[int, list[int]] = {}
+    for facts in standing_events([pack.pk, *inside]) if inside else ():
+        after = unit_effects(facts, states)
+        if not any(item.unit == pack.pk for item in facts.items):
+            gone = [unit for unit in after if unit in states and states[unit].parent == pack.pk != after[unit].parent]
+            if gone:
+                left[facts.id] = gone
+        states.update(after)
+    rows = Unit.objects.in_bulk({pk for gone in left.values() for pk in gone})
+    return {event: [rows[pk] for pk in gone] for event, gone in left.items()}
+
+
+def _entry(event: Event, units: Sequence[Unit], own: Unit, parted: Sequence[Unit]) -> Entry:
+    """One event for the time line; ``parted`` are those that left this pack by it."""
     found = template(event.template)
     wrong = bool(event.corrections.all())
     others = [unit.code for unit in units if unit.pk != own.pk]
+    codes = [unit.code for unit in parted]
     words = [
         event.counterparty.label if event.counterparty is not None else "",
         _("随 %(pack)s") % {"pack": others[0]} if others and own not in units else "",
+        _("从中取走 %(packs)s%(more)s")
+        % {"packs": _("、").join(codes[:3]), "more": _("等 %(n)d 个") % {"n": len(codes)} if len(codes) > 3 else ""}
+        if codes
+        else "",
         _("已声明有误") if wrong else "",
     ]
     return Entry(

@@ -413,6 +413,39 @@ def test_forbidden_material_is_found_through_every_door_and_after_a_join(world: 
     assert Conflict.objects.filter(code="forbidden_ancestor", lot=bottles).exists()
     assert refused(lambda: fill("1")) == ["forbidden_ancestor"]
 
+def test_a_standard_cited_after_the_goods_were_made_flags_what_it_forbids(world: World) -> None:
+    """Made without a standard, so nothing was refused; then the product is edited to cite GB/T 10781.2."""
+    by = world.distillery
+    bad = make_product(by.organisation, "SJ", "示例食用酒精", base_unit="LTR", kind="raw")
+    late = make_product(by.organisation, "QX", "示例清香酒", base_unit="LTR")
+    clean = spirit(world)
+    alcohol = make_lot(by, bad, "100", lot_code="SJ-1")
+    (hidden,) = step(world, "common.process", [(alcohol, "50")], [(clean, "50")], process="示例")
+    (mixed,) = step(world, "common.process", [(hidden, "20")], [(late, "20")], when=day(2), process="示例")
+    fine = make_lot(by, late, "20", lot_code="QX-2")
+    assert not Conflict.objects.filter(code="forbidden_ancestor").exists()
+    made = late.versions.get()
+    client = sign_in(Client(), by)
+    url = reverse("trace:product_edit", args=[late.uid])
+    sent = {key: value or "" for key, value in client.get(url).context["form"].initial.items()}
+    sent |= {"standard": "gbt10781_2_2022", "seen": 1}
+    answer = client.post(url, sent)
+    assert answer.status_code == 302, answer.context["form"].errors
+    assert "1 个已登记的批次用了该标准不允许的原料" in client.get(answer.url).content.decode()
+    assert client.post(url, sent).status_code in (409, 422), "sent twice"
+    late.refresh_from_db()
+    assert late.current.standard_id == "gbt10781_2_2022"
+    (found,) = Conflict.objects.filter(code="forbidden_ancestor")
+    assert (found.lot, found.event) == (mixed, mixed.origin_event) and found.lot != fine
+    assert "食用酒精" in str(found.details) and "GB/T 10781.2" in str(found.details)
+    # The lot keeps the version it was made under, so its label does not name the standard.
+    mixed.refresh_from_db()
+    assert mixed.product_version == made and made.standard_id is None
+    # What is made now is refused as before.
+    assert refused(
+        lambda: step(world, "common.process", [(hidden, "1")], [(late, "1")], when=day(3), process="示例")
+    ) == ["forbidden_ancestor"]
+
 
 @pytest.mark.parametrize(
     "more",

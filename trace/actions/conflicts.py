@@ -9,11 +9,12 @@ from django.utils import timezone
 
 from trace.access import entered_for
 from trace.actor import Actor
-from trace.errors import NotAllowed, StaleState
+from trace.errors import BrokenGuard, NotAllowed, StaleState
 from trace.gather import Gather
 from trace.ledger import lock_log_head
-from trace.lineage import Offender, Target, forbidden, under_prohibition
-from trace.models import Conflict, Lot, Product
+from trace.genealogy import walk
+from trace.lineage import Offender, Target, forbidden, offenders, prohibition_of, under_prohibition
+from trace.models import Conflict, Lot, Product, ProductVersion
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.text import clean_text
@@ -81,3 +82,49 @@ def flag_descendants(product: Product, *, at: datetime.datetime | None = None) -
             )
         )
     return Conflict.objects.bulk_create(found)
+
+
+def flag_own_lots(product: Product, version: ProductVersion, *, at: datetime.datetime | None = None) -> list[Conflict]:
+    """Flag the lots of a product whose new version follows a standard that forbids something they were made of.
+
+    They keep the version they were made under, so their labels do not name the standard; the goods are sold as this
+    product all the same, and who adds the standard afterwards would pass by the guard at making. One conflict for each
+    lot, on the event by which it began; what is open already is not doubled. Two walks, whatever the number of lots.
+    """
+    rule = prohibition_of(version)
+    if rule is None:
+        return []
+    lock_log_head()
+    own = list(Lot.objects.filter(product=product, voided_by=None).order_by("pk"))
+    if not own:
+        return []
+    found: dict[int, BrokenGuard] = {}
+    for bad in offenders(walk(own, "back").level, rule.materials):
+        alike = Lot.objects.filter(product_version=bad.lot.product_version_id, voided_by=None)
+        reached = walk(list(alike), "forward").level
+        for lot in own:
+            if lot.pk in reached and lot.pk not in found:
+                mine = bad.lot.organisation_id == product.organisation_id
+                where = (
+                    _("产品“%(product)s”") % {"product": in_each_language(lambda bad=bad: str(bad.lot.product))}
+                    if mine
+                    else _("上游供货者的一个产品")
+                )
+                found[lot.pk] = forbidden(rule, Target(product, version, lot), bad.words, where, bad.lot)
+    flagged = set(
+        Conflict.objects.filter(lot__in=list(found), code="forbidden_ancestor", voided_by=None).values_list(
+            "lot", flat=True
+        )
+    )
+    return Conflict.objects.bulk_create(
+        Conflict(
+            event_id=lot.origin_event_id,
+            organisation_id=lot.organisation_id,
+            lot=lot,
+            code=found[lot.pk].code,
+            details=found[lot.pk].as_record(),
+            at=at or timezone.now(),
+        )
+        for lot in own
+        if lot.pk in found and lot.pk not in flagged
+    )

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from trace.access import supervises
-from trace.actions.conflicts import flag_descendants
+from trace.actions.conflicts import flag_descendants, flag_own_lots
 from trace.actions.names import index_product
 from trace.actions.organisations import require_supervisor
 from trace.actor import Actor
@@ -26,6 +26,7 @@ from trace.errors import Clash, Invalid, NotAllowed, NotFound, StaleState
 from trace.event_templates import families
 from trace.gather import Gather, unique
 from trace.identifiers import fold_code, normalise_gln, normalise_gtin, normalise_sc_licence
+from trace.lineage import prohibition_of
 from trace.models import (
     Certificate,
     Division,
@@ -334,6 +335,7 @@ def edit_product(
 ) -> ProductVersion:
     """A change is a new version; lots made before keep theirs. Without any change the current version is returned.
 
+    A standard that forbids what lots there are were made of flags those lots: it could not be cited at making.
     ``seen`` is the number the editor saw: a newer one refuses (``stale_state``). Refuses (``FieldErrors``): no name,
     two standards at once (``standard_twice``), an edition that has ended (``standard_ended``), a production licence
     the organisation has not entered (``licence_unknown``), packs that are no amounts (``packs.…``), shelf lives out
@@ -352,7 +354,10 @@ def edit_product(
     if all(getattr(current, name) == value for name, value in fields.items()):
         return current
     fields["declared_limits"] = current.declared_limits
-    return _write_version(row, current.number + 1, fields, by, at)
+    made = _write_version(row, current.number + 1, fields, by, at)
+    if prohibition_of(made) not in (None, prohibition_of(current)):
+        flag_own_lots(row, made, at=at)
+    return made
 
 
 @transaction.atomic

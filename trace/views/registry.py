@@ -14,10 +14,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from trace.access import (
+    conflicts_visible_to,
     actor_of,
     audience,
     certificate_for,
@@ -336,6 +337,20 @@ def product_edit(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         if made is not None:
             words = _("没有变化。") if made == current else _("已保存为第 %(number)d 版。") % {"number": made.number}
             messages.success(request, words)
+            against = conflicts_visible_to(actor).filter(
+                lot__product=found, code="forbidden_ancestor", answered_at=None, voided_by=None
+            )
+            count = against.values("lot").distinct().count() if made != current else 0
+            if count:
+                messages.warning(
+                    request,
+                    ngettext(
+                        "%(count)d 个已登记的批次用了该标准不允许的原料，已列为矛盾，监管部门也看得到。",
+                        "%(count)d 个已登记的批次用了该标准不允许的原料，已列为矛盾，监管部门也看得到。",
+                        count,
+                    )
+                    % {"count": count},
+                )
             return redirect("trace:product", uid=found.uid)
     return form_page(
         request,
