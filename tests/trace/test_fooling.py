@@ -413,6 +413,7 @@ def test_forbidden_material_is_found_through_every_door_and_after_a_join(world: 
     assert Conflict.objects.filter(code="forbidden_ancestor", lot=bottles).exists()
     assert refused(lambda: fill("1")) == ["forbidden_ancestor"]
 
+
 def test_a_standard_cited_after_the_goods_were_made_flags_what_it_forbids(world: World) -> None:
     """Made without a standard, so nothing was refused; then the product is edited to cite GB/T 10781.2."""
     by = world.distillery
@@ -431,16 +432,20 @@ def test_a_standard_cited_after_the_goods_were_made_flags_what_it_forbids(world:
     sent |= {"standard": "gbt10781_2_2022", "seen": 1}
     answer = client.post(url, sent)
     assert answer.status_code == 302, answer.context["form"].errors
-    assert "1 个已登记的批次用了该标准不允许的原料" in client.get(answer.url).content.decode()
+    assert "1 个已登记的批次用了该标准不允许的原料" in client.get(answer.headers["Location"]).content.decode()
     assert client.post(url, sent).status_code in (409, 422), "sent twice"
     late.refresh_from_db()
+    assert late.current is not None
     assert late.current.standard_id == "gbt10781_2_2022"
     (found,) = Conflict.objects.filter(code="forbidden_ancestor")
-    assert (found.lot, found.event) == (mixed, mixed.origin_event) and found.lot != fine
-    assert "食用酒精" in str(found.details) and "GB/T 10781.2" in str(found.details)
+    assert (found.lot, found.event) == (mixed, mixed.origin_event)
+    assert found.lot != fine
+    assert "食用酒精" in str(found.details)
+    assert "GB/T 10781.2" in str(found.details)
     # The lot keeps the version it was made under, so its label does not name the standard.
     mixed.refresh_from_db()
-    assert mixed.product_version == made and made.standard_id is None
+    assert mixed.product_version == made
+    assert made.standard_id is None
     # What is made now is refused as before.
     assert refused(
         lambda: step(world, "common.process", [(hidden, "1")], [(late, "1")], when=day(3), process="示例")

@@ -136,7 +136,7 @@ def test_packs_are_sent_after_a_look_at_what_they_come_to(hall: Hall, world: Wor
     assert client.get(page.url).context["packs"][0][0] == cartons[0]
     assert fresh(cartons[1]).parent == pallet
     entries = client.get(f"/packs/{pallet.code}/").context["history"]
-    assert [entry.url for entry in entries][0] == f"/events/{shipment.event.uid}/", "the pallet says what left it"
+    assert next(entry.url for entry in entries) == f"/events/{shipment.event.uid}/", "the pallet says what left it"
     assert f"从中取走 {cartons[0].code}" in entries[0].text
     still = client.get(f"/packs/{cartons[1].code}/").context["history"]
     assert f"/events/{shipment.event.uid}/" not in [entry.url for entry in still]

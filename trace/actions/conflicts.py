@@ -11,8 +11,8 @@ from trace.access import entered_for
 from trace.actor import Actor
 from trace.errors import BrokenGuard, NotAllowed, StaleState
 from trace.gather import Gather
-from trace.ledger import lock_log_head
 from trace.genealogy import walk
+from trace.ledger import lock_log_head
 from trace.lineage import Offender, Target, forbidden, offenders, prohibition_of, under_prohibition
 from trace.models import Conflict, Lot, Product, ProductVersion
 from trace.sentences import gettext as _
@@ -100,16 +100,13 @@ def flag_own_lots(product: Product, version: ProductVersion, *, at: datetime.dat
         return []
     found: dict[int, BrokenGuard] = {}
     for bad in offenders(walk(own, "back").level, rule.materials):
+        name = in_each_language(bad.lot.product.__str__)
         alike = Lot.objects.filter(product_version=bad.lot.product_version_id, voided_by=None)
         reached = walk(list(alike), "forward").level
         for lot in own:
             if lot.pk in reached and lot.pk not in found:
                 mine = bad.lot.organisation_id == product.organisation_id
-                where = (
-                    _("产品“%(product)s”") % {"product": in_each_language(lambda bad=bad: str(bad.lot.product))}
-                    if mine
-                    else _("上游供货者的一个产品")
-                )
+                where = _("产品“%(product)s”") % {"product": name} if mine else _("上游供货者的一个产品")
                 found[lot.pk] = forbidden(rule, Target(product, version, lot), bad.words, where, bad.lot)
     flagged = set(
         Conflict.objects.filter(lot__in=list(found), code="forbidden_ancestor", voided_by=None).values_list(

@@ -18,11 +18,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from trace.access import (
-    conflicts_visible_to,
     actor_of,
     audience,
     certificate_for,
     certificates_visible_to,
+    conflicts_visible_to,
     organisations_supervised_by,
     place_readable_for,
     places_readable_by,
