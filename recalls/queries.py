@@ -244,7 +244,7 @@ def running_clock(clock: ClockInstance, calendar: WorkCalendar | None = None) ->
     words: list[str] = []
     if rule is not None and rule.snapshot() == snapshot:
         if rule.condition:
-            label = f"{label}({rule.condition})"
+            label = _("%(label)s（%(condition)s）") % {"label": label, "condition": rule.condition}
         counted = due(rule, clock.started_at, calendar or work_calendar(), clock.occurrence)
         words.append(counted.explanation if not clock.extension else "")
         words.append(str(rule.note))
