@@ -13,6 +13,8 @@ from recalls.api import (  # noqa: F401 (they declare their operations)
     notices,
     papers,
     public,
+    rules,
+    scopes,
     signals,
     tree,
 )

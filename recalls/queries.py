@@ -33,7 +33,8 @@ from recalls.notice_states import ANSWERED, NoticeStatus
 from recalls.transitions import PUBLIC, Status, transitions_from
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
-from trace.models import Lot, LotAlias, Unit
+from trace.errors import Invalid
+from trace.models import Lot, LotAlias, Organisation, Unit
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,14 @@ def work_calendar() -> WorkCalendar:
         DayRow(on, is_workday, official)
         for on, is_workday, official in WorkCalendarDay.objects.values_list("on", "is_workday", "official")
     )
+
+
+def vetted_organisation(code: str) -> Organisation:
+    """A vetted organisation by its USCC, as typed. Refuses any other (``not_found_there``)."""
+    found = Organisation.objects.filter(uscc=code.strip().upper()).exclude(status=Organisation.Status.EXTERNAL).first()
+    if found is None:
+        raise Invalid(_("没有这个单位，请核对代码。"), code="not_found_there")
+    return found
 
 
 def calendar_sources() -> list[dict[str, object]]:

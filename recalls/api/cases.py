@@ -10,18 +10,20 @@ from ninja import Query
 from pydantic import Field
 
 from recalls.access import case_for, cases_visible_to
-from recalls.actions.cases import accept, may_read_contact, refuse, reply, settle
+from recalls.actions.cases import accept, assign, hand_over, may_read_contact, refuse, reply, settle
 from recalls.api import examples
 from recalls.api.area import area
 from recalls.models import ConsumerCase
-from recalls.queries import OPEN_CASES
+from recalls.queries import OPEN_CASES, vetted_organisation
 from trace.actor import Actor
 from trace.api.auth import acting
 from trace.api.examples import page
+from trace.api.given import WrittenReason
 from trace.api.paging import Feed, Page, turn
-from trace.api.schemas import In, Named, Out, Text, Whole
+from trace.api.schemas import In, Named, Out, Text, Uid, Whole
 from trace.api.shapes import LotRef, OrganisationRef, lot_ref
-from trace.errors import Invalid
+from trace.errors import Invalid, NotFound
+from trace.models import User
 from trace.personal import reveal
 
 
@@ -158,3 +160,54 @@ def take_case_step(request: HttpRequest, uid: Named, body: CaseStepIn) -> CaseOu
             words=body.words,
         )
     return get_case(request, uid)
+
+
+class AssignIn(In):
+    """Who of the organisation handles it."""
+
+    person: Uid
+
+
+@area.write(
+    "/cases/{uid}/assignment",
+    who="signed_in",
+    answer=CaseOut,
+    example=CASE,
+    body_example={"person": "0199b0c0-0000-7000-8000-000000000082"},
+    status=200,
+    summary=gettext_lazy("指定承办人"),
+)
+def assign_case(request: HttpRequest, uid: Named, body: AssignIn) -> CaseOut:
+    """Name who handles it, a member of the organisation that answers it."""
+    actor = acting(request)
+    found = case_for(actor, uid)
+    person = User.objects.filter(uid=body.person).first()
+    if person is None:
+        raise NotFound(_("没有这个人。"))
+    assign(by=actor, case=found, person=person)
+    return get_case(request, uid)
+
+
+class HandOverIn(In):
+    """To whom, by its code (USCC), and why."""
+
+    to: Annotated[str, Text(18, required=True)]
+    reason: WrittenReason
+
+
+@area.write(
+    "/cases/{uid}/handover",
+    who="signed_in",
+    answer=CaseOut,
+    example=CASE,
+    body_example={"to": "91149999DEMD00010X", "reason": "示例：由品牌方答复"},
+    status=200,
+    summary=gettext_lazy("转交来件"),
+    description=gettext_lazy("监管部门可以转给任何入驻单位，承办单位只能转给监管部门；答复期限不变。"),
+)
+def hand_case_over(request: HttpRequest, uid: Named, body: HandOverIn) -> CaseOut:
+    """Give it to another organisation; the deadline stays."""
+    actor = acting(request)
+    found = case_for(actor, uid)
+    hand_over(by=actor, case=found, to=vetted_organisation(body.to), reason=body.reason)
+    return _cases_out(actor, [found])[0]

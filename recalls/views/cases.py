@@ -39,15 +39,15 @@ from recalls.consumer_forms import (
 from recalls.forms import ReasonForm
 from recalls.lists import CASES, WARNINGS
 from recalls.models import CasePhoto, ConsumerCase, RiskWarning, ServiceTarget
-from recalls.queries import OPEN_CASES, case_words, narrowed
+from recalls.queries import OPEN_CASES, case_words, narrowed, vetted_organisation
 from recalls.service import targets
 from recalls.views.doors import acting, page
 from trace.access import audience
 from trace.actor import Actor
-from trace.errors import Invalid, NotFound
+from trace.errors import NotFound
 from trace.exports import asked_format, export
 from trace.forms.fields import attempt
-from trace.models import Organisation, User
+from trace.models import User
 from trace.parts import Entry, Row
 from trace.personal import reveal, reveal_bytes
 
@@ -204,7 +204,7 @@ def case_do(request: HttpRequest, uid: str, action: str) -> HttpResponseBase:
         ),
         "hand": lambda: _with(
             HandOverForm(request.POST),
-            lambda d: hand_over(by=actor, case=found, to=_organisation(d["to"]), reason=d["reason"]),
+            lambda d: hand_over(by=actor, case=found, to=vetted_organisation(d["to"]), reason=d["reason"]),
             {"not_found_there": "to", "not_active": "to"},
         ),
     }
@@ -228,14 +228,6 @@ def _with(
 ) -> tuple[forms.Form, object]:
     """The form, and what the action made of it (None where refused)."""
     return form, attempt(form, lambda: run(form.cleaned_data), names)
-
-
-def _organisation(code: str) -> Organisation:
-    """A vetted organisation by its USCC."""
-    found = Organisation.objects.filter(uscc=code.strip().upper()).exclude(status=Organisation.Status.EXTERNAL).first()
-    if found is None:
-        raise Invalid(_("没有这个单位，请核对代码。"), code="not_found_there")
-    return found
 
 
 def _uids(text: str) -> list[str]:
