@@ -470,7 +470,7 @@ def test_a_recall_goes_on_from_hand_to_hand_and_is_strengthened_once_before_it_i
     quality.goto(f"{page}papers/")
     press(quality, "制作结案卷宗")
     assert run_next_pack()
-    quality.reload()
+    expect(quality.get_by_role("link", name="ZIP")).to_be_visible(timeout=20_000)  # it looks again by itself
     with quality.expect_download() as download:
         quality.get_by_role("link", name="ZIP").click()
     names = zipfile.ZipFile(download.value.path()).namelist()
@@ -641,12 +641,17 @@ def bring_in(page: Page, address: str, rows: list[dict[str, str]], folder: Path)
     page.locator("main input[type=file]").set_input_files(file)
     press(page, "上传")
     run_next_import()
-    page.reload()
+    read_again(page)
+
+
+def read_again(page: Page) -> None:
+    """Wait until the page of an import has looked again by itself and found that no work is under way."""
+    expect(page.locator("script[src*='imports.js']")).to_have_count(0, timeout=20_000)
 
 
 def confirm(page: Page) -> None:
     """Confirm an import that was checked and let it be written."""
     press(page, "确认导入")
     run_next_import()
-    page.reload()
+    read_again(page)
     assert "已全部导入" in text(page)

@@ -175,11 +175,10 @@ def test_a_folder_whose_import_is_killed_goes_on_where_it_stopped(
     whole()
 
 
+@pytest.mark.postgresql
 def test_names_met_by_two_at_once_are_the_same_names(committed_db: CommittedDatabase) -> None:
     owner = make_world().distillery.organisation
     keys = [("epc", str(number)) for number in range(12)]
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer")
     begun, found = threading.Event(), {}
 
     def later() -> None:

@@ -64,7 +64,7 @@ def test_what_units_name_is_not_taken_away(world: World) -> None:
     assert Unit.objects.filter(lot=lot).count() == 12
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'")
+@pytest.mark.postgresql
 def test_a_missing_trigger_is_reported_and_put_back(db: None) -> None:
     assert check_unit_references(databases=["default"]) == []
     with connection.cursor() as cursor:
