@@ -1,9 +1,8 @@
 """Mass balance of one operation: no more comes out than went in, in exact numbers, whatever it was counted in.
 
 斤, kg, t and packs are exact millionths of the base unit already; goods counted in bottles or bags are weighed or
-measured by the net content of their product. What adds water says so in its template. Yields are data (``yields`` in
-the
-templates): above them is possible and suspicious, so they warn.
+measured by the net content of their product. What adds water says so in its template; where the water is stated, it
+counts. Yields are data (``yields`` in the templates): above them is possible and suspicious, so they warn.
 """
 
 from __future__ import annotations
@@ -126,6 +125,8 @@ def balance_guards(draft: Draft) -> Iterator[BrokenGuard]:
     typed = typed_content(draft)
     if not draft.template.gains_water:
         yield from _gain(inputs, outputs, typed)
+    else:
+        yield from _watered(draft, inputs, outputs)
     yield from _yield(draft, inputs, outputs, typed)
 
 
@@ -168,6 +169,34 @@ def _gain(
             continue
         unknown = [each for each, found in zip(inputs, went_in, strict=True) if found is None or found[0] != unit]
         yield _more(inputs, _micros(made_bulk), _micros(taken_bulk), unit, unknown)
+
+
+def _watered(draft: Draft, inputs: Sequence[Amount], outputs: Sequence[Amount]) -> Iterator[BrokenGuard]:
+    """Litres that came out of litres and the water stated (``water_l``): spirit and water shrink when mixed.
+
+    Both may be measured as roughly as the alcohol (``gain`` of the template). Where no water is stated nothing is said,
+    and a lot of water among the inputs counts as what it is.
+    """
+    stated, rule = draft.data.get("water_l"), draft.template.alcohol
+    if stated in (None, "") or rule is None:
+        return
+    litres = BaseUnit.LTR.value
+    if any(each.product.base_unit != litres for each in (*inputs, *outputs)):
+        return
+    taken, made = sum(each.micros for each in inputs), sum(each.micros for each in outputs)
+    water = _micros(Fraction(str(stated)))
+    if made * 100 > (taken + water) * (100 + Fraction(rule.gain)):
+        yield BrokenGuard(
+            "more_out_than_in",
+            _("产出 %(made)s 多于投入 %(taken)s（批次 %(lots)s）加上登记的加浆水 %(water)s。请核对数量。")
+            % {
+                "made": amount_said(made, litres),
+                "taken": amount_said(taken, litres),
+                "lots": _codes(inputs),
+                "water": amount_said(water, litres),
+            },
+            lot=inputs[0].lot,
+        )
 
 
 HEAVIEST, LIGHTEST = Fraction(3, 2), Fraction(39, 50)

@@ -308,6 +308,7 @@ def blend(
     typed: dict[Lot, tuple[str, str]],
     insist: bool = False,
     when: When | None = None,
+    **data: Any,
 ) -> list[Lot]:
     """A blend: what goes in, what is typed of it, litres and strength of what comes out."""
     product, litres, abv = out
@@ -321,6 +322,7 @@ def blend(
         insist=insist,
         parts=parts,
         output_abv=abv,
+        **data,
     )
 
 
@@ -338,6 +340,18 @@ def test_blending_with_water_is_no_contradiction(world: World, hall: tuple[Produ
     base, jar, water = hall
     (made,) = blend(world, [(jar, "100"), (water, "22.6")], (base, "122.5", "53"), typed={jar: ("100", "65")})
     assert made.origin_event.flags == []
+
+
+def test_water_that_was_stated_counts(world: World, hall: tuple[Product, Lot, Lot]) -> None:
+    base, jar, _water = hall
+    typed = {jar: ("100", "52")}
+
+    def dilute(litres: str, water: str) -> list[Lot]:
+        return blend(world, [(jar, "100")], (base, litres, "42"), typed=typed, insist=False, water_l=water)
+
+    assert "more_out_than_in" in refused(lambda: dilute("124", "0"))
+    assert "more_out_than_in" in refused(lambda: dilute("124", "20"))
+    blend(world, [(jar, "100")], (base, "154", "42"), typed={jar: ("100", "65")}, water_l="55")
 
 
 def test_more_alcohol_out_than_in_is_found(world: World, hall: tuple[Product, Lot, Lot]) -> None:
