@@ -115,7 +115,7 @@ def ends(ending: signal.Signals, process: "subprocess.Popen[str]", port: int) ->
 
 
 @pytest.mark.slow
-def test_production_needs_an_operator_then_starts_answers_and_stops_with_everything_it_started(
+def test_production_needs_an_operator_then_starts_answers_mends_its_worker_and_stops_with_all_it_started(
     committed_db: CommittedDatabase, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -128,15 +128,6 @@ def test_production_needs_an_operator_then_starts_answers_and_stops_with_everyth
         assert User.objects.count() == 1  # no log-ins but the one that was asked for
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/openapi.json", timeout=10) as answer:
             assert json.load(answer)["openapi"]
-        ends(signal.SIGINT, process, port)
-
-
-@pytest.mark.slow
-@pytest.mark.once
-def test_a_worker_that_was_killed_is_started_again(committed_db: CommittedDatabase, tmp_path: Path) -> None:
-    port = free_port()
-    with started("production", production(committed_db, tmp_path, port, **OPERATOR)) as (process, lines):
-        wait_for("Stop with Ctrl-C", process, lines)
         (worker,) = [
             pid for pid in children(process.pid) if "worker" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         ]
@@ -145,6 +136,7 @@ def test_a_worker_that_was_killed_is_started_again(committed_db: CommittedDataba
         deadline = time.monotonic() + 30
         while len(children(process.pid)) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert len(children(process.pid)) == 2
         assert worker not in children(process.pid)
         ends(signal.SIGTERM, process, port)
 
