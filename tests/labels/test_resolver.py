@@ -78,7 +78,10 @@ def test_reading_writes_nothing(client: Client, lot: Lot) -> None:
     with CaptureQueriesContext(connection) as queries:
         for address in paths:
             client.get(address)
-    written = [q["sql"] for q in queries if q["sql"].split()[0].upper() in ("INSERT", "UPDATE", "DELETE", "REPLACE")]
+    # The driver keeps no text of a statement that PostgreSQL had planned before; such are the look-ups of a code alone.
+    said = [query["sql"] for query in queries if query["sql"] is not None]
+    assert len(said) > len(paths)
+    written = [sql for sql in said if sql.split()[0].upper() in ("INSERT", "UPDATE", "DELETE", "REPLACE")]
     assert written == []
 
 
