@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from trace import moments
 from trace.batch import current
+from trace.divided import DIVIDING
 from trace.errors import BrokenGuard
 from trace.event_templates import templates
 from trace.genealogy import walk
@@ -25,7 +26,7 @@ from trace.units import amount_said
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
 
-SAME_GOODS = frozenset({"common.split", "common.merge", "common.repack"})
+SAME_GOODS = frozenset({*DIVIDING, "common.merge"})
 """Steps after which the goods are what they were: they get no younger by them."""
 SHANGHAI = datetime.timezone(datetime.timedelta(hours=8))
 Pair = tuple[int, int]
