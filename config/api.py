@@ -5,10 +5,12 @@ from django.utils.translation import gettext_lazy as _
 from labels.api import routes as labels
 from recalls.api import (  # noqa: F401 (they declare their operations)
     acts,
+    back,
     beside,
     campaigns,
     cases,
     checks,
+    contact,
     gs1,
     notices,
     papers,

@@ -20,7 +20,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.figures import CampaignFigures, figures
-from recalls.models import Campaign, CheckResult, ConsumerCase, Notice, ReturnReceipt
+from recalls.law import Duty, regime
+from recalls.models import Assessment, Campaign, CheckResult, ConsumerCase, Notice, ReturnReceipt
 from recalls.notice_states import NoticeStatus
 from trace.models import HoldSet
 from trace.packs import pack_of_level
@@ -117,7 +118,7 @@ def duration(seconds: float | None) -> str | None:
 def effect(
     campaign: Campaign, numbers: CampaignFigures | None = None, *, now: datetime.datetime | None = None
 ) -> Effect:
-    """The figures as records say now; nine queries beside those of ``figures``, whatever the number of holders."""
+    """The figures as records say now; ten queries beside those of ``figures``, whatever the number of holders."""
     moment = now or timezone.now()
     goods = _goods(campaign, numbers if numbers is not None else figures(campaign))
     standing = campaign.notices.exclude(status=NoticeStatus.WITHDRAWN)
@@ -130,7 +131,7 @@ def effect(
     )
     first = campaign.scopes.order_by("number").values_list("trace_ms", flat=True).first()
     blocked = HoldSet.objects.filter(source=campaign.hold_source).aggregate(at=Min("active_from"))["at"]
-    clocks = list(campaign.clocks.filter(superseded_at=None).values_list("due_at", "met_at"))
+    clocks = _duties(campaign)
     return Effect(
         holders=counts["holders"],
         sent=counts["sent"],
@@ -148,6 +149,24 @@ def effect(
         goods=goods,
         checks=_checks(campaign),
     )
+
+
+def _duties(campaign: Campaign) -> list[tuple[datetime.datetime, datetime.datetime | None]]:
+    """Until when what was due, and when it was done. The time in which a right may be used (an objection) is no duty;
+    a duty under a condition (a defect that may kill or maim is reported) counts where it was done or the last
+    assessment found the harm serious.
+    """
+    rules = {rule.id: rule for rule in regime(campaign.regime).clocks}
+    last = campaign.assessments.order_by("-id").values_list("severity", flat=True).first()
+    found = []
+    for rule_id, due_at, met_at in campaign.clocks.filter(superseded_at=None).values_list("rule", "due_at", "met_at"):
+        rule = rules.get(rule_id)
+        if rule is not None and rule.kind is Duty.RIGHT:
+            continue
+        if rule is not None and rule.condition and met_at is None and last != Assessment.Severity.SERIOUS:
+            continue
+        found.append((due_at, met_at))
+    return found
 
 
 def _median(standing: QuerySet[Notice]) -> int | None:

@@ -324,6 +324,19 @@ class ProofForm(forms.Form):
         offer(self, "site", sites)
 
 
+class DefectReportForm(forms.Form):
+    """That a defect was reported to the authority: when, under which number, what was said."""
+
+    reported_at = Moment(label=gettext_lazy("报告时间"), initial=now_here)
+    number = Text(label=gettext_lazy("受理编号"), max_length=60, required=False)
+    words = Text(
+        label=gettext_lazy("报告内容"),
+        max_length=1000,
+        multiline=True,
+        help_text=gettext_lazy("向哪个部门、用什么方式、报告了什么。"),
+    )
+
+
 class ProgressForm(forms.Form):
     """A periodic report."""
 

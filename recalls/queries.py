@@ -278,6 +278,7 @@ def step_words(step: CampaignStep) -> str:
         "paper": _("制作文书"),
         "act": _("监管行为"),
         "object": _("提出异议"),
+        "report_defect": _("报告缺陷信息"),
         "refuse_extension": _("不予延期"),
     }
     labels = {row.action: str(row.label) for status in Status for row in transitions_from(status)}

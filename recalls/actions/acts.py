@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from recalls.access import supervises_campaign
 from recalls.actions.clocks import record_fact
 from recalls.actions.moves import proposal_of, write_step
+from recalls.errors import DrillStaysInside
 from recalls.guards import Given
 from recalls.law import LegalEvent, Tier, competent_authority, regime
 from recalls.law.authority import DIGITS
@@ -156,6 +157,59 @@ def require_competent(by: Actor, campaign: Campaign) -> None:
         raise NotAllowed(_("这次召回由%(authority)s主管，延期由它决定。") % {"authority": whose}, code="not_competent")
 
 
+# --- The report of a defect ------------------------------------------------------------------------------------------
+
+
+def defect_report_due(campaign: Campaign) -> ClockInstance | None:
+    """The time in which a defect must be reported to the authority (消费品召回管理暂行规定, article 8, read in an
+    excerpt); None where the regime has no such duty.
+    """
+    stops = {rule.id for rule in regime(campaign.regime).clocks if rule.stop_event is LegalEvent.INCIDENT_REPORTED}
+    return campaign.clocks.filter(rule__in=stops, superseded_at=None).order_by("id").first()
+
+
+@transaction.atomic
+def report_defect(
+    *,
+    by: Actor,
+    campaign: Campaign,
+    reported_at: datetime.datetime,
+    words: str,
+    number: str = "",
+    at: datetime.datetime | None = None,
+) -> CampaignStep:
+    """The firm writes down that it reported the defect to the authority (缺陷信息报告): when, what, under which number.
+    The limit of two working days ends there. The supervising authority reads it among the steps.
+
+    By the firm's quality officer or owner. Refuses a regime without the duty (``no_such_duty``), a second report
+    (``reported_before``), a time in the future or before the firm knew (``in_future``, ``before_knowing``), no words
+    (``required``), an ended campaign (``no_such_step``).
+    """
+    now = at or timezone.now()
+    by.require("quality", "owner")
+    if campaign.organisation_id not in entered_for(by):
+        raise NotAllowed(_("缺陷信息由召回单位报告。"), code="role_required")
+    if campaign.is_drill:
+        raise DrillStaysInside()
+    told = clean_text(words, 1000, multiline=True, required=True)
+    document = clean_text(number, 60)
+    Campaign.objects.select_for_update().get(pk=campaign.pk)
+    clock = defect_report_due(campaign)
+    if clock is None:
+        raise Clash(_("这次召回适用的规则没有这项报告。"), code="no_such_duty")
+    if clock.met_at is not None and campaign.is_open:
+        raise Clash(_("缺陷信息已经报告过。"), code="reported_before")
+    if not campaign.is_open:
+        raise Clash(_("召回已经结束。"), code="no_such_step")
+    if reported_at > now:
+        raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
+    if reported_at < campaign.knew_at:
+        raise Invalid(_("报告的时间早于知悉时间，请核对。"), code="before_knowing")
+    record_fact(campaign=campaign, event=LegalEvent.INCIDENT_REPORTED, by=by, happened_at=reported_at, at=now)
+    given = Given(reason=told, document=document, served_at=reported_at)
+    return write_step(campaign, "report_defect", by, now, given=given)
+
+
 # --- Objection ------------------------------------------------------------------------------------------------------
 
 
@@ -164,6 +218,12 @@ def objection_window(campaign: Campaign) -> ClockInstance | None:
     unverified); None where none was served or the regime knows none.
     """
     return campaign.clocks.filter(key="objection", superseded_at=None).order_by("id").first()
+
+
+def finding_of(campaign: Campaign) -> RegulatorAct | None:
+    """The last finding on the defect (缺陷认定), which decides about an objection; None where there is none."""
+    rows = campaign.acts.filter(kind__in=[Kind.DEFECT_FOUND, Kind.NO_DEFECT]).select_related("organisation")
+    return rows.order_by("-id").first()
 
 
 def pending_objection(campaign: Campaign) -> CampaignStep | None:
@@ -203,7 +263,7 @@ def check_objection(campaign: Campaign, reason: str, now: datetime.datetime) -> 
     object is open or an objection unanswered unless the order says why it cannot wait (``objection_open``): danger does
     not wait for a procedure whose text nobody has verified.
     """
-    finding = campaign.acts.filter(kind__in=[Kind.DEFECT_FOUND, Kind.NO_DEFECT]).order_by("-id").first()
+    finding = finding_of(campaign)
     if finding is not None and finding.kind == Kind.NO_DEFECT:
         raise Clash(_("缺陷认定的结论是不存在缺陷，不能责令召回。"), code="no_defect")
     window = objection_window(campaign)

@@ -25,8 +25,6 @@ ONCE = frozenset(
     {LegalEvent.KNEW, LegalEvent.DECIDED, LegalEvent.STARTED, LegalEvent.ANNOUNCED, LegalEvent.INCIDENT_REPORTED}
 )
 """Facts that happen once; a repeat (a second plan filed, a second order) does not move the first."""
-BY_HAND = frozenset({LegalEvent.INCIDENT_REPORTED, LegalEvent.NOTICE_SERVED, LegalEvent.OBJECTED})
-"""Facts no move of the campaign makes: a person writes them down."""
 
 
 @transaction.atomic
@@ -46,27 +44,6 @@ def record_fact(
     )
     sync_clocks(campaign)
     return fact
-
-
-def note_fact(
-    *,
-    by: Actor,
-    campaign: Campaign,
-    event: LegalEvent,
-    happened_at: datetime.datetime,
-    at: datetime.datetime | None = None,
-) -> LegalFact:
-    """A person writes down what no step of the campaign shows: the two-day report of a defect, a notice served, an
-    objection.
-
-    Refuses other events (``made_by_steps``) and instants in the future (``in_future``).
-    """
-    by.require("quality", "owner", "officer", "approver")
-    if event not in BY_HAND:
-        raise Invalid(_("这个事实由召回的步骤产生，不单独登记。"), code="made_by_steps")
-    if happened_at > (at or timezone.now()):
-        raise Invalid(_("时间在将来，请核对日期和时间。"), code="in_future")
-    return record_fact(campaign=campaign, event=event, by=by, happened_at=happened_at, at=at)
 
 
 def sync_clocks(campaign: Campaign) -> None:

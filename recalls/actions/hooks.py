@@ -18,7 +18,7 @@ from recalls import gs1, posting
 from recalls.errors import DrillStaysInside
 from recalls.models import Notice, Webhook, WebhookDelivery
 from trace.actor import Actor
-from trace.errors import Clash, NotAllowed
+from trace.errors import Clash, Invalid, NotAllowed, StaleState
 from trace.personal import forget, reveal, seal
 from trace.text import clean_text
 
@@ -27,10 +27,19 @@ BACKOFF = (1, 5, 15, 60, 180, 360, 720)
 """Minutes until the next attempt; after the last the delivery is given up and stands in the log as failed."""
 OVERLAP = datetime.timedelta(days=1)
 MOST = 5
+LEAST_SECRET = 32
+"""Characters of a secret the receiver brings itself."""
 
 
-def _new_secret() -> str:
-    return secrets.token_urlsafe(32)
+def _secret(own: str) -> str:
+    """The receiver's own secret, or a new one. Refuses one that is short or repeats itself (``secret_weak``)."""
+    if not own:
+        return secrets.token_urlsafe(32)
+    if not (LEAST_SECRET <= len(own) <= 200 and own.isascii() and own.isprintable() and " " not in own) or (
+        len(set(own)) < 8
+    ):
+        raise Invalid(_("密钥须为 32 到 200 个可见的 ASCII 字符，由随机数产生。"), code="secret_weak")
+    return own
 
 
 def _require_owner(by: Actor) -> None:
@@ -40,11 +49,13 @@ def _require_owner(by: Actor) -> None:
 
 
 @transaction.atomic
-def add_webhook(*, by: Actor, url: str, at: datetime.datetime | None = None) -> tuple[Webhook, str]:
-    """Register an address and give its secret, shown this once. By an owner. The same address again is refused
-    (``webhook_twice``), more than five (``too_many_webhooks``), an address that is not public https (``webhook_url``).
+def add_webhook(*, by: Actor, url: str, secret: str = "", at: datetime.datetime | None = None) -> tuple[Webhook, str]:
+    """Register an address and give its secret, shown this once; ``secret`` is one the receiver made itself. By an
+    owner. The same address again is refused (``webhook_twice``), more than five (``too_many_webhooks``), an address
+    that is not public https (``webhook_url``), a secret that is none (``secret_weak``).
     """
     _require_owner(by)
+    chosen = _secret(secret)
     address = clean_text(url, 300, required=True)
     posting.check_url(address)
     rows = Webhook.objects.filter(organisation=by.organisation, ended_at=None)
@@ -52,30 +63,34 @@ def add_webhook(*, by: Actor, url: str, at: datetime.datetime | None = None) -> 
         raise Clash(_("这个网址已经登记过。"), code="webhook_twice")
     if rows.count() >= MOST:
         raise Clash(_("最多 %(most)d 个推送地址。") % {"most": MOST}, code="too_many_webhooks")
-    secret = _new_secret()
     hook = Webhook.objects.create(
         organisation=by.organisation,
         url=address,
-        secret=seal(secret, organisation=by.organisation, purpose="webhook"),
+        secret=seal(chosen, organisation=by.organisation, purpose="webhook"),
         created_at=at or timezone.now(),
         by=by.user,
     )
-    return hook, secret
+    return hook, chosen
 
 
 @transaction.atomic
-def rotate_secret(*, by: Actor, hook: Webhook, at: datetime.datetime | None = None) -> str:
-    """A new secret, shown this once; the old one signs beside it for a day."""
+def rotate_secret(*, by: Actor, hook: Webhook, secret: str = "", at: datetime.datetime | None = None) -> str:
+    """A new secret (or the receiver's own), shown this once; the old one signs beside it for a day. Refuses an address
+    that was ended (``stale_state``), a secret that is none (``secret_weak``).
+    """
     _require_owner(by)
+    chosen = _secret(secret)
+    hook = Webhook.objects.select_for_update().select_related("organisation").get(pk=hook.pk)
+    if hook.ended_at is not None:
+        raise StaleState(_("这个推送地址已经停用。"))
     now = at or timezone.now()
     older = hook.old_secret
-    secret = _new_secret()
     hook.old_secret, hook.old_until = hook.secret, now + OVERLAP
-    hook.secret = seal(secret, organisation=hook.organisation, purpose="webhook")
+    hook.secret = seal(chosen, organisation=hook.organisation, purpose="webhook")
     hook.save(update_fields=["secret", "old_secret", "old_until"])
     if older is not None:
         forget(older, at=now)
-    return secret
+    return chosen
 
 
 @transaction.atomic

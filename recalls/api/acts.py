@@ -10,7 +10,14 @@ from django.utils.translation import gettext_lazy
 from pydantic import Field
 
 from recalls.access import campaign_for, reads_papers
-from recalls.actions.acts import issue_act, object_to_recall, objection_window
+from recalls.actions.acts import (
+    finding_of,
+    issue_act,
+    object_to_recall,
+    objection_window,
+    pending_objection,
+    report_defect,
+)
 from recalls.actions.announcements import prove_publication
 from recalls.api import examples
 from recalls.api.area import area
@@ -177,27 +184,36 @@ def get_act_file(request: HttpRequest, uid: Named, act: Named) -> HttpResponseBa
 
 
 class ObjectionsOut(Out):
-    """The time to object to a notice to recall (null where none was served) and what was said in it."""
+    """The time to object to a notice to recall (null where none was served), what was said in it, whether it still
+    waits for an answer, and the last finding on the defect, which is the answer.
+    """
 
     due_at: datetime.datetime | None
     objected_at: datetime.datetime | None
     objections: list[StepOut]
+    pending: bool
+    finding: ActOut | None
 
 
 OBJECTIONS: dict[str, Any] = {
     "due_at": "2026-12-14T16:00:00Z",
     "objected_at": None,
     "objections": [],
+    "pending": False,
+    "finding": None,
 }
 
 
 def _objections(campaign: Campaign) -> ObjectionsOut:
     window = objection_window(campaign)
     rows = campaign.steps.filter(action="object").select_related("by", "by_organisation").order_by("-id")
+    finding = finding_of(campaign)
     return ObjectionsOut(
         due_at=window.due_at if window is not None else None,
         objected_at=window.met_at if window is not None else None,
         objections=[StepOut.of(row) for row in rows],
+        pending=pending_objection(campaign) is not None,
+        finding=ActOut.of(finding) if finding is not None else None,
     )
 
 
@@ -227,6 +243,7 @@ class ObjectionIn(In):
     body_example={"reason": "同批留样复检合格，附报告编号。"},
     roles=("quality", "owner"),
     summary=gettext_lazy("提出异议"),
+    description=gettext_lazy("结论是主管部门登记的缺陷认定：`/campaigns/{uid}/acts` 的 defect_found 或 no_defect。"),
 )
 def add_objection(request: HttpRequest, uid: Named, body: ObjectionIn) -> ObjectionsOut:
     """The firm objects to a notice to recall within its time."""
@@ -234,6 +251,35 @@ def add_objection(request: HttpRequest, uid: Named, body: ObjectionIn) -> Object
     campaign = _readable(actor, uid)
     object_to_recall(by=actor, campaign=campaign, reason=body.reason)
     return _objections(campaign)
+
+
+# --- The report of a defect ------------------------------------------------------------------------------------------
+
+
+class DefectReportIn(In):
+    """When the defect was reported to the authority, what was said, and the number it was taken under."""
+
+    reported_at: Moment
+    words: Words
+    number: Annotated[str, Text(60)] = ""
+
+
+@area.write(
+    "/campaigns/{uid}/defect-report",
+    who="party",
+    answer=StepOut,
+    example={**examples.STEP, "action": "report_defect", "old": "assessing", "new": "assessing"},
+    body_example={"reported_at": "2026-11-23T10:00:00+08:00", "words": "已电话并书面报告省局。"},
+    roles=("quality", "owner"),
+    summary=gettext_lazy("登记缺陷信息已报告（消费品，两个工作日）"),
+)
+def add_defect_report(request: HttpRequest, uid: Named, body: DefectReportIn) -> StepOut:
+    """The firm writes down that it reported the defect."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    return StepOut.of(
+        report_defect(by=actor, campaign=campaign, reported_at=body.reported_at, words=body.words, number=body.number)
+    )
 
 
 # --- Channels -------------------------------------------------------------------------------------------------------

@@ -26,14 +26,14 @@ from recalls.api.notices import Lines, goods_lines
 from recalls.api.shapes import NoticeOut, notices_out
 from recalls.balance import Balance, balances
 from recalls.figures import figures
-from recalls.models import CorrectedRelease, DisposalPlan, Drill
+from recalls.models import CorrectedRelease, DisposalPlan, Drill, ReturnDispatch
 from recalls.sight import Sight
 from trace.access import lot_for, parse_uid
 from trace.api.auth import acting
 from trace.api.given import WrittenReason
-from trace.api.schemas import AmountOut, Day, In, Moment, Named, Out, Text, Uid
+from trace.api.schemas import AmountOut, Day, In, Moment, Named, Out, Text, Uid, Whole
 from trace.api.shapes import LotRef, OrganisationRef, lot_ref
-from trace.errors import NotFound
+from trace.errors import Invalid, NotFound
 from trace.units import decimal_text
 
 Line = Annotated[str, Text(300, required=True)]
@@ -375,10 +375,11 @@ def list_releases(request: HttpRequest, uid: Named) -> list[ReleaseOut]:
 
 
 class CorrectedIn(In):
-    """What was put right and how."""
+    """What was put right and how; `units` where only these numbers of one lot were (first and last)."""
 
     lines: Lines
     correction: Line
+    units: tuple[Annotated[int, Whole(1, 2**31 - 1)], Annotated[int, Whole(1, 2**31 - 1)]] | None = None
 
 
 @area.write(
@@ -398,9 +399,16 @@ def add_release(request: HttpRequest, uid: Named, body: CorrectedIn) -> list[Rel
     """Propose to let goods go whose label was put right."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
+    if body.units is not None and len(body.lines) > 1:
+        raise Invalid(_("件号范围只用于一个批次。"), code="range_wrong")
     rows = [
         propose_release(
-            by=actor, campaign=campaign, lot=line.lot, micros=line.amount.micros, correction=body.correction
+            by=actor,
+            campaign=campaign,
+            lot=line.lot,
+            micros=line.amount.micros,
+            correction=body.correction,
+            units=body.units,
         )
         for line in goods_lines(campaign, body.lines)
     ]
@@ -615,6 +623,18 @@ class DispatchOut(Out):
     sent_at: datetime.datetime
 
 
+def dispatch_out(row: ReturnDispatch) -> DispatchOut:
+    """From the row (lot selected)."""
+    return DispatchOut(
+        uid=str(row.uid),
+        lot=lot_ref(row.lot),
+        amount=AmountOut.of(row.micros, row.lot.product.base_unit),
+        carrier=row.carrier,
+        parcel=row.parcel,
+        sent_at=row.sent_at,
+    )
+
+
 DISPATCH = {
     "uid": "0199b0c0-0000-7000-8000-000000000034",
     "lot": examples.LOT_REF,
@@ -650,14 +670,4 @@ def add_dispatch(request: HttpRequest, uid: Named, body: DispatchIn) -> list[Dis
         carrier=body.carrier,
         parcel=body.parcel,
     )
-    return [
-        DispatchOut(
-            uid=str(row.uid),
-            lot=lot_ref(row.lot),
-            amount=AmountOut.of(row.micros, row.lot.product.base_unit),
-            carrier=row.carrier,
-            parcel=row.parcel,
-            sent_at=row.sent_at,
-        )
-        for row in rows
-    ]
+    return [dispatch_out(row) for row in rows]

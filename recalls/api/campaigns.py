@@ -12,7 +12,7 @@ from pydantic import Field
 
 from recalls.access import campaign_for, campaigns_visible_to, require_side, signal_for
 from recalls.actions import campaigns as act
-from recalls.actions.announcements import Announcement, draft_notice
+from recalls.actions.announcements import MOST_PICTURES, Announcement, Shown, draft_notice
 from recalls.actions.assessment import Finding, assess, reassess
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.api import examples
@@ -23,6 +23,7 @@ from recalls.api.shapes import (
     FiguresOut,
     HolderOut,
     PartOut,
+    PictureOut,
     ScopeLineOut,
     ScopeOut,
     ScopeRef,
@@ -42,7 +43,7 @@ from trace.access import lots_visible_to, organisation_for
 from trace.actor import Actor
 from trace.api.auth import acting
 from trace.api.examples import page
-from trace.api.given import WrittenReason, lots_of
+from trace.api.given import WrittenReason, files_of, lots_of
 from trace.api.paging import Feed, Page, turn
 from trace.api.schemas import AmountOut, Day, In, Moment, Named, Out, Text, Uid, Whole
 from trace.api.shapes import HoldOut
@@ -411,6 +412,7 @@ class StepIn(In):
     legal_basis: Annotated[str, Text(300)] = Field("", description="With a document: its law; the usual one if empty.")
     content: Annotated[str, Text(1000, multiline=True)] = Field("", description="With a document: what is required.")
     due_on: Day | None = Field(None, description="order, strengthen: until when.")
+    file: Uid | None = Field(None, description="With a document: the document itself, uploaded before to `/files`.")
     again: bool = Field(False, description="strengthen: the whole recall again (责令重新召回).")
     channel: Annotated[str, Text(200)] = Field("", description="announce, amend_notice: where it is published.")
     sites: list[Annotated[str, Text(30)]] | None = Field(
@@ -424,11 +426,16 @@ class StepIn(In):
     summary: Annotated[str, Text(4000, multiline=True)] = Field("", description="summarise")
     explanation: Annotated[str, Text(2000, multiline=True)] = Field("", description="summarise: what does not add up.")
 
-    def served(self) -> dict[str, Any]:
+    def served(self, by: Actor) -> dict[str, Any]:
         """The served document; refuses where one is missing."""
         if self.served_at is None:
             raise Invalid(_("请登记文书编号和送达时间。"), code="guard_served_document")
-        words = act.ActWords(content=self.content, legal_basis=self.legal_basis, due_on=self.due_on)
+        words = act.ActWords(
+            content=self.content,
+            legal_basis=self.legal_basis,
+            due_on=self.due_on,
+            file=files_of(by, [self.file])[0] if self.file else None,
+        )
         return {"document": self.document, "served_at": self.served_at, "act": words}
 
     def published(self) -> dict[str, Any]:
@@ -445,7 +452,7 @@ class StepIn(In):
 STEPS: dict[str, Callable[[Campaign, Actor, StepIn], Campaign]] = {
     "refuse": lambda c, by, s: act.refuse_recall(by=by, campaign=c, reason=s.reason),
     "decide": lambda c, by, s: act.decide(by=by, campaign=c),
-    "order": lambda c, by, s: act.order(by=by, campaign=c, reason=s.reason, **s.served()),
+    "order": lambda c, by, s: act.order(by=by, campaign=c, reason=s.reason, **s.served(by)),
     "start": lambda c, by, s: act.start_campaign(by=by, campaign=c, stop_order=s.stop_order, reason=s.reason),
     "file_plan": lambda c, by, s: act.file_plan(by=by, campaign=c, items=s.plan),
     "return_plan": lambda c, by, s: act.return_plan(by=by, campaign=c, reason=s.reason),
@@ -454,13 +461,13 @@ STEPS: dict[str, Callable[[Campaign, Actor, StepIn], Campaign]] = {
     "rehearse": lambda c, by, s: act.rehearse(by=by, campaign=c),
     "carry_out": lambda c, by, s: act.carry_out(by=by, campaign=c),
     "grant_extension": lambda c, by, s: act.grant_extension(
-        by=by, campaign=c, until=s.last_day(), reason=s.reason, **s.served()
+        by=by, campaign=c, until=s.last_day(), reason=s.reason, **s.served(by)
     ),
     "finish_collecting": lambda c, by, s: act.finish_collecting(by=by, campaign=c, reason=s.reason),
     "finish_disposal": lambda c, by, s: act.finish_disposal(by=by, campaign=c, reason=s.reason),
     "summarise": lambda c, by, s: act.summarise(by=by, campaign=c, summary=s.summary, explanation=s.explanation),
     "evaluate": lambda c, by, s: act.evaluate(by=by, campaign=c),
-    "strengthen": lambda c, by, s: act.strengthen(by=by, campaign=c, reason=s.reason, again=s.again, **s.served()),
+    "strengthen": lambda c, by, s: act.strengthen(by=by, campaign=c, reason=s.reason, again=s.again, **s.served(by)),
     "close": lambda c, by, s: act.close(by=by, campaign=c, reason=s.reason),
     "cancel": lambda c, by, s: act.cancel(by=by, campaign=c, reason=s.reason),
 }
@@ -514,6 +521,13 @@ def propose_step(request: HttpRequest, uid: Named, body: ProposalIn) -> StepOut:
     return StepOut.of(step)
 
 
+class PictureIn(In):
+    """A picture uploaded before to `/files` (a photograph, no PDF); once published it is public."""
+
+    file: Uid
+    caption: Annotated[str, Text(120)] = ""
+
+
 class AnnouncementIn(In):
     """The four groups of article 16 of the 2015 Measures; the goods come from the scope."""
 
@@ -533,6 +547,12 @@ class AnnouncementIn(In):
     compensation: Annotated[str, Text(500, multiline=True, required=True)]
     identify: Annotated[str, Text(300, multiline=True)] = ""
     kind: Literal["announcement", "correction", "supplement"] = "announcement"
+    pictures: list[PictureIn] = Field(
+        default_factory=list, max_length=MOST_PICTURES, description="Added after those of the version before."
+    )
+    keep: list[Annotated[int, Whole(1, MOST_PICTURES)]] | None = Field(
+        None, max_length=MOST_PICTURES, description="Numbers of the version before that stay; all when left out."
+    )
 
 
 class DraftOut(Out):
@@ -542,6 +562,7 @@ class DraftOut(Out):
     number: int
     kind: str
     goods: list[dict[str, Any]]
+    pictures: list[PictureOut]
 
 
 ANNOUNCEMENT_IN = {
@@ -572,6 +593,7 @@ ANNOUNCEMENT_IN = {
         "number": 1,
         "kind": "announcement",
         "goods": examples.PUBLIC["goods"],
+        "pictures": examples.PUBLIC["pictures"],
     },
     body_example=ANNOUNCEMENT_IN,
     summary=gettext_lazy("起草召回公告"),
@@ -583,10 +605,18 @@ def draft_announcement(request: HttpRequest, uid: Named, body: AnnouncementIn) -
     notice = draft_notice(
         by=actor,
         campaign=campaign_for(actor, uid),
-        announcement=Announcement(**body.model_dump(exclude={"kind"})),
+        announcement=Announcement(**body.model_dump(exclude={"kind", "pictures", "keep"})),
         kind=body.kind,
+        pictures=[Shown(files_of(actor, [one.file])[0], one.caption) for one in body.pictures],
+        keep=body.keep,
     )
-    return DraftOut(uid=str(notice.uid), number=notice.number, kind=notice.kind, goods=notice.goods)
+    return DraftOut(
+        uid=str(notice.uid),
+        number=notice.number,
+        kind=notice.kind,
+        goods=notice.goods,
+        pictures=[PictureOut.of(one) for one in notice.pictures.order_by("number")],
+    )
 
 
 class StopSaleIn(In):

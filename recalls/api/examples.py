@@ -199,6 +199,13 @@ PUBLIC: dict[str, Any] = {
     "duties": "停止销售，封存并反馈库存",
     "what_to_do": "停止食用，退回购买处",
     "compensation": "全额退款",
+    "pictures": [
+        {
+            "number": 1, "caption": "包装背面，批号在右下角",
+            "sha256": SCOPE_REF["sha256"],
+            "url": f"https://trace.example.cn/recalls/{CAMPAIGN_UID}/pictures/{SCOPE_REF['sha256']}.jpg",
+        }
+    ],
     "announced_at": "2026-11-22T08:00:00Z",
     "version": 1,
 }  # fmt: skip

@@ -25,10 +25,11 @@ from recalls.models import Campaign, Notice
 from recalls.scope import latest_scope
 from recalls.sight import Sight
 from trace.access import organisation_for
+from trace.actions.files import FILES_PER_EVENT
 from trace.actor import Actor
 from trace.api.auth import acting
 from trace.api.examples import page
-from trace.api.given import MOST_LINES, Happening, Remark, amount_of, own_place, party
+from trace.api.given import MOST_LINES, Happening, Remark, amount_of, files_of, own_place, party
 from trace.api.paging import Feed, Page, turn
 from trace.api.schemas import AmountIn, In, Moment, Named, Text, Uid
 from trace.errors import NotFound
@@ -268,6 +269,9 @@ class DisposalIn(Happening):
     witness: Uid | None = None
     witness_name: Annotated[str, Text(60)] = ""
     announced_at: Moment | None = Field(None, description="When time and place were reported beforehand.")
+    plan: Uid | None = Field(None, description="The report beforehand, where it was filed here.")
+    executor: Annotated[str, Text(60)] = Field("", description="Who did it; never the witness. Kept sealed.")
+    files: list[Uid] = Field(default_factory=list, max_length=FILES_PER_EVENT, description="From `/files`.")
     holder: Uid | None = Field(None, description="Where a holder destroys on the spot; else the caller.")
     remark: Remark = ""
 
@@ -311,7 +315,15 @@ def add_disposal_on_site(request: HttpRequest, uid: Named, body: DisposalIn) -> 
 
 def _destroyed(request: HttpRequest, actor: Actor, campaign: Campaign, body: DisposalIn) -> list[GoodsOut]:
     """The disposal written down."""
+    plan = None
+    if body.plan is not None:
+        plan = campaign.disposal_plans.filter(uid=body.plan).first()
+        if plan is None:
+            raise NotFound(_("没有找到，或者您无权查看。"))
     rows = destroy(
+        plan=plan,
+        executor=body.executor,
+        files=files_of(actor, body.files),
         by=actor,
         campaign=campaign,
         lines=goods_lines(campaign, body.lines),

@@ -30,6 +30,7 @@ def list_public_recalls(request: HttpRequest, paging: Query[Paging]) -> Page[Pub
     """Announced recalls, newest publication first."""
     latest = published().order_by().values("notice__campaign").annotate(last=Max("pk")).values("last")
     rows = Publication.objects.filter(pk__in=latest).select_related("notice__campaign")
+    rows = rows.prefetch_related("notice__pictures__notice__campaign")
     return turn(rows, paging, lambda found: [PublicRecallOut.of(row) for row in found])
 
 

@@ -9,18 +9,19 @@ from django.utils.translation import gettext_lazy
 from ninja import Query
 from pydantic import Field
 
-from recalls.access import warning_for, warnings_visible_to
+from recalls.access import campaign_for, require_side, warning_for, warnings_visible_to
 from recalls.actions.calls import LONGEST, set_waiting_times
 from recalls.actions.clocks import load_notice, preview_notice
-from recalls.actions.hooks import end_webhook, try_again
+from recalls.actions.hooks import add_webhook, end_webhook, rotate_secret, try_again
 from recalls.actions.notices import waiting_times
 from recalls.actions.warnings import draft_warning, end_warning, publish_warning, submit_warning
 from recalls.api import examples
 from recalls.api.area import area
 from recalls.api.beside import NothingIn
+from recalls.api.shapes import ClockOut
 from recalls.law import Level
-from recalls.models import RiskWarning, Webhook, WebhookDelivery
-from recalls.queries import calendar_loads, calendar_sources
+from recalls.models import ClockInstance, EscalationRule, RiskWarning, Webhook, WebhookDelivery
+from recalls.queries import calendar_loads, calendar_sources, running_clock, work_calendar
 from trace.access import parse_uid
 from trace.actor import Actor
 from trace.api.auth import acting
@@ -197,6 +198,47 @@ def list_waiting_times(request: HttpRequest) -> list[WaitOut]:
     return _waits()
 
 
+class WaitRuleOut(WaitOut):
+    """One statement of the times of a level: who said so when, and why. The latest of a level counts."""
+
+    reason: str
+    by_organisation: OrganisationRef | None
+    at: datetime.datetime
+
+
+@area.read(
+    "/waiting-times/history",
+    who="regulator",
+    answer=Page[WaitRuleOut],
+    example=page(
+        {
+            **WAITS[0],
+            "reason": "示例：春节期间值班安排",
+            "by_organisation": examples.BUREAU_REF,
+            "at": "2026-11-22T06:00:00Z",
+        }
+    ),
+    summary=gettext_lazy("催办时限的历次规定"),
+)
+def list_waiting_rules(request: HttpRequest, paging: Query[Feed]) -> Page[WaitRuleOut]:
+    """Every statement of the times, the newest first; none means the house's defaults."""
+    acting(request)
+    rows = EscalationRule.objects.select_related("by_organisation")
+    return turn(rows, paging, lambda found: [_rule_out(row) for row in found])
+
+
+def _rule_out(row: EscalationRule) -> WaitRuleOut:
+    return WaitRuleOut(
+        level=row.level,
+        resend=row.resend_minutes,
+        telephone=row.telephone_minutes,
+        regulator=row.regulator_minutes,
+        reason=row.reason,
+        by_organisation=OrganisationRef.of(row.by_organisation) if row.by_organisation is not None else None,
+        at=row.at,
+    )
+
+
 Minutes = Annotated[int, Whole(5, LONGEST)]
 
 
@@ -230,6 +272,76 @@ def add_waiting_times(request: HttpRequest, body: WaitIn) -> list[WaitOut]:
         reason=body.reason,
     )
     return _waits()
+
+
+# --- Limits of one recall, and how they moved -----------------------------------------------------------------------
+
+
+class ClockMoveOut(Out):
+    """One time a limit moved: the calendar came out, or the authority granted an extension."""
+
+    old_due_at: datetime.datetime
+    new_due_at: datetime.datetime
+    reason: str
+    at: datetime.datetime
+
+
+class ClockHistoryOut(ClockOut):
+    """A limit with every time it moved. `occurrence` counts periodic ones, `superseded_at` says that another level or
+    form made it not apply, `unknown_from` is the first day nobody knows to be a working day.
+    """
+
+    occurrence: int
+    unknown_from: datetime.date | None
+    superseded_at: datetime.datetime | None
+    extension: str
+    moves: list[ClockMoveOut]
+
+
+@area.read(
+    "/campaigns/{uid}/limits",
+    who="signed_in",
+    answer=list[ClockHistoryOut],
+    example=[
+        {
+            **examples.CLOCK,
+            "occurrence": 1,
+            "unknown_from": None,
+            "superseded_at": None,
+            "extension": "",
+            "moves": [
+                {
+                    "old_due_at": "2027-01-04T16:00:00Z",
+                    "new_due_at": "2027-01-05T16:00:00Z",
+                    "reason": "放假安排已公布，重新计算。",
+                    "at": "2026-11-22T06:00:00Z",
+                }
+            ],
+        }
+    ],
+    summary=gettext_lazy("一次召回的时限，以及历次变动"),
+)
+def list_limits(request: HttpRequest, uid: Named) -> list[ClockHistoryOut]:
+    """Every limit, also those replaced, with how it moved."""
+    actor = acting(request)
+    campaign = campaign_for(actor, uid)
+    require_side(actor, campaign)
+    rows = ClockInstance.objects.filter(campaign=campaign).select_related("campaign").prefetch_related("changes")
+    calendar = work_calendar()
+    return [
+        ClockHistoryOut(
+            **dict(ClockOut.of(running_clock(row, calendar))),
+            occurrence=row.occurrence,
+            unknown_from=row.unknown_from,
+            superseded_at=row.superseded_at,
+            extension=row.extension,
+            moves=[
+                ClockMoveOut(old_due_at=one.old_due_at, new_due_at=one.new_due_at, reason=one.reason, at=one.at)
+                for one in row.changes.all()
+            ],
+        )
+        for row in rows.order_by("due_at", "id")
+    ]
 
 
 # --- Risk warnings --------------------------------------------------------------------------------------------------
@@ -415,12 +527,87 @@ def _owner(request: HttpRequest) -> Actor:
     answer=list[WebhookOut],
     example=[WEBHOOK],
     summary=gettext_lazy("列出推送地址"),
-    description=gettext_lazy("登记地址、更换密钥在页面上办理：密钥只显示一次，不留在请求记录里。"),
 )
 def list_webhooks(request: HttpRequest) -> list[WebhookOut]:
     """The addresses in use."""
     rows = Webhook.objects.filter(organisation=_owner(request).organisation, ended_at=None)
     return [WebhookOut.of(row) for row in rows]
+
+
+class SecretOut(WebhookOut):
+    """An address with its secret. `secret` is in the first answer alone and never kept: the same request again (and
+    every other answer) has null. Whoever lost it changes it.
+    """
+
+    secret: str | None
+
+    @classmethod
+    def made(cls, row: Webhook, secret: str) -> "SecretOut":
+        """From the row and the secret just made."""
+        return cls(**dict(WebhookOut.of(row)), secret=secret)
+
+
+Secret = Annotated[str, Text(200)]
+_OWN = gettext_lazy(
+    "可以自带密钥（32 到 200 个可见的 ASCII 字符，由随机数产生），不带就由系统生成。"
+    "密钥只在第一次答复里，不保存在请求记录里：同一请求再发一次，secret 为空；"
+    "没收到的，请更换。须由本人登录（API 密钥不行）。"
+)
+SECRET = {**WEBHOOK, "secret": "c2f1b7…"}
+
+
+class WebhookIn(In):
+    """An address: https, public; and the receiver's own secret, if it brings one."""
+
+    url: Annotated[str, Text(300, required=True)]
+    secret: Secret = ""
+
+
+@area.write(
+    "/webhooks",
+    who="signed_in",
+    answer=SecretOut,
+    example=SECRET,
+    body_example={"url": WEBHOOK["url"]},
+    summary=gettext_lazy("登记推送地址"),
+    description=_OWN,
+    shown_once=("secret",),
+)
+def add_address(request: HttpRequest, body: WebhookIn) -> SecretOut:
+    """Register an address to be told at."""
+    return SecretOut.made(*add_webhook(by=_owner(request), url=body.url, secret=body.secret))
+
+
+class SecretIn(In):
+    """The receiver's own secret, if it brings one."""
+
+    secret: Secret = ""
+
+
+def _hook(actor: Actor, uid: str) -> Webhook:
+    rows = Webhook.objects.select_related("secret", "old_secret", "organisation")
+    found = rows.filter(organisation=actor.organisation, uid=parse_uid(uid)).first()
+    if found is None:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    return found
+
+
+@area.write(
+    "/webhooks/{uid}/secret",
+    who="signed_in",
+    answer=SecretOut,
+    example={**SECRET, "old_until": "2026-11-24T06:00:00Z"},
+    body_example={},
+    status=200,
+    summary=gettext_lazy("更换推送密钥（旧密钥再用一天）"),
+    description=_OWN,
+    shown_once=("secret",),
+)
+def change_secret(request: HttpRequest, uid: Named, body: SecretIn) -> SecretOut:
+    """Change the secret of an address; the one before signs beside it for a day."""
+    actor = _owner(request)
+    secret = rotate_secret(by=actor, hook=_hook(actor, uid), secret=body.secret)
+    return SecretOut.made(_hook(actor, uid), secret)
 
 
 @area.write(
@@ -436,11 +623,7 @@ def list_webhooks(request: HttpRequest) -> list[WebhookOut]:
 def stop_webhook(request: HttpRequest, uid: Named, body: NothingIn) -> WebhookOut:
     """Stop telling an address; what waits is given up."""
     actor = _owner(request)
-    rows = Webhook.objects.select_related("secret", "old_secret", "organisation")
-    found = rows.filter(organisation=actor.organisation, uid=parse_uid(uid)).first()
-    if found is None:
-        raise NotFound(_("没有找到，或者您无权查看。"))
-    return WebhookOut.of(end_webhook(by=actor, hook=found))
+    return WebhookOut.of(end_webhook(by=actor, hook=_hook(actor, uid)))
 
 
 class DeliveryOut(Out):

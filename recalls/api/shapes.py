@@ -4,6 +4,9 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
+from django.urls import reverse
+
 from recalls.effect import Effect
 from recalls.figures import Amounts, CampaignFigures
 from recalls.models import (
@@ -12,6 +15,7 @@ from recalls.models import (
     Disposal,
     Notice,
     NoticeLot,
+    NoticePicture,
     Publication,
     ReturnReceipt,
     ScopeVersion,
@@ -562,6 +566,21 @@ def goods_out(rows: Sequence[ReturnReceipt] | Sequence[Disposal]) -> list[GoodsO
     ]
 
 
+class PictureOut(Out):
+    """A picture of the goods in a version of the announcement: `url` answers once that version is published."""
+
+    number: int
+    caption: str
+    sha256: str
+    url: str
+
+    @classmethod
+    def of(cls, row: NoticePicture) -> "PictureOut":
+        """From the row (notice and campaign selected)."""
+        where = reverse("recalls:public_picture", args=[row.notice.campaign.uid, row.sha256])
+        return cls(number=row.number, caption=row.caption, sha256=row.sha256, url=f"{settings.PUBLIC_BASE_URL}{where}")
+
+
 class PublicRecallOut(Out):
     """An announced recall, as the public reads it."""
 
@@ -583,12 +602,13 @@ class PublicRecallOut(Out):
     duties: str
     what_to_do: str
     compensation: str
+    pictures: list[PictureOut]
     announced_at: datetime.datetime
     version: int
 
     @classmethod
     def of(cls, row: Publication) -> "PublicRecallOut":
-        """From the publication in force (notice and campaign selected)."""
+        """From the publication in force (notice, campaign and pictures fetched)."""
         notice = row.notice
         campaign = notice.campaign
         return cls(
@@ -610,6 +630,7 @@ class PublicRecallOut(Out):
             duties=notice.duties,
             what_to_do=notice.what_to_do,
             compensation=notice.compensation,
+            pictures=[PictureOut.of(one) for one in notice.pictures.all()],
             announced_at=campaign.announced_at or row.at,
             version=notice.number,
         )

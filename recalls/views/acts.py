@@ -13,12 +13,23 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, reads_papers
-from recalls.actions.acts import ALONE, BESIDE, is_competent, issue_act, object_to_recall, objection_window
+from recalls.actions.acts import (
+    ALONE,
+    BESIDE,
+    defect_report_due,
+    finding_of,
+    is_competent,
+    issue_act,
+    object_to_recall,
+    objection_window,
+    pending_objection,
+    report_defect,
+)
 from recalls.actions.announcements import prove_publication
 from recalls.actions.moves import proposal_of
 from recalls.channels import channel_for, owed
-from recalls.forms import ActForm, ProofForm, ReasonForm
-from recalls.models import Campaign, Publication, PublicationProof, RegulatorAct
+from recalls.forms import ActForm, DefectReportForm, ProofForm, ReasonForm
+from recalls.models import Campaign, ClockInstance, Publication, PublicationProof, RegulatorAct
 from recalls.views.doors import acting, page
 from trace.access import audience, entered_for, parse_uid
 from trace.actions.files import path_of, store_file
@@ -56,7 +67,15 @@ def campaign_acts(request: HttpRequest, uid: str) -> HttpResponse:
         if attempt(objection, lambda: object_to_recall(by=actor, campaign=campaign, reason=words)) is not None:
             messages.success(request, _("异议已提出，等待缺陷认定。"))
             return redirect("recalls:campaign_acts", campaign.uid)
-    form = ActForm(request.POST if request.method == "POST" and not objecting else None, kinds=kinds)
+    telling = request.method == "POST" and request.POST.get("do") == "defect"
+    defect = DefectReportForm(request.POST if telling else None)
+    if telling and defect.is_valid():
+        told = defect.cleaned_data
+        fields = {"in_future": "reported_at", "before_knowing": "reported_at"}
+        if attempt(defect, lambda: report_defect(by=actor, campaign=campaign, **told), fields) is not None:
+            messages.success(request, _("已登记，这项时限到此为止。"))
+            return redirect("recalls:campaign_acts", campaign.uid)
+    form = ActForm(request.POST if request.method == "POST" and not objecting and not telling else None, kinds=kinds)
     if form.is_bound and form.is_valid():
 
         def issue() -> RegulatorAct:
@@ -66,6 +85,7 @@ def campaign_acts(request: HttpRequest, uid: str) -> HttpResponse:
         if attempt(form, issue, {"number_used": "number", "in_future": "served_at"}) is not None:
             messages.success(request, _("已登记。"))
             return redirect("recalls:campaign_acts", campaign.uid)
+    due = defect_report_due(campaign)
     return page(
         request,
         "recalls/acts.html",
@@ -74,11 +94,16 @@ def campaign_acts(request: HttpRequest, uid: str) -> HttpResponse:
             "acts": campaign.acts.select_related("organisation", "officer", "file").order_by("-id"),
             "form": form if kinds else None,
             "window": objection_window(campaign),
-            "objections": campaign.steps.filter(action="object").order_by("-id"),
+            "objections": campaign.steps.filter(action="object").select_related("by_organisation").order_by("-id"),
+            "unanswered": pending_objection(campaign),
+            "finding": finding_of(campaign),
+            "defect_due": due,
+            "defect_reports": campaign.steps.filter(action="report_defect").select_related("by", "by_organisation"),
+            "defect": defect if _may_report(actor, campaign, due) else None,
             "objection": objection if _may_object(actor, campaign) else None,
             "competent": is_competent(actor, campaign) if actor.is_regulator else True,
         },
-        bad=form.is_bound or objection.is_bound,
+        bad=form.is_bound or objection.is_bound or defect.is_bound,
     )
 
 
@@ -87,6 +112,12 @@ def _may_object(actor: Actor, campaign: Campaign) -> bool:
     window = objection_window(campaign)
     own = campaign.organisation_id in entered_for(actor) and actor.can("quality", "owner")
     return own and window is not None and window.met_at is None and timezone.now() <= window.due_at
+
+
+def _may_report(actor: Actor, campaign: Campaign, due: ClockInstance | None) -> bool:
+    """Whether the firm still has the defect to report."""
+    own = campaign.organisation_id in entered_for(actor) and actor.can("quality", "owner")
+    return own and campaign.is_open and due is not None and due.met_at is None
 
 
 def _kinds(actor: Actor, campaign: Campaign) -> list[tuple[str, str]]:

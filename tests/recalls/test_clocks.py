@@ -10,13 +10,14 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
 
+from recalls.actions.acts import report_defect
 from recalls.actions.assessment import assess
 from recalls.actions.campaigns import report_progress, start_campaign
-from recalls.actions.clocks import load_calendar, note_fact, record_fact, sync_clocks
+from recalls.actions.clocks import load_calendar, record_fact, sync_clocks
 from recalls.law import DayRow, LegalEvent
 from recalls.models import ClockChange, ClockInstance, WorkCalendarDay
 from recalls.queries import clocks_of
-from tests.recalls.story import FINDING, Chain, announced, assessed, make_chain
+from tests.recalls.story import FINDING, KNEW, Chain, announced, assessed, make_chain
 from tests.world import World, make_product, sign_in
 from trace.errors import DomainError
 
@@ -91,12 +92,12 @@ def test_a_consumer_product_reports_a_defect_within_two_working_days(chain: Chai
     )
     clock = campaign.clocks.get(key="incident_report")
     assert clock.due_at == at(2026, 10, 23, 0)
-    note_fact(
-        by=world.walnuts_quality,
-        campaign=campaign,
-        event=LegalEvent.INCIDENT_REPORTED,
-        happened_at=at(2026, 10, 21, 9),
-    )
+    told = {"by": world.walnuts_quality, "campaign": campaign, "words": "示例：已书面报告省局"}
+    for moment, code in ((at(2026, 10, 19, 9), "before_knowing"), (at(2099, 1, 1), "in_future")):
+        with pytest.raises(DomainError) as refused:
+            report_defect(**told, reported_at=moment)
+        assert refused.value.code == code
+    report_defect(**told, reported_at=at(2026, 10, 21, 9))
     clock.refresh_from_db()
     assert clock.met_at == at(2026, 10, 21, 9)
     assert campaign.authority == world.province.organisation
@@ -105,15 +106,10 @@ def test_a_consumer_product_reports_a_defect_within_two_working_days(chain: Chai
     assert "未经核实" in shown.law
 
 
-def test_facts_made_by_steps_are_not_written_by_hand(chain: Chain) -> None:
+def test_a_defect_report_is_for_goods_with_that_duty(chain: Chain) -> None:
     with pytest.raises(DomainError) as refused:
-        note_fact(
-            by=chain.world.walnuts_quality,
-            campaign=assessed(chain),
-            event=LegalEvent.ANNOUNCED,
-            happened_at=at(2026, 10, 21, 9),
-        )
-    assert refused.value.code == "made_by_steps"
+        report_defect(by=chain.world.walnuts_quality, campaign=assessed(chain), reported_at=KNEW, words="示例")
+    assert refused.value.code == "no_such_duty"
 
 
 def test_a_progress_report_meets_one_occurrence_and_begins_the_next(chain: Chain) -> None:

@@ -5,8 +5,9 @@ transaction: after a crash either both are there or neither, and a claim left al
 """
 
 import hashlib
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -29,11 +30,14 @@ class KeyMissing(Invalid):
     code = "idempotency_key_required"
 
 
-def once(request: HttpRequest, actor: Actor, work: Callable[[], HttpResponse]) -> HttpResponse:
+def once(
+    request: HttpRequest, actor: Actor, work: Callable[[], HttpResponse], *, shown_once: Sequence[str] = ()
+) -> HttpResponse:
     """Do the work of a POST once per key and caller, or replay its answer.
 
     A rule's refusal (4xx) rolls the effect back and is kept and replayed like any answer; after changing something
-    send a new key. What is no answer (429, 5xx, a lost connection) is not kept.
+    send a new key. What is no answer (429, 5xx, a lost connection) is not kept. Fields named in ``shown_once`` (a
+    secret) are in the first answer alone: what is kept and replayed has null there.
     """
     claim = claim_request(
         organisation=actor.organisation, caller=_caller(actor), key=_key(request), request_hash=_hash(request)
@@ -42,7 +46,7 @@ def once(request: HttpRequest, actor: Actor, work: Callable[[], HttpResponse]) -
         return _replayed(claim)
     done = False
     try:
-        response = _work(claim, work)
+        response = _work(claim, work, shown_once)
         done = True
     finally:
         if not done:
@@ -50,7 +54,7 @@ def once(request: HttpRequest, actor: Actor, work: Callable[[], HttpResponse]) -
     return response
 
 
-def _work(claim: Claim, work: Callable[[], HttpResponse]) -> HttpResponse:
+def _work(claim: Claim, work: Callable[[], HttpResponse], shown_once: Sequence[str]) -> HttpResponse:
     """Effect and answer in one transaction; a refusal undoes the effect by the inner savepoint and keeps the answer."""
     with transaction.atomic():
         try:
@@ -63,10 +67,17 @@ def _work(claim: Claim, work: Callable[[], HttpResponse]) -> HttpResponse:
         finish_request(
             claim=claim,
             status=response.status_code,
-            body=response.content.decode(),
+            body=_without(response.content.decode(), shown_once if response.status_code < 300 else ()),
             content_type=response["Content-Type"],
         )
     return response
+
+
+def _without(body: str, fields: Sequence[str]) -> str:
+    """The body as it may be kept."""
+    if not fields:
+        return body
+    return json.dumps({**json.loads(body), **dict.fromkeys(fields)}, ensure_ascii=False, separators=(",", ":"))
 
 
 def _replayed(claim: Claim) -> HttpResponse:

@@ -98,8 +98,11 @@ class Area:
         description: Any = "",
         status: int = 201,
         roles: Sequence[str] = (),
+        shown_once: Sequence[str] = (),
     ) -> Callable[[View], View]:
-        """Declare a POST: it needs an Idempotency-Key and happens once."""
+        """Declare a POST: it needs an Idempotency-Key and happens once. ``shown_once`` names fields of the answer (a
+        secret) that are never kept: the same request again is answered with null there.
+        """
 
         def declare(view: View) -> View:
             @wraps(view)
@@ -110,7 +113,7 @@ class Area:
                         raise TypeError("an answer that is kept for its key is no stream")
                     return made
 
-                return once(request, acting(request), work)
+                return once(request, acting(request), work, shown_once=shown_once)
 
             entry = Entry(who, self.name, write=True, roles=tuple(roles))
             self._register(
