@@ -121,7 +121,7 @@ def test_acts_objections_and_channels(chain: Chain) -> None:
     far = {**act, "number": "X", "served_at": "2099-01-01T00:00:00+08:00"}
     assert_problem(officer.post(f"{base}/acts", far), 422, "in_future")
     # No notice to recall was served: nothing to object to.
-    none = {"due_at": None, "objected_at": None, "objections": [], "pending": False, "finding": None}
+    none: dict[str, Any] = {"due_at": None, "objected_at": None, "objections": [], "pending": False, "finding": None}
     assert ok(owner.get(f"{base}/objections")) == none
     assert_problem(owner.post(f"{base}/objections", {"reason": "复检合格"}), 409, "no_notice")
     assert_problem(officer.post(f"{base}/objections", {"reason": "复检合格"}), 403, "role_required")

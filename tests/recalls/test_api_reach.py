@@ -4,6 +4,7 @@ limits and how they moved.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 import uuid
@@ -113,10 +114,10 @@ def test_contacts_returns_and_oddities(chain: Chain) -> None:
     assert_problem(owner.get(f"{base}/notices/{veiled.uid}/contact"), 404, "not_found")
     assert_problem(owner.post(f"{base}/notices/{veiled.uid}/messages/{mail.uid}/bounce"), 404, "not_found")
     assert_problem(owner.post(f"{path}/messages/{uuid.uuid4()}/bounce"), 404, "not_found")
-    for sent in (f"{path}/contact", f"{base}/returns", f"{base}/dispatches", f"{base}/disposals", f"{path}/oddities"):
-        assert_problem(stranger.get(sent), 404, "not_found")
-        assert_problem(Api().get(sent), 401, "not_signed_in")
-        assert_problem(holder.get(sent), 404, "not_found")
+    for closed in (f"{path}/contact", f"{base}/returns", f"{base}/dispatches", f"{base}/disposals", f"{path}/oddities"):
+        assert_problem(stranger.get(closed), 404, "not_found")
+        assert_problem(Api().get(closed), 401, "not_signed_in")
+        assert_problem(holder.get(closed), 404, "not_found")
     # Sent back, arrived with a difference, and what was no recalled goods.
     told = notice_to(campaign, world.distributor.organisation)
     lot = str(chain.pouch_a.uid)
@@ -254,8 +255,8 @@ def test_an_objection_from_the_notice_to_its_answer_and_limits_that_move(world: 
     assert all(one["moves"] == [] for one in limits.values())
     (plan,) = [one for rule, one in limits.items() if "plan" in rule]
     # Every day until the plan is due becomes a holiday: it moves, and the old time stays.
-    first, last = timezone.localdate(), timezone.localdate() + timezone.timedelta(days=90)
-    days = [first + timezone.timedelta(days=n) for n in range((last - first).days)]
+    first, last = timezone.localdate(), timezone.localdate() + datetime.timedelta(days=90)
+    days = [first + datetime.timedelta(days=n) for n in range((last - first).days)]
     load_notice(by=world.county_approver, text="\n".join(f"{one},0" for one in days), source="示例通知")
     (moved,) = [one for one in ok(owner.get(f"{base}/limits")) if "plan" in one["rule"]]
     assert moved["due_at"] > plan["due_at"]

@@ -4,6 +4,7 @@ import datetime
 import html
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -92,7 +93,7 @@ def test_a_consumer_product_reports_a_defect_within_two_working_days(chain: Chai
     )
     clock = campaign.clocks.get(key="incident_report")
     assert clock.due_at == at(2026, 10, 23, 0)
-    told = {"by": world.walnuts_quality, "campaign": campaign, "words": "示例：已书面报告省局"}
+    told: dict[str, Any] = {"by": world.walnuts_quality, "campaign": campaign, "words": "示例：已书面报告省局"}
     for moment, code in ((at(2026, 10, 19, 9), "before_knowing"), (at(2099, 1, 1), "in_future")):
         with pytest.raises(DomainError) as refused:
             report_defect(**told, reported_at=moment)
