@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigAutoField, ForeignKey, Lookup, Model, PositiveIntegerField, Q
+from django.db.models import BigAutoField, CharField, ForeignKey, Lookup, Model, PositiveIntegerField, Q
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,37 @@ class _Among(Lookup):
 def among(field: str, ids: Iterable[int]) -> Q:
     """The condition that a key (``pk``, a foreign key, a unit's number) is one of these numbers, however many."""
     return Q(**{f"{field}__among": _Numbers(tuple(ids))})
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Texts as one value."""
+
+    texts: tuple[str, ...]
+
+
+@CharField.register_lookup
+class _AmongTexts(Lookup):
+    """``field__among`` of texts: the same."""
+
+    lookup_name = "among"
+
+    def get_prep_lookup(self) -> Any:
+        """The texts as they are."""
+        return self.rhs
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        """The condition with its parameter."""
+        left, parameters = self.process_lhs(compiler, connection)
+        if connection.vendor == "postgresql":
+            return f"{left} = ANY(%s::text[])", (*parameters, list(self.rhs.texts))
+        given = json.dumps(self.rhs.texts, ensure_ascii=False)
+        return f"{left} IN (SELECT value FROM json_each(%s))", (*parameters, given)  # noqa: S608
+
+
+def among_texts(field: str, texts: Iterable[str]) -> Q:
+    """The condition that a column of texts is one of these, however many. They hold no NUL and no half character."""
+    return Q(**{f"{field}__among": _Texts(tuple(texts))})
 
 
 def rows_among(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -25,12 +25,13 @@ from trace.access import lots_visible_to
 from trace.actions.capture import Captured
 from trace.actions.corrections import declare_error
 from trace.actions.epcis_parties import MasterData, Parties, amount_in, keep_master
-from trace.actions.epcis_plan import Incoming, Plan, Refused, digest_of, parsed, side_of
+from trace.actions.epcis_plan import Incoming, Plan, Refused, code_of, digest_of, parsed, side_of
 from trace.actions.events import When
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
+from trace.among import among_texts
 from trace.batch import LOT_PARTS, Batch, keep, open_batch
-from trace.door.names import Names, chunks
+from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
 from trace.epcis.event_hash import event_hash
 from trace.epcis.facts import Facts, Thing, declared, facts_of, with_context
@@ -56,6 +57,8 @@ from trace.rows import insert, insert_values, new, update
 DEPTH = 12
 """How deep packs are looked into."""
 CHUNK = 500
+MEETINGS = 10
+"""How often a part is written again because its names were written by somebody else meanwhile."""
 
 
 @dataclass
@@ -157,8 +160,8 @@ class Writer:
     def _not_there(self, events: Sequence[Incoming], outcome: Outcome) -> list[Incoming]:
         """The events that are not there yet, each once."""
         known: set[tuple[str, str]] = set()
-        for part in chunks(list({each.eid for each in events})):
-            rows = EpcisEvent.objects.filter(owner=self.owner, eid__in=part)
+        for part in chunks(list({each.eid for each in events}), READ):
+            rows = EpcisEvent.objects.filter(among_texts("eid", part), owner=self.owner)
             known |= set(rows.values_list("eid", "declared_at"))
         fresh: list[Incoming] = []
         for each in events:
@@ -171,6 +174,7 @@ class Writer:
 
     def _together(self, events: Sequence[Incoming], outcome: Outcome) -> None:
         """Write events together; where some are refused nothing of them stays, and the others are written again."""
+        again = 0
         while events:
             part = Outcome()
             try:
@@ -178,9 +182,15 @@ class Writer:
                     Chunk(self, events, part).write()
                     if part.faults:
                         raise _Again
+            except IntegrityError as error:
+                if "one_epcis_name" not in str(error) or again > MEETINGS:
+                    raise
+                # Whoever indexes the log met one of these names meanwhile; it is there now.
+                again += 1
+                self._anew()
+                continue
             except _Again:
-                self.names.known.clear()
-                self.parties = Parties(self.by, self.names, self.parties.master)
+                self._anew()
                 outcome.faults += part.faults
                 wrong = part.refused
                 events = [each for each in events if id(each) not in wrong]
@@ -188,6 +198,11 @@ class Writer:
             outcome.numbers += part.numbers
             outcome.conflicts += part.conflicts
             return
+
+    def _anew(self) -> None:
+        """What was read and made is not true any more: the part was taken back."""
+        self.names.clear()
+        self.parties = Parties(self.by, self.names, self.parties.master)
 
     def _declare(self, found: Incoming, outcome: Outcome) -> None:
         """An error declaration: the event it repeats is taken back, where it is here and stands."""
@@ -234,7 +249,7 @@ class Chunk:
 
     def write(self) -> None:
         """Read what they name, plan each, write all."""
-        self.names.load(self._all_names())
+        self.names.load(self._all_names(), hold=True)
         self._find_lots()
         batch = Batch(writes=True, number=ledger.last_number())
         written: list[tuple[int, Event, Incoming, Organisation | None]] = []
@@ -254,8 +269,7 @@ class Chunk:
                     continue
                 written.append((batch.number, captured.event, each, other))
                 self.outcome.conflicts += bool(captured.conflicts)
-        _write_bound(self.bound)
-        EpcisName.objects.bulk_update(self.parents, ["parent"], batch_size=200)
+        self._write_names()
         self._keep_contents()
         index(written, self.writer)
         self.outcome.numbers += [number for number, _event, _found, _other in written]
@@ -292,15 +306,27 @@ class Chunk:
         """The codes that goods met for the first time will have, as far as they are given out already: read together
         for every product, so that a batch need not ask for each lot.
         """
-        codes = {
-            (epc.lot or f"SN-{digest_of(row.value)}") if epc is not None and epc.gtin else f"ID-{digest_of(row.value)}"
-            for row in self.names.known.values()
-            if row.kind in ("class", "epc") and row.lot_id is None
-            for epc in (parsed(row.value),)
-        }
+        known = self.names.known
+        codes: set[str] = set()
+        for each in self.events:
+            # The first of serials that begin a lot together names it (``Plan._close``).
+            first: dict[tuple[str, int | None], str] = {}
+            for thing in (*each.facts.things, *each.facts.inputs, *each.facts.outputs):
+                row = known[("class" if thing.is_class else "epc", thing.uri)]
+                if row.lot_id is not None:
+                    continue
+                epc = parsed(thing.uri)
+                if epc is None or not epc.gtin:
+                    codes.add(f"ID-{digest_of(thing.uri)}")
+                elif epc.lot:
+                    codes.add(epc.lot)
+                elif (epc.gtin, row.alike_id) not in first:
+                    first[(epc.gtin, row.alike_id)] = thing.uri
+                    codes.add(f"SN-{digest_of(thing.uri)}")
+                    codes.add(code_of(each.eid, thing.uri))
         mine = Organisation.objects.filter(Q(kept_by=self.owner) | Q(pk__in=self.parties.mine)).values("pk")
-        for part in chunks(sorted(codes)):
-            rows = Lot.objects.filter(lot_code__in=part, organisation__in=mine, voided_by=None)
+        for part in chunks(sorted(codes), READ):
+            rows = Lot.objects.filter(among_texts("lot_code", part), organisation__in=mine, voided_by=None)
             for issuer, product, code in rows.values_list("organisation", "product", "lot_code"):
                 batch.codes[(issuer, product)].add(code)
         batch.asked_codes |= codes
@@ -334,11 +360,11 @@ class Chunk:
                 for row in by_lot.get((lot.product.gtin or "", lot.lot_code), ()):
                     if row.lot_id is None:
                         self.bind(row, lot)
-        for codes in chunks(list(by_code)):
-            for lot in visible.filter(public_code__in=codes).select_related(*LOT_PARTS):
+        for codes in chunks(list(by_code), READ):
+            for lot in visible.filter(among_texts("public_code", codes)).select_related(*LOT_PARTS):
                 for row in by_code[lot.public_code]:
                     self.bind(row, lot)
-            units = Unit.objects.filter(code__in=codes).select_related("lot__product", "parent__parent")
+            units = Unit.objects.filter(among_texts("code", codes)).select_related("lot__product", "parent__parent")
             if not units.exists():
                 continue
             rest = []
@@ -415,6 +441,7 @@ class Chunk:
         if facts.action == "DELETE" or step in ("destroying", "retail_selling", "dispensing"):
             performer, place = self._performer(facts)
             plan = Plan(self, found, performer, place)
+            plan.begin_unknown(facts.things)
             for thing in facts.things:
                 plan.take(thing)
             sold = step in ("retail_selling", "dispensing") and facts.action != "DELETE"
@@ -434,6 +461,7 @@ class Chunk:
         if receiver is None or receiver.pk == performer.pk:
             return self._tell(found, facts.things), None
         plan = Plan(self, found, performer, place)
+        plan.begin_unknown(facts.things)
         for thing in facts.things:
             plan.take(thing)
         captured = plan.capture("common.ship", counterparty=receiver)
@@ -544,8 +572,18 @@ class Chunk:
             EpcisContent.objects.filter(pack=pack).update(micros=0)
 
     def _flush_contents(self) -> None:
-        EpcisName.objects.bulk_update(self.parents, ["parent"], batch_size=200)
+        self._write_names()
         self._keep_contents()
+
+    def _write_names(self) -> None:
+        """Write names met here, and of others what changed: which lots they stand for, in which packs they lie."""
+        fresh = {each.pk for each in self.names.write()}
+        bound = {row.pk: row for row in self.bound if row.pk not in fresh}
+        packed = {row.pk: row for row in self.parents if row.pk not in fresh}
+        update(list(bound.values()), "lot_id", "alike_id")
+        update(list(packed.values()), "parent_id")
+        self.bound.clear()
+        self.parents.clear()
 
     def _keep_contents(self) -> None:
         """Write what was put into packs by class."""
@@ -601,11 +639,6 @@ class Chunk:
         for pk, micros in by_class.items():
             found[self.lots[pk]] += micros
         return dict(found)
-
-
-def _write_bound(rows: Sequence[EpcisName]) -> None:
-    """Write which lots names stand for."""
-    update(rows, "lot_id", "alike_id")
 
 
 # --- The index of the door ------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ from trace.units import EnteredAmount, decimal_text
 if TYPE_CHECKING:
     from trace.actions.epcis_capture import Chunk
 
+UNNAMED = ("SN-", "EV-")
+"""How codes of lots begin of which nobody said a number: one serial alone, several that an event named together."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -80,10 +82,12 @@ class Plan:
         self.place = place
         # What a registered organisation has is its own to say: of its goods only the names are taken.
         self.counts = performer.is_external or performer.pk in chunk.parties.mine
+        self.lot_number = _lot_number(found.raw.get("ilmd"))
         self.uses: list[Use] = []
         self.outputs: list[NewLot] = []
         self.waiting: list[list[EpcisName]] = []
         self.new_by_uri: dict[str, int] = {}
+        self.together: dict[tuple[str, int | None], tuple[int, str]] = {}
         self.amounts: dict[str, list[tuple[Lot, int]]] = {}
 
     @property
@@ -154,12 +158,12 @@ class Plan:
         if epc is not None and epc.lot:
             return thing.uri, epc.gtin, epc.lot, ""
         if epc is not None and epc.gtin:
-            code = _lot_number(self.found.raw.get("ilmd"))
+            code = self.lot_number
             if code:
                 return f"https://id.gs1.org/01/{epc.gtin}", epc.gtin, code, ""
             return thing.uri, epc.gtin, f"SN-{digest_of(thing.uri)}", epc.serial[:40]
         about = self.chunk.parties.master.get(thing.uri, {})
-        code = about.get("lotNumber", "") or _lot_number(self.found.raw.get("ilmd"))
+        code = about.get("lotNumber", "") or self.lot_number
         if not _is_code(code):
             code = f"ID-{digest_of(thing.uri)}"
         return thing.uri, "", code, ""
@@ -167,7 +171,7 @@ class Plan:
     def _lot_name(self, thing: Thing) -> EpcisName | None:
         """The name of the lot that an instance says it is of (``ilmd`` lotNumber)."""
         epc = parsed(thing.uri)
-        code = "" if thing.is_class or epc is None or not epc.gtin else _lot_number(self.found.raw.get("ilmd"))
+        code = "" if thing.is_class or epc is None or not epc.gtin else self.lot_number
         if not code or epc is None:
             return None
         uri = f"https://id.gs1.org/01/{epc.gtin}/10/{quote(code, safe='')}"
@@ -201,8 +205,14 @@ class Plan:
         self.uses.append(Use(lot=lot, role=role, holder=holder, amount=amount, sign=sign, place=place, **more))
 
     def _new(self, thing: Thing, *, begins: bool = True) -> None:
-        """A lot begins with this thing; serials of one new lot add up."""
+        """A lot begins with this thing; serials of one new lot add up, and so do serials of one product that are met
+        here for the first time and say nothing of a lot: what was made or seen together is one lot.
+        """
         row = self._row(thing)
+        epc = parsed(thing.uri)
+        if epc is not None and epc.serial and not thing.is_class and not self.lot_number:
+            self._beside(thing, epc, row, begins=begins)
+            return
         lot_name = self._lot_name(thing)
         if lot_name is not None and lot_name.lot_id is not None:
             lot = self.chunk.lots.get(lot_name.lot_id) or lot_name.lot
@@ -223,6 +233,36 @@ class Plan:
         self.new_by_uri[shared] = len(self.outputs)
         self.outputs.append(new)
         self.waiting.append([row] if lot_name is None else [row, lot_name])
+
+    def _beside(self, thing: Thing, epc: Epc, row: EpcisName, *, begins: bool) -> None:
+        """A serial without a lot number: it joins the others of this event, but for those that were issued for another
+        lot (``alike``), since a recall of that one must not take these along.
+        """
+        key = (epc.gtin, row.alike_id)
+        known = self.together.get(key)
+        if known is not None:
+            self.waiting[known[0]].append(row)
+            return
+        begun = self._begin(thing, begins=begins)
+        self.together[key] = (len(self.outputs), thing.uri)
+        self.outputs.append(begun)
+        self.waiting.append([row])
+
+    def _close(self) -> None:
+        """Give lots of several serials their name and amount."""
+        for at, first in self.together.values():
+            rows = self.waiting[at]
+            if len(rows) > 1:
+                rows = self.waiting[at] = list({row.value: row for row in rows}.values())
+            if len(rows) > 1:
+                begun = self.outputs[at]
+                self.outputs[at] = replace(
+                    begun,
+                    amount=_times(begun.amount, len(rows)),
+                    lot_code=code_of(self.found.eid, first),
+                    display_code=f"{begun.display_code[:30]} +{len(rows) - 1}",
+                )
+        self.together.clear()
 
     def observe(self, thing: Thing) -> None:
         """Only named. Goods nobody met begin here: they were there."""
@@ -245,7 +285,19 @@ class Plan:
             self._new(thing)
             return
         for lot, amount in known:
+            if self.lot_number and not thing.is_class and lot.lot_code.startswith(UNNAMED):
+                self._named_later(thing, lot, amount)
+                continue
             self._use(lot, "output", 1, amount)
+
+    def _named_later(self, thing: Thing, lot: Lot, amount: EnteredAmount | None) -> None:
+        """A serial that was met before without a lot number says now of which lot it is: it goes over into that one,
+        so that a recall of either lot finds it.
+        """
+        row = self._row(thing)
+        row.lot = None
+        self._new(thing)
+        self._use(lot, "input", -1, amount)
 
     def use_up(self, thing: Thing) -> None:
         """Goes in."""
@@ -253,12 +305,8 @@ class Plan:
             self._use(lot, "input", -1, amount)
 
     def take(self, thing: Thing) -> None:
-        """Leaves: sent, sold, destroyed. What nobody met and an outsider has was there before."""
-        known = self._lots(thing)
-        if known is None:
-            self._first(thing)
-            known = self._lots(thing) or []
-        for lot, amount in known:
+        """Leaves: sent, sold, destroyed. What nobody met was there before (``begin_unknown``)."""
+        for lot, amount in self._lots(thing) or ():
             self._use(lot, "subject", -1, amount)
 
     def arrive(self, thing: Thing, source: Organisation | None) -> None:
@@ -302,13 +350,9 @@ class Plan:
                 return transfer
         return None
 
-    def _first(self, thing: Thing) -> None:
-        """Goods met for the first time when they leave or are used: they begin by an event of their own before."""
-        self.begin_unknown([thing])
-
     def begin_unknown(self, things: Sequence[Thing]) -> None:
         """Goods that go in and were never met: what the system knows of them begins now, their past is unknown."""
-        unknown = [thing for thing in things if self._lots(thing) is None]
+        unknown = [thing for thing in things if self._row(thing).lot_id is None and _kind(thing) == "goods"]
         if not unknown:
             return
         before = Plan(self.chunk, self.found, self.performer, self.place)
@@ -316,6 +360,7 @@ class Plan:
             before._new(thing, begins=False)
         if not (before.outputs or before.uses):
             return
+        before._close()
         if self.performer.pk in self.chunk.parties.mine:
             # Of our own stock we know: what was never entered is not there, and the guard will say so.
             before.outputs = [
@@ -361,6 +406,7 @@ class Plan:
     ) -> Captured:
         """Write the event; the lots it began are what its names stand for from now on."""
         facts = self.found.facts
+        self._close()
         opening = code == "common.opening"
         draft = Draft(
             template=template(code) if opening else _told_as(code, facts.kind, facts.action, facts.biz_step),
@@ -403,6 +449,18 @@ def _sum(one: EnteredAmount | None, other: EnteredAmount | None) -> EnteredAmoun
 
         return EnteredAmount(format(Decimal(one.text) + Decimal(other.text), "f"), one.unit, one.factor, total)
     return EnteredAmount(decimal_text(total), "", "1/1", total)
+
+
+def _times(amount: EnteredAmount, count: int) -> EnteredAmount:
+    """So many of the same."""
+    if not amount.micros:
+        return amount
+    return EnteredAmount(str(int(amount.text) * count), amount.unit, amount.factor, amount.micros * count)
+
+
+def code_of(eid: str, first: str) -> str:
+    """The code of a lot that an event began by several serials, the first of which is named."""
+    return f"EV-{digest_of(f'{eid} {first}')}"
 
 
 def _nothing(lot: Lot) -> EnteredAmount:

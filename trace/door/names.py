@@ -6,11 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from trace.among import among_texts
 from trace.models import EpcisName, Organisation
-from trace.rows import insert_unless_there, numbered
+from trace.rows import insert, insert_unless_there, numbers
 from trace.rows import new as row
 
 CHUNK = 400
+READ = 5_000
+"""Names read by one query."""
 T = TypeVar("T")
 Key = tuple[str, str]
 
@@ -30,28 +33,54 @@ class Names:
     def __init__(self, owner: Organisation) -> None:
         self.owner = owner
         self.known: dict[Key, EpcisName] = {}
+        self.held: list[EpcisName] = []
+        self._free: Iterator[int] = iter(())
 
-    def load(self, keys: Iterable[Key]) -> None:
-        """Read these names and make those that are not there."""
+    def load(self, keys: Iterable[Key], *, hold: bool = False) -> None:
+        """Read these names and make those that are not there.
+
+        With ``hold`` new ones are numbered but not written yet: what they stand for is told by then, and ``write``
+        writes all of it at once.
+        """
+        known = self.known
         missing: dict[str, dict[str, None]] = defaultdict(dict)
         for key in keys:
-            if key not in self.known:
+            if key not in known:
                 missing[key[0]][key[1]] = None
         for kind, values in missing.items():
-            for part in chunks(list(values)):
-                for found in EpcisName.objects.filter(owner=self.owner, kind=kind, value__in=part):
-                    self.known[(kind, found.value)] = found
+            for part in chunks(list(values), READ):
+                for found in EpcisName.objects.filter(among_texts("value", part), owner=self.owner, kind=kind):
+                    known[(kind, found.value)] = found
         new = [
             row(EpcisName, owner=self.owner, kind=kind, value=value)
             for kind, values in missing.items()
             for value in values
-            if (kind, value) not in self.known
+            if (kind, value) not in known
         ]
-        if insert_unless_there(numbered(new)):
-            self.known |= {(each.kind, each.value): each for each in new}
-        else:
+        if not self.held:
+            self._free = numbers(EpcisName, part=max(1, len(new)))
+        for each, number in zip(new, self._free, strict=False):
+            each.pk = number
+        if hold:
+            self.held += new
+        elif not insert_unless_there(new):
             # Whoever indexes the log met some of them meanwhile, without the head of the log.
             self.load((each.kind, each.value) for each in new)
+            return
+        known |= {(each.kind, each.value): each for each in new}
+
+    def write(self) -> list[EpcisName]:
+        """Write what was held back; answers with it. IntegrityError (``one_epcis_name``) where whoever indexes the log
+        met one of them meanwhile: the caller's savepoint ends, and ``clear`` begins anew.
+        """
+        written, self.held = self.held, []
+        insert(written)
+        return written
+
+    def clear(self) -> None:
+        """Forget everything: what was written of it was taken back."""
+        self.known.clear()
+        self.held.clear()
 
     def find(self, kind: str, value: str) -> EpcisName | None:
         """A name if it is there; never made."""
