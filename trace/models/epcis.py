@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from trace.identifiers import uuid7
+from trace.models.events import filled
 
 
 class CaptureJob(models.Model):
@@ -116,13 +117,18 @@ class EpcisName(models.Model):
     owner = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+", db_index=False)
     kind = models.CharField(max_length=16)
     value = models.CharField(max_length=500)
-    lot = models.ForeignKey("trace.Lot", null=True, on_delete=models.PROTECT, related_name="epcis_names")
-    alike = models.ForeignKey("trace.Lot", null=True, on_delete=models.PROTECT, related_name="+")
-    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
-    party = models.ForeignKey("trace.Organisation", null=True, on_delete=models.PROTECT, related_name="+")
-    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="+")
+    lot = models.ForeignKey(
+        "trace.Lot", null=True, on_delete=models.PROTECT, related_name="epcis_names", db_index=False
+    )
+    alike = models.ForeignKey("trace.Lot", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children", db_index=False)
+    party = models.ForeignKey(
+        "trace.Organisation", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
 
     class Meta:
+        indexes = filled("epcis_names", "lot", "alike", "parent", "party", "place")
         constraints = [models.UniqueConstraint(fields=["owner", "kind", "value"], name="one_epcis_name")]
 
     def __str__(self) -> str:

@@ -10,6 +10,14 @@ from trace.identifiers import uuid7
 from trace.sentences import say
 
 
+def filled(name: str, *fields: str) -> list[models.Index]:
+    """An index for each of these columns that holds only rows that have something in it."""
+    return [
+        models.Index(fields=[field], name=f"{name}_by_{field}", condition=models.Q((f"{field}__isnull", False)))
+        for field in fields
+    ]
+
+
 class Event(models.Model):
     """One EPCIS 2.0 event (ISO/IEC 19987) as captured. Append-only: a correction is another event naming this one.
 
@@ -33,9 +41,11 @@ class Event(models.Model):
         INCORRECT_DATA = "incorrect_data", _("数据有误")
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
-    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="events")
+    organisation = models.ForeignKey(
+        "trace.Organisation", on_delete=models.PROTECT, related_name="events", db_index=False
+    )
     entered_by_organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
-    entered_by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+")
+    entered_by = models.ForeignKey("trace.User", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     template = models.CharField(max_length=60)
     event_type = models.CharField(max_length=24)
     action = models.CharField(max_length=8, blank=True)
@@ -47,13 +57,21 @@ class Event(models.Model):
     tz_offset = models.SmallIntegerField(default=480)
     precision = models.CharField(max_length=8, choices=Precision, default=Precision.MINUTE)
     recorded_at = models.DateTimeField(default=timezone.now)
-    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="events")
-    counterparty = models.ForeignKey("trace.Organisation", null=True, on_delete=models.PROTECT, related_name="+")
+    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="events", db_index=False)
+    counterparty = models.ForeignKey(
+        "trace.Organisation", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     data = models.JSONField(default=dict)
-    corrects = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="corrections")
+    corrects = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="corrections", db_index=False
+    )
     error_reason = models.CharField(max_length=20, blank=True)
-    replaces = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="replacements")
-    remark = models.ForeignKey("trace.PersonalRecord", null=True, on_delete=models.PROTECT, related_name="+")
+    replaces = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="replacements", db_index=False
+    )
+    remark = models.ForeignKey(
+        "trace.PersonalRecord", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     flags = models.JSONField(default=list)
 
     append_only = True
@@ -65,6 +83,8 @@ class Event(models.Model):
             models.Index(fields=["organisation", "-id"]),
             models.Index(fields=["template"]),
             models.Index(fields=["occurred_at"]),
+            # Most events have none of these: no entry for what is not there.
+            *filled("events", "entered_by", "place", "counterparty", "replaces", "remark"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -89,25 +109,28 @@ class EventItem(models.Model):
         OUTPUT = "output", _("产出")
         SUBJECT = "subject", _("对象")
 
-    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="items")
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="items", db_index=False)
     number = models.PositiveSmallIntegerField()
     role = models.CharField(max_length=8, choices=Role)
-    lot = models.ForeignKey("trace.Lot", null=True, on_delete=models.PROTECT, related_name="items")
-    unit = models.ForeignKey("trace.Unit", null=True, on_delete=models.PROTECT, related_name="items")
-    holder = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
-    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="+")
+    lot = models.ForeignKey("trace.Lot", null=True, on_delete=models.PROTECT, related_name="items", db_index=False)
+    unit = models.ForeignKey("trace.Unit", null=True, on_delete=models.PROTECT, related_name="items", db_index=False)
+    holder = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+", db_index=False)
+    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     micros = models.BigIntegerField(default=0)
     entered = models.CharField(max_length=30, blank=True)
     entered_unit = models.CharField(max_length=12, blank=True)
     factor = models.CharField(max_length=40, blank=True)
-    transfer = models.ForeignKey("trace.Transfer", null=True, on_delete=models.PROTECT, related_name="+")
+    transfer = models.ForeignKey(
+        "trace.Transfer", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     ilmd = models.JSONField(default=dict)
 
     append_only = True
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["event", "number"], name="one_item_number")]
-        indexes = [models.Index(fields=["lot", "event"])]
+        # Holder and place are always asked together with the lot.
+        indexes = [models.Index(fields=["lot", "event"]), *filled("items", "unit", "transfer")]
 
     def __str__(self) -> str:
         return f"{self.event_id}#{self.number}"

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from trace.identifiers import uuid7
+from trace.models.events import filled
 
 
 class Lot(models.Model):
@@ -19,22 +20,30 @@ class Lot(models.Model):
     """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
-    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="lots")
-    product = models.ForeignKey("trace.Product", on_delete=models.PROTECT, related_name="lots")
+    organisation = models.ForeignKey(
+        "trace.Organisation", on_delete=models.PROTECT, related_name="lots", db_index=False
+    )
+    product = models.ForeignKey("trace.Product", on_delete=models.PROTECT, related_name="lots", db_index=False)
     product_version = models.ForeignKey("trace.ProductVersion", on_delete=models.PROTECT, related_name="lots")
     lot_code = models.CharField(_("批号"), max_length=20)
     display_code = models.CharField(_("显示批号"), max_length=40, blank=True)
     public_code = models.CharField(_("追溯码"), max_length=20, unique=True)
     origin_event = models.ForeignKey("trace.Event", on_delete=models.PROTECT, related_name="lots_begun")
-    origin_place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="+")
+    origin_place = models.ForeignKey(
+        "trace.Place", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     begun_at = models.DateTimeField()
     made_micros = models.BigIntegerField(default=0)
     produced_on = models.DateField(_("生产日期"), null=True, blank=True)
     expires_on = models.DateField(_("保质期至"), null=True, blank=True)
-    released_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="lots_released")
+    released_by = models.ForeignKey(
+        "trace.Event", null=True, on_delete=models.PROTECT, related_name="lots_released", db_index=False
+    )
     needs_release = models.BooleanField(default=False)
     is_external = models.BooleanField(default=False)
-    voided_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="lots_voided")
+    voided_by = models.ForeignKey(
+        "trace.Event", null=True, on_delete=models.PROTECT, related_name="lots_voided", db_index=False
+    )
 
     class Meta:
         verbose_name = _("批次")
@@ -57,6 +66,7 @@ class Lot(models.Model):
             ),
             models.Index(fields=["display_code"], name="lots_by_display_code"),
             models.Index(fields=["product", "lot_code"]),
+            *filled("lots", "origin_place", "released_by", "voided_by"),
         ]
 
     def __str__(self) -> str:
@@ -90,9 +100,11 @@ class Stock(models.Model):
     May go below zero only where reports say more went out than came in; that is then a conflict.
     """
 
-    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="stocks")
-    organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="stocks")
-    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="stocks")
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="stocks", db_index=False)
+    organisation = models.ForeignKey(
+        "trace.Organisation", on_delete=models.PROTECT, related_name="stocks", db_index=False
+    )
+    place = models.ForeignKey("trace.Place", null=True, on_delete=models.PROTECT, related_name="stocks", db_index=False)
     micros = models.BigIntegerField(default=0)
 
     class Meta:
@@ -104,7 +116,7 @@ class Stock(models.Model):
                 fields=["lot", "organisation"], condition=models.Q(place__isnull=True), name="one_stock_without_place"
             ),
         ]
-        indexes = [models.Index(fields=["organisation", "lot"])]
+        indexes = [models.Index(fields=["organisation", "lot"]), *filled("stock", "place")]
 
     def __str__(self) -> str:
         return f"{self.lot_id}@{self.organisation_id}: {self.micros}"
@@ -266,16 +278,20 @@ class PackSeries(models.Model):
 class LotLink(models.Model):
     """One edge of the genealogy: ``parent`` went into ``child`` by ``event``. The table every walk uses."""
 
-    parent = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="links_down")
-    child = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="links_up")
-    event = models.ForeignKey("trace.Event", on_delete=models.PROTECT, related_name="links")
+    parent = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="links_down", db_index=False)
+    child = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="links_up", db_index=False)
+    event = models.ForeignKey("trace.Event", on_delete=models.PROTECT, related_name="links", db_index=False)
     organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
     input_micros = models.BigIntegerField(default=0)
-    voided_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="+")
+    voided_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["event", "parent", "child"], name="one_link")]
-        indexes = [models.Index(fields=["parent", "child"]), models.Index(fields=["child", "parent"])]
+        indexes = [
+            models.Index(fields=["parent", "child"]),
+            models.Index(fields=["child", "parent"]),
+            *filled("links", "voided_by"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.parent_id} → {self.child_id}"
@@ -311,10 +327,10 @@ class Transfer(models.Model):
     """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
-    shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="transfers")
-    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="transfers")
+    shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="transfers", db_index=False)
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="transfers", db_index=False)
     sender = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
-    receiver = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+")
+    receiver = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="+", db_index=False)
     sent_micros = models.BigIntegerField()
     received_micros = models.BigIntegerField(null=True)
     received_by = models.ForeignKey("trace.Event", null=True, on_delete=models.PROTECT, related_name="transfers_in")
