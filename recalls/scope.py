@@ -418,7 +418,7 @@ def _claimed(reach: _Reach) -> None:
     its own system, and what was made of them.
     """
     claims = LotClaim.objects.filter(status__in=(LotClaim.Status.OPEN, LotClaim.Status.DENIED)).exists()
-    reports = EpcisName.objects.filter(kind="class", lot__isnull=False).exists()
+    reports = EpcisName.objects.filter(kind__in=("class", "epc"), lot__isnull=False).exists()
     if not claims and not reports:
         return
     found = reach.reasons

@@ -287,3 +287,73 @@ def test_one_event_is_201_and_again_409(world: World, door: Door) -> None:
     assert door.capture({**alone, "eventTime": "2026-10-02T00:00:00Z"})["success"], (
         "a bare event where a document should be"
     )
+
+
+# --- Serials without a lot number -----------------------------------------------------------------------------------
+
+
+def serials(*numbers: int | str, gtin: str = EXTERNAL) -> list[str]:
+    """Single things of a product."""
+    return [f"https://id.gs1.org/01/{gtin}/21/{number}" for number in numbers]
+
+
+def test_serials_met_together_are_one_lot_and_part_by_pieces(world: World, door: Door) -> None:
+    us, shop = world.distillery.organisation, world.shop.organisation
+    seen = event(epcList=serials(1, 2, 3, 4), bizStep="inspecting")
+    job = door.captured(document(seen, event(epcList=serials(9), bizStep="inspecting")))
+    assert job["conflicts"] == 0
+    lot, alone = Lot.objects.order_by("id")
+    assert (lot.lot_code[:3], lot.display_code, lot.made_micros) == ("EV-", "1 +3", 4 * 10**6)
+    assert (alone.lot_code[:3], alone.display_code, alone.made_micros) == ("SN-", "9", 10**6)
+    assert stock_of(lot, us) == 4 * 10**6
+    away = [{"type": "possessing_party", "destination": party_uri(shop)}]
+    door.captured(document(event(epcList=serials(2, 3), bizStep="shipping", destinationList=away)))
+    transfer = Transfer.objects.get()
+    assert (transfer.lot, transfer.sent_micros, stock_of(lot, us)) == (lot, 2 * 10**6, 2 * 10**6)
+    door.captured(document(event(epcList=serials(1), bizStep="retail_selling")))
+    assert stock_of(lot, us) == 10**6
+    assert [len(door.events(MATCH_epc=serials(each)[0])) for each in (1, 2, 4, 9)] == [2, 2, 1, 1], "each by itself"
+    scope = preview_scope(Question.of([lot]))
+    assert scope.lot_ids == {lot.pk}, "a recall of one of them is a recall of what was seen with it"
+    assert {us.pk, shop.pk} <= scope.holder_ids
+    assert not Conflict.objects.exists()
+    assert rebuild(write=False).differences == []
+
+
+def test_serials_first_met_when_they_leave_begin_together_before(world: World, door: Door) -> None:
+    away = [{"type": "possessing_party", "destination": party_uri(world.shop.organisation)}]
+    door.captured(document(event(epcList=serials(1, 2, 3), bizStep="shipping", destinationList=away)))
+    lot = Lot.objects.get()
+    assert lot.lot_code.startswith("EV-")
+    assert Event.objects.filter(template="common.opening").count() == 1
+    assert Transfer.objects.get().sent_micros == 3 * 10**6
+    assert len(door.events()) == 1, "the opening is ours, the door tells what was captured"
+    assert rebuild(write=False).differences == []
+
+
+def test_a_serial_that_says_its_lot_later_goes_over_into_it(world: World, door: Door) -> None:
+    us = world.distillery.organisation
+    door.captured(document(event(epcList=serials(1, 2, 3), bizStep="inspecting")))
+    unnamed = Lot.objects.get()
+    door.captured(document(event(action="ADD", epcList=serials(2), ilmd={"cbvmda:lotNumber": "L77"})))
+    named = Lot.objects.get(lot_code="L77")
+    assert (stock_of(unnamed, us), stock_of(named, us)) == (2 * 10**6, 10**6)
+    assert preview_scope(Question.of([named])).lot_ids == {named.pk}
+    assert preview_scope(Question.of([unnamed])).lot_ids == {named.pk, unnamed.pk}
+    door.captured(document(event(epcList=serials(2), bizStep="retail_selling")))
+    assert (stock_of(unnamed, us), stock_of(named, us)) == (2 * 10**6, 0), "from now on it is of that lot"
+    assert rebuild(write=False).differences == []
+
+
+def test_a_recall_of_one_issued_code_does_not_take_along_what_was_seen_beside_it(world: World, door: Door) -> None:
+    door.captured(document(made("DOOR-20"), made("DOOR-21")))
+    one, other = (Lot.objects.get(lot_code=code) for code in ("DOOR-20", "DOOR-21"))
+    codes = {lot.pk: Unit.objects.create(organisation=lot.organisation, lot=lot, code=f"9876543ABC{n}E", level="item")
+             for n, lot in enumerate((one, other))}  # fmt: skip
+    stranger = door_of(world.walnuts.organisation)
+    names = serials(*(unit.code for unit in codes.values()), "UNKNOWN1", "UNKNOWN2", gtin=GTIN)
+    stranger.captured(document(event(epcList=names, bizStep="inspecting")))
+    assert Lot.objects.filter(is_external=True).count() == 3, "one for each lot the codes were issued for, one for both"
+    first = preview_scope(Question.of([one]))
+    assert len(first.lot_ids) == 2, "by serials alone, no lot code was ever reported"
+    assert not first.lot_ids & preview_scope(Question.of([other])).lot_ids

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, models, transaction
 
 from trace.batch import ORDER
 from trace.models import EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, PersonalRecord, Stock
-from trace.rows import STAGED, insert, insert_values, new, numbered, update
+from trace.rows import BLOCKS, insert, insert_values, new, numbered, update
 
 WRITTEN: tuple[type[models.Model], ...] = (*ORDER, EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, Stock)
 AT = datetime.datetime(2026, 10, 1, 23, 30, 0, 120_000, datetime.timezone(datetime.timedelta(hours=8)))
@@ -72,7 +72,7 @@ def test_rows_are_the_same_whoever_writes_them(db: None) -> None:
         if model is PersonalRecord:
             told["key"] = b"\x00'"
         tables = []
-        for count in (2, STAGED + 4):
+        for count in (2, BLOCKS[0] + BLOCKS[1] + 2):
             ways: list[tuple[Any, Any]] = [(model, model._default_manager.bulk_create), (partial(new, model), insert)]
             for make, write in ways:
                 rows = _rows(model, lambda **values: make(**{**values, **told}), count)  # noqa: B023

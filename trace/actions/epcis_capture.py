@@ -390,7 +390,8 @@ class Chunk:
 
     def bind(self, row: EpcisName, lot: Lot) -> None:
         self.lots[lot.pk] = lot
-        row.lot = lot
+        # Past the descriptor, which takes ten times as long: thousands of serials are of one lot.
+        row.__dict__["lot_id"] = lot.pk
         self.bound.append(row)
 
     # --- One event --------------------------------------------------------------------------------------------------

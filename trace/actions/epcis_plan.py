@@ -295,7 +295,7 @@ class Plan:
         so that a recall of either lot finds it.
         """
         row = self._row(thing)
-        row.lot = None
+        row.lot_id = None
         self._new(thing)
         self._use(lot, "input", -1, amount)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, NamedTuple, Required, TypeAlias
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
@@ -509,7 +510,21 @@ def _what(event: Mapping[str, Any], pointer: str, faults: list[Fault], *, twice:
             )
 
 
+@lru_cache(maxsize=4_096)
+def _fine(stem: str) -> bool:
+    """Whether a plain serial behind this makes a right identifier of one thing."""
+    faults: list[Fault] = []
+    _judge_instance(f"{stem}A", "", faults)
+    return not faults
+
+
 def _instance(uri: str, where: str, faults: list[Fault]) -> None:
+    end = uri.rfind("/") + 1
+    if not (uri[end:].isalnum() and uri.endswith("/21/", 0, end) and _fine(uri[:end])):
+        _judge_instance(uri, where, faults)
+
+
+def _judge_instance(uri: str, where: str, faults: list[Fault]) -> None:
     if uri.startswith(("urn:epc:class:", "urn:epc:idpat:")):
         faults.append(Fault(where, "class_in_epc_list", "A class is no single thing; it belongs into a quantity list."))
         return

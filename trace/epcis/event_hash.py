@@ -27,7 +27,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -200,6 +199,9 @@ def _field(field: Field, value: Any, names: Namespaces, depth: int) -> tuple[str
     if not field.item and not isinstance(value, (list, dict)):
         return _element(field, field.name, value, names, depth)
     deeper = depth + (2 if field.item else 1)
+    if field.item == "epc" and type(value) is list and all(type(item) is str for item in value):
+        text = "".join(sorted([f"epc={text}" for item in value if (text := _value(item, names))]))
+        return (field.name + text if text else ""), ""
     pairs = [_element(field, field.item or field.name, item, names, deeper) for item in _flat(value)]
     text = "".join(sorted(text for text, _left in pairs))
     rest = sorted(left for _text, left in pairs if left)
@@ -324,16 +326,16 @@ def _value(value: Any, names: Namespaces) -> str:
     return _number(repr(value)) if isinstance(value, float) else str(value)
 
 
+_BEGINS_NUMBER: Final = frozenset("-0123456789")
 _FRACTION: Final = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+|-0")
 
 
-@lru_cache(maxsize=16_384)
 def _text(text: str) -> str:
     """A text value: CBV's URNs become Web URIs, GS1 keys canonical Digital Links, 23.0 is 23; 007 stays what it is."""
     if "urn:epcglobal:cbv:" in text:
         for urn, uri in _CBV_STEMS:
             text = text.replace(urn, uri)
-    if _FRACTION.fullmatch(text):
+    if text[:1] in _BEGINS_NUMBER and _FRACTION.fullmatch(text):
         return _number(text)
     return canonical(text)
 

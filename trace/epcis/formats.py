@@ -246,6 +246,34 @@ def parse(uri: str, *, judge: bool = True) -> Epc:
         raise EpcInvalid(
             _("标识太长，最多 %(most)d 个字符。") % {"most": MAX_URI}, code="epc_too_long", uri=printable(uri)
         )
+    return _sibling(uri, judge) or _parse(uri, judge)
+
+
+def _sibling(uri: str, judge: bool) -> Epc | None:
+    """A serialised GTIN by what is known of its product: documents name thousands of one, which differ in a plain
+    serial at the end, and any such serial fits where one does.
+    """
+    end = uri.rfind("." if uri.startswith("urn:") else "/") + 1
+    stem, serial = uri[:end], uri[end:]
+    if not stem.endswith("/21/") and not stem.startswith("urn:epc:id:sgtin:"):
+        return None
+    if not (serial.isalnum() and serial.isascii() and len(serial) <= 20):
+        return None
+    known = _of_stem(stem, judge)
+    return None if known is None else Epc(known.scheme, known.key, serial, known.prefix_length)
+
+
+@lru_cache(maxsize=4_096)
+def _of_stem(stem: str, judge: bool) -> Epc | None:
+    """What stands before a serial, with the serial A; None where that is no serialised GTIN."""
+    try:
+        found = _parse(stem + "A", judge)
+    except EpcInvalid:
+        return None
+    return found if found.scheme.name == "sgtin" and found.tail == "A" else None
+
+
+def _parse(uri: str, judge: bool) -> Epc:
     if uri.startswith("urn:"):
         return _parse_urn(uri)
     match = _LINK.fullmatch(uri)
@@ -466,6 +494,9 @@ def canonical(uri: str) -> str:
 
     Never refuses and judges no check digit; what is no GS1 key is compared letter by letter.
     """
+    known = _sibling(uri, False) if len(uri) <= MAX_URI else None
+    if known is not None:
+        return f"{CANONICAL_HOST}/01/{known.key}/21/{known.tail}"
     if not _MAYBE_KEY.match(uri):
         return uri
     try:
