@@ -126,7 +126,7 @@ class Plan:
                 Fault(self.found.pointer, "amount_not_exact", "An amount is too large or too fine for millionths.")
             ) from None
 
-    def _begin(self, thing: Thing, *, begins: bool = True) -> NewLot | None:
+    def _begin(self, thing: Thing, *, begins: bool = True) -> NewLot:
         """The lot that begins for goods nobody met."""
         uri, gtin, code, display = self._identity(thing)
         product = self.chunk.parties.product(uri, gtin, self.performer, thing.uom)
@@ -221,8 +221,6 @@ class Plan:
                 self._use(lot, "output" if begins else "subject", 1, self._amount(lot.product, thing))
                 return
         new = self._begin(thing, begins=begins)
-        if new is None:
-            return
         shared = lot_name.value if lot_name is not None else thing.uri
         at = self.new_by_uri.get(shared)
         if at is not None:
