@@ -141,7 +141,8 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
     """Gather the page of a lot that came through ``lot_for``."""
     side = _side(actor, lot)
     mine = set(entered_for(actor))
-    holds = blocking([lot]).get(lot.pk, [])
+    sides = None if actor.is_regulator else mine
+    holds = blocking([lot], sides=sides).get(lot.pk, [])
     stocks = list(
         Stock.objects.filter(lot=lot, organisation__in=side)
         .exclude(micros=0)
@@ -152,7 +153,7 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
     runs = list(runs_visible_to(actor).filter(lot=lot).order_by("-id")[:10])
     return LotPage(
         lot=lot,
-        state=states_of([lot])[lot.pk] or "ok",
+        state=states_of([lot], sides)[lot.pk] or "ok",
         holds=holds,
         amounts=_amounts(lot, side, sum(stock.micros for stock in stocks)),
         places=[(stock.place, stock.micros) for stock in stocks],
@@ -476,7 +477,7 @@ class LotRow:
 def lot_rows(lots: Sequence[Lot], owner: Organisation | Sequence[int]) -> list[LotRow]:
     """Rows for these lots; two queries however many."""
     owners = [owner.pk] if isinstance(owner, Organisation) else list(owner)
-    states = states_of(lots)
+    states = states_of(lots, owners)
     stocks: Mapping[int, int] = dict(
         Stock.objects.filter(lot__in=lots, organisation__in=owners)
         .values("lot")

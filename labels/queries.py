@@ -128,8 +128,8 @@ def lots_to_label(actor: Actor, product: Product) -> QuerySet[Lot]:
 
 
 def blocks_of(lots: Sequence[Lot]) -> dict[int, list[Blocking]]:
-    """What blocks which of these lots. One query."""
-    return blocking(lots)
+    """What blocks which of these lots in their issuers' hands. One query."""
+    return blocking(lots, sides={lot.organisation_id for lot in lots})
 
 
 def printed_before(run: CodeRun) -> int:

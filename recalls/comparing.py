@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from recalls.models import ScopeLot, ScopeVersion
-from recalls.parts import Ranges, words_of
+from recalls.parts import Extent, words_of
 from recalls.scope import ScopeLine, coverage_of, pairs_of
 from trace.genealogy import lots_by_pk
 from trace.models import Lot, Organisation
@@ -64,16 +64,27 @@ def compare(earlier: ScopeVersion, later: ScopeVersion) -> Difference:
         len(before & after),
         [
             PartChange(
-                lots[pk], _said(covered_before[pk]), _said(covered_after[pk]), reasons.get(pk, {}).get("reason", "")
+                lots[pk],
+                _said(covered_before[pk]),
+                _said(covered_after[pk]),
+                reasons.get(pk, {}).get("reason", "") or _why_part(covered_after[pk]),
             )
             for pk in sorted(other)
         ],
     )
 
 
-def _said(ranges: Ranges) -> str | None:
+def _said(extent: Extent) -> str | None:
     """A part in words; None for all of the lot."""
-    return words_of(ranges) if ranges else None
+    if extent.through:
+        units = _("：%(units)s") % {"units": words_of(extent.ranges)} if extent.ranges else ""
+        return _("经手单位手中经过的%(units)s") % {"units": units}
+    return words_of(extent.ranges) if extent.ranges else None
+
+
+def _why_part(extent: Extent) -> str:
+    """Why the rest is free, where the part itself says it."""
+    return _("原因在经手单位，没有经过它的货不受影响") if extent.through else ""
 
 
 @dataclass(frozen=True)

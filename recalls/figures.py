@@ -184,7 +184,8 @@ class _Sums:
         for one in rows:
             transit[one.organisation_id] = min(one.unconfirmed_micros, left)
             left -= transit[one.organisation_id]
-        self.used.pop(lot, None)
+        # Of a part told by units nothing was used; of what passed through a trader, what it and its buyers used.
+        self.used[lot] = -version.lots.values_list("used_micros", flat=True).get(lot=lot)
         self.shipped[lot] = self.parts[lot] - stock.get(self.initiator, 0) - transit.get(self.initiator, 0)
         since = {"lot": lot, "event__corrections__isnull": True, "at__gt": version.calculated_at}
         for organisation, micros in ReturnReceipt.objects.filter(**since).values_list("organisation", "micros"):

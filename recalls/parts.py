@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
@@ -214,22 +214,85 @@ def _unreadable(word: str) -> Invalid:
 
 # --- Covering -------------------------------------------------------------------------------------------------------
 
-Coverage = Mapping[int, Ranges]
-"""By lot (row number) what of it a scope covers; no ranges mean all of it."""
+THROUGH = "through"
+"""The kind of a part that is what passed through one organisation."""
 
 
-def within(inner: Ranges, outer: Ranges) -> bool:
+@dataclass(frozen=True)
+class Through:
+    """What of one lot (row number) passed through one organisation: its outside name, and how its units are told apart.
+
+    ``apart`` says that ``ranges`` are all of them; else no code tells, and uncoded goods may have come to it from
+    ``loose`` (outside names).
+    """
+
+    lot: int
+    organisation: str
+    ranges: Ranges = ()
+    apart: bool = False
+    loose: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = THROUGH
+    words: ClassVar[str] = ""
+    reason: ClassVar[str] = ""
+
+    def as_json(self, uid: str) -> dict[str, Any]:
+        """As kept with a frozen lot."""
+        return {
+            "lot": uid,
+            "kind": THROUGH,
+            "through": self.organisation,
+            "apart": self.apart,
+            "loose": list(self.loose),
+            "ranges": [list(pair) for pair in self.ranges],
+        }
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What of a lot is covered: all of it, the units of some numbers, or what passed through one organisation (its
+    outside name), by the numbers of its units where ``ranges`` are known. False where it is all.
+    """
+
+    ranges: Ranges = ()
+    through: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges or self.through)
+
+    @classmethod
+    def of(cls, part: Part | Through | None) -> Extent:
+        """Of a part, or of a whole lot."""
+        if part is None:
+            return cls()
+        return cls(part.ranges, part.organisation if isinstance(part, Through) else "")
+
+    @classmethod
+    def from_json(cls, part: Mapping[str, Any]) -> Extent:
+        """Of what is kept with a frozen lot."""
+        return cls(tuple((first, last) for first, last in part.get("ranges", [])), part.get("through", ""))
+
+
+Coverage = Mapping[int, Extent]
+"""By lot (row number) what of it a scope covers."""
+
+
+def within(inner: Extent, outer: Extent) -> bool:
     """Whether what the first covers of a lot the second covers too."""
     if not outer:
         return True
     if not inner:
         return False
-    return all(any(first >= begin and last <= end for begin, end in outer) for first, last in inner)
+    if outer.through and not outer.ranges:
+        return inner.through == outer.through
+    if not inner.ranges:
+        return False
+    return all(any(first >= begin and last <= end for begin, end in outer.ranges) for first, last in inner.ranges)
 
 
 def no_wider(smaller: Coverage, larger: Coverage) -> bool:
     """Whether the first covers nothing that the second does not."""
-    return all(lot in larger and within(ranges, larger[lot]) for lot, ranges in smaller.items())
+    return all(lot in larger and within(extent, larger[lot]) for lot, extent in smaller.items())
 
 
 def covers(ranges: Sequence[Sequence[int]], numbers: Iterable[int]) -> bool:

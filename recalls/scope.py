@@ -24,7 +24,8 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
-from recalls.parts import Coverage, Part, held_of, resolved, within, words_of
+from recalls.parts import Coverage, Extent, Part, Through, held_of, resolved, within, words_of
+from recalls.through import Passage, Passing
 from trace.among import among, rows_among
 from trace.crossing import claimed_of, joined_to, same_code_elsewhere
 from trace.errors import Clash, Invalid
@@ -72,7 +73,8 @@ class Question:
     comes in. ``same_run`` brings in lots that came out of the same event as a named lot, ``same_gear`` what shared a
     run of equipment or a container with a named lot or one of its ancestors. ``left_out`` are possible lots a person
     excluded, ``left_out_reason`` says why. ``parts`` names lots of which only a part is meant, each with the reason why
-    its rest is not affected.
+    its rest is not affected. ``through`` (row number of an organisation) covers only what passed through its hands and
+    what was made of that: the cause lies with it (``recalls.through``).
     """
 
     named: frozenset[int]
@@ -82,6 +84,7 @@ class Question:
     left_out_reason: str = ""
     same_gear: bool = False
     parts: tuple[Part, ...] = ()
+    through: int | None = None
 
     @classmethod
     def of(
@@ -94,6 +97,7 @@ class Question:
         left_out_reason: str = "",
         same_gear: bool = False,
         parts: Iterable[Part] = (),
+        through: Organisation | None = None,
     ) -> Question:
         """The question in lots instead of row numbers."""
         return cls(
@@ -104,6 +108,7 @@ class Question:
             left_out_reason.strip(),
             same_gear,
             tuple(sorted(parts, key=lambda part: part.lot)),
+            through.pk if through is not None else None,
         )
 
     def as_json(self, lots: Mapping[int, Lot]) -> dict[str, Any]:
@@ -124,6 +129,7 @@ class Question:
                 if self.parts
                 else {}
             ),
+            **({"through": str(Organisation.objects.get(pk=self.through).uid)} if self.through is not None else {}),
         }
 
     @classmethod
@@ -144,13 +150,15 @@ class Question:
             data.get("left_out_reason", ""),
             bool(data.get("same_gear")),
             tuple(Part.from_json(one, known[one["lot"]]) for one in parts if one["lot"] in known),
+            Organisation.objects.values_list("pk", flat=True).get(uid=data["through"]) if "through" in data else None,
         )
 
 
 class ScopeLine(NamedTuple):
     """One lot of the answer with its reason and the path to it, its amounts by record (millionths) and how many
     conflicts lie on it. ``note`` names the equipment or container shared; it belongs to the first lot of the path.
-    ``part`` is what of it is covered where that is not all: the amounts are then the part's, ``rest`` is the rest's.
+    ``part`` is what of it is covered where that is not all: the amounts are then the part's, ``rest`` is the rest's. Of
+    what passed through an organisation, ``made`` is how much came to it and ``shipped`` how much it sent out.
     A plain tuple, with the lot read when it is looked at: an answer may have a hundred thousand of them.
     """
 
@@ -163,7 +171,7 @@ class ScopeLine(NamedTuple):
     shipped: int = 0
     conflicts: int = 0
     note: str = ""
-    part: Part | None = None
+    part: Part | Through | None = None
     rest: int = 0
 
     @property
@@ -228,7 +236,7 @@ class Answer:
     @property
     def coverage(self) -> Coverage:
         """What of each lot is covered."""
-        return {line.lot_id: line.part.ranges if line.part else () for line in self.lines}
+        return {line.lot_id: Extent.of(line.part) for line in self.lines}
 
     def path(self, line: ScopeLine) -> list[Lot]:
         """The lots from where the suspicion starts to this one."""
@@ -277,11 +285,14 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
 
     Refuses no lots (``lots_required``), a source that is no ancestor of a named lot (``not_a_source``), and leaving out
     lots that are proven (``proven_left_out``) or without a reason (``reason_required``), parts as ``resolved`` does and
-    those of a lot that is not in the scope (``part_not_in_scope``).
+    those of a lot that is not in the scope (``part_not_in_scope``). With ``through``: lots that organisation never had
+    (``through_not_held``), parts beside it (``part_through``).
     """
     began = time.monotonic()
     if not question.named:
         raise Invalid(_("请至少指明一个批次。"), code="lots_required")
+    if question.through is not None:
+        return _through_answer(question, question.through, limit, began)
     reach = _reached(question, limit)
     _check_left_out(question, reach.reasons)
     kept = {pk: reason for pk, reason in reach.reasons.items() if pk not in question.left_out}
@@ -308,6 +319,169 @@ def preview_scope(question: Question, *, limit: int = LIMIT) -> Answer:
         round((time.monotonic() - began) * 1000),
         [lots[pk] for pk in sorted(question.left_out) if pk in lots],
     )
+
+
+def _through_answer(question: Question, through: int, limit: int, began: float) -> Answer:
+    """The answer of a question about what passed through one organisation."""
+    if question.parts:
+        raise Invalid(_("按经手单位划定的范围不能再按箱码、编号划定。"), code="part_through")
+    passing = Passing(through, limit)
+    reasons, notes = _passed_reasons(question, passing)
+    _check_left_out(question, reasons)
+    kept = {pk: reason for pk, reason in reasons.items() if pk not in question.left_out}
+    lots = LotsOnDemand({*kept, *question.left_out, *chain.from_iterable(path for _why, path in kept.values())})
+    conflicts = _conflicts_of(kept)
+    everybody = {party for pk in kept for party in passing.found[pk].arrivals}
+    organisations = {
+        row.pk: row
+        for row in Organisation.objects.filter(among("pk", {*everybody, *_suppliers(passing)})).select_related(
+            "division", "kept_by"
+        )
+    }
+    uid = str(Organisation.objects.values_list("uid", flat=True).get(pk=through))
+    order = list(Why)
+    lines = [
+        _passed_line(passing, pk, kept[pk], lots, organisations, uid, conflicts.get(pk, 0), notes.get(pk, ""))
+        for pk in sorted(kept, key=lambda pk: (order.index(kept[pk][0]), pk))
+    ]
+    holdings = [one for pk in sorted(kept) for one in _passed_holdings(passing.found[pk], through)]
+    return Answer(
+        question,
+        lines,
+        holdings,
+        lots,
+        organisations,
+        passing.cut,
+        round((time.monotonic() - began) * 1000),
+        [lots[pk] for pk in sorted(question.left_out) if pk in lots],
+    )
+
+
+def _passed_reasons(question: Question, passing: Passing) -> tuple[Reasons, dict[int, str]]:
+    """Why and by which path each lot is in: the strongest reason wins. What lay beside a named lot counts where it did
+    so in the organisation's own steps, equipment or containers.
+    """
+    through = passing.through
+    reasons: Reasons = {}
+    notes: dict[int, str] = {}
+
+    def spread(seeds: Mapping[int, tuple[int, ...]], first: ScopeLot.Why, then: ScopeLot.Why) -> list[int]:
+        fresh = passing.spread(seeds)
+        for pk in fresh:
+            reasons[pk] = (first if pk in seeds else then, passing.paths[pk])
+        return fresh
+
+    had = passing.had(question.named)
+    seeds: dict[int, tuple[int, ...]] = {pk: (pk,) for pk in sorted(had)}
+    for pk in sorted(question.named):
+        own = passing.joined(pk)
+        if pk not in had and not own:
+            code = Lot.objects.get(pk=pk).code
+            raise Invalid(
+                _("经手单位没有收到、持有过批次 %(lot)s。") % {"lot": code}, code="through_not_held", lot=code
+            )
+        seeds |= {one: (pk, one) for one in own if one not in seeds}
+    spread({pk: path for pk, path in seeds.items() if pk in question.named}, Why.NAMED, Why.DESCENDS)
+    spread(seeds, Why.DESCENDS, Why.DESCENDS)
+    if question.sources:
+        back = walk(sorted(question.named), "back", limit=passing.limit, with_voided=True)
+        if not question.sources <= set(back.level) or passing.had(question.sources) != set(question.sources):
+            raise Invalid(_("所选来源不是指定批次的上游批次，请重新选择。"), code="not_a_source")
+        spread({pk: (pk,) for pk in sorted(question.sources)}, Why.SOURCE, Why.SHARES_SOURCE)
+    if question.same_run:
+        mates = _same_run(question.named, through)
+        spread({pk: (mate, pk) for pk, mate in sorted(mates.items())}, Why.SAME_RUN, Why.SAME_RUN)
+    if question.same_gear:
+        gear = possible(sorted(question.named), limit=passing.limit, with_voided=True, organisation=through)
+        marked = {lot for pair in gear.pairs.values() for lot in (pair.anchor, pair.mate)}
+        first = {pk: gear.paths[pk] for pk in sorted(marked & gear.paths.keys())}
+        held = passing.had(first)
+        for pk in spread({pk: first[pk] for pk in sorted(held)}, Why.SAME_GEAR, Why.SAME_GEAR):
+            start = next((one for one in reversed(passing.paths[pk]) if one in gear.pairs), pk)
+            notes[pk] = gear.pairs[start].words if start in gear.pairs else ""
+        passing.cut = passing.cut or gear.cut
+    _passed_claims(passing, reasons, notes)
+    return reasons, notes
+
+
+def _passed_claims(passing: Passing, reasons: Reasons, notes: dict[int, str]) -> None:
+    """Goods outside that their receiver says are of these lots. From whom they came is asked first: from somebody in
+    whose hands none of the goods were, they are other goods of the lot; where nobody knows, they are in.
+    """
+    asked: set[int] = set()
+    while fresh := set(reasons) - asked:
+        asked |= fresh
+        claims, reports = claimed_of(fresh), same_code_elsewhere(fresh)
+        said = {external: lot for external, lot in {**claims, **reports}.items() if external not in reasons}
+        rows = Lot.objects.filter(among("pk", said)).select_related("organisation", "origin_event")
+        seeds: dict[int, tuple[int, ...]] = {}
+        for external in rows:
+            lot = said[external.pk]
+            arrivals, issuer = passing.found[lot].arrivals, external.organisation
+            supplier = issuer.registered_as_id if issuer.is_external else issuer.pk
+            maker = passing.found[lot].goods.origin
+            if external.pk in claims:
+                supplier = maker
+            if external.origin_event.organisation_id == passing.through or supplier in arrivals or supplier is None:
+                seeds[external.pk] = (*reasons[lot][1], external.pk)
+                if supplier is None:
+                    notes[external.pk] = _("收货方报了这个批号，没有说明从谁处收到，无法确定是否经过经手单位")
+        for pk in passing.spread(seeds):
+            reasons[pk] = (Why.CLAIMED, passing.paths[pk])
+
+
+def _suppliers(passing: Passing) -> set[int]:
+    """From whom uncoded goods may have come."""
+    return {party for passage in passing.found.values() for party in passage.told.loose}
+
+
+def _passed_line(
+    passing: Passing,
+    pk: int,
+    reason: tuple[ScopeLot.Why, tuple[int, ...]],
+    lots: Mapping[int, Lot],
+    organisations: Mapping[int, Organisation],
+    uid: str,
+    conflicts: int,
+    note: str,
+) -> ScopeLine:
+    """One lot of what passed through: all of it, or so much of it."""
+    passage, (why, path) = passing.found[pk], reason
+    goods, amount, used = passage.goods, passing.amount(passage), passing.used(passage)
+    sender = goods.origin if passage.whole else passing.through
+    shipped = sum(move.sent for move in passage.moves() if move.source == sender)
+    if passage.whole:
+        return ScopeLine(pk, why, path, lots, goods.made, used, shipped, conflicts, note)
+    told = passage.told
+    loose = tuple(sorted(str(organisations[one].uid) for one in told.loose))
+    part = Through(pk, uid, told.ranges, told.apart, loose)
+    return ScopeLine(
+        pk, why, path, lots, amount, used, shipped, conflicts, note, part, max(goods.made - amount, 0)
+    )  # fmt: skip
+
+
+def _passed_holdings(passage: Passage, through: int) -> list[HoldingLine]:
+    """Who has or had goods of one lot that passed through, with amounts that may be of them: of a mixed stock no more
+    than came to it that way.
+    """
+    received: defaultdict[int, int] = defaultdict(int)
+    shipped: defaultdict[int, int] = defaultdict(int)
+    unconfirmed: defaultdict[int, int] = defaultdict(int)
+    inward = [move for move in passage.goods.moves if move.to == through and not passage.whole]
+    for move in [*passage.moves(), *(move for move in inward if move.source not in passage.arrivals)]:
+        if move.source in passage.arrivals:
+            shipped[move.source] += move.sent
+        if move.arrived is None:
+            unconfirmed[move.to] += move.sent
+        else:
+            received[move.to] += move.arrived
+    found: list[HoldingLine] = []
+    for party in sorted(passage.arrivals):
+        there = max(passage.goods.stock.get(party, 0), 0)
+        if not passage.whole and party != through:
+            there = min(there, received[party])
+        found.append(HoldingLine(passage.goods.lot, party, received[party], shipped[party], there, unconfirmed[party]))
+    return found
 
 
 def _with_parts(question: Question, kept: Reasons) -> Question:
@@ -431,12 +605,16 @@ def _claimed(reach: _Reach) -> None:
             found.setdefault(pk, (Why.CLAIMED, (*found[claimed[path[0]]][1], *path)))
 
 
-def _same_run(named: Iterable[int]) -> dict[int, int]:
-    """Lots that came out of the same event as a named lot, each with the named lot (the first by number)."""
+def _same_run(named: Iterable[int], organisation: int | None = None) -> dict[int, int]:
+    """Lots that came out of the same event (of this organisation alone, if given) as a named lot, each with the named
+    lot (the first by number).
+    """
     ids = sorted(named)
     runs: dict[int, int] = {}
     for chunk in _chunks(ids):
         outputs = EventItem.objects.filter(lot__in=chunk, role="output").order_by("-lot")
+        if organisation is not None:
+            outputs = outputs.filter(event__organisation=organisation)
         for event, lot in outputs.values_list("event", "lot"):
             if lot is not None:
                 runs[event] = lot
@@ -482,8 +660,7 @@ def _lines(
     for lot, sender, _receiver, sent, _received in moves:
         if sender == issuers[lot]:
             shipped[lot] += sent
-    flagged = Conflict.objects.filter(among("lot", issuers), voided_by=None)
-    conflicts = dict(flagged.order_by().values("lot").annotate(n=Count("pk")).values_list("lot", "n"))
+    conflicts = _conflicts_of(issuers)
     lines: dict[ScopeLot.Why, list[ScopeLine]] = {why: [] for why in Why}
     line = ScopeLine._make
     for pk, _issuer, made in begun:
@@ -491,6 +668,12 @@ def _lines(
         amounts = (made, used.get(pk, 0), shipped.get(pk, 0), conflicts.get(pk, 0))
         lines[why].append(line((pk, why, path, lots, *amounts, notes.get(pk, ""), None, 0)))
     return [line for some in lines.values() for line in some]
+
+
+def _conflicts_of(lots: Iterable[int]) -> dict[int, int]:
+    """How many conflicts lie on each lot."""
+    flagged = Conflict.objects.filter(among("lot", lots), voided_by=None)
+    return dict(flagged.order_by().values("lot").annotate(n=Count("pk")).values_list("lot", "n"))
 
 
 def _used(ids: Iterable[int]) -> dict[int, int]:
@@ -567,10 +750,7 @@ def lot_ids_of(version: ScopeVersion) -> frozenset[int]:
 def coverage_of(version: ScopeVersion) -> Coverage:
     """What of each lot a frozen version covers."""
     rows = ScopeLot.objects.filter(scope=version)
-    return {
-        lot: tuple((first, last) for first, last in part.get("ranges", []))
-        for lot, part in rows.values_list("lot", "part")
-    }
+    return {lot: Extent.from_json(part) for lot, part in rows.values_list("lot", "part")}
 
 
 def parts_in_force(campaign: Campaign) -> dict[int, str]:
@@ -579,7 +759,7 @@ def parts_in_force(campaign: Campaign) -> dict[int, str]:
     if version is None:
         return {}
     rows = version.lots.exclude(part={}).values_list("lot", "part")
-    return {lot: words_of(part["ranges"]) for lot, part in rows}
+    return {lot: words_of(part["ranges"]) for lot, part in rows if part["ranges"]}
 
 
 def pairs_of(version: ScopeVersion) -> frozenset[tuple[int, int]]:
@@ -608,7 +788,7 @@ def drift(version: ScopeVersion, answer: Answer | None = None) -> Drift:
     """
     now = answer or preview_scope(question_of(version))
     before = coverage_of(version)
-    wider = any(lot in before and not within(ranges, before[lot]) for lot, ranges in now.coverage.items())
+    wider = any(lot in before and not within(extent, before[lot]) for lot, extent in now.coverage.items())
     return Drift(now, now.lot_ids - frozenset(before), now.pairs - pairs_of(version), wider)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Sum
+from django.db.models import Exists, Min, OuterRef, Q, Sum
 
 from trace import moments
 from trace.among import among
@@ -54,43 +54,73 @@ SHANGHAI = datetime.timezone(datetime.timedelta(hours=8))
 
 @dataclass(frozen=True)
 class Blocking:
-    """Why a lot may not move: the active hold and, in a partial hold, to whom or which numbers it applies."""
+    """Why a lot may not move: the active hold and, in a partial hold, to whom or which numbers it applies, and how much
+    the holder must keep where it may move the rest.
+    """
 
     lot_id: int
     hold: HoldSet
     holder_id: int | None
     unit_from: int | None
     unit_to: int | None
+    keep_micros: int | None = None
 
 
-def blocking(lots: Iterable[Lot | int], *, holder: Organisation | None = None) -> dict[int, list[Blocking]]:
-    """Active holds per lot id, one query; partial ones by holder are left out for other holders when one is named."""
+def blocking(
+    lots: Iterable[Lot | int], *, holder: Organisation | None = None, sides: Collection[int] | None = None
+) -> dict[int, list[Blocking]]:
+    """Active holds per lot id, one query.
+
+    Holds on what some holders have are told once for each lot and range of numbers. Where one ``holder`` (or several
+    ``sides``, by row numbers) is named, only those on what it has are, and those on what somebody has from whom it got
+    goods of the lot since the hold is active.
+    """
     ids = [lot if isinstance(lot, int) else lot.pk for lot in lots]
     found: dict[int, list[Blocking]] = defaultdict(list)
-    for member in _members(ids):
-        if holder is not None and member.holder_id not in (None, holder.pk):
-            continue
-        found[member.lot_id].append(
-            Blocking(member.lot_id, member.hold, member.holder_id, member.unit_from, member.unit_to)
-        )
+    for member in _members(ids, [holder.pk] if holder is not None else sides):
+        facts = (member.holder_id, member.unit_from, member.unit_to, member.keep_micros)
+        found[member.lot_id].append(Blocking(member.lot_id, member.hold, *facts))
     return dict(found)
 
 
-def _members(lots: list[int]) -> list[HoldMember]:
+def _members(lots: list[int], sides: Collection[int] | None) -> list[HoldMember]:
     """Members of active holds, the oldest hold first; in a batch each lot is asked about once."""
     batch = current()
     asked = lots if batch is None else [lot for lot in lots if lot not in batch.holds]
     rows = HoldMember.objects.filter(
         among("lot", asked), hold__active_from__isnull=False, hold__ended_at__isnull=True
     ).select_related("hold", "hold__organisation")
-    members = list(rows.order_by("hold_id")) if asked else []
+    if batch is None:
+        rows = rows.filter(_concerning(asked, sides))
+    members = list(rows.order_by("hold_id", "id")) if asked else []
     if batch is None:
         return members
     batch.holds |= {lot: [] for lot in asked}
     for member in members:
         batch.holds[member.lot_id].append(member)
     known = [member for lot in lots for member in batch.holds[lot]]
-    return sorted(known, key=lambda member: member.hold_id)
+    if sides is not None:
+        known = [member for member in known if member.holder_id is None or member.holder_id in sides]
+    return sorted(known, key=lambda member: (member.hold_id, member.pk))
+
+
+def _concerning(lots: list[int], sides: Collection[int] | None) -> Q:
+    """Members on a lot itself, and of those on what somebody has: with ``sides`` theirs and those they got goods from
+    since, without them the first for each hold, lot and range of numbers.
+    """
+    if sides is None:
+        at_holders = HoldMember.objects.filter(among("lot", lots), holder__isnull=False).order_by()
+        first = at_holders.values("hold", "lot", "unit_from").annotate(first=Min("pk"))
+        return Q(holder__isnull=True) | Q(pk__in=first.values("first"))
+    later = Transfer.objects.filter(
+        lot=OuterRef("lot"),
+        receiver__in=list(sides),
+        sender=OuterRef("holder"),
+        voided_by=None,
+        shipment__event__recorded_at__gte=OuterRef("hold__active_from"),
+    )
+    passed_on = Q(Q(holder__isnull=False, keep_micros__isnull=True), Exists(later))
+    return Q(holder__isnull=True) | Q(holder__in=list(sides)) | passed_on
 
 
 def stock_there(lots: Iterable[int], holders: Iterable[int]) -> dict[tuple[int, int, int | None], int]:
@@ -176,9 +206,24 @@ def _blocked_lots(draft: Draft) -> Iterator[BrokenGuard]:
         return
     for lot_id, holds in blocking(outgoing.values(), holder=draft.organisation).items():
         lot = outgoing[lot_id]
-        if _outside(draft, lot, holds) or _let_go(draft, lot, holds):
+        if _outside(draft, lot, holds) or _let_go(draft, lot, holds) or _kept(draft, lot, holds):
             continue
         hold = holds[0].hold
+        keep = max(one.keep_micros or 0 for one in holds)
+        if keep and all(one.keep_micros is not None for one in holds):
+            yield BrokenGuard(
+                "lot_blocked",
+                _("批次 %(lot)s 里退回的 %(keep)s 处于“%(kind)s”，须单独封存；超出部分才能使用、发货。原因：%(reason)s")
+                % {
+                    "lot": lot.code,
+                    "keep": amount_said(keep, lot.product.base_unit),
+                    "kind": in_each_language(hold.get_kind_display),
+                    "reason": hold.reason,
+                },
+                lot=lot,
+                hold=hold.uid,
+            )
+            continue
         if all(one.unit_from is not None for one in holds):
             yield BrokenGuard(
                 "lot_blocked",
@@ -215,6 +260,15 @@ def _outside(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
     named = totals(share for shares in contents(units).values() for share in shares).get(lot.pk, {})
     known = micros_of(lot, named)
     return known is not None and wanted <= known
+
+
+def _kept(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
+    """Whether only so much must be kept and what would be left after the draft is no less."""
+    if any(one.keep_micros is None for one in holds) or current() is not None:
+        return False
+    there = Stock.objects.filter(lot=lot, organisation=draft.organisation).aggregate(n=Sum("micros"))["n"] or 0
+    moved = sum(use.micros for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk and use.micros < 0)
+    return bool(there + moved >= max(one.keep_micros or 0 for one in holds))
 
 
 def _let_go(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:

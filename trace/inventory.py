@@ -38,9 +38,11 @@ class OnHand:
         return f"{self.lot.uid}@{self.place.uid}" if self.place is not None else str(self.lot.uid)
 
 
-def states_of(lots: Sequence[Lot]) -> dict[int, str]:
-    """The state of each lot as a badge names it, the gravest first. One query."""
-    blocks = blocking(lots)
+def states_of(lots: Sequence[Lot], sides: Collection[int] | None = None) -> dict[int, str]:
+    """The state of each lot as a badge names it, the gravest first. One query. With ``sides`` (row numbers) a hold on
+    what only others have does not count.
+    """
+    blocks = blocking(lots, sides=sides)
     today = timezone.localdate()
     return {lot.pk: _state(lot, {each.hold.kind for each in blocks.get(lot.pk, [])}, today) for lot in lots}
 
@@ -60,9 +62,11 @@ def _state(lot: Lot, kinds: Collection[str], today: datetime.date) -> str:
     return ""
 
 
-def in_state(rows: QuerySet[Lot], state: str) -> QuerySet[Lot]:
-    """Only lots in one of ``STATES`` (``in_stock``: the holder is asked by ``lots_with_amounts``)."""
+def in_state(rows: QuerySet[Lot], state: str, sides: Collection[int] | None = None) -> QuerySet[Lot]:
+    """Only lots in one of ``STATES`` (``in_stock``: the holder is asked by ``lots_with_amounts``), for ``sides``."""
     active = HoldMember.objects.filter(lot=OuterRef("pk"), hold__active_from__isnull=False, hold__ended_at__isnull=True)
+    if sides is not None:
+        active = active.filter(Q(holder__isnull=True) | Q(holder__in=list(sides)))
     if state == "voided":
         return rows.filter(voided_by__isnull=False)
     rows = rows.filter(voided_by=None)
@@ -113,7 +117,7 @@ def on_hand(owner: Organisation, *, before: Collection[str] = (), places: bool =
         .order_by("-usual", "-lot_id", "id")[:MOST_OFFERED]
     )
     found = list(rows)
-    states = states_of([row.lot for row in found])
+    states = states_of([row.lot for row in found], [owner.pk])
     return [OnHand(row.lot, row.place if places else None, row.micros, states[row.lot_id], row.usual) for row in found]
 
 
@@ -123,13 +127,14 @@ def own_lots(owner: Organisation, condition: Q | None = None) -> list[OnHand]:
     rows = Lot.objects.filter(Q(organisation=owner) | stocked, voided_by=None).select_related(*LOT_PARTS)
     if condition is not None:
         rows = rows.filter(condition)
-    return _known(rows.order_by("-id")[:MOST_OFFERED])
+    return _known(rows.order_by("-id")[:MOST_OFFERED], [owner.pk])
 
 
 def sent_lots(owner: Organisation) -> list[OnHand]:
     """Lots the owner sent to others: what may come back. Two queries."""
     sent = Exists(Transfer.objects.filter(lot=OuterRef("pk"), sender=owner, voided_by=None))
-    return _known(Lot.objects.filter(sent).select_related(*LOT_PARTS).order_by("-id")[:MOST_OFFERED])
+    lots = Lot.objects.filter(sent).select_related(*LOT_PARTS).order_by("-id")[:MOST_OFFERED]
+    return _known(lots, [owner.pk])
 
 
 def tested_lots(laboratory: Organisation) -> list[OnHand]:
@@ -138,7 +143,7 @@ def tested_lots(laboratory: Organisation) -> list[OnHand]:
     return _known(Lot.objects.filter(tested).select_related(*LOT_PARTS).order_by("-id")[:MOST_OFFERED])
 
 
-def _known(rows: Iterable[Lot]) -> list[OnHand]:
+def _known(rows: Iterable[Lot], sides: Collection[int] | None = None) -> list[OnHand]:
     lots = list(rows)
-    states = states_of(lots)
+    states = states_of(lots, sides)
     return [OnHand(lot, state=states[lot.pk]) for lot in lots]

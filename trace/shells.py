@@ -113,16 +113,24 @@ class Possible:
     cut: bool = False
 
 
-def possible(lots: Sequence[int], *, limit: int = DEFAULT_LIMIT, with_voided: bool = False) -> Possible:
+def possible(
+    lots: Sequence[int],
+    *,
+    limit: int = DEFAULT_LIMIT,
+    with_voided: bool = False,
+    organisation: int | None = None,
+) -> Possible:
     """What shared a run of equipment or a container with one of these lots or an ancestor of one, and all made of it.
 
     What else was made of such an ancestor lay in the same run as well, so it is in, and so are the lots themselves and
-    what was made of them: the caller leaves out what is proven. Two walks and what ``beside`` asks.
+    what was made of them: the caller leaves out what is proven. With ``organisation`` only its own equipment and
+    containers count. Two walks and what ``beside`` asks.
     """
     back = walk(lots, "back", limit=limit, with_voided=with_voided)
     mates: dict[int, Beside] = {}
     anchors: dict[int, Beside] = {}
-    for pair in sorted(beside(back.level), key=lambda one: (back.level[one.anchor], one.anchor, one.mate)):
+    pairs = [pair for pair in beside(back.level) if organisation in (None, pair.organisation)]
+    for pair in sorted(pairs, key=lambda one: (back.level[one.anchor], one.anchor, one.mate)):
         anchors.setdefault(pair.anchor, pair)
         mates.setdefault(pair.mate, pair)
     wider = walk(sorted({*mates, *anchors}), "forward", limit=limit, with_voided=with_voided)

@@ -153,7 +153,7 @@ def lines_of(shipments: Sequence[Shipment]) -> dict[int, list[Line]]:
     for item in items.order_by("number"):
         entered.setdefault((item.event_id, item.lot_id or 0), []).append(item)
     events = {row.pk: row.event_id for row in shipments}
-    blocks = blocking([row.lot_id for row in rows])
+    blocks = blocking([row.lot_id for row in rows], sides={row.receiver_id for row in rows})
     found: dict[int, list[Line]] = {}
     for row in rows:
         own = entered.get((events[row.shipment_id], row.lot_id), [])

@@ -160,7 +160,7 @@ def answer(actor: Actor, lot: Lot, direction: Direction) -> Answer:
         walked, why = _with_possible(actor, lot, walked)
     seen = seen_walk(actor, walked)
     opened = [one.lot for one in seen.lots if one.lot is not None]
-    holds = _holds(walked, seen)
+    holds = _holds(actor, walked, seen)
     towards: dict[int, list[SeenEdge]] = {}
     for edge in seen.edges:
         towards.setdefault(edge.parent if direction == "back" else edge.child, []).append(edge)
@@ -255,12 +255,12 @@ def _made(actor: Actor, rows: Mapping[int, Lot]) -> dict[int, int]:
     return {**got, **{pk: rows[pk].made_micros for pk in own}}
 
 
-def _holds(walked: Walk, seen: SeenWalk) -> dict[int, list[Blocking]]:
+def _holds(actor: Actor, walked: Walk, seen: SeenWalk) -> dict[int, list[Blocking]]:
     """What stands against the lots, by their number. Of others' lots only recalls are told: these are for everybody to
     know, what is only being looked into is not.
     """
     order = sorted(walked.level, key=lambda pk: (walked.level[pk], pk))
-    by_pk = blocking(order)
+    by_pk = blocking(order, sides=None if actor.is_regulator else entered_for(actor))
     found: dict[int, list[Blocking]] = {}
     for one, pk in zip(seen.lots, order, strict=True):
         told = [hold for hold in by_pk.get(pk, []) if one.lot is not None or hold.hold.kind == HoldSet.Kind.RECALL]

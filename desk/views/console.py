@@ -85,7 +85,7 @@ def scope(request: HttpRequest) -> HttpResponse:
     page = Paginator(views, ROWS).get_page(request.GET.get("page"))
     hand = asked.in_hand()
     known = [view.line.lot for view in page if view.seen.lot is not None]
-    states = states_of(known)
+    states = states_of(known, None if actor.is_regulator else entered_for(actor))
     may_signal = actor.can("operator", "quality", "officer", "approver")
     signal = url_or_none("recalls:signal_new") if may_signal else ""
     context: dict[str, Any] = {

@@ -86,7 +86,7 @@ def issue_commitment(
 
 def _check_free(lot: Lot) -> None:
     """Nothing is pledged for goods that may not move."""
-    held = blocking([lot]).get(lot.pk)
+    held = blocking([lot], holder=lot.organisation).get(lot.pk)
     if held:
         message = _("批次 %(lot)s 处于“%(kind)s”，不能开具合格证。原因：%(reason)s") % {
             "lot": lot.code,

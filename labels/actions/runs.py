@@ -273,7 +273,7 @@ def require_unblocked(lot: Lot) -> None:
     """Refuse to label a lot that was declared wrong or that any active hold names, in whole or in part."""
     if lot.voided_by_id is not None:
         raise _refused("lot_void", _("批次 %(lot)s 的登记已被声明有误，不能签发或打印标签。") % {"lot": lot.code}, lot)
-    holds = blocking([lot]).get(lot.pk)
+    holds = blocking([lot], holder=lot.organisation).get(lot.pk)
     if holds:
         hold = holds[0].hold
         message = _("批次 %(lot)s 处于“%(kind)s”，不能签发或打印标签。原因：%(reason)s") % {

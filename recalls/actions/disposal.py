@@ -27,7 +27,7 @@ from recalls.models import (
     ReturnOddity,
 )
 from recalls.notice_states import Side
-from recalls.parts import within
+from recalls.parts import Extent, within
 from recalls.scope import latest_scope
 from trace.access import entered_for
 from trace.actions.holds import release_from_hold
@@ -271,7 +271,7 @@ def propose_release(
     version = latest_scope(campaign)
     covered = version.lots.filter(lot=lot).first() if version else None
     if version is not None and covered is not None and covered.part:
-        if units is not None and not within((units,), tuple((a, b) for a, b in covered.ranges)):
+        if units is not None and not within(Extent((units,)), Extent(covered.exact)):
             raise Invalid(_("这些件号不在召回范围内，不需要放行。"), code="range_wrong")
         held = version.holdings.filter(lot=lot, organisation=who).first()
         there = min(there, held.on_hand_micros + held.unconfirmed_micros if held else 0)

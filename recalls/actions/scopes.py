@@ -14,7 +14,7 @@ from recalls.actions.moves import move, require_row, write_step
 from recalls.guards import Given, refusal
 from recalls.law import regime
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
-from recalls.parts import no_wider
+from recalls.parts import Through, no_wider
 from recalls.scope import (
     Answer,
     Question,
@@ -103,7 +103,8 @@ def _freeze(
         reason=hold_reason(campaign),
         legal_basis=str(regime(campaign.regime).label),
         source=campaign.hold_source,
-        parts={line.lot_id: line.part.ranges for line in answer.lines if line.part},
+        parts={line.lot_id: line.part.ranges for line in answer.lines if line.part and line.part.ranges},
+        holders=_holders_held(answer),
         at=now,
     )
     version = ScopeVersion.objects.create(
@@ -156,6 +157,19 @@ def _freeze(
         batch_size=1000,
     )
     return version
+
+
+def _holders_held(answer: Answer) -> dict[int, dict[int, int | None]]:
+    """Of lots of which only what passed through one organisation is covered: in whose hands they are held. Who made the
+    lot and took some of it back keeps that apart, and may move the rest of its stock.
+    """
+    through = {line.lot_id: line.lot for line in answer.lines if isinstance(line.part, Through)}
+    found: dict[int, dict[int, int | None]] = {pk: {} for pk in through}
+    for one in answer.holdings:
+        if one.lot_id in through:
+            makes = one.organisation_id == through[one.lot_id].organisation_id != answer.question.through
+            found[one.lot_id][one.organisation_id] = one.on_hand + one.unconfirmed if makes else None
+    return found
 
 
 def _part_kept(line: ScopeLine, answer: Answer) -> dict[str, Any]:

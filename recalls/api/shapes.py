@@ -22,7 +22,7 @@ from recalls.models import (
     Signal,
     StockAnswer,
 )
-from recalls.parts import Part
+from recalls.parts import Part, Through
 from recalls.queries import Coverage, RunningClock, campaign_rows, clocks_of, coverage
 from recalls.sight import SeenHolder, SeenLot, Sight
 from recalls.transitions import transitions_from
@@ -292,19 +292,25 @@ class HolderOut(Out):
 
 
 class PartOut(Out):
-    """What of a lot is covered: how it was named, its unit numbers, why the rest is not affected, how much that is."""
+    """What of a lot is covered: how it was named, its unit numbers, why the rest is not affected, how much that is.
+
+    `kind` is `through` where it is what passed through the organisation of the question; `told_apart` is then false
+    where unit codes do not tell which units these are.
+    """
 
     kind: str
     words: str
     ranges: list[list[int]]
     reason: str
     rest: AmountOut
+    told_apart: bool = True
 
     @classmethod
-    def of(cls, part: Part, rest: int, unit: str) -> "PartOut":
+    def of(cls, part: Part | Through, rest: int, unit: str) -> "PartOut":
         """From a part of the answer."""
         return cls(
-            kind=part.kind.value,
+            told_apart=part.apart if isinstance(part, Through) else True,
+            kind=str(part.kind),
             words=part.words,
             ranges=[list(pair) for pair in part.ranges],
             reason=part.reason,

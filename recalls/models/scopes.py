@@ -50,7 +50,9 @@ class ScopeLot(models.Model):
 
     ``note`` names the equipment or container it shared, where that is why. ``part`` is empty where the whole lot is
     covered; else it says which part (``kind``, ``words``), as which unit numbers (``ranges``), why the rest is not
-    affected (``reason``) and how much that is (``rest_micros``); the amounts are then those of the part.
+    affected (``reason``) and how much that is (``rest_micros``); the amounts are then those of the part. Where only
+    what passed through one organisation is covered (``kind`` through), ``through`` is its outside name, ``ranges`` its
+    units if codes tell all of them (``apart``), and ``loose`` from whom uncoded goods may have come to it.
     """
 
     class Shell(models.TextChoices):
@@ -93,6 +95,17 @@ class ScopeLot(models.Model):
     def ranges(self) -> list[list[int]]:
         """The unit numbers covered; empty where the whole lot is."""
         found: list[list[int]] = self.part.get("ranges", [])
+        return found
+
+    @property
+    def exact(self) -> tuple[tuple[int, int], ...]:
+        """The same as pairs."""
+        return tuple((first, last) for first, last in self.ranges)
+
+    @property
+    def through(self) -> str:
+        """The outside name of the organisation whose goods of the lot alone are covered; empty for any other lot."""
+        found: str = self.part.get("through", "")
         return found
 
 

@@ -308,7 +308,7 @@ def release_lot(
         raise NotAllowed(_("只能放行本单位的批次。"), code="not_own")
     if Lot.objects.select_for_update().get(pk=lot.pk).released_by_id is not None:
         raise Clash(_("这个批次已经放行。"), code="already_released")
-    held = blocking([lot])
+    held = blocking([lot], holder=lot.organisation)
     if held:
         hold = held[lot.pk][0].hold
         message = _("批次 %(lot)s 处于“%(kind)s”，不能放行。原因：%(reason)s") % {

@@ -28,11 +28,14 @@ def prepare_hold(
     legal_basis: str = "",
     source: str = "",
     parts: Mapping[int, Sequence[tuple[int, int]]] | None = None,
+    holders: Mapping[int, Mapping[int, int | None]] | None = None,
     at: datetime.datetime | None = None,
 ) -> HoldSet:
-    """Write a hold with its members, not yet active. Cost: one insert per thousand lots.
+    """Write a hold with its members, not yet active. Cost: one insert per thousand members.
 
-    ``parts`` names by lot the ranges of unit numbers of which alone it is held; other lots are held whole.
+    ``parts`` names by lot the ranges of unit numbers of which alone it is held; ``holders`` names by lot (row numbers)
+    in whose hands alone, each with how much it must keep at least (None: all it has may not move). Other lots are held
+    whole.
     """
     hold = HoldSet.objects.create(
         organisation=by.organisation,
@@ -42,19 +45,35 @@ def prepare_hold(
         source=source,
         created_at=at or timezone.now(),
     )
-    partial = parts or {}
+    partial, at_holders = parts or {}, holders or {}
     ids = dict.fromkeys(lot if isinstance(lot, int) else lot.pk for lot in lots)
-    add_to_hold(hold=hold, lots=[pk for pk in ids if pk not in partial])
+    add_to_hold(hold=hold, lots=[pk for pk in ids if pk not in partial and pk not in at_holders])
     HoldMember.objects.bulk_create(
         [
-            HoldMember(hold=hold, lot_id=pk, unit_from=first, unit_to=last)
+            HoldMember(hold=hold, lot_id=pk, holder_id=holder, unit_from=first, unit_to=last, keep_micros=keep)
             for pk in ids
-            for first, last in partial.get(pk, ())
+            if pk in partial or pk in at_holders
+            for holder, keep in at_holders.get(pk, _ANYBODY).items()
+            for first, last in _ranges(partial.get(pk, ()), len(at_holders.get(pk, ())), keep)
         ],
         batch_size=1000,
     )
     _step(hold, "prepared", by, reason, at)
     return hold
+
+
+_ANYBODY: Mapping[int | None, int | None] = {None: None}
+MOST_RANGE_ROWS = 5_000
+"""Beyond so many rows for one lot (ranges times holders) each holder's goods of it are held whole."""
+
+
+def _ranges(
+    ranges: Sequence[tuple[int, int]], holders: int, keep: int | None
+) -> Sequence[tuple[int, int] | tuple[None, None]]:
+    """The ranges of one member of a lot; what a holder must keep is an amount and no range."""
+    if not ranges or (holders and len(ranges) * holders > MOST_RANGE_ROWS) or (keep is not None and not ranges):
+        return [(None, None)]
+    return ranges
 
 
 def add_to_hold(*, hold: HoldSet, lots: Iterable[Lot | int]) -> None:

@@ -199,7 +199,7 @@ def _too_much(lot: Lot, external: Lot) -> list[BrokenGuard]:
 
 def _blocked(lot: Lot, external: Lot) -> list[BrokenGuard]:
     """The supplier's lot is held or recalled: the goods outside are then not blocked until the scope is widened."""
-    holds = blocking([lot]).get(lot.pk, [])
+    holds = blocking([lot], sides=(lot.organisation_id, external.origin_event.organisation_id)).get(lot.pk, [])
     if not holds:
         return []
     message = _("对接的供货批次 %(lot)s 处于“%(kind)s”，本批次要一并处理。") % {

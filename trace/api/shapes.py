@@ -280,7 +280,7 @@ LOT_PARTS = ("organisation", "product", "product_version", "released_by")
 def lots_out(rows: Sequence[Lot], actor: Actor) -> list[LotOut]:
     """Lots as this actor may see them: two queries however many (holds, stock)."""
     mine = set(entered_for(actor))
-    holds = blocking(rows)
+    holds = blocking(rows, sides=None if actor.is_regulator else mine)
     stocks: dict[int, list[Stock]] = {}
     known = Stock.objects.filter(lot__in=[row.pk for row in rows]).exclude(micros=0)
     if not actor.is_regulator:

@@ -53,13 +53,19 @@ class HoldSet(models.Model):
 
 
 class HoldMember(models.Model):
-    """One lot in a hold, whole or in part: only these units' numbers, or only what one holder has."""
+    """One lot in a hold, whole or in part: only these units' numbers, only what one holder has, or only these units at
+    one holder.
+
+    ``keep_micros`` says that the holder must keep so much of the lot and may move the rest: goods that came back to
+    their maker and lie apart from the rest of its stock.
+    """
 
     hold = models.ForeignKey(HoldSet, on_delete=models.PROTECT, related_name="members")
     lot = models.ForeignKey("trace.Lot", on_delete=models.PROTECT, related_name="hold_members")
     holder = models.ForeignKey("trace.Organisation", null=True, on_delete=models.PROTECT, related_name="+")
     unit_from = models.PositiveIntegerField(null=True)
     unit_to = models.PositiveIntegerField(null=True)
+    keep_micros = models.BigIntegerField(null=True)
 
     class Meta:
         constraints = [
@@ -75,8 +81,13 @@ class HoldMember(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["hold", "lot", "unit_from"],
-                condition=models.Q(unit_from__isnull=False),
+                condition=models.Q(unit_from__isnull=False, holder__isnull=True),
                 name="one_range_member",
+            ),
+            models.UniqueConstraint(
+                fields=["hold", "lot", "holder", "unit_from"],
+                condition=models.Q(unit_from__isnull=False, holder__isnull=False),
+                name="one_holder_range_member",
             ),
             models.CheckConstraint(
                 condition=models.Q(unit_from__isnull=True, unit_to__isnull=True)

@@ -40,7 +40,7 @@ def lot_list(request: HttpRequest) -> HttpResponseBase:
     if asked_format(request):
         return export(request, LOTS, rows)
     page = page_of(request, rows)
-    states = states_of(list(page))
+    states = states_of(list(page), None if actor.is_regulator else entered_for(actor))
     for lot in page:
         lot.state = states[lot.pk]
         lot.url = url_or_none("desk:lot_detail", lot.uid)
@@ -72,7 +72,7 @@ def _wanted(request: HttpRequest, actor: Actor) -> tuple[QuerySet[Lot], str]:
     elif scope == "held":
         rows = held(rows)
     if state in STATES:
-        rows = in_state(rows, state)
+        rows = in_state(rows, state, None if actor.is_regulator else mine)
     elif not state:
         rows = rows.filter(voided_by=None)
     if request.GET.get("product"):
