@@ -40,7 +40,8 @@ COUNTED: dict[str, tuple[str, ...]] = {
 FOLLOWED = frozenset(
     {
         *("trace_event", "trace_eventitem", "trace_lot", "trace_lotlink", "trace_shipment", "trace_transfer"),
-        *("trace_testreport", "trace_testresult", "recalls_scopeversion"),
+        *("trace_testreport", "trace_testresult"),
+        *("recalls_scopeversion", "recalls_scopelot", "recalls_scopeholding"),
     }
 )
 """Written by events, or (scope versions) read only along with what is counted."""

@@ -122,6 +122,7 @@ def state_of(target: Target, *, now: datetime.datetime | None = None) -> State:
         issued=True,
         today=today,
         recalled=standing.recalled,
+        maybe_recalled=standing.maybe,
         void=_is_void(lot, unit),
         copied=_copied(exceptions) is not None,
         held=standing.held,

@@ -11,22 +11,24 @@ from recalls.models import Campaign, Notice, PublicNotice, ScopeLot
 from recalls.notice_states import NoticeStatus
 from recalls.parts import covers
 from recalls.queries import latest_publication, published
+from recalls.through import Passed, standing_through, through_of
 from recalls.transitions import Status
 from trace.guards import Blocking, blocking
-from trace.models import HoldSet, Lot, LotAlias, Unit
+from trace.models import HoldSet, Lot, LotAlias, Organisation, Unit
 from trace.packs import numbers_of
 
 
 @dataclass(frozen=True)
 class Affected:
     """One announced recall that covers the lot asked about; ``listed`` says whether the name given was told of it
-    (None where no name was given).
+    (None where no name was given). ``through`` is the trader where only what passed through its hands is recalled.
     """
 
     campaign: Campaign
     notice: PublicNotice
     lots: Sequence[Lot]
     listed: bool | None
+    through: Organisation | None = None
 
     @property
     def over(self) -> bool:
@@ -57,8 +59,13 @@ def _names(words: str) -> set[str]:
 
 
 def _meant(row: ScopeLot, units: Mapping[int, Unit]) -> bool:
-    """Whether the goods asked about are covered: of a lot of which only part is, a unit outside it is not."""
+    """Whether the goods asked about are covered: of a lot of which only part is, a unit outside it is not. What nobody
+    can tell apart is.
+    """
     unit = units.get(row.lot_id)
+    if unit is not None and row.through:
+        through = standing_through([row.scope.hold_id], row.lot, unit)
+        return all(one.passed is not Passed.NO for one in through.values())
     if unit is None or not row.ranges:
         return True
     return covers(row.ranges, numbers_of([unit], row.lot_id) | {unit.number})
@@ -71,13 +78,18 @@ def stopped(words: str) -> list[Lot]:
     lots = lots_called(words)
     units = {unit.lot_id: unit for unit in Unit.objects.filter(code__in=_names(words), lot__in=lots)}
     found = blocking(lots)
-    return [lot for lot in lots if any(_stops(one, units.get(lot.pk)) for one in found.get(lot.pk, []))]
+    return [lot for lot in lots if any(_stops(one, lot, units.get(lot.pk)) for one in found.get(lot.pk, []))]
 
 
-def _stops(one: Blocking, unit: Unit | None) -> bool:
-    """Whether a hold keeps these goods from being sold everywhere; of a unit outside a part it does not."""
-    if one.hold.kind == HoldSet.Kind.HOLD or one.holder_id is not None:
+def _stops(one: Blocking, lot: Lot, unit: Unit | None) -> bool:
+    """Whether a hold keeps these goods from being sold; of a unit outside a part it does not, nor of one that did not
+    pass through the trader whose goods are meant.
+    """
+    if one.hold.kind == HoldSet.Kind.HOLD:
         return False
+    if one.holder_id is not None:
+        through = standing_through([one.hold.pk], lot, unit).get(one.hold.pk)
+        return through is not None and through.passed is not Passed.NO
     if unit is None or one.unit_from is None:
         return True
     numbers = numbers_of([unit], one.lot_id) | {unit.number}
@@ -100,7 +112,7 @@ def affected_by(words: str, name: str = "") -> list[Affected]:
     for publication in in_force.values():
         campaign = publication.notice.campaign
         version = campaign.scopes.order_by("-number").first()
-        rows = list(version.lots.filter(lot__in=lots)) if version else []
+        rows = list(version.lots.filter(lot__in=lots).select_related("scope", "lot")) if version else []
         covered = {row.lot_id for row in rows if _meant(row, units)}
         if not covered:
             continue
@@ -108,5 +120,8 @@ def affected_by(words: str, name: str = "") -> list[Affected]:
         if name.strip():
             told = Notice.objects.filter(campaign=campaign, organisation__name=name.strip(), lots__lot__in=covered)
             listed = told.exclude(status=NoticeStatus.WITHDRAWN).exists()
-        found.append(Affected(campaign, publication.notice, [lots[pk] for pk in sorted(covered)], listed))
+        shown = [lots[pk] for pk in sorted(covered)]
+        parted = any(row.through for row in rows if row.lot_id in covered)
+        trader = through_of(version) if version is not None and parted else None
+        found.append(Affected(campaign, publication.notice, shown, listed, trader))
     return found

@@ -18,8 +18,8 @@ from qrcode.constants import ERROR_CORRECT_M
 from recalls.access import notice_link
 from recalls.errors import DrillStaysInside
 from recalls.models import Notice, OutboxMessage
-from recalls.scope import parts_in_force
-from trace.models import Lot
+from recalls.scope import parts_in_force, passed_in_force
+from trace.models import Lot, Organisation
 
 Kind = OutboxMessage.Kind
 _LISTED = 60
@@ -70,15 +70,23 @@ class LetterLot:
 def letter_lots(notice: Notice) -> list[LetterLot]:
     """The lots a notice asks about, product by product."""
     lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product_version")
-    parts = parts_in_force(notice.campaign)
+    parts, passed = parts_in_force(notice.campaign), passed_in_force(notice.campaign)
     return [
-        LetterLot(lot.product_version.label, _code(lot, parts), lot.produced_on.isoformat() if lot.produced_on else "")
+        LetterLot(
+            lot.product_version.label, _code(lot, parts, passed), lot.produced_on.isoformat() if lot.produced_on else ""
+        )
         for lot in lots.order_by("product_version", "lot_code")
     ]
 
 
-def _code(lot: Lot, parts: Mapping[int, str]) -> str:
-    """A lot's code, with the units meant where only part of it is."""
+def _code(lot: Lot, parts: Mapping[int, str], passed: tuple[Organisation | None, frozenset[int]]) -> str:
+    """A lot's code, with the units meant where only part of it is, or through whose hands that part went."""
+    trader, lots = passed
+    if trader is not None and lot.pk in lots:
+        facts = {"code": lot.code, "name": trader.name, "units": parts.get(lot.pk, "")}
+        if facts["units"]:
+            return _("%(code)s（只涉及经过%(name)s的，编号 %(units)s）") % facts
+        return _("%(code)s（只涉及经过%(name)s的；与别处购进的分不开的，一并停售）") % facts
     if lot.pk not in parts:
         return lot.code
     return _("%(code)s（只涉及编号 %(units)s）") % {"code": lot.code, "units": parts[lot.pk]}
@@ -172,9 +180,11 @@ def _changed_lots(notice: Notice) -> list[str]:
     version = notice.campaign.scopes.order_by("-number").first()
     lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product_version").order_by("lot_code")
     inside = set(version.lots.filter(lot__in=lots).values_list("lot", flat=True)) if version else set()
-    covered = parts_in_force(notice.campaign)
+    covered, passed = parts_in_force(notice.campaign), passed_in_force(notice.campaign)
     out = [f"- {lot.product_version.label} {lot.code}" for lot in lots if lot.pk not in inside][:_LISTED]
-    kept = [f"- {lot.product_version.label} {_code(lot, covered)}" for lot in lots if lot.pk in inside][:_LISTED]
+    kept = [f"- {lot.product_version.label} {_code(lot, covered, passed)}" for lot in lots if lot.pk in inside][
+        :_LISTED
+    ]
     parts = []
     if out:
         parts.append("\n".join([_("下列批次不再受这次召回影响："), *out]))

@@ -53,6 +53,7 @@ def record(publication: Publication, lots: dict[str, ScopeLot], places: Sequence
                 {
                     "code": lot["code"],
                     "unit_ranges": lot.get("units", []),
+                    "through": lot.get("through") or None,
                     "produced_on": lot["produced_on"] or None,
                     "expires_on": lot["expires_on"] or None,
                     "certainty": known.shell if known else None,

@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
 from recalls.parts import Coverage, Extent, Part, Through, held_of, resolved, within, words_of
-from recalls.through import Passage, Passing
+from recalls.through import Passage, Passing, through_of
 from trace.among import among, rows_among
 from trace.crossing import claimed_of, joined_to, same_code_elsewhere
 from trace.errors import Clash, Invalid
@@ -467,10 +467,9 @@ def _passed_holdings(passage: Passage, through: int) -> list[HoldingLine]:
     received: defaultdict[int, int] = defaultdict(int)
     shipped: defaultdict[int, int] = defaultdict(int)
     unconfirmed: defaultdict[int, int] = defaultdict(int)
-    inward = [move for move in passage.goods.moves if move.to == through and not passage.whole]
-    for move in [*passage.moves(), *(move for move in inward if move.source not in passage.arrivals)]:
-        if move.source in passage.arrivals:
-            shipped[move.source] += move.sent
+    for move in passage.moves():
+        shipped[move.source] += move.sent
+    for move in [*passage.moves(), *passage.first()]:
         if move.arrived is None:
             unconfirmed[move.to] += move.sent
         else:
@@ -760,6 +759,17 @@ def parts_in_force(campaign: Campaign) -> dict[int, str]:
         return {}
     rows = version.lots.exclude(part={}).values_list("lot", "part")
     return {lot: words_of(part["ranges"]) for lot, part in rows if part["ranges"]}
+
+
+def passed_in_force(campaign: Campaign) -> tuple[Organisation | None, frozenset[int]]:
+    """The trader whose hands the scope in force follows, and the lots (row numbers) of which only what passed through
+    them is covered. Two queries, one where there is none.
+    """
+    version = campaign.scopes.order_by("-number").first()
+    trader = through_of(version) if version is not None else None
+    if version is None or trader is None:
+        return None, frozenset()
+    return trader, frozenset(lot for lot, extent in coverage_of(version).items() if extent.through)
 
 
 def pairs_of(version: ScopeVersion) -> frozenset[tuple[int, int]]:

@@ -20,6 +20,7 @@ from recalls.models import Campaign
 from recalls.notice_states import REACHED
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
+from trace.among import among
 from trace.models import Lot, Organisation, Transfer
 from trace.tracing import family_words
 
@@ -119,3 +120,17 @@ class Sight:
         return SeenLot(
             None, _("他方批次（%(family)s）") % {"family": family_words(lot.product.family)}, "", division.label, day
         )
+
+
+def through_choices(
+    actor: Actor, campaign: Campaign, named: Iterable[int], known: int | None = None
+) -> list[Organisation]:
+    """Through whose hands a scope may be followed: the firm itself, and who was sent one of the named lots, as far as
+    the actor may know it; one that the version in force names already. Three queries.
+    """
+    got = set(Transfer.objects.filter(among("lot", named), voided_by=None).values_list("receiver", flat=True))
+    sight = Sight(actor, campaign)
+    mine = {campaign.organisation_id} if campaign.initiator == Campaign.Initiator.TRADER else set()
+    wanted = mine | {pk for pk in got if sight.knows(pk)} | ({known} if known is not None else set())
+    rows = Organisation.objects.filter(among("pk", wanted)).order_by("name", "pk")
+    return sorted(rows, key=lambda row: row.pk not in mine)

@@ -16,14 +16,15 @@ from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from recalls.parts import MOST_RANGES, Ranges
+from recalls.models import ScopeHolding, ScopeLot, ScopeVersion
+from recalls.parts import MOST_RANGES, Ranges, covers
 from trace import moments
 from trace.among import among
 from trace.crossing import JOIN
 from trace.event_templates import templates
-from trace.models import EventItem, Lot, LotLink, Stock, Transfer
-from trace.packs import micros_of, spans
-from trace.unit_history import Sighting, UnitHistory, coded_lots, history_of_lot
+from trace.models import EventItem, Lot, LotLink, Organisation, Stock, Transfer, Unit
+from trace.packs import micros_of, numbers_of, spans
+from trace.unit_history import Sighting, UnitHistory, coded_lots, history_of_lot, history_of_unit
 
 ALWAYS = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 """Since when goods were there that were there from the beginning."""
@@ -97,13 +98,14 @@ class Told:
 
 @dataclass
 class Passage:
-    """The goods of one lot that passed through: in whose hands since when, by which moves (positions in
-    ``goods.moves``), and how units are told apart. ``whole`` says that all of the lot did.
+    """The goods of one lot that passed through: in whose hands since when, in whose they began, by which moves (places
+    in ``goods.moves``), and how units are told apart. ``whole`` says that all of the lot did.
     """
 
     goods: Goods
     whole: bool
     arrivals: dict[int, datetime.datetime]
+    begun: frozenset[int]
     moved: set[int] = field(default_factory=set)
     told: Told = field(default_factory=Told)
 
@@ -111,6 +113,12 @@ class Passage:
         """Its moves."""
         for at in sorted(self.moved):
             yield self.goods.moves[at]
+
+    def first(self) -> Iterator[Move]:
+        """The moves that brought goods to where they began to be covered, from hands in which none were."""
+        for at, move in enumerate(self.goods.moves):
+            if not self.whole and at not in self.moved and move.to in self.begun:
+                yield move
 
     def got(self, holder: int) -> int:
         """As much of it as may have come to a holder by moves."""
@@ -194,9 +202,11 @@ class Passing:
         if self._is_whole(lot):
             parties = {goods.origin, *(party for move in goods.moves for party in (move.source, move.to))}
             parties |= {holder for holder, micros in goods.stock.items() if micros > 0}
-            return Passage(goods, True, dict.fromkeys(parties, ALWAYS), set(range(len(goods.moves))))
+            everything = set(range(len(goods.moves)))
+            return Passage(goods, True, dict.fromkeys(parties, ALWAYS), frozenset(self._begun[lot]), everything)
         units = _Units(goods, self.through, self._units.get(lot))
-        passage = Passage(goods, False, dict.fromkeys(self._begun[lot], ALWAYS), told=units.told)
+        begun = frozenset(self._begun[lot])
+        passage = Passage(goods, False, dict.fromkeys(begun, ALWAYS), begun, told=units.told)
         clean = units.clean
         changed = True
         while changed:
@@ -242,14 +252,12 @@ class Passing:
         goods = passage.goods
         if passage.whole:
             return goods.made
+        came = sum(move.most for move in passage.first())
         back: dict[int, int] = defaultdict(int)
-        for move in goods.moves:
+        for move in passage.moves():
             if move.to == self.through:
                 back[move.source] += move.most
-        came = 0
-        for source, micros in back.items():
-            was_ours = sum(move.most for move in passage.moves() if move.to == source)
-            came += max(micros - was_ours, 0) if source in passage.arrivals else micros
+        came += sum(max(micros - passage.got(source), 0) for source, micros in back.items())
         there = max(came, goods.stock.get(self.through, 0))
         return min(there, goods.made) if goods.made else there
 
@@ -436,3 +444,65 @@ def _uses(lots: Iterable[int]) -> Iterator[tuple[int, Use]]:
     ):
         last = moments.span(at, precision, offset).last
         yield lot, Use(event, whose, child, micros, last, code == JOIN, voided is None)
+
+
+def through_of(version: ScopeVersion) -> Organisation | None:
+    """Through whose hands a frozen scope was followed; None where it was not. One query."""
+    uid = version.question.get("through", "")
+    return Organisation.objects.filter(uid=uid).first() if uid else None
+
+
+# --- One unit, for who scans it -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a hold means for one code: through whose hands the goods meant passed, and whether these did."""
+
+    organisation: Organisation
+    passed: Passed
+
+
+def standing_through(holds: Iterable[int], lot: Lot, unit: Unit | None) -> dict[int, Standing]:
+    """For the holds (row numbers) that stand for what passed through one organisation: whether this code's goods did.
+    A lot's own code cannot say. Two queries, and some six where unit codes do not tell all and a unit is asked about.
+    """
+    rows = ScopeLot.objects.filter(scope__hold__in=list(holds), lot=lot).exclude(part={})
+    kept = {hold: row for row in rows.select_related("scope") if row.through and (hold := row.scope.hold_id)}
+    if not kept:
+        return {}
+    uids = {uid for row in kept.values() for uid in (row.through, *row.part.get("loose", []))}
+    known = {str(one.uid): one for one in Organisation.objects.filter(uid__in=uids)}
+    found: dict[int, Standing] = {}
+    steps: list[tuple[int, int]] | None = None
+    for hold, row in kept.items():
+        if unit is None:
+            told = Passed.UNKNOWN
+        elif row.part.get("apart"):
+            numbers = numbers_of([unit], lot.pk) | {unit.number}
+            told = Passed.YES if covers(row.ranges, numbers) else Passed.NO
+        else:
+            steps = _steps_of(unit) if steps is None else steps
+            loose = [known[uid].pk for uid in row.part.get("loose", []) if uid in known]
+            onward = ScopeHolding.objects.filter(scope=row.scope_id, lot=lot).values_list("organisation", flat=True)
+            origin = lot.origin_event.organisation_id
+            told = passed(steps, origin, known[row.through].pk, loose, onward)
+        found[hold] = Standing(known[row.through], told)
+    return found
+
+
+def _steps_of(unit: Unit) -> list[tuple[int, int]]:
+    """From whose hands into whose a unit was seen to go, in order. A pack answers for what lies in it now."""
+    sightings = history_of_unit(unit)
+    events = [one.event for one in sightings]
+    shipped = Transfer.objects.filter(shipment__event__in=events).values_list("shipment__event", "sender", "receiver")
+    ways = {event: (source, to) for event, source, to in shipped}
+    back = EventItem.objects.filter(
+        event__in=events, event__template__in=_taking_back(), event__counterparty__isnull=False, micros__gt=0
+    )
+    ways |= {
+        event: (source, to)
+        for event, source, to in back.values_list("event", "event__counterparty", "holder")
+        if source is not None
+    }
+    return [ways.get(one.event, (one.holder, one.holder)) for one in sightings]

@@ -402,7 +402,9 @@ class CodeRecallOut(Out):
 
 
 class CodeOut(Out):
-    """The public state of a code: recalled, void, suspicious, held, expired, or ok (nothing is known against it)."""
+    """The public state of a code: recalled, maybe_recalled (what passed through the traders named is recalled, and
+    nothing tells whether these goods did), void, suspicious, held, expired, or ok (nothing is known against it).
+    """
 
     verdict: str
     code: str
@@ -415,6 +417,9 @@ class CodeOut(Out):
     phone: str
     recalls: list[CodeRecallOut]
     sibling_recalls: list[CodeRecallOut] = Field(description="Recalls of other units of the lot.")
+    through: list[str] = Field(
+        default_factory=list, description="Of a recall of what passed through traders' hands: whose."
+    )
 
 
 @area.read(
@@ -445,6 +450,7 @@ def get_code(request: HttpRequest, q: Annotated[str, Text(500, required=True)]) 
         expires_on=page.lot.expires_on,
         scans=page.scans.count,
         phone=page.recall_phone,
-        recalls=[CodeRecallOut.of(found) for found in page.standing.recalls],
+        recalls=[CodeRecallOut.of(found) for found in (*page.standing.recalls, *page.standing.maybe_recalls)],
         sibling_recalls=[CodeRecallOut.of(found) for found in page.standing.siblings],
+        through=[one.label for one in (*page.standing.through, *page.standing.spared_through)],
     )

@@ -88,8 +88,9 @@ def _certificates(request: HttpRequest, target: Target) -> HttpResponse:
 
 
 def _recall(request: HttpRequest, target: Target) -> HttpResponse:
-    """Whether the goods are recalled now: ``recallStatus`` is ``recalled``, ``partly`` (some of what the address names)
-    or ``none``. Never cached, and a drill is never in it.
+    """Whether the goods are recalled now: ``recallStatus`` is ``recalled``, ``partly`` (some of what the address names;
+    for one unit: nothing tells whether it is meant, ``through`` says where it must have been bought) or ``none``. Never
+    cached, and a drill is never in it.
     """
     found: dict[str, Any] = {
         "anchor": canonical_url(target),
@@ -117,13 +118,15 @@ def _of_goods(target: Target) -> dict[str, Any]:
     state = provenance.state_of(target)
     standing = state.standing
     recalled = state.verdict == Verdict.RECALLED
+    maybe = standing.maybe and not recalled
     return {
-        "recallStatus": ("partly" if standing.partly else "recalled") if recalled else "none",
+        "recallStatus": "partly" if maybe else ("partly" if standing.partly else "recalled") if recalled else "none",
         "verdict": state.verdict.value,
-        "stopSale": standing.recalled or standing.held,
+        "stopSale": standing.recalled or standing.maybe or standing.held,
+        "through": [one.label for one in (*standing.through, *standing.spared_through)],
         "since": standing.since.astimezone(datetime.UTC).isoformat(timespec="seconds") if standing.since else None,
         "unitRanges": [list(pair) for pair in standing.ranges] if recalled else [],
-        "recalls": [_recall_json(each) for each in standing.recalls],
+        "recalls": [_recall_json(each) for each in (*standing.recalls, *standing.maybe_recalls)],
         "siblingRecalls": [_recall_json(each) for each in standing.siblings],
     }
 

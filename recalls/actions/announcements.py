@@ -20,6 +20,7 @@ from recalls.channels import channel_for
 from recalls.errors import DrillStaysInside
 from recalls.models import Campaign, NoticePicture, Publication, PublicationProof, PublicNotice, ScopeVersion
 from recalls.scope import latest_scope
+from recalls.through import through_of
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotFound
 from trace.models import Lot, Product, StoredFile
@@ -172,12 +173,14 @@ def goods_of(scope: ScopeVersion) -> list[dict[str, Any]]:
     """The goods of a scope as the public can recognise them: per product name, trade mark, specification, its lots with
     dates.
 
-    ``units`` are the unit numbers (ranges) where only part of a lot is covered. Finished goods only where there are
+    ``units`` are the unit numbers (ranges) where only part of a lot is covered, ``through`` names the trader where only
+    what passed through its hands is. Finished goods only where there are
     any: what never left a factory as such is not for the public.
     """
     lots = Lot.objects.filter(scope_lots__scope=scope).select_related("product", "product_version", "organisation")
     rows = list(lots.order_by("product_version", "lot_code", "id"))
     parts = dict(scope.lots.exclude(part={}).values_list("lot", "part"))
+    trader = through_of(scope)
     finished = [lot for lot in rows if lot.product.kind == Product.Kind.FINISHED]
     grouped: dict[int, dict[str, Any]] = {}
     for lot in finished or rows:
@@ -199,7 +202,8 @@ def goods_of(scope: ScopeVersion) -> list[dict[str, Any]]:
                 "code": lot.code,
                 "produced_on": lot.produced_on.isoformat() if lot.produced_on else "",
                 "expires_on": lot.expires_on.isoformat() if lot.expires_on else "",
-                **({"units": parts[lot.pk]["ranges"]} if lot.pk in parts else {}),
+                **({"units": parts[lot.pk]["ranges"]} if parts.get(lot.pk, {}).get("ranges") else {}),
+                **({"through": trader.name} if trader is not None and "through" in parts.get(lot.pk, {}) else {}),
             }
         )
     return list(grouped.values())

@@ -27,6 +27,7 @@ from recalls.parts import covers
 from recalls.plausible import Claimed, flags_of
 from recalls.queries import latest_publication
 from recalls.service import target
+from recalls.through import Passed, standing_through
 from recalls.transitions import PUBLIC, Status
 from trace.access import entered_for
 from trace.actions.files import picture_bytes
@@ -250,9 +251,13 @@ def _covered(campaign: Campaign, scope_id: int, goods: Named) -> bool:
     """Whether the published scope covers the goods; where it names ranges of unit numbers, whether the unit is in
     one.
     """
-    row = ScopeLot.objects.filter(scope=scope_id, lot=goods.lot).first() if goods.lot is not None else None
+    rows = ScopeLot.objects.select_related("scope", "lot").filter(scope=scope_id, lot=goods.lot)
+    row = rows.first() if goods.lot is not None else None
     if row is None:
         return False
+    if goods.unit is not None and row.through:
+        through = standing_through([row.scope.hold_id], row.lot, goods.unit)
+        return all(one.passed is not Passed.NO for one in through.values())
     if goods.unit is None or not row.ranges:
         return True
     return covers(row.ranges, numbers_of([goods.unit], row.lot_id) | {goods.unit.number})

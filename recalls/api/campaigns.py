@@ -37,7 +37,7 @@ from recalls.figures import figures
 from recalls.models import Campaign, ScopeVersion
 from recalls.parts import WORDS_MAX, Part, PartKind
 from recalls.scope import Answer, Question, ScopeLine, latest_scope, preview_scope, question_of
-from recalls.sight import Sight
+from recalls.sight import Sight, through_choices
 from recalls.transitions import OPEN, TERMINAL
 from trace.access import lots_visible_to, organisation_for
 from trace.actor import Actor
@@ -48,7 +48,7 @@ from trace.api.paging import Feed, Page, turn
 from trace.api.schemas import AmountOut, Day, In, Moment, Named, Out, Text, Uid, Whole
 from trace.api.shapes import HoldOut
 from trace.errors import Invalid, NotFound
-from trace.models import Lot
+from trace.models import Lot, Organisation
 
 MOST_LOTS = 200
 Words = Annotated[str, Text(1000, multiline=True)]
@@ -242,6 +242,10 @@ class QuestionIn(In):
     part_reason: list[Annotated[str, Text(500)]] = Field(
         default_factory=list, max_length=50, description="Why the rest of each lot is not affected."
     )
+    through: Uid | None = Field(
+        None,
+        description="Only what passed through this organisation, and what was made of it: the cause lies with it.",
+    )
 
 
 def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
@@ -274,7 +278,21 @@ def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
                 asked.part_of, asked.part_kind, asked.part_words, asked.part_reason, strict=True
             )
         ],
+        through=_through(actor, campaign, [rows[uid].pk for uid in asked.lots], asked.through, scope),
     )
+
+
+def _through(
+    actor: Actor, campaign: Campaign, named: list[int], uid: str | None, scope: ScopeVersion | None
+) -> Organisation | None:
+    """The organisation whose hands are meant; NotFound for one the caller may not name."""
+    if not uid:
+        return None
+    known = question_of(scope).through if scope is not None else None
+    found = next((one for one in through_choices(actor, campaign, named, known) if str(one.uid) == uid), None)
+    if found is None:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    return found
 
 
 def scope_lots(scope: ScopeVersion) -> list[Lot]:

@@ -129,6 +129,11 @@ class Campaign(models.Model):
         return f"{HOLD_SOURCE}{self.uid}"
 
     @property
+    def own_fault(self) -> bool:
+        """Whether a trader recalls for its own fault: what it had is meant, not the whole lot of its maker."""
+        return self.initiator == Campaign.Initiator.TRADER and self.ground == Campaign.Ground.OWN_FAULT
+
+    @property
     def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.status not in TERMINAL

@@ -37,7 +37,7 @@ from recalls.lists import NOTICES, sent_notices
 from recalls.models import Campaign, Notice, OutboxMessage
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
 from recalls.queries import Coverage, coverage, latest_publication
-from recalls.scope import parts_in_force
+from recalls.scope import parts_in_force, passed_in_force
 from recalls.sight import Sight
 from recalls.views.doors import acting, page
 from trace.access import audience
@@ -187,12 +187,14 @@ def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
     """Lots asked about with what is on record."""
     rows = notice.lots.select_related("lot__product_version", "lot__product").order_by("id")
     parts = parts_in_force(notice.campaign)
+    trader, passed = passed_in_force(notice.campaign)
     return [
         {
             "lot": row.lot,
             "unit": row.lot.product.base_unit,
             "known": row.on_hand_micros + row.unconfirmed_micros,
             "part": parts.get(row.lot_id, ""),
+            "through": trader.label if trader is not None and row.lot_id in passed else "",
         }
         for row in rows
     ]

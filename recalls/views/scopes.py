@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.comparing import levers
 from recalls.forms import FreezeForm, PartForm
 from recalls.models import Campaign, ScopeLot, ScopeVersion
-from recalls.parts import WORDS_MAX, Part, PartKind, divisible, no_wider, resolved, words_of
+from recalls.parts import WORDS_MAX, Part, PartKind, Through, divisible, no_wider, resolved, words_of
 from recalls.queries import lots_by_words
 from recalls.scope import (
     Answer,
@@ -34,7 +34,7 @@ from recalls.scope import (
     question_of,
     sources_of,
 )
-from recalls.sight import SeenHolder, SeenLot, Sight
+from recalls.sight import SeenHolder, SeenLot, Sight, through_choices
 from recalls.transitions import Status, transition
 from recalls.views.campaigns import csv_answer
 from recalls.views.doors import acting, page
@@ -43,7 +43,7 @@ from trace.actor import Actor
 from trace.errors import Invalid, NotFound
 from trace.forms.fields import attempt
 from trace.genealogy import lots_by_pk
-from trace.models import Lot
+from trace.models import Lot, Organisation
 from trace.tables import csv_table
 from trace.units import decimal_text, unit_name
 
@@ -66,7 +66,7 @@ def _question(actor: Actor, campaign: Campaign, query: QueryDict) -> Question:
         if scope is not None:
             return question_of(scope)
         named = frozenset(one.lot_id for one in campaign.signals.all() if one.lot_id)
-        return Question(named, same_gear=True)
+        return Question(named, same_gear=True, through=campaign.organisation_id if campaign.own_fault else None)
     known = question_of(scope) if scope is not None else Question(frozenset())
     named = _lots(actor, _uids(query, "lot"), known.named)
     ancestors = {lot.pk for lot, _level in sources_of(sorted(named))} if query.get("source") else set()
@@ -82,7 +82,19 @@ def _question(actor: Actor, campaign: Campaign, query: QueryDict) -> Question:
         query.get("left_out_reason", "").strip()[:500],
         query.get("gear") == "1",
         _parts(query, known),
+        _through(actor, campaign, named, query.get("through", ""), known.through),
     )
+
+
+def _through(actor: Actor, campaign: Campaign, named: Iterable[int], uid: str, known: int | None) -> int | None:
+    """The organisation whose hands are meant; NotFound for one the actor may not name."""
+    if not uid:
+        return None
+    wanted = parse_uid(uid)
+    found = next((row for row in through_choices(actor, campaign, named, known) if row.uid == wanted), None)
+    if found is None:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    return found.pk
 
 
 def _parts(query: QueryDict, known: Question) -> tuple[Part, ...]:
@@ -140,6 +152,11 @@ class LineView:
     def units(self) -> str:
         """Which units are meant, where only part of the lot is."""
         return words_of(self.line.part.ranges) if self.line.part else ""
+
+    @property
+    def passed(self) -> Through | None:
+        """What passed through an organisation, where that is what is meant."""
+        return self.line.part if isinstance(self.line.part, Through) else None
 
     @property
     def possible(self) -> bool:
@@ -230,6 +247,12 @@ def campaign_scope(request: HttpRequest, uid: str) -> HttpResponse:
         "may": bool(roles_in(actor, campaign)) and mode != "look",
     }
     context |= _asked(question)
+    choices = through_choices(actor, campaign, question.named, question.through)
+    context |= {
+        "through_choices": choices,
+        "through": next((one for one in choices if one.pk == question.through), None),
+    }
+    context["own_fault"] = campaign.own_fault
     if answer is not None:
         context |= _shown(request, actor, campaign, answer)
         if scope is not None and campaign.has_started and "lot" not in request.GET:
@@ -255,15 +278,7 @@ def _mode(campaign: Campaign, answer: Answer | None, scope: ScopeVersion | None)
 def _freeze(actor: Actor, campaign: Campaign, question: Question, form: FreezeForm, mode: str) -> bool:
     """Take the step that fits the stage; False where the form now says why not."""
     reason = form.cleaned_data["reason"]
-    asked = Question(
-        question.named,
-        question.sources,
-        question.same_run,
-        question.left_out,
-        question.left_out_reason or form.cleaned_data["left_out_reason"],
-        question.same_gear,
-        question.parts,
-    )
+    asked = replace(question, left_out_reason=question.left_out_reason or form.cleaned_data["left_out_reason"])
     evidence = form.cleaned_data["evidence"]
     if mode == "freeze":
         return (
@@ -324,7 +339,7 @@ def _shown(request: HttpRequest, actor: Actor, campaign: Campaign, answer: Answe
         "page": listed,
         "lines": [shown.line(line) for line in listed.object_list],
         "holders": shown.holders(),
-        "divisible": divisible([line.lot_id for line in listed.object_list]),
+        "divisible": divisible([line.lot_id for line in listed.object_list]) if not answer.question.through else set(),
         "part_url": f"{reverse('recalls:campaign_scope_part', args=[campaign.uid])}?{_address(answer.question)}",
         "sources": [(lot, shown.sight.lot(lot, lot.pk in opened), level) for lot, level in sources[:200]],
         "levers": [(one, shown.sight.lot(answer.lots[one.start], one.start in opened)) for one in least],
@@ -381,6 +396,8 @@ def _address(question: Question) -> str:
     pairs += [("out", uid[pk]) for pk in sorted(question.left_out)]
     pairs += [("run", "1")] if question.same_run else []
     pairs += [("gear", "1")] if question.same_gear else []
+    if question.through is not None:
+        pairs.append(("through", str(Organisation.objects.values_list("uid", flat=True).get(pk=question.through))))
     pairs += [("left_out_reason", question.left_out_reason)] if question.left_out_reason else []
     for one in question.parts:
         pairs += [

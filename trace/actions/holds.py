@@ -50,11 +50,18 @@ def prepare_hold(
     add_to_hold(hold=hold, lots=[pk for pk in ids if pk not in partial and pk not in at_holders])
     HoldMember.objects.bulk_create(
         [
-            HoldMember(hold=hold, lot_id=pk, holder_id=holder, unit_from=first, unit_to=last, keep_micros=keep)
+            HoldMember(
+                hold=hold,
+                lot_id=pk,
+                holder_id=holder,
+                unit_from=first,
+                unit_to=last,
+                keep_micros=keep if first is None else None,
+            )
             for pk in ids
             if pk in partial or pk in at_holders
             for holder, keep in at_holders.get(pk, _ANYBODY).items()
-            for first, last in _ranges(partial.get(pk, ()), len(at_holders.get(pk, ())), keep)
+            for first, last in _ranges(partial.get(pk, ()), len(at_holders.get(pk, ())))
         ],
         batch_size=1000,
     )
@@ -67,11 +74,9 @@ MOST_RANGE_ROWS = 5_000
 """Beyond so many rows for one lot (ranges times holders) each holder's goods of it are held whole."""
 
 
-def _ranges(
-    ranges: Sequence[tuple[int, int]], holders: int, keep: int | None
-) -> Sequence[tuple[int, int] | tuple[None, None]]:
-    """The ranges of one member of a lot; what a holder must keep is an amount and no range."""
-    if not ranges or (holders and len(ranges) * holders > MOST_RANGE_ROWS) or (keep is not None and not ranges):
+def _ranges(ranges: Sequence[tuple[int, int]], holders: int) -> Sequence[tuple[int, int] | tuple[None, None]]:
+    """The ranges of one holder's goods of a lot; all of them where there would be too many rows."""
+    if not ranges or (holders and len(ranges) * holders > MOST_RANGE_ROWS):
         return [(None, None)]
     return ranges
 

@@ -320,9 +320,10 @@ TONES: Mapping[str, str] = {
 """Each tone's own icon, used when a message has no state."""
 
 STATES: Mapping[str, Look] = {
-    # The seven verdicts of a scanned code, in their order of precedence.
+    # The eight verdicts of a scanned code, in their order of precedence.
     "unknown_code": Look("attention", "question", gettext_lazy("查无此码")),
     "recalled": Look("danger", "recall", gettext_lazy("已召回")),
+    "maybe_recalled": Look("attention", "recall", gettext_lazy("可能已召回，请核对在哪里买的")),
     "void": Look("mute", "void", gettext_lazy("已作废")),
     "suspicious": Look("attention", "copy", gettext_lazy("疑似复制")),
     "held": Look("hold", "pause", gettext_lazy("封存调查中")),

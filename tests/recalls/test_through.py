@@ -1,0 +1,375 @@
+"""A recall for a trader's own fault: only what passed through its hands, told by slips, times and unit codes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from recalls.actions.assessment import Standing, assess
+from recalls.actions.campaigns import decide, start_campaign
+from recalls.actions.scopes import expand_scope, freeze_scope
+from recalls.figures import figures
+from recalls.models import Campaign, ScopeVersion
+from recalls.parts import Extent, within
+from recalls.scope import Answer, Question, Why, drift, latest_scope, preview_scope
+from recalls.through import Passed, passed
+from tests.goods import amount, day, make_lot, receive, ship, turn_into
+from tests.recalls.story import FINDING, KNEW, Chain, make_chain
+from tests.trace.test_packs import Hall
+from tests.world import World, make_actor, make_organisation, make_product
+from trace.actions.events import Portion
+from trace.actions.pack_shipments import take_back_packs
+from trace.actions.transfers import take_back
+from trace.actor import Actor
+from trace.errors import DomainError, GuardBroken
+from trace.guards import blocking
+from trace.inventory import states_of
+from trace.models import Lot, Organisation, Product, Stock
+
+MILLION = 1_000_000
+
+
+@pytest.fixture
+def chain(world: World) -> Chain:
+    """Pouch A went to the distributor (on to a shop and a buyer without account) and to another buyer of the maker."""
+    return make_chain(world)
+
+
+def refused(code: str, question: Question) -> None:
+    """Fail unless the question is refused with this code."""
+    with pytest.raises(DomainError) as error:
+        preview_scope(question)
+    assert error.value.code == code
+
+
+def holders(answer: Answer, lot: Lot) -> dict[Organisation, tuple[int, int, int, int]]:
+    """By holder of a lot: received, shipped, on hand, unconfirmed."""
+    return {
+        answer.organisations[one.organisation_id]: (one.received, one.shipped, one.on_hand, one.unconfirmed)
+        for one in answer.holdings
+        if one.lot_id == lot.pk
+    }
+
+
+def by_the_trader(trader: Actor, quality: Actor, *lots: Lot) -> Campaign:
+    """A campaign for the trader's own fault, decided and started."""
+    campaign = assess(
+        by=quality,
+        organisation=trader.organisation,
+        track="food",
+        title="示例：仓库进水受潮",
+        knew_at=KNEW,
+        finding=FINDING,
+        standing=Standing("trader", "own_fault"),
+    )
+    freeze_scope(by=quality, campaign=campaign, question=Question.of(lots, through=trader.organisation))
+    campaign = decide(by=trader, campaign=campaign)
+    return start_campaign(by=quality, campaign=campaign, stop_order=True)
+
+
+def version_of(campaign: Campaign) -> ScopeVersion:
+    """The version in force."""
+    found = latest_scope(campaign)
+    assert found is not None
+    return found
+
+
+# --- By slips alone -------------------------------------------------------------------------------------------------
+
+
+def test_only_what_the_trader_had_is_covered_and_who_got_it_from_the_trader(chain: Chain) -> None:
+    world = chain.world
+    trader = world.distributor.organisation
+    (product,) = [make_product(trader, name="示例分装核桃仁")]
+    (bag,) = turn_into(world.distributor, [(chain.pouch_a, "5")], [(product, "5")], when=day(6))
+    ship(world.distributor, world.cooperative.organisation, bag, "2", when=day(7), insist=True)
+    turn_into(world.walnuts, [(chain.pouch_a, "1")], [(world.kernels, "1")], when=day(6))
+    answer = preview_scope(Question.of([chain.pouch_a], through=trader))
+    assert [(line.lot, line.why, line.shell) for line in answer.lines] == [
+        (chain.pouch_a, Why.NAMED, "proven"),
+        (bag, Why.DESCENDS, "proven"),
+    ], "what the maker made of its own rest is out, and so is what was made in one run with the pouch"
+    first, second = answer.lines
+    assert (first.made, first.rest, first.used, first.shipped) == (
+        30 * MILLION,
+        10 * MILLION,
+        5 * MILLION,
+        14 * MILLION,
+    )
+    assert (second.made, second.part, [lot.pk for lot in answer.path(second)]) == (
+        5 * MILLION,
+        None,
+        [chain.pouch_a.pk, bag.pk],
+    )
+    assert holders(answer, chain.pouch_a) == {
+        trader: (30 * MILLION, 14 * MILLION, 11 * MILLION, 0),
+        world.shop.organisation: (0, 0, 0, 10 * MILLION),
+        chain.far_outsider: (0, 0, 0, 4 * MILLION),
+    }
+    assert set(holders(answer, bag)) == {trader, world.cooperative.organisation}
+    whole = preview_scope(Question.of([chain.pouch_a]))
+    assert answer.lot_ids < whole.lot_ids
+    assert answer.pairs < whole.pairs
+    for code, question in {
+        "through_not_held": Question.of([chain.pouch_b], through=trader),
+        "not_a_source": Question.of([chain.pouch_a], [chain.mother], through=trader),
+    }.items():
+        refused(code, question)
+
+
+def test_the_question_is_kept_only_where_it_asks_so_and_is_asked_again(chain: Chain) -> None:
+    trader = chain.world.distributor.organisation
+    plain, through = Question.of([chain.pouch_a]), Question.of([chain.pouch_a], through=trader)
+    assert "through" not in preview_scope(plain).canonical().decode(), "old hashes stay"
+    answer = preview_scope(through)
+    assert through.as_json(answer.lots)["through"] == str(trader.uid)
+    assert Question.from_json(through.as_json(answer.lots)) == through
+    assert preview_scope(through).sha256() == answer.sha256() != preview_scope(plain).sha256()
+
+
+def test_the_makers_stock_stays_saleable_and_everybody_downstream_is_stopped_and_told(chain: Chain) -> None:
+    world, lot = chain.world, chain.pouch_a
+    quality = _quality(world.distributor)
+    campaign = by_the_trader(world.distributor, quality, lot)
+    assert set(campaign.notices.values_list("organisation__name", flat=True)) == {
+        world.shop.organisation.name,
+        chain.far_outsider.name,
+    }, "neither the maker nor its other buyer is alarmed"
+    maker = world.walnuts.organisation
+    assert blocking([lot], holder=maker) == {}
+    assert (states_of([lot], [maker.pk])[lot.pk], states_of([lot])[lot.pk]) == ("released", "recalled")
+    ship(world.walnuts, world.cooperative.organisation, lot, "1", when=day(40))
+    with pytest.raises(GuardBroken):
+        ship(world.distributor, world.shop.organisation, lot, "1", when=day(40))
+    slip = ship(world.walnuts, world.shop.organisation, lot, "1", when=day(41))
+    receive(world.shop, slip, when=day(41))
+    with pytest.raises(GuardBroken):
+        ship(world.shop, world.cooperative.organisation, lot, "1", when=day(42))
+    assert not drift(version_of(campaign)), "what the maker sold since is none of it"
+    # Recorded against the rules: the buyer is stopped at once, and asking again finds it.
+    late = ship(world.distributor, world.cooperative.organisation, lot, "2", when=day(43), insist=True)
+    receive(world.cooperative, late, when=day(43))
+    assert blocking([lot], holder=world.cooperative.organisation)
+    change = drift(version_of(campaign))
+    assert change.new_pairs == {(lot.pk, world.cooperative.organisation.pk)}
+    expand_scope(by=quality, campaign=campaign, question=None, reason="示例：又发现一家")
+    assert campaign.notices.count() == 3
+    numbers = figures(campaign).totals["KGM"]
+    assert (numbers.made, numbers.in_house, numbers.excess) == (30 * MILLION, 14 * MILLION, 0)
+    assert numbers.made == numbers.used + numbers.accounted + numbers.unknown + numbers.sold
+
+
+def test_a_whole_lot_may_become_the_traders_part_only_as_a_narrower_scope(chain: Chain) -> None:
+    trader = str(chain.world.distributor.organisation.uid)
+    whole, by_amount, by_codes = Extent(), Extent((), trader), Extent(((1, 6),), trader)
+    assert [within(one, whole) for one in (whole, by_amount, by_codes)] == [True] * 3
+    assert [within(one, by_amount) for one in (whole, by_amount, by_codes)] == [False, True, True]
+    assert [within(one, by_codes) for one in (whole, by_amount, by_codes)] == [False, False, True]
+    assert not within(Extent(((1, 6),)), by_amount), "nobody knows whether those units passed through it"
+    assert within(Extent(((1, 3),)), by_codes)
+    assert not within(Extent((), "another"), by_amount)
+
+
+def test_goods_that_went_back_to_the_maker_are_covered_there_and_the_rest_stays_saleable(chain: Chain) -> None:
+    world, lot = chain.world, chain.pouch_a
+    maker, trader = world.walnuts, world.distributor
+    before = ship(maker, world.cooperative.organisation, lot, "1", when=day(6))
+    back = [Portion(lot, amount("3", world.kernels))]
+    take_back(by=maker, source=trader.organisation, portions=back, when=day(8))
+    answer = preview_scope(Question.of([lot], through=trader.organisation))
+    assert holders(answer, lot)[maker.organisation] == (3 * MILLION, 0, 3 * MILLION, 0)
+    assert before.receiver not in holders(answer, lot), "sent before the goods came back"
+    assert (answer.lines[0].made, answer.lines[0].shipped) == (30 * MILLION, 17 * MILLION)
+    campaign = by_the_trader(trader, _quality(trader), lot)
+    (held,) = blocking([lot], holder=maker.organisation)[lot.pk]
+    assert held.keep_micros == 3 * MILLION
+    assert campaign.notices.filter(organisation=maker.organisation).exists()
+    ship(maker, world.cooperative.organisation, lot, "4", when=day(40))
+    with pytest.raises(GuardBroken) as error:
+        ship(maker, world.cooperative.organisation, lot, "0.5", when=day(41))
+    assert "3 千克" in str(error.value.broken[0].message)
+    # What the maker shipped since may be what came back, as far as records say.
+    assert world.cooperative.organisation.pk in drift(version_of(campaign)).answer.holder_ids
+
+
+def test_a_buyer_of_both_is_in_with_no_more_than_came_from_the_trader(chain: Chain) -> None:
+    world, lot = chain.world, chain.pouch_a
+    buyer = make_actor(make_organisation("示例两头进货商行", "retailer"), "owner")
+    third = make_actor(make_organisation("示例第三家", "retailer"), "owner")
+    receive(buyer, ship(world.walnuts, buyer.organisation, lot, "4", when=day(6)), when=day(6))
+    ship(buyer, third.organisation, lot, "1", when=day(7))
+    trader = world.distributor
+    answer = preview_scope(Question.of([lot], through=trader.organisation))
+    assert buyer.organisation not in holders(answer, lot)
+    receive(buyer, ship(trader, buyer.organisation, lot, "2", when=day(8)), when=day(8))
+    answer = preview_scope(Question.of([lot], through=trader.organisation))
+    assert holders(answer, lot)[buyer.organisation] == (2 * MILLION, 0, 2 * MILLION, 0)
+    assert third.organisation not in holders(answer, lot), "it got its goods before"
+    ship(buyer, third.organisation, lot, "1", when=day(8))
+    answer = preview_scope(Question.of([lot], through=trader.organisation))
+    assert third.organisation in holders(answer, lot), "on the same day: nobody can tell"
+
+
+def test_a_slip_before_the_goods_came_is_in_where_there_were_no_others_to_send(chain: Chain) -> None:
+    world, lot = chain.world, chain.pouch_a
+    third = make_actor(make_organisation("示例第三家", "retailer"), "owner")
+    ship(world.shop, third.organisation, lot, "1", when=day(4), insist=True)
+    answer = preview_scope(Question.of([lot], through=world.distributor.organisation))
+    assert third.organisation in holders(answer, lot)
+
+
+def test_goods_of_two_makers_in_one_cold_store_are_asked_about_together(chain: Chain) -> None:
+    world = chain.world
+    other = make_product(world.distillery.organisation, name="示例另一家的货")
+    second = make_lot(world.distillery, other, "20")
+    receive(world.distributor, ship(world.distillery, world.distributor.organisation, second, "8", insist=True))
+    answer = preview_scope(Question.of([chain.pouch_a, second], through=world.distributor.organisation))
+    assert {line.lot: line.made for line in answer.lines} == {chain.pouch_a: 30 * MILLION, second: 8 * MILLION}
+    assert world.distillery.organisation.pk not in answer.holder_ids
+
+
+# --- By unit codes --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Coded:
+    """Twelve bottles in four cartons: the first two went to the distributor by their codes, the second of them on to
+    the shop; the third went to the cooperative, the fourth is at the maker's.
+    """
+
+    hall: Hall
+    lot: Lot = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lot = self.hall.lot(12)
+        self.cartons = self.hall.cartons(self.lot, each=3)
+        first, second, third, _fourth = self.cartons
+        self.hall.receive(self.hall.ship(first, second), first, second)
+        self.hall.ship(second, to=self.hall.world.shop, by=self.hall.world.distributor)
+        self.hall.ship(third, to=self.hall.world.cooperative)
+
+
+def test_units_shipped_by_their_codes_are_told_apart(world: World) -> None:
+    sold = Coded(Hall(world, world.distillery))
+    hall, lot = sold.hall, sold.lot
+    trader = world.distributor
+    (line,) = preview_scope(Question.of([lot], through=trader.organisation)).lines
+    assert line.part is not None
+    assert (line.part.ranges, line.made, line.rest) == (((1, 6),), 3 * MILLION, 3 * MILLION)
+    # The trader breaks a carton, sends one bottle back by its code; the maker ships others on by theirs.
+    bottle = lot.units.get(level="item", number=2)
+    take_back_packs(by=world.distillery, source=trader.organisation, packs=[bottle.code], when=day(25))
+    hall.ship(sold.cartons[3], to=world.cooperative)
+    answer = preview_scope(Question.of([lot], through=trader.organisation))
+    assert set(holders(answer, lot)) == {
+        trader.organisation,
+        world.shop.organisation,
+        world.distillery.organisation,
+    }, "the maker has one of the bottles back, and sent none of them on"
+    campaign = by_the_trader(trader, _quality(trader), lot)
+    (row,) = version_of(campaign).lots.all()
+    assert (row.ranges, row.through, row.part["apart"]) == ([[1, 6]], str(trader.organisation.uid), True)
+    assert blocking([lot], holder=world.cooperative.organisation) == {}
+    with pytest.raises(GuardBroken):
+        hall.ship(bottle, to=world.cooperative)
+    # Uncoded goods to the trader: now nothing tells which bottles it has.
+    ship(world.distillery, trader.organisation, lot, "0.5", when=day(3), insist=True)
+    change = drift(version_of(campaign))
+    assert change.wider
+    (line,) = change.answer.lines
+    assert line.part is not None
+    assert (line.part.ranges, getattr(line.part, "loose", ())) == ((), (str(world.distillery.organisation.uid),))
+
+
+def test_a_unit_passed_or_did_not_or_nobody_knows() -> None:
+    maker, trader, shop, other = 1, 2, 3, 4
+
+    def told(*steps: tuple[int, int], loose: Sequence[int] = (), onward: Sequence[int] = (trader, shop)) -> Passed:
+        return passed(steps, maker, trader, loose, onward)
+
+    assert told((maker, trader), (trader, shop)) is Passed.YES
+    assert told() is Passed.NO, "nothing reached the trader without codes"
+    assert told(loose=[maker]) is Passed.UNKNOWN, "it never was seen"
+    assert told((maker, maker), loose=[maker]) is Passed.UNKNOWN, "seen at the maker's only"
+    assert told((maker, other), loose=[maker]) is Passed.NO, "it went to somebody who sends the trader nothing"
+    assert told((shop, shop), loose=[maker]) is Passed.UNKNOWN, "it came to the shop without being seen"
+    assert told((other, other), loose=[maker]) is Passed.NO, "where nothing of the trader's arrives"
+    assert told((maker, other), (other, other), loose=[maker, other]) is Passed.UNKNOWN
+
+
+# --- A world of its own ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Model:
+    """Goods as liquids: who may have any that passed through the trader, by the order of moves alone."""
+
+    root: int
+    trader: int
+    stock: dict[tuple[int, int], int] = field(default_factory=dict)
+    tainted: dict[int, set[int]] = field(default_factory=dict)
+
+    def move(self, lot: int, source: int, to: int, amount: int) -> None:
+        """Hand over."""
+        self.stock[lot, source] -= amount
+        self.stock[lot, to] = self.stock.get((lot, to), 0) + amount
+        if source in self.tainted.get(lot, set()) or (lot == self.root and to == self.trader):
+            self.tainted.setdefault(lot, set()).add(to)
+
+
+@pytest.mark.parametrize("seed", [3, 8, 21])
+def test_a_random_trade_is_followed_exactly_and_nobody_downstream_is_missing(world: World, seed: int) -> None:
+    dice = random.Random(seed)
+    parties = [world.walnuts, world.distributor, world.shop, world.cooperative, world.distillery]
+    products: dict[Actor, Product] = {
+        party: make_product(party.organisation, name=f"示例货{n}") for n, party in enumerate(parties)
+    }
+    by_pk = {party.organisation.pk: party for party in parties}
+    root = make_lot(world.walnuts, products[world.walnuts], "100")
+    model = Model(root.pk, world.distributor.organisation.pk)
+    lots = {root.pk: root}
+    model.stock[root.pk, world.walnuts.organisation.pk] = 100
+    for number in range(1, 15):
+        (lot_pk, holder), there = dice.choice([one for one in model.stock.items() if one[1] > 3])
+        lot, actor = lots[lot_pk], by_pk[holder]
+        portion = dice.randint(1, max(there // 2, 1))
+        if dice.random() < 0.2:
+            (child,) = turn_into(actor, [(lot, str(portion))], [(products[actor], str(portion))], when=day(number))
+            lots[child.pk] = child
+            model.stock[lot_pk, holder] -= portion
+            model.stock[child.pk, holder] = portion
+            if holder in model.tainted.get(lot_pk, set()):
+                model.tainted[child.pk] = {holder}
+            continue
+        to = dice.choice([party for party in parties if party is not actor])
+        slip = ship(actor, to.organisation, lot, str(portion), when=day(number, 8), insist=True)
+        receive(to, slip, when=day(number, 9))
+        model.move(lot_pk, holder, to.organisation.pk, portion)
+    mine = model.tainted.get(root.pk, set())
+    question = Question.of([root], through=world.distributor.organisation)
+    if not mine:
+        refused("through_not_held", question)
+        return
+    answer, whole = preview_scope(question), preview_scope(Question.of([root]))
+    assert answer.pairs == {(lot, holder) for lot, of in model.tainted.items() for holder in of}
+    assert answer.lot_ids <= whole.lot_ids
+    assert answer.pairs <= whole.pairs
+    for line in answer.lines:
+        assert 0 < line.made <= line.lot.made_micros
+        there = sum(one.on_hand for one in answer.holdings if one.lot_id == line.lot_id)
+        assert there <= Stock.objects.filter(lot=line.lot_id).count() * line.lot.made_micros
+    again = preview_scope(question_of_json(answer))
+    assert again.canonical() == answer.canonical()
+
+
+def question_of_json(answer: Answer) -> Question:
+    """The answer's question as it would be kept and read again."""
+    return Question.from_json(answer.question.as_json(answer.lots))
+
+
+def _quality(actor: Actor) -> Actor:
+
+    return make_actor(actor.organisation, "quality")
