@@ -10,6 +10,7 @@ from typing import Any
 
 from recalls.models import Campaign, Notice
 from recalls.queries import latest_publication
+from recalls.scope import passed_in_force
 from trace.models import Lot, Organisation
 from trace.units import decimal_text
 
@@ -29,10 +30,11 @@ def identification(campaign: Campaign, version: int) -> dict[str, Any]:
     return {"entityIdentification": f"{campaign.uid}/{version}", "contentOwner": _party(campaign.organisation)}
 
 
-def _item(lot: Lot) -> dict[str, Any]:
-    """One lot as a trade item."""
+def _item(lot: Lot, trader: Organisation | None = None) -> dict[str, Any]:
+    """One lot as a trade item; with the trader where only what passed through its hands is recalled."""
     version = lot.product_version
     return {
+        **({"onlyThroughParty": _party(trader)} if trader is not None else {}),
         "gtin": lot.product.gtin if lot.product.gtin_claim == "confirmed" else None,
         "tradeItemDescription": version.label,
         "batchNumber": lot.code,
@@ -46,6 +48,7 @@ def recall_notification(notice: Notice) -> dict[str, Any]:
     number = notice.scope.number
     lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product", "product_version")
     public = latest_publication([campaign]).get(campaign.pk)
+    trader, passed = passed_in_force(campaign)
     return {
         "messageType": "productRecallNotification",
         "pRNIdentification": identification(campaign, number),
@@ -70,7 +73,7 @@ def recall_notification(notice: Notice) -> dict[str, Any]:
             "languageCode": "zh",
         },
         "recallActions": ["STOP_SALE", "QUARANTINE", "NOTIFY_CUSTOMERS", "REPORT_STOCK"],
-        "recalledTradeItem": [_item(lot) for lot in lots.order_by("pk")],
+        "recalledTradeItem": [_item(lot, trader if lot.pk in passed else None) for lot in lots.order_by("pk")],
     }
 
 

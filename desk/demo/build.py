@@ -20,6 +20,7 @@ from desk.demo.trouble import (
     build_furniture_recall,
     build_labels,
     build_open_recall,
+    build_traders_recall,
 )
 from desk.demo.verdicts import build_verdicts
 from desk.demo.walnuts import build_walnuts
@@ -46,6 +47,7 @@ def build_demo(*, today: datetime.date, seed: int, lots: int = 0) -> str:
         build_drill(stage)
         build_people(stage)
         build_furniture_recall(stage)
+        build_traders_recall(stage)
         build_exchange(stage)
         build_verdicts(stage)
     if lots:

@@ -69,7 +69,7 @@ FIRMS = (
     Firm("shop", "示例便民商店", "Example Corner Shop", "retailer",
          "92149999DEMD001049", "141182001", "示例街 10 号", "示例便民商店店主"),
     Firm("distributor", "太原示例商贸有限公司", "Taiyuan Example Trading", "distributor",
-         "91149999DEMD002446", "140100", "太原示例街 11 号", "示例商贸负责人"),
+         "91149999DEMD002446", "140100", "太原示例街 11 号", "示例商贸负责人", (), "示例商贸质量负责人"),
 )  # fmt: skip
 
 LOGINS: tuple[tuple[str, str], ...] = (
@@ -84,6 +84,7 @@ LOGINS: tuple[tuple[str, str], ...] = (
     ("furniture-quality", gettext_noop("家具坊：质量负责人")),
     ("lab", gettext_noop("检验机构")),
     ("distributor", gettext_noop("经销商")),
+    ("distributor-quality", gettext_noop("经销商：质量负责人")),
     ("shop", gettext_noop("便民商店")),
     ("county", gettext_noop("汾阳市监管：经办")),
     ("county-approver", gettext_noop("汾阳市监管：审批")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
+from desk.demo.cast import outsider
 from desk.demo.stage import LATER, Stage
 from labels.actions.commitments import issue_commitment
 from labels.actions.runs import issue_codes, record_print
@@ -17,7 +18,7 @@ from recalls.access import notice_link
 from recalls.actions.acts import issue_act
 from recalls.actions.announcements import Announcement, draft_notice
 from recalls.actions.answers import LotAnswer, acknowledge, acknowledge_by_link, answer_stock, answer_stock_by_link
-from recalls.actions.assessment import Finding, assess
+from recalls.actions.assessment import Finding, Standing, assess
 from recalls.actions.campaigns import (
     announce,
     close,
@@ -50,6 +51,7 @@ from recalls.models import Campaign, Notice, Signal
 from recalls.scope import Question
 from trace.actions.events import When
 from trace.actions.evidence import ResultEntry, answer_report
+from trace.actions.pack_shipments import ship_packs
 from trace.actions.packs import pack_units
 from trace.actions.registry import CertificateInput, grant_certificate
 from trace.models import Certificate, Lot, Organisation, Stock, Unit
@@ -350,6 +352,58 @@ def build_furniture_recall(stage: Stage) -> None:
         stage.ago(4, 9),
         "furniture",
     )
+
+
+def build_traders_recall(stage: Stage) -> None:
+    """Millet got damp in the trader's store: it recalls what went through its hands. The mill and the mill's other
+    buyer are not concerned. Of the coded bags one went to the shop and one through the trader by its code; of the rest
+    nobody can tell.
+    """
+    by = stage.actors
+    lot = stage.lots["millet_bags"]
+    printed = stage.season(21, 8)
+    run = issue_codes(
+        by=by["mill"], lot=lot, count=24, key="demo-millet_bags-units", when=printed, at=printed.at + LATER
+    )
+    record_print(by=by["mill"], run=run, first=1, last=24, at=printed.at + LATER)
+    units = list(Unit.objects.filter(run=run.uid).order_by("number"))
+    sent, gone = stage.season(26), stage.season(28)
+    shop, chain = by["shop"].organisation, outsider(stage, "distributor", "太原示例粮油店", "retailer", "140100")
+    ship_packs(by=by["mill"], receiver=shop, packs=[units[0].code], when=sent, at=sent.at + LATER)
+    slip = ship_packs(by=by["distributor"], receiver=chain, packs=[units[9].code], when=gone, at=gone.at + LATER)
+    stage.shipments["millet_chain_unit"] = slip
+    stage.ship("millet_chain", "distributor", gone, chain, [("millet_bags", "30 箱")])
+    stage.receive("millet_chain", "", stage.season(29))
+    knew = stage.ago(3, 9)
+    signal = raise_signal(
+        source=Signal.Source.SELF_CHECK,
+        text="太原仓库顶棚漏水，小米受潮结块（示例）。",
+        by=by["distributor_quality"],
+        lot=lot,
+        at=knew.at,
+    )
+    campaign = assess(
+        by=by["distributor_quality"],
+        organisation=by["distributor"].organisation,
+        track="food",
+        title="示例小米 仓库受潮",
+        knew_at=knew.at,
+        finding=Finding(
+            hazard="microbe",
+            severity="general",
+            probability="possible",
+            verdict="recall",
+            basis="受潮的货已在本单位仓库存放，生产者留样正常（示例）。",
+            level=2,
+        ),
+        signals=[signal],
+        standing=Standing("trader", "own_fault", "仓库漏水记录和照片（示例）"),
+        at=stage.ago(3, 11).at,
+    )
+    question = Question.of([lot], through=by["distributor"].organisation)
+    _run(stage, campaign, by["distributor_quality"], by["distributor"], question, stage.ago(2, 9), "distributor")
+    for kind in ("stop", "announcement"):
+        make_paper(by=by["distributor_quality"], campaign=campaign, kind=kind, at=stage.ago(1, 9).at)
 
 
 def build_drill(stage: Stage) -> None:

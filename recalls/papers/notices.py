@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from recalls.actions.announcements import people_of
 from recalls.effect import per_mille, percent
 from recalls.law import Form
 from recalls.models import Campaign, Drill, Notice, RegulatorAct
 from recalls.papers.draft import NOTHING, Draft, amounts_table, day, effect_fields, moment
-from recalls.papers.source import Source
+from recalls.papers.source import Source, passed_words
+from recalls.scope import passed_in_force
 from trace.models import Lot
 from trace.paper import Block
 from trace.units import format_amount
@@ -32,7 +34,7 @@ def announcement(source: Source, subject: str) -> Draft:
     people = people_of(found)
     food = source.campaign.track != "consumer_product"
     draft.fields(
-        "一、生产者",
+        "一、召回单位（经营者，原因在本单位）" if source.campaign.own_fault else "一、生产者",
         [
             ("名称", found.producer, True),
             ("住所", found.address, True),
@@ -50,13 +52,16 @@ def announcement(source: Source, subject: str) -> Draft:
         "二、召回的产品",
         ["名称", "商标", "规格", "生产日期", "批次"],
         [
-            [goods["name"], goods.get("brand", ""), goods.get("spec", ""), lot["produced_on"], lot["code"]]
+            [goods["name"], goods.get("brand", ""), goods.get("spec", ""), lot["produced_on"], _lot_words(lot)]
             for goods in found.goods
             for lot in goods["lots"]
         ],
     )
     if not found.goods:
         draft.missing.append("召回的产品")
+    through = sorted({lot["through"] for goods in found.goods for lot in goods["lots"] if "through" in lot})
+    for name in through:
+        draft.words("范围怎样划定", passed_words(name))
     draft.words("怎样辨认", found.identify)
     draft.fields(
         "三、原因、级别、日期和区域",
@@ -135,6 +140,9 @@ def notice(source: Source, subject: str) -> Draft:
             for row in asked
         ],
     )
+    trader, passed = passed_in_force(found.campaign)
+    if trader is not None and any(row.lot_id in passed for row in asked):
+        draft.words("范围怎样划定", passed_words(trader.name))
     draft.words(
         "请立即办理",
         "一、停止购进、销售和使用，把货物单独封存。",
@@ -149,6 +157,11 @@ def notice(source: Source, subject: str) -> Draft:
     _receipt(draft, found, [row.lot for row in asked])
     draft.refers["notice"] = str(found.uid)
     return draft
+
+
+def _lot_words(lot: dict[str, Any]) -> str:
+    """A lot's code, with the trader through whose hands the recalled part went."""
+    return f"{lot['code']}（只召回经{lot['through']}销售的）" if "through" in lot else str(lot["code"])
 
 
 def _receipt(draft: Draft, found: Notice, lots: list[Lot]) -> None:

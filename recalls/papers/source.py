@@ -9,18 +9,32 @@ from django.db.models import Count
 from recalls.effect import Effect, effect
 from recalls.figures import CampaignFigures, figures
 from recalls.law import Regime, regime
-from recalls.models import Assessment, Campaign, Notice, Publication, ScopeVersion
+from recalls.models import Assessment, Campaign, Notice, Publication, ScopeLot, ScopeVersion
 from recalls.notice_states import NoticeStatus
 from recalls.papers.draft import Draft, limit, moment
 from recalls.queries import Coverage, clocks_of, coverage, latest_publication
 from recalls.scope import latest_scope
 from recalls.sight import Sight
+from recalls.through import through_of
 from trace.actor import Actor
-from trace.models import Division, Lot
+from trace.models import Division, Lot, Organisation
 from trace.units import format_amount
 
 LISTED = 300
 """Lots a document names one by one; the scope version's hash stands for all."""
+
+
+def passed_words(name: str) -> str:
+    """How the scope was drawn, where only what passed through one trader is recalled."""
+    return (
+        f"只召回经过{name}的货和用它制成的货。没有经过它的同批号产品（包括生产者的库存和它的其他客户）不在召回之内。"
+        "单件码能分清的以扫码结果为准；只按数量发的货分不清，与别处购进的混在一起的，一并停售、封存。"
+    )
+
+
+def _covered(lot: Lot, row: ScopeLot) -> int:
+    """How much of a lot is meant: what passed through the trader, where only that is."""
+    return row.made_micros if row.through else lot.made_micros
 
 
 class Source:
@@ -151,12 +165,17 @@ class Source:
         one = self.campaign
         return str(one.get_initiator_display()), str(one.get_ground_display() or ""), one.ground_words
 
+    @cached_property
+    def trader(self) -> Organisation | None:
+        """Through whose hands the scope was followed, where it was."""
+        return through_of(self.scope) if self.scope is not None else None
+
     def goods_table(self, draft: Draft) -> None:
         """The goods: product, specification, lot, date, amount; those of others by number only."""
         if self.scope is None or not self.scope.lot_count:
             draft.missing.append("召回范围")
             return
-        shells = dict(self.scope.lots.values_list("lot", "shell"))
+        rows = {row.lot_id: row for row in self.scope.lots.all()}
         lots = list(
             Lot.objects.filter(pk__in=self.scope.lots.values("lot"))
             .select_related("product", "product_version", "organisation")
@@ -174,12 +193,14 @@ class Source:
                     lot.product_version.spec,
                     lot.code,
                     lot.produced_on.isoformat() if lot.produced_on else "",
-                    format_amount(lot.made_micros, lot.product.base_unit, "zh-hans"),
-                    "确定" if shells[lot.pk] == "proven" else "可能",
+                    format_amount(_covered(lot, rows[lot.pk]), lot.product.base_unit, "zh-hans"),
+                    "确定" if rows[lot.pk].shell == "proven" else "可能",
                 ]
                 for lot in mine[:LISTED]
             ],
         )
+        if self.trader is not None and any(row.through for row in rows.values()):
+            draft.words("范围怎样划定", passed_words(self.trader.name))
         others = len(lots) - len(mine[:LISTED])
         draft.words(
             "",

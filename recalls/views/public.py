@@ -25,6 +25,7 @@ from recalls.guards import drafted_notice
 from recalls.models import Campaign, NoticePicture, Publication, PublicNotice, RiskWarning
 from recalls.queries import latest_publication, published
 from recalls.scope import latest_scope
+from recalls.through import through_of
 from recalls.transitions import Status
 from recalls.views.doors import acting, page
 from trace.access import audience
@@ -125,6 +126,7 @@ def public_recall(request: HttpRequest, ref: str) -> HttpResponseBase:
             "rows": article_16(current.notice),
             "earlier": publications[1:],
             "ended": campaign.status == Status.CLOSED,
+            "through": through_of(current.notice.scope),
         },
     )
 
