@@ -156,7 +156,7 @@ def article_16(notice: PublicNotice) -> list[tuple[str, list[Row]]]:
     campaign = notice.campaign
     return [
         (
-            _("生产者"),
+            _("召回单位（经营者，原因在本单位）") if campaign.own_fault else _("生产者"),
             [
                 Row(_("名称"), notice.producer),
                 Row(_("住所"), notice.address),

@@ -7,19 +7,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
+from labels.recall_state import standing_of
+from recalls.actions.announcements import draft_notice
 from recalls.actions.assessment import Standing, assess
-from recalls.actions.campaigns import decide, start_campaign
+from recalls.actions.campaigns import announce, decide, start_campaign
+from recalls.actions.papers import make_paper
 from recalls.actions.scopes import expand_scope, freeze_scope
+from recalls.actions.signals import raise_signal
+from recalls.affected import affected_by, stopped
 from recalls.figures import figures
+from recalls.gs1 import recall_notification
+from recalls.letters import letter_lots
 from recalls.models import Campaign, ScopeVersion
 from recalls.parts import Extent, within
 from recalls.scope import Answer, Question, Why, drift, latest_scope, preview_scope
 from recalls.through import Passed, passed
 from tests.goods import amount, day, make_lot, receive, ship, turn_into
-from tests.recalls.story import FINDING, KNEW, Chain, make_chain
+from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, make_chain
 from tests.trace.test_packs import Hall
-from tests.world import World, make_actor, make_organisation, make_product
+from tests.world import World, make_actor, make_organisation, make_product, sign_in
 from trace.actions.events import Portion
 from trace.actions.pack_shipments import take_back_packs
 from trace.actions.transfers import take_back
@@ -373,3 +382,103 @@ def question_of_json(answer: Answer) -> Question:
 def _quality(actor: Actor) -> Actor:
 
     return make_actor(actor.organisation, "quality")
+
+
+# --- Who scans ------------------------------------------------------------------------------------------------------
+
+
+def test_a_scan_says_yes_no_or_ask_where_it_was_bought(world: World, client: Client) -> None:
+    hall = Hall(world, world.distillery)
+    lot = hall.lot(12)
+    trader, quality = world.distributor, _quality(world.distributor)
+    bottles = list(lot.units.filter(level="item").order_by("number"))
+    seen, elsewhere, unseen = bottles[0], bottles[1], bottles[2]
+    # By amount alone to the trader, which then names one bottle; another goes to the shop by its code.
+    receive(trader, ship(world.distillery, trader.organisation, lot, "2", when=day(6)), when=day(6))
+    hall.ship(elsewhere, to=world.shop)
+    hall.ship(seen, to=world.cooperative, by=trader)
+    campaign = by_the_trader(trader, quality, lot)
+    (row,) = version_of(campaign).lots.all()
+    assert (row.ranges, row.part["apart"]) == ([], False)
+    told = {unit: standing_of(lot, unit) for unit in (seen, elsewhere, unseen, None)}
+    assert [(one.recalled, one.maybe, one.spared) for one in told.values()] == [
+        (True, False, False),
+        (False, False, True),
+        (False, True, False),
+        (False, True, False),
+    ]
+    name = trader.organisation.label
+    pages = {unit: client.get(f"/c/{unit.code}").content.decode() for unit in (seen, elsewhere, unseen)}
+    assert "记录显示您这一件在其中" in pages[seen]
+    assert "已召回" in pages[seen]
+    assert "信息正常" in pages[elsewhere]
+    assert "没有经过它，不在其中" in pages[elsewhere]
+    assert "可能已召回" in pages[unseen]
+    assert f"是不是从 {name} 买的或进的" in pages[unseen]
+    assert all(name in page for page in pages.values())
+    assert "可能已召回" in client.get(f"/c/{lot.public_code}").content.decode()
+    status = {unit: client.get(f"/info/recall/c/{unit.code}").json() for unit in (seen, elsewhere, unseen)}
+    assert [(one["recallStatus"], one["stopSale"], one["through"]) for one in status.values()] == [
+        ("recalled", True, [name]),
+        ("none", False, [name]),
+        ("partly", True, [name]),
+    ]
+    assert [stopped(unit.code) for unit in (seen, elsewhere, unseen)] == [[lot], [], [lot]]
+    # Announced, the same with the announcement's words; who asks by a code is told whether it is meant.
+    draft_notice(by=quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    campaign.refresh_from_db()
+    announce(by=trader, campaign=campaign, channel="本系统公告页")
+    assert "潮" in client.get(f"/c/{unseen.code}").content.decode()
+    public = client.get(reverse("recalls:public_recall", args=[campaign.uid])).content.decode()
+    assert f"只有经过 {name} 的货在召回之内" in public
+    assert "不在生产者" in public
+    assert [bool(affected_by(unit.code)) for unit in (seen, elsewhere, unseen)] == [True, False, True]
+    (found,) = affected_by(lot.lot_code)
+    assert found.through == trader.organisation
+    data = client.get(reverse("recalls:recall_json", args=[campaign.uid])).json()
+    assert name in str(data)
+    notice = campaign.notices.get(organisation=world.cooperative.organisation)
+    assert all("只涉及经过" in one.code for one in letter_lots(notice))
+    assert recall_notification(notice)["recalledTradeItem"][0]["onlyThroughParty"]["organisationName"] == name
+    sign_in(client, world.cooperative)
+    assert f"只涉及经过 {name} 的货" in client.get(f"/recall/notices/{notice.uid}/").content.decode()
+    client.logout()
+    sign_in(client, world.distillery)
+    page = client.get(reverse("desk:lot_detail", args=[lot.uid])).content.decode()
+    assert "已召回" not in page, "the maker's own stock is not"
+    for kind in ("announcement", "stop"):
+        assert name in str(make_paper(by=quality, campaign=campaign, kind=kind).data)
+
+
+def test_the_scope_page_begins_with_what_the_trader_had_and_says_what_a_wider_one_means(
+    chain: Chain, client: Client
+) -> None:
+    world, trader = chain.world, chain.world.distributor
+    quality = _quality(trader)
+    signal = raise_signal(by=quality, source="self_check", text="示例：仓库进水", lot=chain.pouch_a, received_at=KNEW)
+    campaign = assess(
+        by=quality,
+        organisation=trader.organisation,
+        track="food",
+        title="示例：仓库进水受潮",
+        knew_at=KNEW,
+        finding=FINDING,
+        signals=[signal],
+        standing=Standing("trader", "own_fault"),
+    )
+    at = f"/recall/campaigns/{campaign.uid}/scope/"
+    sign_in(client, quality)
+    page = client.get(at).content.decode()
+    assert "只按记录跟踪经过" in page
+    assert chain.outsider.name not in page
+    assert "只按数量发的货，单件码分不开" in page
+    asked = f"{at}?lot={chain.pouch_a.uid}"
+    assert "生产者的库存和它的其他客户也会被封存" in client.get(asked).content.decode()
+    through = {"lot": str(chain.pouch_a.uid), "through": str(trader.organisation.uid)}
+    for wrong in ("x", str(world.cooperative.organisation.uid), str(chain.outsider.uid), "\x00"):
+        assert client.get(at, through | {"through": wrong}).status_code == 404, "who had none, or is not known"
+    assert client.post(at, through).status_code == 302
+    assert version_of(campaign).question["through"] == str(trader.organisation.uid)
+    client.logout()
+    sign_in(client, world.walnuts)
+    assert client.get(at).status_code == 404, "the maker is no side of it"
