@@ -20,6 +20,7 @@ NEVER_ISSUED = "0" * 12
 EXAMPLES = {
     Verdict.OK: ("demo-bottled_new", 1),
     Verdict.RECALLED: ("demo-pouch_1", 4),
+    Verdict.MAYBE_RECALLED: ("demo-millet_bags-units", 5),
     Verdict.VOID: ("demo-bottled_light", 60),
     Verdict.SUSPICIOUS: ("demo-bottled_new", 10),
     Verdict.HELD: ("demo-millet_held", 1),
@@ -38,6 +39,7 @@ SOUND: dict[str, Any] = {
 VERDICT_WORDS = {
     Verdict.OK: "信息正常",
     Verdict.RECALLED: "已召回",
+    Verdict.MAYBE_RECALLED: "可能已召回，请核对在哪里买的",
     Verdict.VOID: "已作废",
     Verdict.SUSPICIOUS: "疑似复制",
     Verdict.HELD: "封存调查中",
