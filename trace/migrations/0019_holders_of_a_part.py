@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('trace', '0017_epcis_master'),
+        ('trace', '0018_narrower_indexes'),
     ]
 
     operations = [
