@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from recalls.models import Campaign, Notice
-from recalls.queries import latest_publication
+from recalls.queries import publication_in_force
 from recalls.scope import passed_in_force
 from trace.models import Lot, Organisation
 from trace.units import decimal_text
@@ -47,7 +47,7 @@ def recall_notification(notice: Notice) -> dict[str, Any]:
     campaign = notice.campaign
     number = notice.scope.number
     lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product", "product_version")
-    public = latest_publication([campaign]).get(campaign.pk)
+    public = publication_in_force(campaign)
     trader, passed = passed_in_force(campaign)
     return {
         "messageType": "productRecallNotification",

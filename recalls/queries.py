@@ -67,10 +67,23 @@ def published() -> QuerySet[Publication]:
     )
 
 
+def publication_in_force(campaign: Campaign) -> Publication | None:
+    """The last publication of one campaign, None where the public may read none; one query. Its notice's campaign is
+    the one given.
+    """
+    rows = published().filter(notice__campaign=campaign).select_related(None).select_related("notice__scope").order_by()
+    found: Publication | None = max(rows, key=lambda row: (row.at, row.pk), default=None)
+    if found is not None:
+        found.notice.campaign = campaign
+    return found
+
+
 def latest_publication(campaigns: Iterable[Campaign] | QuerySet[Campaign]) -> dict[int, Publication]:
     """The publication in force of each campaign (the last one), by campaign row number; one query."""
     found: dict[int, Publication] = {}
-    for publication in published().filter(notice__campaign__in=campaigns).order_by("at", "id"):
+    # Put in order here: for a query of many columns the ORM spends longer on ORDER BY than the database on everything.
+    rows = published().filter(notice__campaign__in=campaigns).order_by()
+    for publication in sorted(rows, key=lambda row: (row.at, row.pk)):
         found[publication.notice.campaign_id] = publication
     return found
 

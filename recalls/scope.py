@@ -754,10 +754,10 @@ def coverage_of(version: ScopeVersion) -> Coverage:
 
 def parts_in_force(campaign: Campaign) -> dict[int, str]:
     """By lot (row number) which units of it are covered, in words, for lots of which only part is. Two queries."""
-    version = campaign.scopes.order_by("-number").first()
+    version = campaign.scopes.order_by("-number").values_list("pk", flat=True).first()
     if version is None:
         return {}
-    rows = version.lots.exclude(part={}).values_list("lot", "part")
+    rows = ScopeLot.objects.filter(scope=version).exclude(part={}).order_by().values_list("lot", "part")
     return {lot: words_of(part["ranges"]) for lot, part in rows if part["ranges"]}
 
 

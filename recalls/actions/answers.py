@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from django.db import transaction
@@ -285,9 +286,9 @@ def latest_answers(notice: Notice) -> dict[int, StockAnswer]:
 
 def names_given(notice: Notice) -> list[tuple[str, datetime.datetime]]:
     """Who acknowledged by the link, in words they gave: shown to whoever opens the same link."""
-    rows = notice.acknowledgements.filter(channel=Channel.LINK, set_aside=None).select_related("name")
+    rows = notice.acknowledgements.filter(channel=Channel.LINK, set_aside=None).select_related("name").order_by()
     seen: dict[str, datetime.datetime] = {}
-    for row in rows:
+    for row in sorted(rows, key=attrgetter("pk")):
         seen.setdefault(reveal(row.name), row.at)
     return [(name, at) for name, at in seen.items() if name]
 

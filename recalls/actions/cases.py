@@ -25,7 +25,7 @@ from recalls.models import (
 )
 from recalls.parts import covers
 from recalls.plausible import Claimed, flags_of
-from recalls.queries import latest_publication
+from recalls.queries import publication_in_force
 from recalls.service import target
 from recalls.through import Passed, standing_through
 from recalls.transitions import PUBLIC, Status
@@ -177,7 +177,7 @@ def file_claim(
     if earlier is not None:
         return earlier
     now = at or timezone.now()
-    publication = latest_publication([campaign]).get(campaign.pk)
+    publication = publication_in_force(campaign)
     if campaign.is_drill or publication is None or campaign.status not in PUBLIC or campaign.status == Status.CLOSED:
         raise Clash(_("这次召回没有公告或已经结案，不能在这里申请。可以拨打 12315。"), code="recall_not_open")
     if remedy not in ConsumerCase.Remedy.values:

@@ -12,7 +12,7 @@ from recalls.law import Regime, regime
 from recalls.models import Assessment, Campaign, Notice, Publication, ScopeLot, ScopeVersion
 from recalls.notice_states import NoticeStatus
 from recalls.papers.draft import Draft, limit, moment
-from recalls.queries import Coverage, clocks_of, coverage, latest_publication
+from recalls.queries import Coverage, clocks_of, coverage, publication_in_force
 from recalls.scope import latest_scope
 from recalls.sight import Sight
 from recalls.through import through_of
@@ -80,7 +80,7 @@ class Source:
     @cached_property
     def published(self) -> Publication | None:
         """The announcement in force."""
-        return latest_publication([self.campaign]).get(self.campaign.pk)
+        return publication_in_force(self.campaign)
 
     @cached_property
     def numbers(self) -> CampaignFigures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from django.contrib import messages
@@ -36,7 +37,7 @@ from recalls.letters import letter_lots, link_url, qr_svg
 from recalls.lists import NOTICES, sent_notices
 from recalls.models import Campaign, Notice, OutboxMessage
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
-from recalls.queries import Coverage, coverage, latest_publication
+from recalls.queries import Coverage, coverage, publication_in_force
 from recalls.scope import parts_in_force, passed_in_force
 from recalls.sight import Sight
 from recalls.views.doors import acting, page
@@ -45,6 +46,7 @@ from trace.actor import Actor
 from trace.errors import NotAllowed, NotFound
 from trace.exports import asked_format, export
 from trace.forms.fields import attempt
+from trace.genealogy import lots_by_pk
 from trace.models import Lot
 from trace.paging import WidePaginator
 from trace.parts import Entry
@@ -158,6 +160,7 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
     ]
     sight = Sight(actor, campaign)
     seen = sight.holder(found.organisation)
+    lots = _lot_lines(found) if seen.organisation is not None else []
     return page(
         request,
         "recalls/campaign_notice.html",
@@ -167,8 +170,8 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
             "tone": tone(found),
             "holder": seen,
             "named": seen.organisation is not None,
-            "lots": _lot_lines(found) if seen.organisation is not None else [],
-            "answers": _answer_lines(found) if seen.organisation is not None else [],
+            "lots": lots,
+            "answers": _answer_lines(found, lots) if seen.organisation is not None else [],
             "entries": _entries(found),
             "messages_sent": found.messages.all(),
             "form": form if troubles else None,
@@ -185,7 +188,7 @@ _TROUBLES = frozenset({"refuse", "give_up", "escalate", "settle"})
 
 def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
     """Lots asked about with what is on record."""
-    rows = notice.lots.select_related("lot__product_version", "lot__product").order_by("id")
+    rows = sorted(notice.lots.select_related("lot__product_version", "lot__product").order_by(), key=attrgetter("pk"))
     parts = parts_in_force(notice.campaign)
     trader, passed = passed_in_force(notice.campaign)
     return [
@@ -200,11 +203,13 @@ def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
     ]
 
 
-def _answer_lines(notice: Notice) -> list[dict[str, Any]]:
-    """The last answer per lot."""
-    rows = notice.stock.select_related("lot__product", "lot__product_version").order_by("at", "id")
-    latest = {row.lot_id: row for row in rows}
-    return [{"answer": row, "lot": row.lot, "unit": row.lot.product.base_unit} for row in latest.values()]
+def _answer_lines(notice: Notice, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last answer per lot; ``asked`` are the lot lines of the notice, whose lots need not be read again."""
+    latest = {row.lot_id: row for row in sorted(notice.stock.order_by(), key=attrgetter("at", "pk"))}
+    lots = {line["lot"].pk: line["lot"] for line in asked}
+    if latest.keys() - lots.keys():
+        lots |= lots_by_pk(latest.keys() - lots.keys())
+    return [{"answer": row, "lot": lots[pk], "unit": lots[pk].product.base_unit} for pk, row in latest.items()]
 
 
 def _entries(notice: Notice) -> list[Entry]:
@@ -276,7 +281,7 @@ def letter_print(request: HttpRequest, uid: str) -> HttpResponse:
             "lots": letter_lots(found),
             "url": link_url(found),
             "qr": qr_svg(link_url(found)),
-            "public": latest_publication([found.campaign]).get(found.campaign.pk),
+            "public": publication_in_force(found.campaign),
         },
     )
 
@@ -349,13 +354,14 @@ def notice(request: HttpRequest, uid: str) -> HttpResponse:
 
 
 def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
-    publication = latest_publication([found.campaign]).get(found.campaign.pk)
+    publication = publication_in_force(found.campaign)
+    lots = _lot_lines(found)
     return {
         "notice": found,
         "campaign": found.campaign,
         "tone": tone(found),
-        "lots": _lot_lines(found),
-        "answers": _answer_lines(found),
+        "lots": lots,
+        "answers": _answer_lines(found, lots),
         "public": publication.notice if publication else None,
         "told": found.children.count(),
         "hand_on": actor is not None and found.carrier_id == actor.owner.pk,

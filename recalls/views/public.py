@@ -23,7 +23,7 @@ from recalls.first_words import first_announcement
 from recalls.forms import AnnouncementForm
 from recalls.guards import drafted_notice
 from recalls.models import Campaign, NoticePicture, Publication, PublicNotice, RiskWarning
-from recalls.queries import latest_publication, published
+from recalls.queries import publication_in_force, published
 from recalls.scope import latest_scope
 from recalls.through import through_of
 from recalls.transitions import Status
@@ -251,7 +251,7 @@ def campaign_notice_draft(request: HttpRequest, uid: str) -> HttpResponse:
             "goods": goods_of(scope) if scope else [],
             "pictures": _last_pictures(campaign),
             "draft": drafted_notice(campaign),
-            "in_force": latest_publication([campaign]).get(campaign.pk),
+            "in_force": publication_in_force(campaign),
         },
         bad=form.is_bound,
     )
