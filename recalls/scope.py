@@ -765,7 +765,7 @@ def passed_in_force(campaign: Campaign) -> tuple[Organisation | None, frozenset[
     """The trader whose hands the scope in force follows, and the lots (row numbers) of which only what passed through
     them is covered. Two queries, one where there is none.
     """
-    version = campaign.scopes.order_by("-number").first()
+    version = campaign.scopes.only("campaign", "question").order_by("-number").first()
     trader = through_of(version) if version is not None else None
     if version is None or trader is None:
         return None, frozenset()
