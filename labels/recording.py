@@ -1,21 +1,18 @@
-"""Writing scans down in batches: whoever comes while a commit runs is in the next one (group commit).
-
-A scan is acknowledged only after the transaction that holds it has been committed, so none acknowledged is lost; and a
-code that goes viral costs one commit and one update of its tally for all who wait, instead of one each. The waiting
-threads need no thread beside them: the first writes for all, then hands over to the first of those who came meanwhile.
+"""Writing scans down in batches (``trace.together``): a code that goes viral costs one commit and one update of its
+tally for all who wait, instead of one each.
 """
 
 from __future__ import annotations
 
 import datetime
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 
 from labels.models import Scan, ScanTally
+from trace.together import Together
 
 MOST = 200
 """Scans of one transaction."""
@@ -35,79 +32,28 @@ class View:
     at: datetime.datetime
 
 
-@dataclass(eq=False)
-class _Waiting:
-    """A view and what became of it."""
-
-    view: View
-    woken: threading.Event = field(default_factory=threading.Event)
-    done: bool = False
-    counted: bool = False
-    error: BaseException | None = None
-
-
 class Recorder:
     """The queue of one process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._queue: list[_Waiting] = []
-        self._busy = False
+        self._together: Together[View, bool] = Together(_counted, MOST)
 
     def record(self, view: View) -> bool:
         """Write one view down, committed when this returns; whether it was new. Errors of the database pass through."""
         if connection.in_atomic_block:
             # Somebody else's transaction: it must be written by this connection, and commits with it.
             return view.nonce in write([view])
-        mine = _Waiting(view)
-        with self._lock:
-            self._queue.append(mine)
-            leads = not self._busy
-            self._busy = True
-        if not leads:
-            mine.woken.wait()
-        if not mine.done:
-            self._lead()
-        if mine.error is not None:
-            raise mine.error
-        return mine.counted
-
-    def _lead(self) -> None:
-        """Write the first of the queue, this thread's own among them, and hand over."""
-        with self._lock:
-            batch = self._queue[:MOST]
-            del self._queue[:MOST]
-        try:
-            _settle(batch)
-        finally:
-            with self._lock:
-                for one in batch:
-                    one.done = True
-                    one.woken.set()
-                if self._queue:
-                    self._queue[0].woken.set()
-                else:
-                    self._busy = False
+        return self._together.do(view)
 
 
-def _settle(batch: Sequence[_Waiting]) -> None:
-    """Write a batch; if the database refuses it, each alone, so that one bad view fails nobody else."""
-    try:
-        new = write([one.view for one in batch])
-    except DatabaseError as error:
-        if len(batch) == 1:
-            batch[0].error = error
-            return
-        for one in batch:
-            _settle([one])
-        return
-    except BaseException as error:
-        for one in batch:
-            one.error = error
-        raise
-    for one in batch:
-        one.counted = one.view.nonce in new
-        new.discard(one.view.nonce)
+def _counted(views: Sequence[View]) -> list[bool]:
+    """Write views; of each whether it was new. One that is there twice was new once."""
+    new = write(views)
+    found = []
+    for view in views:
+        found.append(view.nonce in new)
+        new.discard(view.nonce)
+    return found
 
 
 def write(views: Sequence[View]) -> set[str]:

@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 from django.db import connection, models
-from django.db.models import Max, Model
+from django.db.models import Model
 from django.db.models.base import ModelState
 from django.db.models.fields import NOT_PROVIDED
 
@@ -265,7 +265,9 @@ def numbers(model: type[Model], *, part: int = PART, leave: int = 0) -> Iterator
                 )
                 found = [row[0] for row in cursor.fetchall()]
             yield from found
-    last = (model._default_manager.aggregate(last=Max("pk"))["last"] or 0) + leave
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT MAX("{model._meta.pk.column}") FROM "{model._meta.db_table}"')  # noqa: S608
+        last = (cursor.fetchone()[0] or 0) + leave
     while True:
         last += 1
         yield last

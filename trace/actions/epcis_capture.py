@@ -29,7 +29,7 @@ from trace.actions.epcis_plan import Incoming, Plan, Refused, code_of, digest_of
 from trace.actions.events import When
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
-from trace.among import among_texts
+from trace.among import among_texts, there
 from trace.batch import LOT_PARTS, Batch, keep, open_batch
 from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
@@ -70,6 +70,8 @@ class Outcome:
     conflicts: int = 0
     faults: list[Fault] = field(default_factory=list)
     refused: set[int] = field(default_factory=set)
+    there: set[int] = field(default_factory=set)
+    """``id`` of each event refused, and of each that was there."""
 
 
 class _Again(Exception):
@@ -167,6 +169,7 @@ class Writer:
         for each in events:
             if each.key in known:
                 outcome.repeated += 1
+                outcome.there.add(id(each))
                 continue
             known.add(each.key)
             fresh.append(each)
@@ -193,6 +196,7 @@ class Writer:
                 self._anew()
                 outcome.faults += part.faults
                 wrong = part.refused
+                outcome.refused |= wrong
                 events = [each for each in events if id(each) not in wrong]
                 continue
             outcome.numbers += part.numbers
@@ -223,6 +227,7 @@ class Writer:
             )
         except DomainError as error:
             outcome.faults.append(Fault(f"{found.pointer}/errorDeclaration", error.code, error.message))
+            outcome.refused.add(id(found))
             return
         self.names.load(found.terms)
         index([(ledger.last_number(), captured.event, found, None)], self)
@@ -353,6 +358,9 @@ class Chunk:
                 by_code[epc.key].append(row)
         visible = lots_visible_to(self.by).filter(voided_by=None)
         for pairs in chunks(list(by_lot)):
+            # Whether there are any costs little; which of them may be opened costs much, and mostly there are none.
+            if not there(Lot, "lot_code", [lot for _gtin, lot in pairs]):
+                continue
             found = visible.filter(
                 product__gtin__in={gtin for gtin, _lot in pairs}, lot_code__in={lot for _gtin, lot in pairs}
             )
@@ -361,12 +369,13 @@ class Chunk:
                     if row.lot_id is None:
                         self.bind(row, lot)
         for codes in chunks(list(by_code), READ):
-            for lot in visible.filter(among_texts("public_code", codes)).select_related(*LOT_PARTS):
-                for row in by_code[lot.public_code]:
-                    self.bind(row, lot)
-            units = Unit.objects.filter(among_texts("code", codes)).select_related("lot__product", "parent__parent")
-            if not units.exists():
+            if there(Lot, "public_code", codes):
+                for lot in visible.filter(among_texts("public_code", codes)).select_related(*LOT_PARTS):
+                    for row in by_code[lot.public_code]:
+                        self.bind(row, lot)
+            if not there(Unit, "code", codes):
                 continue
+            units = Unit.objects.filter(among_texts("code", codes)).select_related("lot__product", "parent__parent")
             rest = []
             for unit in units.filter(lot__in=lots_visible_to(self.by)):
                 for row in by_code[unit.code]:

@@ -15,14 +15,15 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from trace import ledger
 from trace.actions.epcis_capture import Incoming, Outcome, Writer, incoming
 from trace.actions.epcis_parties import children_of, master_data
 from trace.actor import Actor
@@ -34,6 +35,7 @@ from trace.errors import DomainError, Invalid, NotAllowed
 from trace.identifiers import uuid7
 from trace.models import CaptureJob, Membership
 from trace.text import clean_text
+from trace.together import Together
 
 log = logging.getLogger("trace.epcis")
 Status = CaptureJob.Status
@@ -490,10 +492,56 @@ def _parts(reading: Iterable[tuple[str, Any, list[Fault]]]) -> Iterator[list[tup
         yield part
 
 
-@transaction.atomic
-def capture_event(*, by: Actor, event: dict[str, Any], context: Any) -> tuple[Incoming, Outcome]:
-    """Write one event that passed its check (``POST /epcis/events``). Twice is once: ``repeated`` says so."""
+# --- Single events --------------------------------------------------------------------------------------------------
+
+TOGETHER = 100
+"""Single events of one transaction."""
+
+
+class Alone(NamedTuple):
+    """What became of one event that came alone: whether it was there already, what was wrong with it."""
+
+    repeated: bool
+    faults: Sequence[Fault]
+
+
+def capture_event(*, by: Actor, event: dict[str, Any], context: Any) -> tuple[Incoming, Alone]:
+    """Write one event that passed its check (``POST /epcis/events``), with those that others send at the same time.
+    Twice is once: ``repeated`` says so. It is committed when this returns.
+    """
     _may_capture(by)
     found = incoming(event, "", context)
-    outcome = Writer(by, context=context).write([found])
-    return found, outcome
+    if connection.in_atomic_block:
+        # Somebody else's transaction: it must be written by this connection, and commits with it.
+        return found, write_events([(by, found)])[0]
+    return found, _together.do((by, found))
+
+
+@transaction.atomic
+def write_events(asked: Sequence[tuple[Actor, Incoming]]) -> list[Alone]:
+    """Write events of several callers in one transaction; of each what became of it, in order."""
+    ledger.lock_log_head()
+    outcomes: dict[tuple[int, int | None, int | None, str], Outcome] = {}
+    callers = [
+        (by.owner.pk, by.api_key.pk if by.api_key else None, by.user.pk if by.user else None, by.role)
+        for by, _found in asked
+    ]
+    for number, (by, found) in enumerate(asked):
+        found.pointer = f"{number}#"
+        if callers[number] not in outcomes:
+            same = [each for caller, (_by, each) in zip(callers, asked, strict=True) if caller == callers[number]]
+            outcomes[callers[number]] = Writer(by).write(same)
+    answers: list[Alone] = []
+    for caller, (_by, found) in zip(callers, asked, strict=True):
+        outcome, own = outcomes[caller], found.pointer
+        wrong = [each._replace(pointer=each.pointer[len(own) :]) for each in outcome.faults if _of(each, own)]
+        answers.append(Alone(id(found) in outcome.there, wrong))
+        found.pointer = ""
+    return answers
+
+
+def _of(fault: Fault, pointer: str) -> bool:
+    return fault.pointer.startswith(pointer)
+
+
+_together: Together[tuple[Actor, Incoming], Alone] = Together(write_events, TOGETHER)

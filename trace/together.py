@@ -1,0 +1,89 @@
+"""Writes of many requests in one transaction: whoever comes while a commit runs is in the next one (group commit).
+
+A request is answered only after the transaction that holds its write has been committed, so nothing acknowledged is
+lost; and what each would ask and wait for by itself is asked and waited for once. The waiting threads need no thread
+beside them: the first writes for all, then hands over to the first of those who came meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
+
+
+@dataclass(eq=False)
+class _Waiting(Generic[Asked, Found]):
+    """What is to be written and what became of it."""
+
+    asked: Asked
+    woken: threading.Event = field(default_factory=threading.Event)
+    done: bool = False
+    found: list[Found] = field(default_factory=list)
+    error: BaseException | None = None
+
+
+class Together(Generic[Asked, Found]):
+    """The queue of one process. ``write`` writes some in one transaction of its own and answers for each, in order; at
+    most ``most`` of them. Where several at once fail, each is written alone, so that a bad one fails nobody else.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Asked]], Sequence[Found]], most: int) -> None:
+        self._write = write
+        self._most = most
+        self._lock = threading.Lock()
+        self._queue: list[_Waiting[Asked, Found]] = []
+        self._busy = False
+
+    def do(self, asked: Asked) -> Found:
+        """Write this, committed when it returns. Errors pass through. Not for use inside a transaction."""
+        mine: _Waiting[Asked, Found] = _Waiting(asked)
+        with self._lock:
+            self._queue.append(mine)
+            leads = not self._busy
+            self._busy = True
+        if not leads:
+            mine.woken.wait()
+        if not mine.done:
+            self._lead()
+        if mine.error is not None:
+            raise mine.error
+        return mine.found[0]
+
+    def _lead(self) -> None:
+        """Write the first of the queue, this thread's own among them, and hand over."""
+        with self._lock:
+            batch = self._queue[: self._most]
+            del self._queue[: self._most]
+        try:
+            self._settle(batch)
+        finally:
+            with self._lock:
+                for one in batch:
+                    one.done = True
+                    one.woken.set()
+                if self._queue:
+                    self._queue[0].woken.set()
+                else:
+                    self._busy = False
+
+    def _settle(self, batch: Sequence[_Waiting[Asked, Found]]) -> None:
+        try:
+            found = self._write([one.asked for one in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            for one in batch:
+                self._settle([one])
+            return
+        except BaseException as error:
+            for one in batch:
+                one.error = error
+            raise
+        for one, each in zip(batch, found, strict=True):
+            one.found.append(each)
