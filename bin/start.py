@@ -166,7 +166,7 @@ def main() -> None:
         signal.signal(each, told_to_stop)
     workers = os.environ.get("WEB_WORKERS") or ("1" if demo else "2")
     options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--host", HOST, "--port", str(port)]
-    options += ["--workers", workers, "--blocking-threads", "4", "--respawn-failed-workers"]
+    options += ["--workers", workers, "--blocking-threads", "8", "--respawn-failed-workers"]
     processes.start("server", "-m", "granian", *options, "config.wsgi:application")
     processes.start("worker", "manage.py", "worker")
     status = 1

@@ -74,7 +74,7 @@ class Together(Generic[Asked, Found]):
     def _settle(self, batch: Sequence[_Waiting[Asked, Found]]) -> None:
         try:
             found = self._write([one.asked for one in batch])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (handed on to whoever waits for it)
             if len(batch) == 1:
                 batch[0].error = error
                 return

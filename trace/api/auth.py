@@ -17,6 +17,7 @@ from trace.actions.requests import note_key_used
 from trace.actor import Actor
 from trace.errors import DomainError, NotAllowed, NotFound, NotSignedIn
 from trace.models import ApiKey, Organisation
+from trace.prepared import Prepared
 from trace.scopes import permits
 
 BEHALF_HEADER = "On-Behalf-Of"
@@ -93,6 +94,13 @@ def _on_behalf(request: HttpRequest, actor: Actor) -> Actor:
     return replace(actor, on_behalf_of=grower)
 
 
+_BY_HASH = Prepared(
+    lambda digest: ApiKey.objects.filter(key_hash=digest, revoked_at=None).select_related(
+        "organisation__division", "created_by"
+    )
+)
+
+
 class KeyAuth(HttpBearer):
     """``Authorization: Bearer <key>``. Unknown, revoked or misplaced keys are 401; a session is then not asked."""
 
@@ -105,11 +113,7 @@ class KeyAuth(HttpBearer):
     def authenticate(self, request: HttpRequest, token: str) -> Actor:
         """The actor of a key; sets ``request.actor``."""
         digest = hashlib.sha256(token.strip().encode(errors="replace")).hexdigest()
-        key = (
-            ApiKey.objects.filter(key_hash=digest, revoked_at=None)
-            .select_related("organisation__division", "created_by")
-            .first()
-        )
+        key = _BY_HASH.first(digest)
         if key is None:
             raise NotSignedIn(_("API 密钥无效或已吊销。"), code="key_invalid")
         note_key_used(key=key)
