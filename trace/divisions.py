@@ -76,19 +76,3 @@ def require_town(value: object) -> str:
             code="division_unknown",
         )
     return code
-
-
-def division_path(code: str, lang: str | None = None) -> str:
-    """The full name of a division with those above it, or the bare code when it is not known.
-
-    A village code (12 digits) is named by its township.
-    """
-    known = divisions().get(code) or (divisions().get(code[:9]) if len(code) == 12 else None)
-    if known is None:
-        return code
-    parent = divisions().get(known.parent)
-    if parent is None:
-        return known.name(lang)
-    if is_english(lang):
-        return f"{known.en}, {parent.en}"
-    return parent.zh + known.zh

@@ -26,6 +26,7 @@ from trace.errors import BrokenGuard, Clash, DomainError, GuardBroken, Invalid, 
 from trace.guards import blocking
 from trace.identifiers import new_serials, normalise_lot_code
 from trace.ledger import lock_log_head
+from trace.lineage import untrue_words
 from trace.models import Event, Lot, Product, Unit
 from trace.text import clean_text
 
@@ -68,7 +69,8 @@ def issue_codes(
     The public host is frozen into the run. Repeating a key answers with the run it made.
 
     Refuses: who may not (``role_required``), lots of other issuers (``not_own``, ``lot_external``), void or blocked
-    lots (``lot_void``, ``lot_blocked``, not insistable), counts outside 1 to 1,000,000 (``bad_count``), a GTIN not
+    lots (``lot_void``, ``lot_blocked``, not insistable) and lots whose label would say what their ancestors contradict
+    (``forbidden_ancestor``, ``gi_foreign``, not insistable), counts outside 1 to 1,000,000 (``bad_count``), a GTIN not
     confirmed (``gtin_not_confirmed``) or whose lot code another lot's labels carry (``gtin_lot_taken``), a key used
     for something else (``run_key_reused``), an unknown layout, level or material, check codes on labels of a lot
     (``checks_need_units``) or on a layout without room for them (``checks_need_room``).
@@ -270,7 +272,10 @@ def _same_run(run: CodeRun, lot: Lot, kind: str, count: int) -> CodeRun:
 
 
 def require_unblocked(lot: Lot) -> None:
-    """Refuse to label a lot that was declared wrong or that any active hold names, in whole or in part."""
+    """Refuse to label a lot that was declared wrong or that any active hold names, in whole or in part
+    (``lot_blocked``), and one whose label would name a standard or an origin that its ancestors contradict
+    (``forbidden_ancestor``, ``gi_foreign``).
+    """
     if lot.voided_by_id is not None:
         raise _refused("lot_void", _("批次 %(lot)s 的登记已被声明有误，不能签发或打印标签。") % {"lot": lot.code}, lot)
     holds = blocking([lot], holder=lot.organisation).get(lot.pk)
@@ -282,6 +287,12 @@ def require_unblocked(lot: Lot) -> None:
             "reason": hold.reason,
         }
         raise _refused("lot_blocked", message, lot)
+    broken = untrue_words(lot)
+    if broken:
+        message = _("不能签发或打印标签，标签上的话与来源矛盾：%(why)s 换标签销售，请登记为另一个产品的新批次。") % {
+            "why": " ".join(guard.message for guard in broken)
+        }
+        raise GuardBroken(message, broken, insistable=False)
 
 
 def _refused(code: str, message: str, lot: Lot) -> GuardBroken:

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from labels.actions.runs import issue_codes
 from tests.goods import amount, day, make_lot, passed, receive, released, ship, turn_into
 from tests.trace.api_client import api_of, body
 from tests.trace.door_client import document, door_of, lot_class
@@ -432,7 +433,7 @@ def test_a_standard_cited_after_the_goods_were_made_flags_what_it_forbids(world:
     sent |= {"standard": "gbt10781_2_2022", "seen": 1}
     answer = client.post(url, sent)
     assert answer.status_code == 302, answer.context["form"].errors
-    assert "1 个已登记的批次用了该标准不允许的原料" in client.get(answer.headers["Location"]).content.decode()
+    assert "1 个已登记的批次与声明的标准或产地不符" in client.get(answer.headers["Location"]).content.decode()
     assert client.post(url, sent).status_code in (409, 422), "sent twice"
     late.refresh_from_db()
     assert late.current is not None
@@ -468,6 +469,52 @@ def test_who_names_goods_after_an_origin_claims_it(world: World, more: dict[str,
     (part,) = step(world, "common.split", [(lot, "5")], [(raw, "5")], by=world.walnuts, reason="示例")
     named = make_product(world.walnuts.organisation, "HT", **{"name": "示例核桃", "family": "walnut_fenzhou", **more})
     assert refused(lambda: turn_into(world.walnuts, [(part, "5")], [(named, "4")])) == ["gi_foreign"]
+
+
+def test_an_origin_claimed_after_the_goods_were_made_flags_what_does_not_bear_it(world: World) -> None:
+    """Three times the same lie in another order: the product is renamed later, the plot is moved and moved back."""
+    by = world.walnuts
+    raw = make_product(by.organisation, "QP", "示例核桃", family="walnut_fenzhou", kind="raw")
+    plain = make_product(by.organisation, "HT", "示例核桃仁", family="walnut_fenzhou")
+    far, near = (
+        make_place(by.organisation, name=f"示例地块{code}", kind="plot", division=code)
+        for code in ("650000", "141182100")
+    )
+    grown = [make_lot(by, raw, "10", place=place) for place in (far, near)]
+    lots = [turn_into(by, [(lot, "5")], [(plain, "4")])[0] for lot in grown]
+    mixed = turn_into(by, [(lots[0], "1"), (lots[1], "1")], [(plain, "2")])[0]
+    client = sign_in(Client(), by)
+
+    def edit(kind: str, uid: object, **changes: str) -> str:
+        url = reverse(f"trace:{kind}_edit", args=[uid])
+        page = client.get(url).context
+        sent = {key: value or "" for key, value in page["form"].initial.items()} | {"seen": page.get("seen", "")}
+        answer = client.post(url, sent | changes)
+        assert answer.status_code == 302, answer.context["form"].errors
+        return client.get(answer.url).content.decode()
+
+    assert "2 个已登记的批次与声明的标准或产地不符" in edit("product", plain.uid, brand="汾州核桃")
+    flagged = Conflict.objects.filter(code="gi_foreign")
+    assert {row.lot for row in flagged} == {lots[0], mixed}
+    assert "新疆" in str(flagged[0].details)
+    edit("product", plain.uid, brand="汾州核桃", name="示例核桃仁（改名）")
+    assert flagged.count() == 2, "what is flagged is not flagged twice"
+    # The label of a lot made before does not say it, so it may be printed; what is made now is refused.
+    assert issue_codes(by=by, lot=lots[0], count=1, key="vorher").count == 1
+    assert refused(lambda: turn_into(by, [(grown[0], "1")], [(plain, "1")])) == ["gi_foreign"]
+    # The plot is said to lie inside while the goods are entered, and is moved back afterwards.
+    assert "不符" in edit("place", far.uid, division="141182100")
+    through = turn_into(by, [(grown[0], "1")], [(plain, "1")])[0]
+    assert flagged.count() == 2
+    assert issue_codes(by=by, lot=through, count=1, key="solange").count == 1
+    assert "3 个已登记的批次与声明的标准或产地不符" not in edit("place", near.uid, address="示例路")
+    edit("place", far.uid, division="650000")
+    assert {row.lot for row in flagged} == {lots[0], mixed, through}
+    with pytest.raises(GuardBroken) as nothing:
+        issue_codes(by=by, lot=through, count=1, key="danach")
+    assert (nothing.value.code, nothing.value.insistable) == ("gi_foreign", False)
+    regulator = sign_in(Client(), world.county).get(reverse("trace:conflict_list")).content.decode()
+    assert through.lot_code in regulator
 
 
 def test_walnut_wood_claims_no_nuts() -> None:

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from trace.access import entered_for
 from trace.actor import Actor
+from trace.among import among
+from trace.composition import GeographicalIndication
 from trace.errors import BrokenGuard, NotAllowed, StaleState
 from trace.gather import Gather
-from trace.genealogy import walk
+from trace.genealogy import Walk, walk
 from trace.ledger import lock_log_head
-from trace.lineage import Offender, Target, forbidden, offenders, prohibition_of, under_prohibition
-from trace.models import Conflict, Lot, Product, ProductVersion
+from trace.lineage import (
+    Offender,
+    Target,
+    claim_made,
+    claiming,
+    forbidden,
+    named_to,
+    offenders,
+    prohibition_of,
+    unborne,
+    under_prohibition,
+    weak_origins,
+)
+from trace.models import Conflict, Lot, Place, Product, ProductVersion
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.text import clean_text
 
 ANSWER_MAX = 500
+MOST_REACHED = 200_000
+"""Lots that a look back over everything a firm made may reach."""
 
 
 @transaction.atomic
@@ -53,15 +71,10 @@ def flag_descendants(product: Product, *, at: datetime.datetime | None = None) -
     lock_log_head()
     own = list(Lot.objects.filter(product=product, voided_by=None).order_by("pk").values_list("pk", flat=True))
     hit = under_prohibition(own, product.material)
-    flagged = set(
-        Conflict.objects.filter(
-            lot__in=[lot.pk for lot, _rule in hit], code="forbidden_ancestor", voided_by=None
-        ).values_list("lot", flat=True)
-    )
     first = Lot.objects.filter(pk__in=own[:1]).select_related("product").first()
     found = []
     for lot, rule in hit:
-        if lot.pk in flagged or first is None:
+        if first is None:
             continue
         mine = lot.organisation_id == product.organisation_id
         where = (
@@ -70,58 +83,93 @@ def flag_descendants(product: Product, *, at: datetime.datetime | None = None) -
             else _("上游供货者的一个产品")
         )
         target = Target(lot.product, lot.product_version, lot)
-        broken = forbidden(rule, target, Offender(first, product.material).words, where, first)
-        found.append(
-            Conflict(
-                event_id=lot.origin_event_id,
-                organisation_id=lot.organisation_id,
-                lot=lot,
-                code=broken.code,
-                details=broken.as_record(),
-                at=at or timezone.now(),
-            )
-        )
-    return Conflict.objects.bulk_create(found)
+        found.append(forbidden(rule, target, Offender(first, product.material).words, where, first))
+    return _flag_later(found, at)
 
 
 def flag_own_lots(product: Product, version: ProductVersion, *, at: datetime.datetime | None = None) -> list[Conflict]:
-    """Flag the lots of a product whose new version follows a standard that forbids something they were made of.
+    """Flag the lots of a product whose new version follows a standard that forbids something they were made of, or
+    claims an origin that they do not bear.
 
-    They keep the version they were made under, so their labels do not name the standard; the goods are sold as this
-    product all the same, and who adds the standard afterwards would pass by the guard at making. One conflict for each
-    lot, on the event by which it began; what is open already is not doubled. Two walks, whatever the number of lots.
+    They keep the version they were made under, so their labels say neither; the goods are sold as this product all the
+    same, and who adds the claim afterwards would pass by the guard at making. One conflict for each lot, on the event
+    by which it began; what is open already is not doubled. A fixed number of walks, whatever the number of lots.
     """
-    rule = prohibition_of(version)
-    if rule is None:
+    rule, claim = prohibition_of(version), claim_made(version)
+    if rule is None and claim is None:
         return []
     lock_log_head()
-    own = list(Lot.objects.filter(product=product, voided_by=None).order_by("pk"))
+    own = list(Lot.objects.filter(product=product, voided_by=None).select_related("product").order_by("pk"))
     if not own:
         return []
-    found: dict[int, BrokenGuard] = {}
-    for bad in offenders(walk(own, "back").level, rule.materials):
+    back = walk(own, "back", limit=MOST_REACHED)
+    found: list[BrokenGuard] = []
+    for bad in offenders(back.level, rule.materials) if rule is not None else ():
         name = in_each_language(bad.lot.product.__str__)
         alike = Lot.objects.filter(product_version=bad.lot.product_version_id, voided_by=None)
-        reached = walk(list(alike), "forward").level
-        for lot in own:
-            if lot.pk in reached and lot.pk not in found:
-                mine = bad.lot.organisation_id == product.organisation_id
-                where = _("产品“%(product)s”") % {"product": name} if mine else _("上游供货者的一个产品")
-                found[lot.pk] = forbidden(rule, Target(product, version, lot), bad.words, where, bad.lot)
-    flagged = set(
-        Conflict.objects.filter(lot__in=list(found), code="forbidden_ancestor", voided_by=None).values_list(
-            "lot", flat=True
-        )
+        reached = walk(list(alike), "forward", limit=MOST_REACHED).level
+        mine = bad.lot.organisation_id == product.organisation_id
+        where = _("产品“%(product)s”") % {"product": name} if mine else _("上游供货者的一个产品")
+        found += [
+            forbidden(rule, Target(product, version, lot), bad.words, where, bad.lot)
+            for lot in own
+            if rule is not None and lot.pk in reached
+        ]
+    if claim is not None:
+        found += _unborne_of(claim, [Target(product, version, lot) for lot in own], back)
+    return _flag_later(found, at)
+
+
+def flag_origins_of(place: Place, *, at: datetime.datetime | None = None) -> list[Conflict]:
+    """Flag what claims an origin and goes back to goods from this place, after it was said to lie elsewhere.
+
+    A plot that was said to lie inside while the goods were entered does not stay inside by that. What is open already
+    is not doubled.
+    """
+    lock_log_head()
+    said = Q(organisation=place.organisation_id, origin_event__data__origin=str(place.uid))
+    grown = Lot.objects.filter(Q(origin_place=place) | said, voided_by=None)
+    lots = list(grown.order_by("pk").values_list("pk", flat=True))
+    found: list[BrokenGuard] = []
+    for rule, targets in claiming(lots).items():
+        back = walk([target.lot for target in targets if target.lot is not None], "back", limit=MOST_REACHED)
+        found += _unborne_of(rule, targets, back)
+    return _flag_later(found, at)
+
+
+def _unborne_of(rule: GeographicalIndication, targets: Sequence[Target], back: Walk) -> list[BrokenGuard]:
+    """The targets whose claim what ``back`` reached does not bear."""
+    weak = weak_origins(rule, back)
+    found = []
+    for target in targets:
+        origin = weak.get(target.lot.pk) if target.lot is not None else None
+        if origin is not None and target.lot is not None:
+            where = named_to(target.lot.organisation_id, origin.lot)
+            found.append(unborne(rule, target, origin.state, where, origin.words, origin.lot))
+    return found
+
+
+def _flag_later(broken: Sequence[BrokenGuard], at: datetime.datetime | None) -> list[Conflict]:
+    """Write the first conflict of each code for each lot, on the event by which the lot began, unless one is there."""
+    first = {(guard.lot.pk, guard.code): guard for guard in reversed(broken)}
+    lots = {guard.lot.pk: guard.lot for guard in broken}
+    there = set(
+        Conflict.objects.filter(
+            among("lot", list(lots)), code__in={code for _lot, code in first}, voided_by=None
+        ).values_list("lot", "code")
     )
     return Conflict.objects.bulk_create(
-        Conflict(
-            event_id=lot.origin_event_id,
-            organisation_id=lot.organisation_id,
-            lot=lot,
-            code=found[lot.pk].code,
-            details=found[lot.pk].as_record(),
-            at=at or timezone.now(),
-        )
-        for lot in own
-        if lot.pk in found and lot.pk not in flagged
+        [
+            Conflict(
+                event_id=lots[lot].origin_event_id,
+                organisation_id=lots[lot].organisation_id,
+                lot=lots[lot],
+                code=code,
+                details=guard.as_record(),
+                at=at or timezone.now(),
+            )
+            for (lot, code), guard in sorted(first.items())
+            if (lot, code) not in there
+        ],
+        batch_size=500,
     )

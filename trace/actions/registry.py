@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from trace.access import supervises
-from trace.actions.conflicts import flag_descendants, flag_own_lots
+from trace.actions.conflicts import flag_descendants, flag_origins_of, flag_own_lots
 from trace.actions.names import index_product
 from trace.actions.organisations import require_supervisor
 from trace.actor import Actor
@@ -26,7 +26,7 @@ from trace.errors import Clash, Invalid, NotAllowed, NotFound, StaleState
 from trace.event_templates import families
 from trace.gather import Gather, unique
 from trace.identifiers import fold_code, normalise_gln, normalise_gtin, normalise_sc_licence
-from trace.lineage import prohibition_of
+from trace.lineage import claim_made, prohibition_of
 from trace.models import (
     Certificate,
     Division,
@@ -110,14 +110,20 @@ def create_places(*, rows: Sequence[Place], by: Actor, at: datetime.datetime | N
 
 @transaction.atomic
 def edit_place(*, row: Place, place: PlaceInput, by: Actor, at: datetime.datetime | None = None) -> Place:
-    """Change a place; each change is logged. Events that name it keep naming it. Refuses as ``create_place``."""
+    """Change a place; each change is logged. Events that name it keep naming it. Refuses as ``create_place``.
+
+    Another division or kind flags what claims an origin and is from here, where the claim holds no longer.
+    """
     _require_own(by, row.organisation_id)
     fields = _checked_place(place, row.organisation, but=row)
     row = Place.objects.select_for_update().get(pk=row.pk)
+    was = row.division_id, row.kind
     with unique("name", _place_name_taken()):
         log_changes(
             row=row, organisation=row.organisation, changes=fields, by=by.user, public=frozenset({"name"}), at=at
         )
+    if (row.division_id, row.kind) != was:
+        flag_origins_of(row, at=at)
     return row
 
 
@@ -335,7 +341,8 @@ def edit_product(
 ) -> ProductVersion:
     """A change is a new version; lots made before keep theirs. Without any change the current version is returned.
 
-    A standard that forbids what lots there are were made of flags those lots: it could not be cited at making.
+    A standard that forbids what lots there are were made of flags those lots: it could not be cited at making. So does
+    a claim of origin that they do not bear, in the claim, the name or the brand.
     ``seen`` is the number the editor saw: a newer one refuses (``stale_state``). Refuses (``FieldErrors``): no name,
     two standards at once (``standard_twice``), an edition that has ended (``standard_ended``), a production licence
     the organisation has not entered (``licence_unknown``), packs that are no amounts (``packs.…``), shelf lives out
@@ -355,8 +362,10 @@ def edit_product(
         return current
     fields["declared_limits"] = current.declared_limits
     made = _write_version(row, current.number + 1, fields, by, at)
-    if prohibition_of(made) not in (None, prohibition_of(current)):
-        flag_own_lots(row, made, at=at)
+    for asked in (prohibition_of, claim_made):
+        if asked(made) not in (None, asked(current)):
+            flag_own_lots(row, made, at=at)
+            break
     return made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -63,7 +63,7 @@ from trace.forms.registry import (
 )
 from trace.limits import tests_of
 from trace.lists import CERTIFICATES, PLACES, PRODUCTS
-from trace.models import Organisation, Place, Product, ProductVersion, Stock
+from trace.models import Conflict, Organisation, Place, Product, ProductVersion, Stock
 from trace.result_words import limit_words
 from trace.views.pages import edits_of, form_page, page_of
 
@@ -138,6 +138,7 @@ def place_edit(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
     form = PlaceForm(request.POST or None, kind=found.kind, initial=PlaceForm.initial_of(found))
     if attempt(form, lambda: edit_place(row=found, place=form.place(), by=actor), _fact_names(form)) is not None:
         messages.success(request, _("已保存，变更已记录。"))
+        _warn_of_later(request, conflicts_visible_to(actor).filter(lot__origin_place=found))
         return redirect("trace:place", uid=found.uid)
     return form_page(request, form, title=found.name, back=reverse("trace:place", args=[found.uid]))
 
@@ -337,20 +338,8 @@ def product_edit(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         if made is not None:
             words = _("没有变化。") if made == current else _("已保存为第 %(number)d 版。") % {"number": made.number}
             messages.success(request, words)
-            against = conflicts_visible_to(actor).filter(
-                lot__product=found, code="forbidden_ancestor", answered_at=None, voided_by=None
-            )
-            count = against.values("lot").distinct().count() if made != current else 0
-            if count:
-                messages.warning(
-                    request,
-                    ngettext(
-                        "%(count)d 个已登记的批次用了该标准不允许的原料，已列为矛盾，监管部门也看得到。",
-                        "%(count)d 个已登记的批次用了该标准不允许的原料，已列为矛盾，监管部门也看得到。",
-                        count,
-                    )
-                    % {"count": count},
-                )
+            if made != current:
+                _warn_of_later(request, conflicts_visible_to(actor).filter(lot__product=found))
             return redirect("trace:product", uid=found.uid)
     return form_page(
         request,
@@ -362,6 +351,19 @@ def product_edit(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         product=found,
         seen=current.number,
     )
+
+
+def _warn_of_later(request: HttpRequest, conflicts: QuerySet[Conflict]) -> None:
+    """Say how many lots there are that a standard or a claim of origin does not fit."""
+    open_ones = conflicts.filter(code__in=("forbidden_ancestor", "gi_foreign"), answered_at=None, voided_by=None)
+    count = open_ones.values("lot").distinct().count()
+    if count:
+        words = ngettext(
+            "%(count)d 个已登记的批次与声明的标准或产地不符，已列为矛盾，监管部门也看得到。",
+            "%(count)d 个已登记的批次与声明的标准或产地不符，已列为矛盾，监管部门也看得到。",
+            count,
+        )
+        messages.warning(request, words % {"count": count})
 
 
 @audience("party", "operator", "quality")
