@@ -76,13 +76,23 @@ def commitment_rows(lot: Lot) -> list[Row]:
     ]
 
 
+def code_name(unit: Unit) -> str:
+    """What the code on a unit is called: that of a single item, or of the pack it names."""
+    return {
+        Unit.Level.ITEM: _("单件码"),
+        Unit.Level.BOX: _("整盒码"),
+        Unit.Level.CARTON: _("整箱码"),
+        Unit.Level.PALLET: _("整托盘码"),
+    }[Unit.Level(unit.level)]
+
+
 def lot_rows(lot: Lot, unit: Unit | None, amended: Mapping[str, str], inside: str = "") -> list[Row]:
     """Which lot and unit, what is ``inside`` a pack, and the dates; ``amended`` holds values that were declared wrong,
     by the name of the lot's field.
     """
     rows = [Row(_("批号"), lot.code, SAID)]
     if unit is not None:
-        rows.append(Row(_("单件码"), display_serial(unit.code), "computed"))
+        rows.append(Row(code_name(unit), display_serial(unit.code), "computed"))
     if inside:
         rows.append(Row(_("内装"), inside, SAID))
     rows.append(Row(_("生产日期"), day(lot.produced_on), SAID, old=amended.get("produced_on", "")))

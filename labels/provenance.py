@@ -83,6 +83,13 @@ class Page:
     consumables: bool = field(default=True)
     lots: frozenset[int] = frozenset()
     """Row numbers of the lots the page tells of: this one and its ancestors."""
+    inside: str = ""
+    """What is in a pack, in words; "" for what is none."""
+
+    @property
+    def code_name(self) -> str:
+        """What the code on the unit is called."""
+        return facts.code_name(self.unit) if self.unit is not None else ""
 
     @property
     def days_over(self) -> int:
@@ -146,6 +153,7 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
     entries, hidden = journey.timeline(ancestry, items, corrections)
     cards, more = evidence.report_cards(reports, lot, _names(ancestry), ancestry.own)
     copied = _copied(exceptions)
+    inside = inside_words(unit) if unit is not None else ""
     return Page(
         target=target,
         lot=lot,
@@ -158,7 +166,7 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
         copied_at=copied.at if copied is not None else None,
         issue=_issue(lot, unit),
         scans=_scans(lot, unit),
-        sections=_sections(target, evidence.open_licences(lot.organisation), regions, amended),
+        sections=_sections(target, evidence.open_licences(lot.organisation), regions, amended, inside),
         age=age_of(lot),
         claim=claim_of(lot),
         reports=cards,
@@ -177,6 +185,7 @@ def page_of(target: Target, *, now: datetime.datetime | None = None) -> Page:
         recall_phone=lot.organisation.recall_contact_phone,
         consumables=lot.product.track != Product.Track.CONSUMER,
         lots=frozenset(ancestry.lots) | {lot.pk},
+        inside=inside,
     )
 
 
@@ -201,7 +210,7 @@ def product_page_of(target: Target, *, now: datetime.datetime | None = None) -> 
         product=product,
         version=version,
         sections=[
-            _section("product", _("产品"), [*facts.product_rows(version, product), *facts.standard_rows(version)]),
+            _section("product", _("产品信息"), [*facts.product_rows(version, product), *facts.standard_rows(version)]),
             _section(
                 "producer",
                 _("生产者"),
@@ -213,14 +222,15 @@ def product_page_of(target: Target, *, now: datetime.datetime | None = None) -> 
     )
 
 
-def _sections(target: Target, licences: Sequence[Licence], regions: Regions, amended: dict[str, str]) -> list[Section]:
+def _sections(
+    target: Target, licences: Sequence[Licence], regions: Regions, amended: dict[str, str], inside: str
+) -> list[Section]:
     """The facts in the order people ask for them: what, which lot and when, by which standard, by whom."""
     lot = _lot_of(target)
     version = lot.product_version
-    inside = inside_words(target.unit) if target.unit is not None else ""
     pledged = facts.commitment_rows(lot)
     return [
-        _section("product", _("产品"), facts.product_rows(version, target.product)),
+        _section("product", _("产品信息"), facts.product_rows(version, target.product)),
         *([_section("commitment", "承诺达标合格证", pledged)] if pledged else []),
         _section(
             "lot",
