@@ -17,13 +17,14 @@ from django.urls import reverse
 from PIL import Image
 
 from tests.conftest import Served
-from tests.goods import day, make_lot, ship
+from tests.goods import day, make_lot, ship, stock_of
+from tests.trace.test_guards import spirit, vatted
 from tests.world import World, behalf, make_actor, make_organisation, make_place, make_product, make_world, sign_in
 from trace.actions.field import register_device, revoke_device
 from trace.actions.people import end_membership
 from trace.actions.transfers import slip_token
 from trace.actor import Actor
-from trace.models import Conflict, Device, Event, FieldEntry, Lot, PersonalRecord, Stock, StoredFile
+from trace.models import Conflict, Device, Event, FieldEntry, Lot, PersonalRecord, Stock, StoredFile, TestReport
 from trace.personal import reveal
 
 ENTERED = "2026-11-20T17:05:00+08:00"
@@ -518,6 +519,48 @@ def test_a_grower_takes_the_farm_s_forms_and_a_store_the_store_s(world: World) -
         "common.inspect",
     ]
     assert world.walnuts.organisation.name not in json.dumps(grower["slips"])
+
+
+def test_a_bottling_hall_s_day_is_recorded_without_a_network(world: World) -> None:
+    """Filtered, bottled and tested on one phone that uploads in the evening, each step made of the one before."""
+    base = spirit(world, family="baijiu_light_aroma")
+    vat = vatted(world, base, "100", "53")
+    client, device = phone(world.distillery)
+    offered = [form["step"] for form in client.get(reverse("trace:field_data")).json()["forms"]]
+    assert [step for step in offered if step in ("baijiu.filter", "baijiu.bottle", "baijiu.factory_test")] == [
+        "baijiu.filter",
+        "baijiu.bottle",
+        "baijiu.factory_test",
+    ]
+    hall = make_place(world.distillery.organisation, kind="plant")
+    at = {"when_on": "2026-11-20", "place": hall.uid}
+    rows = {"inputs-count": "1", "outputs-count": "1"}
+    filtered = entry(
+        "baijiu.filter",
+        {**at, **rows, "when_at": "08:00", "inputs-0-code": vat.lot_code, "inputs-0-amount": "50",
+         "outputs-0-product": base.uid, "outputs-0-amount": "50"},
+    )  # fmt: skip
+    bottles = entry(
+        "baijiu.bottle",
+        {**at, **rows, "when_at": "10:00", "inputs-0-local": filtered["nonce"], "inputs-0-amount": "50",
+         "outputs-0-product": world.baijiu.uid, "outputs-0-amount": "100", "outputs-0-unit": "瓶",
+         "outputs-0-lot_code": "20261120-1", "d_net_content": "500", "d_label_abv": "53",
+         "d_standard": "gbt10781_2_2022"},
+    )  # fmt: skip
+    tested = entry(
+        "baijiu.factory_test",
+        {**at, "when_at": "14:00", "subjects-count": "1", "subjects-0-local": bottles["nonce"], "subjects-0-amount": "2",
+         "subjects-0-unit": "瓶", "d_abv": "53", "d_solids_0": "0.2", "d_solids_1": "=", "d_methanol_0": "0.1",
+         "d_methanol_1": "=", "d_cyanide_0": "0.5", "d_cyanide_1": "=", "report_no": "示例-1",
+         "issued_on": "2026-11-20", "lab_name": "示例检测技术服务有限公司", "purpose": "出厂检验"},
+    )  # fmt: skip
+    answers = send(client, device, filtered, bottles, tested)
+    assert [answer["state"] for answer in answers] == ["sent"] * 3, answers
+    assert [answer["state"] for answer in send(client, device, filtered, bottles, tested)] == ["sent"] * 3
+    lot = Lot.objects.get(lot_code="20261120-1")
+    assert (lot.made_micros, stock_of(lot, world.distillery.organisation)) == (50_000_000, 49_000_000)
+    report = TestReport.objects.get(lot=lot)
+    assert (report.report_number, report.verdict) == ("示例-1", "pass")
 
 
 def test_forms_cost_the_same_with_one_lot_and_with_fifty(world: World, django_assert_max_num_queries: Any) -> None:

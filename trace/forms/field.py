@@ -47,11 +47,11 @@ FARM: Mapping[str, tuple[str, ...]] = {
     "walnut_fenzhou": ("walnut.harvest", "walnut.input_use", "walnut.hull", "walnut.wash", "walnut.dry"),
     "millet_fenzhou": ("millet.harvest", "millet.input_use", "millet.sow", "millet.store_paddy"),
 }
-"""What a grower does in the field, by family; of other families the first steps of their flow."""
+"""What a grower does in the field, by family; of other families the steps of their flow."""
 STORE = ("common.receive", "common.store", "common.ship", "common.count", "common.inspect")
 PACKS = ("common.pack", "common.unpack")
-_MOVES = ("transform", "create", "receive", "place", "observe", "store")
-MOST_STEPS = 6
+_MOVES = ("transform", "create", "receive", "place", "observe", "store", "sample")
+MOST_STEPS = 12
 
 
 def field_steps(actor: Actor) -> list[str]:
@@ -66,7 +66,7 @@ def field_steps(actor: Actor) -> list[str]:
 
 
 def _first(flow: tuple[str, ...]) -> list[str]:
-    """The first steps of a flow that are filled in where the goods are."""
+    """The steps of a flow that are filled in where the goods are: all of them, down to the test before release."""
     fit = [code for code in flow if templates()[code].moves in _MOVES and not code.endswith("register_plot")]
     return fit[:MOST_STEPS]
 
