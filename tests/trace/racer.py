@@ -6,7 +6,9 @@ import json
 import os
 import re
 import sys
+import uuid
 from collections.abc import Callable
+from typing import Any
 
 import django
 
@@ -15,13 +17,14 @@ django.setup()
 from django.test import Client  # noqa: E402 (Django must be set up first)
 from django.urls import reverse  # noqa: E402
 
-from tests.goods import day, make_lot, ship  # noqa: E402 (Django must be set up first)
+from tests.goods import amount, day, make_lot, ship  # noqa: E402 (Django must be set up first)
 from tests.trace.api_client import api_of  # noqa: E402
 from tests.world import sign_in  # noqa: E402
 from trace.actions.packs import pack_units  # noqa: E402
+from trace.actions.transfers import receive_shipment  # noqa: E402
 from trace.actor import Actor  # noqa: E402
-from trace.errors import GuardBroken  # noqa: E402
-from trace.models import Lot, Membership, Organisation, Place, Product  # noqa: E402
+from trace.errors import DomainError, GuardBroken  # noqa: E402
+from trace.models import Lot, Membership, Organisation, Place, Product, Shipment  # noqa: E402
 
 
 def _actor(name: str) -> Actor:
@@ -58,12 +61,12 @@ def take_by_any_way(
         return
     by = _actor(username)
     product = Product.objects.get(organisation=by.organisation, code="USED")
-    amount = {"value": text, "unit": "KGM"}
-    lots = [{"lot": lot_uid, "amount": amount}]
+    said = {"value": text, "unit": "KGM"}
+    lots = [{"lot": lot_uid, "amount": said}]
     at = day(3).at
     sent = {"receiver": receiver_uid, "occurred_at": at.isoformat(), "lots": lots}
     used = {"template": "common.process", "occurred_at": at.isoformat(), "data": {"process": "示例"},
-            "inputs": lots, "outputs": [{"product": str(product.uid), "amount": amount}]}  # fmt: skip
+            "inputs": lots, "outputs": [{"product": str(product.uid), "amount": said}]}  # fmt: skip
     fields = {
         "when_on": at.date().isoformat(), "when_at": "09:30", "d_process": "示例",
         "place": str(Place.objects.filter(organisation=by.organisation)[0].uid),
@@ -89,10 +92,69 @@ def take_by_any_way(
         done += 1
 
 
-def race(count: str, *arguments: str) -> None:
-    """The same in as many processes of their own, which start together: the program is loaded once and forked. Each
-    fourth takes another way.
+def pack_and_receive(way: int, start: Callable[[], object], packer: str, codes: str, receiver: str, slips: str) -> None:
+    """Pack each of these units into a new carton of its own and answer each of these slips, by one of three ways: the
+    action, the form, the API. Print how many cartons were made, how many slips answered, and the refusals' codes.
     """
+    by, to = _actor(packer), _actor(receiver)
+    pages, apis = (sign_in(Client(), by), sign_in(Client(), to)), (api_of(by), api_of(to))
+    at, refusals = day(5).at.isoformat()[:16], set()
+
+    def done(code: str) -> int:
+        if code:
+            refusals.add(code)
+        return not code
+
+    def pack(code: str) -> str:
+        if way == 0:
+            return _refusal(lambda: pack_units(by=by, parent="", children=[code], when=day(5)))
+        if way == 1:
+            fields = {"level": "carton", "codes": code, "when": at, "form_key": str(uuid.uuid4())}
+            answer = pages[0].post(reverse("trace:pack_new"), fields)
+            seen = re.search(r'name="seen" value="([a-z_ ]+)"', answer.content.decode())
+            return "" if answer.status_code == 302 else seen[1] if seen else f"refused-{answer.status_code}"
+        return _code_of(apis[0].post("/packs", {"occurred_at": f"{at}:00+08:00", "units": [code]}))
+
+    def answer_slip(uid: str) -> str:
+        row = Shipment.objects.get(uid=uid)
+        lines = list(row.transfers.select_related("lot__product__current"))
+        if way == 0:
+            received = {line: amount("2", line.lot.product) for line in lines}
+            return _refusal(lambda: receive_shipment(by=to, shipment=row, received=received, when=day(6)))
+        if way == 1:
+            fields = {"arrived_on": at[:10], "inspection_result": "合格"}
+            fields |= {f"amount_{line.pk}": "2" for line in lines} | {f"unit_{line.pk}": "KGM" for line in lines}
+            answer = pages[1].post(reverse("trace:receive", args=[uid]), fields, follow=True)
+            said = answer.content.decode()
+            return "" if "已登记收货" in said else "already_received" if answer.status_code in (200, 409) else "odd"
+        given = [{"transfer": str(line.uid), "amount": {"value": "2", "unit": "KGM"}} for line in lines]
+        return _code_of(apis[1].post(f"/shipments/{uid}/receipt", {"occurred_at": f"{at}:00+08:00", "lines": given}))
+
+    start()
+    packed = sum(done(pack(code)) for code in codes.split(","))
+    received = sum(done(answer_slip(uid)) for uid in slips.split(","))
+    sys.stdout.write(f"{packed} {received} {','.join(sorted(refusals))}\n")
+
+
+def _refusal(work: Callable[[], object]) -> str:
+    """The code an action refuses with; "" where it does not."""
+    try:
+        work()
+    except DomainError as refused:
+        return refused.code
+    return ""
+
+
+def _code_of(answer: Any) -> str:
+    """The code an answer of the API refuses with; "" where it does not."""
+    return "" if answer.status_code == 201 else str(json.loads(answer.content)["code"])
+
+
+def race(what: str, count: str, *arguments: str) -> None:
+    """The same in as many processes of their own, which start together: the program is loaded once and forked. Each
+    takes another way than the one before.
+    """
+    runner, ways = (take_by_any_way, 4) if what == "take" else (pack_and_receive, 3)
     reverse("trace:lot_list")  # reads every address and what answers it, once for all
     children = []
     (ready, tell), (go, hold) = os.pipe(), os.pipe()
@@ -107,7 +169,7 @@ def race(count: str, *arguments: str) -> None:
         if child == 0:
             status = 1
             try:
-                take_by_any_way(number % 4, start, *arguments)
+                runner(number % ways, start, *arguments)
                 sys.stdout.flush()
                 status = 0
             finally:
@@ -131,23 +193,8 @@ def write_until_killed(username: str) -> None:
         sys.stdout.flush()
 
 
-def pack_each_alone(username: str, codes: str) -> None:
-    """Pack each of these units into a new carton of its own; print how many were packed and why the others were not."""
-    by = _actor(username)
-    packed, refusals = 0, set()
-    for code in codes.split(","):
-        try:
-            pack_units(by=by, parent="", children=[code], when=day(5))
-            packed += 1
-        except GuardBroken as refused:
-            refusals.add(refused.code)
-    sys.stdout.write(f"{packed} {','.join(sorted(refusals))}\n")
-
-
 if __name__ == "__main__":
     if sys.argv[1] == "race":
         race(*sys.argv[2:])
-    elif sys.argv[1] == "pack":
-        pack_each_alone(*sys.argv[2:])
     else:
         write_until_killed(*sys.argv[2:])

@@ -549,8 +549,8 @@ def test_a_bottling_hall_s_day_is_recorded_without_a_network(world: World) -> No
     )  # fmt: skip
     tested = entry(
         "baijiu.factory_test",
-        {**at, "when_at": "14:00", "subjects-count": "1", "subjects-0-local": bottles["nonce"], "subjects-0-amount": "2",
-         "subjects-0-unit": "瓶", "d_abv": "53", "d_solids_0": "0.2", "d_solids_1": "=", "d_methanol_0": "0.1",
+        {**at, "when_at": "14:00", "subjects-count": "1", "subjects-0-local": bottles["nonce"], "subjects-0-unit": "瓶",
+         "subjects-0-amount": "2", "d_abv": "53", "d_solids_0": "0.2", "d_solids_1": "=", "d_methanol_0": "0.1",
          "d_methanol_1": "=", "d_cyanide_0": "0.5", "d_cyanide_1": "=", "report_no": "示例-1",
          "issued_on": "2026-11-20", "lab_name": "示例检测技术服务有限公司", "purpose": "出厂检验"},
     )  # fmt: skip

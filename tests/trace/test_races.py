@@ -9,7 +9,7 @@ import sys
 import time
 
 from tests.conftest import ROOT, CommittedDatabase
-from tests.goods import make_lot, released, stock_of
+from tests.goods import day, make_lot, released, ship, stock_of
 from tests.trace.test_packs import Hall
 from tests.world import make_product, make_world
 from trace import ledger
@@ -37,8 +37,8 @@ def test_sixteen_processes_taking_from_one_lot_by_four_ways_take_it_once(
     make_product(world.walnuts.organisation, "USED", "示例碎仁", kind="raw")
     assert world.walnuts.user is not None
     # Ten at a time: sixteen processes want 160 of 100 in their first round already, and each is refused at last.
-    arguments = ("race", "16", world.walnuts.user.username, str(lot.uid), str(world.shop.organisation.uid), "10")
-    racer = _start(committed_db, *arguments)
+    arguments = (world.walnuts.user.username, str(lot.uid), str(world.shop.organisation.uid), "10")
+    racer = _start(committed_db, "race", "take", "16", *arguments)
     out, error = racer.communicate(timeout=240)
     assert racer.returncode == 0, error
     answers = [line.split() for line in out.splitlines()]
@@ -51,17 +51,30 @@ def test_sixteen_processes_taking_from_one_lot_by_four_ways_take_it_once(
     assert rebuild(write=False).differences == []
 
 
-def test_two_people_packing_the_same_bottles_pack_each_of_them_once(committed_db: CommittedDatabase) -> None:
+def test_sixteen_processes_packing_and_receiving_the_same_by_three_ways_do_it_once(
+    committed_db: CommittedDatabase,
+) -> None:
     world = make_world()
-    lot = Hall(world, world.distillery).lot(10)
-    codes = ",".join(Unit.objects.filter(lot=lot).values_list("code", flat=True))
+    bottles = Hall(world, world.distillery).lot(6)
+    nuts = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "10"))
+    slips = [ship(world.walnuts, world.distributor.organisation, nuts, "2", when=day(4)) for _number in range(3)]
     assert world.distillery.user is not None
-    racers = [_start(committed_db, "pack", world.distillery.user.username, codes) for _number in range(2)]
-    answers = [racer.communicate(timeout=240) for racer in racers]
-    assert all(racer.returncode == 0 for racer in racers), [error for _out, error in answers]
-    assert sum(int(out.split()[0]) for out, _error in answers) == 10
-    assert {code for out, _error in answers for code in out.split()[1:]} == {"already_packed"}
-    assert Unit.objects.filter(level="carton").count() == 10
+    assert world.distributor.user is not None
+    arguments = (
+        world.distillery.user.username, ",".join(Unit.objects.filter(lot=bottles).values_list("code", flat=True)),
+        world.distributor.user.username, ",".join(str(slip.uid) for slip in slips),
+    )  # fmt: skip
+    racer = _start(committed_db, "race", "hands", "16", *arguments)
+    out, error = racer.communicate(timeout=240)
+    assert racer.returncode == 0, error
+    answers = [line.split() for line in out.splitlines()]
+    assert len(answers) == 16
+    assert [sum(int(answer[which]) for answer in answers) for which in (0, 1)] == [6, 3]
+    codes = {code for answer in answers for part in answer[2:] for code in part.split(",")}
+    assert codes == {"already_packed", "already_received"}
+    assert Unit.objects.filter(level="carton").count() == 6
+    assert stock_of(nuts, world.distributor.organisation) == 6_000_000
+    assert Event.objects.filter(template="common.receive").count() == 3
     assert rebuild(write=False).differences == []
 
 
