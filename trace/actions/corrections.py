@@ -16,6 +16,7 @@ from trace.actor import Actor
 from trace.divided import parts_of
 from trace.errors import BrokenGuard, Clash, Invalid, NotAllowed
 from trace.event_templates import template
+from trace.ledger import lock_log_head
 from trace.models import Conflict, Event, Lot, LotClaim, LotClaimStep, LotLink, Shipment, Stock, TestReport, Transfer
 from trace.sentences import gettext as _
 
@@ -50,6 +51,7 @@ def declare_error(
         raise Invalid(_("更正声明本身不能再更正。"), code="not_correctable")
     if reason not in Event.ErrorReason.values:
         raise Invalid(_("请选择更正原因：没有发生，或数据有误。"), code="unknown_choice")
+    lock_log_head()  # what is asked from here on must still be so when it is written
     if event.corrections.exists():
         raise Clash(_("这个环节已经声明过有误。"), code="already_declared")
     if Transfer.objects.filter(shipment__event=event, received_by__isnull=False).exists():

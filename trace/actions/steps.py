@@ -22,6 +22,7 @@ from trace.actor import Actor
 from trace.batch import whole
 from trace.errors import Clash, Invalid
 from trace.event_templates import EventTemplate, split_personal, template
+from trace.ledger import lock_log_head
 from trace.models import Division, Event, HoldSet, Lot, Organisation, Place, Shipment, StoredFile, TestReport
 from trace.steps import REGISTERS_PLOT
 
@@ -130,6 +131,7 @@ def _check_replaces(event: Event, found: EventTemplate) -> None:
     """Only an event declared wrong is stated again, once, as the same kind of step."""
     if event.template != found.code:
         raise Invalid(_("重新填写的环节应与原环节相同。"), code="another_step")
+    lock_log_head()  # two at once would each find it not stated again
     if not event.corrections.exists():
         raise Clash(_("请先声明原环节有误，再重新填写。"), code="not_declared_wrong")
     if event.replacements.filter(corrections__isnull=True).exists():
