@@ -251,9 +251,10 @@ def untrue_words(lot: Lot) -> list[BrokenGuard]:
         return []
     back, target = walk([lot], "back"), Target(lot.product, lot.product_version, lot)
     found = []
-    for bad in offenders(back.level, prohibition.materials) if prohibition is not None else ():
-        where = _("它自己的产品资料") if bad.lot.pk == lot.pk else named_to(lot.organisation_id, bad.lot)
-        found.append(forbidden(prohibition, target, bad.words, where, bad.lot))
+    if prohibition is not None:
+        for bad in offenders(back.level, prohibition.materials):
+            where = _("它自己的产品资料") if bad.lot.pk == lot.pk else named_to(lot.organisation_id, bad.lot)
+            found.append(forbidden(prohibition, target, bad.words, where, bad.lot))
     origin = weak_origins(claim, back).get(lot.pk) if claim is not None else None
     if claim is not None and origin is not None and origin.state == OUTSIDE:
         found.append(
@@ -490,8 +491,8 @@ def claiming(lots: Sequence[int]) -> dict[GeographicalIndication, list[Target]]:
     reached = list(walk(lots, "forward").level)
     for begin in range(0, len(reached), _CHUNK):
         rows = Lot.objects.filter(pk__in=reached[begin : begin + _CHUNK], voided_by=None)
-        pairs = rows.order_by().values("product_version", "product__current").distinct()
-        asked = {pk for pair in pairs for pk in pair.values() if pk is not None}
+        pairs = rows.order_by().values_list("product_version", "product__current").distinct()
+        asked = {pk for pair in pairs for pk in pair if pk is not None}
         rules = {
             row.pk: (rule, row) for row in ProductVersion.objects.filter(pk__in=asked) if (rule := claim_made(row))
         }

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.gzip import gzip_page
 
 from labels import linkset, resolve
@@ -50,8 +52,11 @@ Answer = Callable[..., HttpResponse]
 
 
 def open_to_all(view: Answer) -> Answer:
-    """GET, HEAD and OPTIONS from anywhere: CORS without credentials, and which headers a script may read."""
+    """GET, HEAD and OPTIONS from anywhere: CORS without credentials, and which headers a script may read. All else is
+    405, before anybody asks for a form's token.
+    """
 
+    @csrf_exempt
     @wraps(view)
     def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method == "OPTIONS":
@@ -223,8 +228,13 @@ def _asked_links(request: HttpRequest, levels: list[Level]) -> HttpResponse | No
     context = request.GET.get("context", "").strip().upper()
     found = linkset.choose(levels, name, languages=languages, context=context)
     if len(found) == 1:
-        return _redirect(request, found[0])
+        return None if _is_here(request, found[0]) else _redirect(request, found[0])
     return _choice(request, levels, found) if found else _no_such_link(request, levels, asked)
+
+
+def _is_here(request: HttpRequest, link: Link) -> bool:
+    """Whether a link leads to the very address that was asked: its page is the answer, a redirect would never end."""
+    return unquote(urlsplit(link.href).path) == request.path.rstrip("/")
 
 
 def _redirect(request: HttpRequest, link: Link) -> HttpResponse:

@@ -245,6 +245,26 @@ def test_a_link_type_leads_to_its_target(client: Client, lot: Lot) -> None:
     assert client.get(f"/01/{GTIN}?linkType=%00%3Cb%3E").status_code == 404
 
 
+def test_every_own_link_is_reached_by_its_type_in_one_redirect_at_most(client: Client, lot: Lot) -> None:
+    """Also the one whose target is the address itself, which would else redirect to itself for ever."""
+    seen = set()
+    for address in addresses(lot):
+        for level in linkset(client, address):
+            for name, links in level.items():
+                if not name.startswith(VOCABULARY) or "testserver" not in str(links):
+                    continue
+                asked = f"{address}?linkType=gs1:{name.removeprefix(VOCABULARY)}"
+                answer = client.get(asked)
+                if answer.status_code == 300:
+                    continue
+                if answer.status_code == 307:
+                    answer = client.get(answer.headers["Location"].removeprefix("http://testserver"))
+                assert answer.status_code == 200, asked
+                seen.add(name.removeprefix(VOCABULARY))
+    assert {"defaultLink", "pip", "traceability", "recallStatus", "epcis"} <= seen
+    assert Client(enforce_csrf_checks=True).post(addresses(lot)[0]).status_code == 405
+
+
 def test_the_query_string_is_passed_on(client: Client, lot: Lot) -> None:
     answer = client.get(f"/01/{GTIN}?linkType=gs1:instructions&lang=zh&x=%E9%85%92&y=1&y=2")
     target = "https://www.example.com/kai?a=1&linkType=gs1:instructions&lang=zh&x=%E9%85%92&y=1&y=2#top"

@@ -491,7 +491,7 @@ def test_an_origin_claimed_after_the_goods_were_made_flags_what_does_not_bear_it
         sent = {key: value or "" for key, value in page["form"].initial.items()} | {"seen": page.get("seen", "")}
         answer = client.post(url, sent | changes)
         assert answer.status_code == 302, answer.context["form"].errors
-        return client.get(answer.url).content.decode()
+        return client.get(answer.headers["Location"]).content.decode()
 
     assert "2 个已登记的批次与声明的标准或产地不符" in edit("product", plain.uid, brand="汾州核桃")
     flagged = Conflict.objects.filter(code="gi_foreign")

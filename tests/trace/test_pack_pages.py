@@ -14,7 +14,7 @@ from tests.trace.step_pages import signed
 from tests.trace.test_packs import PREFIX, Hall, consistent, fresh
 from tests.world import World
 from trace.actions.packs import replace_code
-from trace.models import Shipment, Unit
+from trace.models import Event, Shipment, Unit
 
 NOW = "2026-10-20T09:00"
 
@@ -119,6 +119,21 @@ def test_strangers_do_not_find_a_pack_and_a_later_owner_is_not_named(hall: Hall,
     assert world.distributor.organisation.name in signed(world.distillery).get(f"/packs/{sent.code}/").content.decode()
 
 
+def test_a_look_before_sending_says_what_would_be_refused_and_writes_nothing(hall: Hall, world: World) -> None:
+    carton = hall.cartons(hall.lot(6))[0]
+    hall.ship(carton)
+    before = Event.objects.count(), Shipment.objects.count()
+    url = f"/packs/ship/{world.shop.organisation.uid}/"
+    look = send(signed(world.distillery), url, codes=lines(carton), step="check")
+    assert look.status_code == 200
+    assert "unit_in_transit" in [guard.code for guard in look.context["guard"].broken]
+    text = look.content.decode()
+    assert "已登记发货，还没有确认收货" in text
+    assert 'name="insist"' in text
+    assert "已登记发货。请打印发货单" not in text
+    assert (Event.objects.count(), Shipment.objects.count()) == before
+
+
 def test_packs_are_sent_after_a_look_at_what_they_come_to(hall: Hall, world: World) -> None:
     lot = hall.lot(18)
     cartons = hall.cartons(lot)
@@ -129,6 +144,7 @@ def test_packs_are_sent_after_a_look_at_what_they_come_to(hall: Hall, world: Wor
     assert look.status_code == 200
     assert [each.amount for each in look.context["goods"]] == ["3 升"]
     assert [unit.code for unit in look.context["load"].parted] == [cartons[0].code]
+    assert look.context["guard"] is None
     assert not Shipment.objects.exists()
     page = send(client, url, codes=lines(cartons[0]), step="record")
     shipment = Shipment.objects.get()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from trace.actions.events import Portion, When
 from trace.actions.packs import MOST, named_units, refuse_unusable
 from trace.actions.transfers import receive_shipment, ship_lots, take_back
 from trace.actor import Actor
-from trace.errors import BrokenGuard, GuardBroken, Invalid
+from trace.errors import BrokenGuard, DomainError, GuardBroken, Invalid
 from trace.ledger import lock_log_head
 from trace.models import Lot, Organisation, Place, Shipment, Stock, Transfer, Unit
 from trace.packs import (
@@ -86,6 +86,22 @@ def _around(unit: Unit) -> list[int]:
 
 
 # --- Sending --------------------------------------------------------------------------------------------------------
+
+
+def foreseen(run: Callable[[], object]) -> GuardBroken | None:
+    """The guards that would refuse this, asked by doing it and taking it back: who looks first is told what comes.
+
+    Nothing stays written. Other refusals are the page's to show when it is done in earnest.
+    """
+    try:
+        with transaction.atomic():
+            run()
+            transaction.set_rollback(True)
+    except GuardBroken as error:
+        return error
+    except DomainError:
+        return None
+    return None
 
 
 def load_to_ship(*, by: Actor, packs: Sequence[str]) -> Load:

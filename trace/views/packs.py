@@ -22,6 +22,7 @@ from trace.access import actor_of, audience, entered_for, organisation_for, ship
 from trace.actions.pack_shipments import (
     Load,
     arrival_of,
+    foreseen,
     load_to_ship,
     load_to_take_back,
     receive_packs,
@@ -375,7 +376,7 @@ def pack_ship(request: HttpRequest, uid: str) -> HttpResponse:
     initial = {"codes": request.GET.get("codes", "")[:400]}
     form = ShipPacksForm(request.POST if request.method == "POST" else None, actor=actor, initial=initial)
 
-    def work() -> str:
+    def work(*, insist: bool = False) -> str:
         row = ship_packs(
             by=actor,
             receiver=receiver,
@@ -383,15 +384,15 @@ def pack_ship(request: HttpRequest, uid: str) -> HttpResponse:
             when=form.happened(),
             data=form.data_fields(),
             remark=form.cleaned_data["remark"],
-            insist=_insists(request),
+            insist=insist,
         )
-        messages.success(request, _("已登记发货。请打印发货单，随货交给收货方扫码确认。"))
         return reverse("trace:shipment", args=[row.uid])
 
     guard = None
     if request.method == "POST" and request.POST.get("step") == "record":
-        done, guard = _tried(form, lambda: once(request, actor, work))
+        done, guard = _tried(form, lambda: once(request, actor, lambda: work(insist=_insists(request))))
         if done is not None:
+            messages.success(request, _("已登记发货。请打印发货单，随货交给收货方扫码确认。"))
             return done
     context = {
         "receiver": receiver,
@@ -399,6 +400,8 @@ def pack_ship(request: HttpRequest, uid: str) -> HttpResponse:
     }
     if request.method == "POST" and not form.errors:
         context |= _loaded(actor, form, lambda codes: load_to_ship(by=actor, packs=codes))
+        if not form.errors:
+            context["guard"] = foreseen(work)
     elif guard is not None:
         context["count"] = 1
     return render(request, "trace/packs/ship.html", context, status=_status(form, guard))
