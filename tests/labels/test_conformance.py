@@ -255,10 +255,11 @@ def test_every_own_link_is_reached_by_its_type_in_one_redirect_at_most(client: C
                     continue
                 asked = f"{address}?linkType=gs1:{name.removeprefix(VOCABULARY)}"
                 answer = client.get(asked)
-                if answer.status_code == 300:
+                target = answer.headers.get("Location", "")
+                if answer.status_code == 300 or target.startswith("https://"):
                     continue
                 if answer.status_code == 307:
-                    answer = client.get(answer.headers["Location"].removeprefix("http://testserver"))
+                    answer = client.get(target.removeprefix("http://testserver"))
                 assert answer.status_code == 200, asked
                 seen.add(name.removeprefix(VOCABULARY))
     assert {"defaultLink", "pip", "traceability", "recallStatus", "epcis"} <= seen
