@@ -137,7 +137,7 @@ def _picture(data: bytes, name: str) -> bytes:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data))
             if image.format not in _IMAGES:
-                raise _not_a_kind(name)
+                raise _not_a_kind(name, data)
             if image.width * image.height > PIXELS_MAX:
                 raise Invalid(
                     _("图片“%(name)s”太大，请缩小到 6000 万像素以内。") % {"name": name}, code="image_too_large"
@@ -147,7 +147,7 @@ def _picture(data: bytes, name: str) -> bytes:
             upright.thumbnail((EDGE_MAX, EDGE_MAX))
             return _jpeg(upright)
     except UnidentifiedImageError:
-        raise _not_a_kind(name) from None
+        raise _not_a_kind(name, data) from None
     except Image.DecompressionBombError:
         raise Invalid(
             _("图片“%(name)s”太大，请缩小到 6000 万像素以内。") % {"name": name}, code="image_too_large"
@@ -157,7 +157,14 @@ def _picture(data: bytes, name: str) -> bytes:
         raise broken from None
 
 
-def _not_a_kind(name: str) -> Invalid:
+def _not_a_kind(name: str, data: bytes) -> Invalid:
+    if data[4:8] == b"ftyp":
+        # HEIC and AVIF, as phones keep them: a photograph all the same, and the person can do something about it.
+        return Invalid(
+            _("照片“%(name)s”是 HEIC 格式，这里打不开。请截屏后上传截图，或在手机相机设置里选“兼容性最佳”后重拍。")
+            % {"name": name},
+            code="file_type",
+        )
     return Invalid(
         _("文件“%(name)s”不是照片或 PDF。请上传 JPG、PNG 图片或 PDF 文件。") % {"name": name}, code="file_type"
     )
