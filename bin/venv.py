@@ -1,7 +1,7 @@
 """Make .venv and install the pinned requirements into it; a second call finds nothing to do.
 
     python3 bin/venv.py                       what the program needs
-    python3 bin/venv.py requirements-dev.txt  what tests and checks need besides
+    python3 bin/venv.py requirements-dev.txt  what tests and checks need besides; what follows goes to `pip install`
 
 Runs under the machine's own Python, so it uses the standard library only, and no syntax that keeps an old
 Python from reading as far as being told that it is too old.
@@ -50,7 +50,7 @@ def main() -> None:
     # Not when only requirements changed: a running server would lose its files.
     if not PYTHON.exists() or subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True).returncode:
         make_venv()
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *sys.argv[2:]]
     done = subprocess.run([*pip, "--requirement", str(requirements)], cwd=ROOT, env=dict(os.environ), check=False)
     if done.returncode:
         sys.exit("The requirements could not be installed; pip's message above says why.")

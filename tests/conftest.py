@@ -1,14 +1,15 @@
 """What every test shares: both databases, no network, translations, and what a missing part means.
 
 * `db` (pytest-django): a transaction that is rolled back. Nearly every test.
+* `world`: the same on a database in which the cast stands already (tests/stages.py).
 * `committed_db`: a database of its own, copied from a template, for tests that need real commits, threads or
   processes. Nothing is flushed: append-only triggers refuse DELETE and TRUNCATE, so `transactional_db` and
   `live_server` cannot work here and are refused.
 * `served`: `committed_db` with the real server in front, for browsers and for many clients at once.
 """
 
-import copy
 import inspect
+import itertools
 import os
 import shutil
 import socket
@@ -30,13 +31,15 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection
 from django.test import override_settings
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
 from labels.kept import SHELF
+from tests.databases import default_database, sql_outside
+from tests.stages import Stage, begin
 from tests.world import World, make_world
 from trace.management.commands.compile_translations import compile_all
 
@@ -67,8 +70,9 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_no_network)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse fixtures that flush; leave out tests about the other database (left out is not skipped).
+    """Refuse fixtures that flush; leave out tests about the other database (left out is not skipped); long ones first.
 
     On PostgreSQL those that ask no database are left out as well: their answer would be the one they gave on SQLite.
     """
@@ -87,7 +91,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (left_out if other or (postgresql and not _asks_a_database(item)) else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = kept
+    items[:] = _long_ones_first(kept, getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def _long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """The tests in an order by which no worker is left with a long one at the end while the others have nothing.
+
+    Each worker is given an even piece of the list, from the front: each piece begins with its share of the files that
+    hold a long test. Files stay together, as a browser is started for each.
+    """
+    long = {item.path for item in items if {"slow", "browser"} & {marker.name for marker in item.iter_markers()}}
+    files = [[item for item in items if item.path == path] for path in dict.fromkeys(item.path for item in items)]
+    first = [file for file in files if file[0].path in long]
+    rest = iter([item for file in files if file[0].path not in long for item in file])
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        here = [item for file in first[worker::workers] for item in file]
+        room = (len(items) - len(ordered)) // (workers - worker)
+        ordered += here + list(itertools.islice(rest, max(0, room - len(here))))
+    return ordered + list(rest)
 
 
 def _asks_a_database(item: pytest.Item) -> bool:
@@ -182,29 +204,6 @@ def _postgresql_url(name: str) -> str:
     if host.startswith("/"):
         return f"postgresql://{login}@{port}/{name}?host={quote(host, safe='')}"
     return f"postgresql://{login}@{host}{port}/{name}"
-
-
-def sql_outside(statement: str) -> None:
-    """Run one statement on the maintenance database: no connection may be open to the one it names."""
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(statement)
-
-
-@contextmanager
-def default_database(name: str) -> Iterator[None]:
-    """Let `default` mean the named database, in this thread and in those started meanwhile."""
-    old_connection = connections["default"]
-    old_entry = connections.settings["default"]
-    entry = copy.deepcopy(old_entry)
-    entry["NAME"] = name
-    connections.settings["default"] = entry
-    connections["default"] = connections.create_connection("default")
-    try:
-        yield
-    finally:
-        connections["default"].close()
-        connections.settings["default"] = old_entry
-        connections["default"] = old_connection
 
 
 def make_tables() -> None:
@@ -365,7 +364,24 @@ def shared_data() -> Path:
     return folder
 
 
+# --- The cast -------------------------------------------------------------------------------------------------
+
+
 @pytest.fixture
-def world(db: None) -> World:
+def db(db: None) -> None:
+    """pytest-django's, which is told apart from a stage on which something was written."""
+    begin()
+
+
+@pytest.fixture(scope="session")
+def world_stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage[World]]:
+    """The database with the cast of tests/world.py, built once."""
+    with Stage.built(make_world, django_db_blocker) as stage:
+        yield stage
+
+
+@pytest.fixture
+def world(world_stage: Stage[World], db: None) -> Iterator[World]:
     """The cast of tests/world.py in this test's database."""
-    return make_world()
+    with world_stage.played() as world:
+        yield world

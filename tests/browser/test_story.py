@@ -45,6 +45,7 @@ def send(page: Page, lot: str, amount: str, unit: str) -> None:
     expect(page.locator("h1")).to_contain_text("发货单")
 
 
+@pytest.mark.once
 def test_walnuts_go_from_the_growers_phone_to_the_producers_store(open_page: OpenPage) -> None:
     world = make_world()
     make_product(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
+from pytest_django import DjangoDbBlocker
 
 from desk.demo.cast import build_cast
 from desk.demo.stage import CHINA, Stage
 from desk.demo.walnuts import build_walnuts
 from recalls.models import ScopeLot
 from recalls.scope import Question, preview_scope
+from tests import stages
 from tests.world import sign_in
 from trace.identifiers import repeatable
 from trace.models import Stock
@@ -21,8 +24,7 @@ from trace.models import Stock
 Why, Shell = ScopeLot.Why, ScopeLot.Shell
 
 
-@pytest.fixture
-def stage(db: None) -> Stage:
+def walnuts() -> Stage:
     """The walnut part of the demonstration."""
     today = datetime.date(2026, 11, 22)
     start = datetime.datetime.combine(today, datetime.time(0), CHINA) - datetime.timedelta(days=770)
@@ -31,6 +33,20 @@ def stage(db: None) -> Stage:
         build_cast(stage)
         build_walnuts(stage)
     return stage
+
+
+@pytest.fixture(scope="module")
+def walnut_stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[stages.Stage[Stage]]:
+    """The database with that part, built once."""
+    with stages.Stage.built(walnuts, django_db_blocker) as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(walnut_stage: stages.Stage[Stage], db: None) -> Iterator[Stage]:
+    """The walnut part of the demonstration in this test's database."""
+    with walnut_stage.played() as stage:
+        yield stage
 
 
 def reached(stage: Stage, *named: str, gear: bool = True) -> dict[str, tuple[str, str]]:

@@ -12,13 +12,8 @@ from PIL import Image
 from labels.models import CodeRun, CodeStep
 from tests.labels.goods import bottled, held
 from tests.trace.api_client import Api, api_of, assert_problem, body, person, queries
-from tests.world import World, make_world
+from tests.world import World
 from trace.models import HoldSet, Lot, Unit
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import datetime
 import io
 from zoneinfo import ZoneInfo
 
-import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -21,18 +20,13 @@ from recalls.channels import channel_for, owed
 from recalls.law import LegalEvent
 from recalls.models import Campaign, Publication, RegulatorAct
 from tests.goods import day
-from tests.recalls.story import ANNOUNCEMENT, FINDING, Chain, announced, make_chain, scoped, started
+from tests.recalls.story import ANNOUNCEMENT, FINDING, Chain, announced, scoped, started
 from tests.recalls.test_papers import refused
-from tests.world import World, sign_in
+from tests.world import sign_in
 from trace.actor import Actor
 from trace.models import Division, Licence, Organisation
 
 CHINA = ZoneInfo("Asia/Shanghai")
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
 
 
 def serve(by: Actor, campaign: Campaign, kind: str, number: str, **how: object) -> RegulatorAct:

@@ -20,14 +20,9 @@ from recalls.actions.hooks import add_webhook, announce_to_systems
 from recalls.errors import DrillStaysInside
 from recalls.models import Campaign, PublicNotice, ScopeVersion, WebhookDelivery
 from tests.goods import day, make_lot
-from tests.recalls.story import ANNOUNCEMENT, FINDING, Chain, announced, assessed, make_chain, started
-from tests.world import World, make_product, sign_in
+from tests.recalls.story import ANNOUNCEMENT, FINDING, Chain, announced, assessed, started
+from tests.world import make_product, sign_in
 from trace.models import Membership
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
 
 
 def test_lots_named_by_a_range_by_all_or_by_a_date_are_never_taken_for_one(chain: Chain, client: Client) -> None:

@@ -19,16 +19,9 @@ from recalls.actions.notices import age_notices, mark_posted, note_trouble
 from recalls.letters import compose, letter_lots, link_url, qr_svg
 from recalls.models import Acknowledgement, Notice, NoticeStep, OutboxMessage, StockAnswer
 from recalls.notice_states import EscalationStep, NoticeStatus
-from tests.recalls.story import Chain, announced, answer, make_chain, notice_to, started
-from tests.world import World
+from tests.recalls.story import Chain, announced, answer, notice_to, started
 from trace.errors import DomainError
 from trace.models import PersonalRecord
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 @pytest.fixture

@@ -9,20 +9,9 @@ from django.utils import timezone
 from recalls.models import Campaign, Notice, Signal
 from recalls.transitions import TRANSITIONS
 from tests.goods import passed
-from tests.recalls.story import Chain, announced, decided, make_chain, notice_to, scoped, started, summarised
+from tests.recalls.story import Chain, announced, decided, notice_to, scoped, started, summarised
 from tests.trace.api_client import Api, api_of, assert_problem, body, person, queries
-from tests.world import World, make_actor, make_world
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
-
+from tests.world import World, make_actor
 
 KNEW = "2026-10-20T08:00:00+08:00"
 FINDING = {

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from django.utils import timezone
 
 from recalls.models import Campaign, Drill, PhoneCall
-from tests.recalls.story import Chain, announced, make_chain, notice_to
+from tests.recalls.story import Chain, announced, notice_to
 from tests.trace.api_client import Api, assert_problem, body, person
-from tests.world import World, make_world
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
 
 
 def ok(found: Any, status: int = 201) -> Any:

@@ -20,19 +20,8 @@ from recalls.actions.papers import BUILDERS
 from recalls.api.acts import ActIn
 from recalls.api.papers import PaperIn
 from recalls.models import CheckResult, PackOrder, Paper, PaperDownload, PublicationProof, RegulatorAct
-from tests.recalls.story import Chain, announced, make_chain, notice_to, summarised
+from tests.recalls.story import Chain, announced, notice_to, summarised
 from tests.trace.api_client import Api, assert_problem, body, person
-from tests.world import World, make_world
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
 
 
 def ok(found: Any, status: int = 200) -> Any:

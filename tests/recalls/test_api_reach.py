@@ -10,7 +10,6 @@ import io
 import uuid
 from typing import Any
 
-import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from PIL import Image
@@ -18,23 +17,13 @@ from PIL import Image
 from recalls.actions.assessment import assess
 from recalls.actions.clocks import load_notice
 from recalls.models import Campaign, Disposal, OutboxMessage, RegulatorAct, ReturnOddity, Webhook
-from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, announced, make_chain, notice_to, started
+from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, announced, notice_to, started
 from tests.trace.api_client import Api, assert_problem, body, machine, person
-from tests.world import World, make_product, make_world
+from tests.world import World, make_product
 from trace.actions.files import store_file
 from trace.actor import Actor
 from trace.models import IdempotencyRecord
 from trace.personal import reveal
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
 
 
 def ok(found: Any, status: int = 200) -> Any:

@@ -14,12 +14,7 @@ from recalls.models import CalendarLoad, EscalationRule, Notice, RiskWarning, We
 from recalls.scope import Question
 from tests.recalls.story import Chain, announced, make_chain, started
 from tests.trace.api_client import Api, assert_problem, body, person
-from tests.world import World, make_world
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
+from tests.world import World
 
 
 def ok(found: Any, status: int = 200) -> Any:

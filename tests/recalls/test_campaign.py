@@ -52,22 +52,14 @@ from tests.recalls.story import (
     assessed,
     closed,
     decided,
-    make_chain,
     notice_to,
     scoped,
     started,
     summarised,
 )
-from tests.world import World
 from trace.errors import DomainError, GuardBroken
 from trace.guards import blocking
 from trace.models import HoldSet
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 def code_of(refused: pytest.ExceptionInfo[DomainError]) -> str:

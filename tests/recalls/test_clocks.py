@@ -18,17 +18,11 @@ from recalls.actions.clocks import load_calendar, record_fact, sync_clocks
 from recalls.law import DayRow, LegalEvent
 from recalls.models import ClockChange, ClockInstance, WorkCalendarDay
 from recalls.queries import clocks_of
-from tests.recalls.story import FINDING, KNEW, Chain, announced, assessed, make_chain
-from tests.world import World, make_product, sign_in
+from tests.recalls.story import FINDING, KNEW, Chain, announced, assessed
+from tests.world import make_product, sign_in
 from trace.errors import DomainError
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 def at(*parts: int) -> datetime.datetime:

@@ -32,7 +32,7 @@ from recalls.actions.subscriptions import forget_unconfirmed, send_next, tell_ne
 from recalls.actions.warnings import draft_warning, publish_warning, submit_warning
 from recalls.models import Campaign, ConsumerCase, Fanout, PublicMessage, RiskWarning, Signal, Subscription
 from recalls.plausible import Claimed, flags_of
-from tests.recalls.story import Chain, announced, make_chain, started
+from tests.recalls.story import Chain, announced, started
 from tests.world import World, sign_in
 from trace import throttle
 from trace.errors import DomainError
@@ -44,11 +44,6 @@ PHONE = "13912345678"
 @pytest.fixture(autouse=True)
 def fresh_limits() -> None:
     throttle.forget_all()
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
 
 
 @pytest.fixture

@@ -29,18 +29,12 @@ from recalls.guards import unexplained
 from recalls.models import Assessment, Campaign, Disposal, ReturnOddity
 from recalls.scope import Question
 from tests.goods import amount, day, receive, ship
-from tests.recalls.story import Chain, announced, answer, make_chain, notice_to
-from tests.world import World, sign_in
+from tests.recalls.story import Chain, announced, answer, notice_to
+from tests.world import sign_in
 from trace.actions.events import When
 from trace.actions.files import store_file
 from trace.errors import DomainError
 from trace.units import MICROS
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 @pytest.fixture

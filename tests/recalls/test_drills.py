@@ -28,16 +28,10 @@ from recalls.affected import affected_by
 from recalls.models import Campaign, ContactTest, Drill, OutboxMessage, Publication, PublicNotice
 from recalls.queries import public_recall_for, published
 from recalls.readiness import readiness
-from tests.recalls.story import Chain, make_chain, started
-from tests.world import World, sign_in
+from tests.recalls.story import Chain, started
+from tests.world import sign_in
 from trace.errors import DomainError
 from trace.personal import seal
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 def refusal(run: Any, *args: Any, **kwargs: Any) -> str:

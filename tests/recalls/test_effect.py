@@ -18,17 +18,11 @@ from recalls.effect import effect
 from recalls.law.checking import LEVELS, check_level, draw, sample_size
 from recalls.models import Campaign, CheckResult, Notice
 from tests.goods import amount, day
-from tests.recalls.story import Chain, announced, answer, make_chain, notice_to, started
+from tests.recalls.story import Chain, announced, answer, notice_to, started
 from tests.world import World, make_actor, make_organisation, sign_in
 from trace.actor import Actor
 from trace.errors import DomainError
 from trace.models import Membership, Organisation
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 @pytest.fixture

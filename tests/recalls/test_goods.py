@@ -9,17 +9,10 @@ from recalls.figures import Amounts, figures, recovered_against
 from recalls.models import Campaign, Disposal, ReturnReceipt
 from recalls.notice_states import NoticeStatus
 from tests.goods import amount, day, receive, stock_of
-from tests.recalls.story import Chain, announced, answer, make_chain, notice_to, started
-from tests.world import World
+from tests.recalls.story import Chain, announced, answer, notice_to, started
 from trace.errors import DomainError, GuardBroken
 from trace.models import Conflict, Lot, Organisation, Transfer
 from trace.units import MICROS
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 def sums(campaign: Campaign) -> Amounts:

@@ -18,15 +18,9 @@ from recalls.actions.answers import answer_stock
 from recalls.actions.hooks import add_webhook, deliver_due, end_webhook, rotate_secret, try_again
 from recalls.gs1 import closeout_notification, recall_notification, removal_confirmation
 from recalls.models import Signal, WebhookDelivery
-from tests.recalls.story import Chain, announced, answer, make_chain, notice_to, started
-from tests.world import World, sign_in
+from tests.recalls.story import Chain, announced, answer, notice_to, started
+from tests.world import sign_in
 from trace.errors import DomainError
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 class Receiver(http.server.HTTPServer):

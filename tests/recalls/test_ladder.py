@@ -32,18 +32,12 @@ from recalls.law import Level
 from recalls.models import Acknowledgement, Notice, NoticeRun, OutboxMessage
 from recalls.notice_states import EscalationStep, NoticeStatus
 from recalls.sms import SmsLater, SmsRefused, mobile_number
-from tests.recalls.story import ANNOUNCEMENT, Chain, announced, answer, make_chain, notice_to, started
-from tests.world import World, sign_in
+from tests.recalls.story import ANNOUNCEMENT, Chain, announced, answer, notice_to, started
+from tests.world import sign_in
 from trace.errors import DomainError, NotFound
 from trace.units import MICROS
 
 SHOP = Customer("示例小卖部", phone="13900000000")
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 def refusal(run: Any, *args: Any, **kwargs: Any) -> str:

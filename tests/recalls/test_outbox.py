@@ -24,13 +24,7 @@ from recalls.models import Notice, OutboxMessage
 from recalls.notice_states import NoticeStatus
 from tests.conftest import ROOT, CommittedDatabase
 from tests.recalls.story import Chain, make_chain, started
-from tests.world import World, make_world
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
+from tests.world import make_world
 
 
 @pytest.fixture

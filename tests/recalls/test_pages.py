@@ -24,7 +24,6 @@ from tests.recalls.story import (
     assessed,
     closed,
     decided,
-    make_chain,
     notice_to,
     scoped,
     started,
@@ -33,12 +32,6 @@ from tests.recalls.story import (
 from tests.world import World, sign_in
 from trace.actor import Actor
 from trace.models import User
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from recalls.errors import PaperIncomplete
 from recalls.models import Campaign, PackOrder, Paper, PaperDownload
 from recalls.papers.printing import as_pdf, is_whole, words_of
 from tests.goods import day
-from tests.recalls.story import Chain, announced, make_chain, notice_to, scoped, started, summarised
-from tests.world import World, sign_in
+from tests.recalls.story import Chain, announced, notice_to, scoped, started, summarised
+from tests.world import sign_in
 from trace import paper as sheets
 from trace.errors import DomainError
 from trace.models import Lot
@@ -34,11 +34,6 @@ from trace.personal import forget
 from trace.units import MICROS
 
 PLAN = {key: f"示例{key}" for key in ("producer", "food", "reason", "level", "notice", "duties", "disposal", "effect")}
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
 
 
 def shown(pdf: bytes) -> str:

@@ -13,17 +13,10 @@ from recalls.actions.scopes import freeze_scope
 from recalls.models import ScopeHolding, ScopeLot
 from recalls.scope import Question, Why, drift, preview_scope, question_of, sources_of
 from tests.goods import day, make_lot, receive, ship, turn_into
-from tests.recalls.story import Chain, assessed, make_chain
+from tests.recalls.story import Chain, assessed
 from tests.world import World
 from trace.errors import DomainError
 from trace.models import EventItem, Lot, LotLink, Organisation, Stock, Transfer
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
-
 
 # --- The story ------------------------------------------------------------------------------------------------------
 

@@ -25,21 +25,16 @@ from recalls.actions.signals import raise_signal
 from recalls.guards import red_lines
 from recalls.models import CalendarLoad, Campaign, ClockInstance, DisposalFile, NoticePicture
 from recalls.scope import Question
-from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, announced, make_chain, started, summarised
+from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, announced, started, summarised
 from tests.recalls.test_acts import serve
 from tests.recalls.test_papers import refused
-from tests.world import World, make_actor, sign_in
+from tests.world import make_actor, sign_in
 from trace.actions.files import path_of, store_file
 from trace.actor import Actor
 from trace.guards import blocking
 from trace.models import Organisation
 
 Initiator, Ground = Campaign.Initiator, Campaign.Ground
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    return make_chain(world)
 
 
 def by_the_distributor(chain: Chain, standing: Standing | None) -> tuple[Campaign, Actor]:

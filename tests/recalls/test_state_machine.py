@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable
 
-import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,8 +14,7 @@ from recalls.models import Campaign, CampaignStep, OutboxMessage, Publication
 from recalls.transitions import TERMINAL, TRANSITIONS, Guard, Status, transition
 from recalls.views.steps import STEPS
 from tests.goods import day
-from tests.recalls.story import ANNOUNCEMENT, Chain, make_chain, scoped
-from tests.world import World
+from tests.recalls.story import ANNOUNCEMENT, Chain, scoped
 from trace.actor import Actor
 from trace.errors import DomainError
 from trace.guards import blocking
@@ -49,12 +47,6 @@ PEOPLE = ("walnuts", "walnuts_quality", "county", "county_approver", "shop", "ot
 
 class Undo(Exception):
     """Thrown to take an example back."""
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 def test_every_guard_is_asked_and_every_row_has_an_action_or_a_page() -> None:

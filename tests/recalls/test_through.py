@@ -26,7 +26,7 @@ from recalls.parts import Extent, within
 from recalls.scope import Answer, Question, Why, drift, latest_scope, preview_scope
 from recalls.through import Passed, passed
 from tests.goods import amount, day, make_lot, receive, ship, turn_into
-from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, make_chain
+from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain
 from tests.trace.test_packs import Hall
 from tests.world import World, make_actor, make_organisation, make_product, sign_in
 from trace.actions.events import Portion
@@ -39,12 +39,6 @@ from trace.inventory import states_of
 from trace.models import Lot, Organisation, Product, Stock
 
 MILLION = 1_000_000
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """Pouch A went to the distributor (on to a shop and a buyer without account) and to another buyer of the maker."""
-    return make_chain(world)
 
 
 def refused(code: str, question: Question) -> None:

@@ -18,17 +18,11 @@ from recalls.models import Campaign, Notice
 from recalls.notice_states import NoticeStatus
 from recalls.scope import Question, preview_scope
 from tests.goods import amount, day, ship
-from tests.recalls.story import Chain, announced, answer, make_chain, notice_to, scoped, started
-from tests.world import World, sign_in
+from tests.recalls.story import Chain, announced, answer, notice_to, scoped, started
+from tests.world import sign_in
 from trace.actions.events import Portion, record_event
 from trace.models import HoldSet
 from trace.units import MICROS
-
-
-@pytest.fixture
-def chain(world: World) -> Chain:
-    """The supply chain of the story."""
-    return make_chain(world)
 
 
 def test_expanding_and_narrowing_tells_the_right_people_and_the_page_shows_both(chain: Chain, client: Client) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from config.api import api as house
 from tests.trace.api_client import Api, assert_problem, body, machine
-from tests.world import World, make_world
+from tests.world import World
 from trace.api.schemas import In, Out
 
 
@@ -54,11 +54,6 @@ def suitable(world: World, operation: Operation) -> Api:
     regulator = operation.said["x-audience"] == "regulator"
     role = (operation.said.get("x-roles") or ["approver" if regulator else "owner"])[0]
     return machine((world.county if regulator else world.walnuts).organisation, role=role)
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
 
 
 def schema_of(schema: dict[str, Any]) -> dict[str, Any]:

@@ -12,16 +12,10 @@ from PIL import Image
 
 from tests.goods import day, make_lot, passed, receive, released, ship, stock_of, turn_into
 from tests.trace.api_client import Api, api_of, assert_problem, body, person, queries
-from tests.world import World, behalf, make_actor, make_organisation, make_place, make_product, make_world
+from tests.world import World, behalf, make_actor, make_organisation, make_place, make_product
 from trace.actions.holds import place_hold
 from trace.models import Event, HoldSet, Lot, Organisation, Place, Product, Shipment, StoredFile, TestReport
 from trace.tables import csv_table
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
-
 
 NOBODY = "0199b0c0-dead-7000-8000-000000000000"
 PRODUCED = {"occurred_at": "2026-09-20T08:00:00+08:00", "template": "common.produce"}
@@ -682,6 +676,7 @@ def _fill(world: World, rows: int) -> None:
         make_organisation(f"示例单位{number}", "retailer")
 
 
+@pytest.mark.once
 def test_lists_ask_as_many_queries_for_fifty_rows_as_for_one(world: World) -> None:
     api = api_of(world.walnuts)
     lists = [

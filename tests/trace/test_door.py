@@ -12,7 +12,7 @@ from recalls.scope import Question, preview_scope
 from tests.goods import make_lot, stock_of
 from tests.trace.door_client import CONTEXT, Door, document, door_of, event, lot_class, problem, told
 from tests.trace.epcis.examples import events_of, folder, json_documents
-from tests.world import GTIN, World, make_world, sign_in
+from tests.world import GTIN, World, sign_in
 from trace.actions.epcis_jobs import run_next_capture
 from trace.actions.rebuild import rebuild
 from trace.door.querying import token_of
@@ -24,11 +24,6 @@ from trace.ledger import verify
 from trace.models import Conflict, Event, LogHead, Lot, Transfer, Unit
 
 EXTERNAL = "09521141012345"
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
 
 
 @pytest.fixture

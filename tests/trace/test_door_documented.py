@@ -15,17 +15,12 @@ from django.urls import Resolver404, resolve
 from tests.conftest import ROOT
 from tests.trace.door_client import Door, document, door_of, event
 from tests.trace.test_door_queries import serial
-from tests.world import World, make_world, sign_in
+from tests.world import World, sign_in
 from trace.door.querying import COLLECTIONS, SUPPORTED
 from trace.models import EpcisEvent
 from trace.urls import epcis_urls
 
 PAGE = (ROOT / "docs/epcis.md").read_text("utf-8")
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
 
 
 @pytest.mark.once

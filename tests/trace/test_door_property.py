@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.trace.door_client import Door, door_of, told
 from tests.trace.epcis.documents import documents
-from tests.world import World, make_world
+from tests.world import World
 from trace.actions import epcis_capture, epcis_jobs
 from trace.actions.epcis_jobs import capture_event, run_next_capture, take_document
 from trace.actor import Actor
@@ -31,11 +31,6 @@ from trace.models import CaptureJob, Conflict, EpcisContent, EpcisEvent, EpcisNa
 QUIET = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
 
 
 def undone(run: Callable[[], Any]) -> Any:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.trace.door_client import PREFIX, Door, document, door_of, event, lot_class, problem, told
-from tests.world import World, make_world
+from tests.world import World
 from trace.models import EpcisEvent
 
 EXTERNAL = "09521141012345"
@@ -18,11 +18,6 @@ EXTERNAL = "09521141012345"
 def serial(number: int) -> str:
     """One piece of somebody's goods."""
     return f"{PREFIX}/01/{EXTERNAL}/21/{number}"
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from tests.trace.door_client import Door, document, door_of, event, problem, told
 from tests.trace.test_door_queries import serial
-from tests.world import World, make_world
+from tests.world import World
 from trace.actions.epcis_subscriptions import signature, tell_next
 from trace.models import EpcisSubscription
 
@@ -51,11 +51,6 @@ def receiver(settings: Any) -> Iterator[tuple[str, type[Receiver]]]:
     yield f"http://{host}/epcis", handler
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from tests.trace.door_client import CONTEXT, Door, document, door_of, event, problem
 from tests.trace.epcis.examples import events_of, folder
 from tests.trace.epcis.test_xml import JUMBLED, xml_examples
-from tests.world import World, make_world
+from tests.world import World
 from trace.door.querying import SUPPORTED, token_of
 from trace.epcis.event_hash import pre_hash
 from trace.epcis.xml import document_from_xml
@@ -20,11 +20,6 @@ from trace.models import LogHead
 XML = "application/xml"
 # A 1.2 example whose certificationInfo is no URI: 2.0 asserts the form, and what could not be told again is not taken.
 REFUSED = {*JUMBLED, "1.2/EPCIS/XML/Capture/Documents/ObjectEvent_all_possible_fields.xml"}
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
 
 
 @pytest.fixture

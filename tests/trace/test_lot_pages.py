@@ -37,6 +37,7 @@ def one_more(world: World, number: int) -> None:
     turn_into(world.walnuts, [(lot, "1")], [(world.kernels, "1")], when=day(4), insist=True)
 
 
+@pytest.mark.once
 def test_long_lists_cost_as_many_queries_as_short_ones(world: World) -> None:
     clients = {who: signed(getattr(world, who)) for who in ("walnuts", "county")}
     one_more(world, 0)

@@ -1,7 +1,11 @@
 """Every template has a form, made from its data, that records its event."""
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests import stages
 from tests.trace.step_pages import Stage, errors_of, filled, open_form, post, recorded, signed, url_of
 from tests.world import World
 from trace.actions.events import OWN_PAGES
@@ -11,10 +15,20 @@ from trace.units import MICROS
 pytestmark = pytest.mark.once
 
 
+@pytest.fixture(scope="module")
+def producer_stage(
+    world_stage: stages.Stage[World], django_db_blocker: DjangoDbBlocker
+) -> Iterator[stages.Stage[Stage]]:
+    """The database with the producer and its lots, built once."""
+    with stages.Stage.built(Stage, django_db_blocker, on=world_stage) as stage:
+        yield stage
+
+
 @pytest.fixture
-def stage(world: World) -> Stage:
+def stage(producer_stage: stages.Stage[Stage], world: World) -> Iterator[Stage]:
     """The producer with its lots."""
-    return Stage(world)
+    with producer_stage.played(world) as stage:
+        yield stage
 
 
 def prepared(stage: Stage, code: str) -> dict[str, str]:
