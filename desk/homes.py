@@ -17,7 +17,15 @@ from labels.access import suspicions_visible_to
 from labels.models import ScanTally
 from recalls.access import campaigns_visible_to, cases_visible_to, signals_visible_to
 from recalls.models import Campaign, Publication, Signal
-from recalls.queries import CampaignRow, campaign_rows, narrowed, published, unread_notices
+from recalls.queries import (
+    CampaignRow,
+    asked_of_authority,
+    asked_of_firm,
+    campaign_rows,
+    narrowed,
+    published,
+    unread_notices,
+)
 from recalls.readiness import readiness
 from recalls.transitions import OPEN, Status
 from trace.access import (
@@ -221,7 +229,9 @@ def _recall_needs(actor: Actor) -> list[Need]:
     """Open campaigns of one's own and signals nobody looked at."""
     open_ones = campaigns_visible_to(actor).filter(status__in=sorted(OPEN), is_drill=False)
     new = signals_visible_to(actor).filter(status=Signal.Status.NEW, is_drill=False)
+    asked = asked_of_firm(open_ones, timezone.now())
     return [
+        Need(asked.count(), _("召回：主管部门等您办理"), reverse("recalls:campaign_list"), "recall", "danger"),
         Need(open_ones.count(), _("召回正在进行"), reverse("recalls:campaign_list"), "recall", "danger"),
         Need(new.count(), _("新的问题线索"), reverse("recalls:signal_list"), "flag"),
         *case_needs(actor),
@@ -359,7 +369,13 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
         at__gte=now - datetime.timedelta(days=30),
         lot__organisation__division__code__startswith=actor.organisation.territory,
     )
+    asked = asked_of_authority(
+        Campaign.objects.filter(authority=actor.organisation, is_drill=False, status__in=sorted(OPEN))
+    )
     needs = [
+        Need(
+            asked.count(), _("召回：企业的异议或延期申请等您答复"), reverse("recalls:campaign_list"), "recall", "danger"
+        ),
         Need(signals.count(), _("问题线索待处理"), reverse("recalls:signal_list"), "flag", "danger"),
         *case_needs(actor),
         Need(

@@ -16,11 +16,12 @@ from recalls.law import Form, LegalEvent, due, regime, rules_started_by
 from recalls.models import Campaign
 from recalls.papers.source import Source
 from recalls.queries import work_calendar
-from trace.models import Lot
+from trace.models import Lot, Product
 from trace.units import format_amount
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 _LOTS = 30
+_STOP_USING = "应急处置：立即停止使用，移到儿童接触不到的地方，等候处理。"
 
 
 def first_plan(campaign: Campaign) -> dict[str, str]:
@@ -54,6 +55,12 @@ def first_plan(campaign: Campaign) -> dict[str, str]:
             "notice": channel.words if channel is not None else "",
             "duties": "立即停止购进和销售，封存库存，张贴公告，转告下游客户，反馈库存，配合退货。",
         }
+        if campaign.track == Product.Track.CONSUMER:
+            words = {
+                "scope": "\n".join([words["food"], f"缺陷：{words['reason']}", _STOP_USING]),
+                "measures": "停止生产、销售范围内的产品，通知经营者停售；免费修理、更换或退货退款。",
+                "responsible": words["producer"],
+            }
     return {f"plan_{key}": value[:2000] for key, value in words.items()}
 
 
@@ -121,6 +128,9 @@ def first_announcement(campaign: Campaign) -> dict[str, Any]:
         "ends_on": completion_day(campaign, datetime.datetime.now(_CHINA)),
         "area": _("、").join(label for _code, label in channel.provinces)[:200] if channel is not None else "",
         "duties": _("立即停止购进和销售，封存库存，在店内醒目处张贴本公告，配合召回。"),
-        "what_to_do": _("立即停止食用（使用），凭实物到购买处退货，或拨打下面的电话。"),
+        "risk": source.risk() if campaign.track == Product.Track.CONSUMER else "",
+        "what_to_do": _("立即停止使用，不要让儿童靠近；拨打下面的电话，免费修理、更换或退货。")
+        if campaign.track == Product.Track.CONSUMER
+        else _("立即停止食用（使用），凭实物到购买处退货，或拨打下面的电话。"),
         "compensation": _("凭实物退还货款，不需要购物小票；由此产生的必要费用由召回单位承担。"),
     }

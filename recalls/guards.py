@@ -156,6 +156,14 @@ def label_only(campaign: Campaign) -> bool:
     return last is not None and last.hazard == Assessment.Hazard.LABELLING and last.severity == Assessment.Severity.NONE
 
 
+def releasable(campaign: Campaign) -> bool:
+    """Whether recalled goods may be put right and sold: where only the label is wrong, and consumer products once the
+    defect is removed (消费品召回管理暂行规定, article 20, from memory and unverified: replaced and returned goods are
+    not sold again unless the defect is removed).
+    """
+    return campaign.track == Product.Track.CONSUMER or label_only(campaign)
+
+
 def _red_lines(campaign: Campaign, given: Given) -> bool:
     return not red_lines(campaign)
 

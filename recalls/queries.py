@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -299,6 +299,42 @@ def step_words(step: CampaignStep) -> str:
     if step.about:
         words = f"{words}:{labels.get(step.about, step.about)}"
     return words
+
+
+def returned_plan(campaign: Campaign) -> CampaignStep | None:
+    """The step by which the authority returned the plan for changes, until another plan was filed."""
+    last = campaign.steps.filter(action__in=["file_plan", "return_plan"]).order_by("-id").first()
+    return last if last is not None and last.action == "return_plan" else None
+
+
+def _last_of(*wanted: Q) -> Subquery:
+    """What the last of these steps of a campaign was."""
+    either = wanted[0]
+    for one in wanted[1:]:
+        either |= one
+    rows = CampaignStep.objects.filter(either, campaign=OuterRef("pk")).order_by("-id")
+    return Subquery(rows.values("action")[:1])
+
+
+def asked_of_firm(campaigns: QuerySet[Campaign], now: datetime.datetime) -> QuerySet[Campaign]:
+    """Those of these campaigns in which the authority asked the firm for something that is not done: a plan came back,
+    or a notice to recall may still be objected to.
+    """
+    window = ClockInstance.objects.filter(
+        campaign=OuterRef("pk"), key="objection", superseded_at=None, met_at=None, due_at__gt=now
+    )
+    rows = campaigns.annotate(planned=_last_of(Q(action__in=["file_plan", "return_plan"])))
+    return rows.filter(Q(planned="return_plan") | (Exists(window) & Q(status=Status.ASSESSING)))
+
+
+def asked_of_authority(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
+    """Those of these campaigns in which the firm waits for the authority's answer: an objection without a finding on
+    the defect, an application for more time.
+    """
+    found = Q(action="act", data__kind__in=["defect_found", "no_defect"])
+    more = Q(about="grant_extension", action__in=["propose", "refuse_extension"]) | Q(action="grant_extension")
+    rows = campaigns.annotate(objected=_last_of(Q(action="object"), found), applied=_last_of(more))
+    return rows.filter(Q(objected="object") | Q(applied="propose"))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from labels.layouts import DEFAULT_SHEET
 from labels.models import CodeRun
 from labels.nonces import sign
 from recalls.access import notice_link
-from recalls.actions.acts import issue_act
+from recalls.actions.acts import issue_act, report_defect
 from recalls.actions.announcements import Announcement, draft_notice
 from recalls.actions.answers import LotAnswer, acknowledge, acknowledge_by_link, answer_stock, answer_stock_by_link
 from recalls.actions.assessment import Finding, Standing, assess
@@ -342,6 +342,14 @@ def build_furniture_recall(stage: Stage) -> None:
         ),
         signals=[signal],
         at=stage.ago(6, 15).at,
+    )
+    report_defect(
+        by=by["furniture_quality"],
+        campaign=campaign,
+        reported_at=stage.ago(6, 16).at,
+        words="已向省局书面报告缺陷和事故情况（示例）。",
+        number="示例受理 2026-31",
+        at=stage.ago(6, 16, 30).at,
     )
     _run(
         stage,

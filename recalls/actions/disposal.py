@@ -13,7 +13,7 @@ from recalls.access import is_one_person_firm, notice_by_link, supervises_campai
 from recalls.actions.notices import sides_of
 from recalls.errors import DrillStaysInside
 from recalls.figures import figures
-from recalls.guards import label_only
+from recalls.guards import releasable
 from recalls.models import (
     BalanceNote,
     Campaign,
@@ -250,16 +250,17 @@ def propose_release(
     at: datetime.datetime | None = None,
 ) -> CorrectedRelease:
     """Say that so much of a lot carries a right label again (food safety law, article 63; 2015 Measures, article 25:
-    label-only, corrected and sold with the correction shown). It moves only after a second person has approved.
+    label-only, corrected and sold with the correction shown), or that the defect of so many consumer products was
+    removed. It moves only after a second person has approved.
 
-    Refuses a recall that is about more than the label (``not_label_only``), more than the holder has, less what was
-    released before (``more_than_there``), a range of units that is none (``range_wrong``).
+    Refuses a recall of food that is about more than the label (``not_label_only``), more than the holder has, less
+    what was released before (``more_than_there``), a range of units that is none (``range_wrong``).
     """
     by.require("quality", "owner")
     _require_running(campaign)
     if campaign.organisation_id not in entered_for(by):
         raise NotAllowed(_("更正后放行由召回单位提出。"), code="not_own")
-    if not label_only(campaign):
+    if not releasable(campaign):
         raise Clash(_("只有仅因标签、不影响安全的召回才能更正后再销售。"), code="not_label_only")
     _require_amounts(campaign, [(lot, micros)])
     words = clean_text(correction, 300, required=True)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, campaigns_visible_to, require_side, roles_in, supervises_campaign
+from recalls.actions.acts import objection_window, pending_objection
 from recalls.actions.assessment import reassess
 from recalls.actions.campaigns import STOPPABLE, report_progress, stop_sale
 from recalls.actions.moves import doers, proposal_of
@@ -24,11 +25,11 @@ from recalls.channels import channel_for, owed
 from recalls.effect import effect
 from recalls.figures import Amounts, figures
 from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
-from recalls.guards import EXPLAINED, drafted_notice, label_only, open_guards, red_lines, refusal
+from recalls.guards import EXPLAINED, drafted_notice, open_guards, red_lines, refusal, releasable
 from recalls.law import Form, regime, regime_for
 from recalls.lists import CAMPAIGNS
 from recalls.models import Campaign, CampaignStep, ScopeVersion
-from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, step_words
+from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, returned_plan, step_words
 from recalls.scope import latest_scope
 from recalls.sight import Sight
 from recalls.transitions import FIRM, OPEN, TERMINAL, Doer, Role, Status, Transition, transition, transitions_from
@@ -43,6 +44,7 @@ from trace.forms.fields import attempt
 from trace.models import Product
 from trace.parts import Entry, Row, Share, Task
 from trace.tables import csv_table
+from trace.templatetags.ui import moment_text
 from trace.units import decimal_text, format_amount, unit_name
 
 # --- The list -------------------------------------------------------------------------------------------------------
@@ -103,6 +105,7 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
             "full": full,
             "facts": _facts(found),
             "regime": rule_book,
+            "asked": _asked(actor, found) if full and found.is_open else [],
             "gaps": [gap for gap in rule_book.gaps if gap.key in ("complete", "contents", "transition")],
             "clocks": clocks_of(one).get(found.pk, []),
             "buttons": buttons,
@@ -124,6 +127,37 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
             "stoppable": found.status in STOPPABLE and not found.is_drill and bool(roles_in(actor, found)),
         },
     )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one side waits for from the other, with where to do it."""
+
+    title: str
+    words: str
+    url: str
+    link: str
+
+
+def _asked(actor: Actor, found: Campaign) -> list[Asked]:
+    """What the authority asked of the firm, or the firm of the authority, and is not done yet."""
+    rows: list[Asked] = []
+    acts = reverse("recalls:campaign_acts", args=[found.uid])
+    if actor.is_regulator:
+        said = pending_objection(found)
+        if said is not None:
+            rows.append(Asked(_("企业对召回通知提出了异议"), said.reason, acts, _("登记缺陷认定")))
+        return rows
+    back = returned_plan(found)
+    if back is not None:
+        plan = reverse("recalls:campaign_step", args=[found.uid, "file_plan"])
+        rows.append(Asked(_("主管部门退回了召回计划，请修改后再报"), back.reason, plan, _("修改召回计划")))
+    window = objection_window(found)
+    if found.status == Status.ASSESSING and window is not None and window.met_at is None:
+        words = _("请决定召回；有异议的，在 %(until)s 之前提出。") % {"until": moment_text(window.due_at)}
+        if timezone.now() <= window.due_at:
+            rows.append(Asked(_("主管部门通知召回"), words, acts, _("查看通知，提出异议")))
+    return rows
 
 
 def _red_line_words(key: str) -> str:
@@ -196,11 +230,13 @@ class Button:
     proposes: bool = False
     words: str = ""
     """What the button says where the step's own name would mislead."""
+    later: bool = False
+    """Done once already; may be done again."""
 
     @property
     def aside(self) -> bool:
         """Whether the step leads aside or back."""
-        return self.row.action in _ASIDE or self.proposes
+        return self.row.action in _ASIDE or self.proposes or self.later
 
 
 def _buttons(actor: Actor, found: Campaign) -> list[Button]:
@@ -226,6 +262,9 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
             url = reverse("recalls:campaign_scope", args=[found.uid])
         if row.action == "grant_extension" and proposal is None:
             continue  # nothing was applied for
+        if row.action == "file_plan" and found.plans.exists() and returned_plan(found) is None:
+            buttons.append(Button(row, url, why_not, None, words=_("修改召回计划"), later=True))
+            continue
         if row.action in PROPOSABLE and Doer.PROPOSED in row.other_than and proposal is None:
             url = reverse("recalls:campaign_propose", args=[found.uid, row.action])
             buttons.append(Button(row, url, "", None, proposes=True))
@@ -292,7 +331,12 @@ def _tasks(actor: Actor, found: Campaign, scope: ScopeVersion | None, reached: C
         Task(_("启动：封存批次、通知各单位"), _state(found.has_started)),
     ]
     tasks.append(
-        Task(_("召回计划"), _state(found.plans.exists()), link("campaign_plan") if found.plans.exists() else "")
+        Task(
+            _("召回计划"),
+            _state(found.plans.exists() and returned_plan(found) is None, found.plans.exists()),
+            link("campaign_plan") if found.plans.exists() else "",
+            hint=_("退回修改") if returned_plan(found) is not None else "",
+        )
     )
     if not found.is_drill:
         tasks += [
@@ -467,7 +511,7 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
         {
             "campaign": found,
             "numbers": number_tiles(numbers),
-            "label_only": label_only(found),
+            "releasable": releasable(found),
             "goods": goods_tiles(working),
             "effect": effect_tiles(working),
             "shares": amount_shares(numbers),

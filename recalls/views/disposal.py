@@ -32,7 +32,7 @@ from recalls.balance import balances
 from recalls.figures import figures
 from recalls.forms import lot_choices, offer
 from recalls.goods_forms import DifferenceForm, OddityForm, PlanForm, ReleaseForm, SendBackForm
-from recalls.guards import label_only, unexplained
+from recalls.guards import releasable, unexplained
 from recalls.models import Campaign, Notice
 from recalls.scope import latest_scope
 from recalls.sight import Sight
@@ -42,7 +42,7 @@ from trace.access import audience, parse_uid
 from trace.actor import Actor
 from trace.errors import NotFound
 from trace.forms.fields import attempt
-from trace.models import Lot, Organisation
+from trace.models import Lot, Organisation, Product
 
 
 def _own(campaign: Campaign, holder: Organisation) -> list[tuple[Lot, int]]:
@@ -195,10 +195,13 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
     campaign = campaign_for(actor, uid)
     require_side(actor, campaign)
     mine = campaign.organisation_id == actor.owner.pk
-    allowed = label_only(campaign)
+    allowed = releasable(campaign)
     lots = _own(campaign, campaign.organisation) if mine else []
     approving = request.POST.get("approve", "")
     form = ReleaseForm(request.POST if request.method == "POST" and not approving else None, lots=lots)
+    if campaign.track == Product.Track.CONSUMER:
+        form.fields["correction"].label = _("怎样消除了缺陷")
+        form.fields["correction"].help_text = _("买的人会看到，例如：已加装防倾装置并复测合格。")
     if approving:
         row = campaign.releases.filter(uid=parse_uid(approving)).select_related("campaign__organisation").first()
         if row is None:

@@ -174,7 +174,7 @@ def article_16(notice: PublicNotice) -> list[tuple[str, list[Row]]]:
                 Row(_("级别"), campaign.level_label),
                 Row(_("方式"), campaign.get_form_display()),
                 Row(_("开始日期"), notice.begins_on),
-                Row(_("截止日期"), notice.ends_on or ""),
+                *([Row(_("截止日期"), notice.ends_on)] if notice.ends_on else []),
                 Row(_("区域范围"), notice.area),
             ],
         ),

@@ -240,6 +240,10 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
             who = last.by.display_name if last.by else last.by_organisation.label
             rows.append(Row(_("评估结论"), f"{last.get_verdict_display()} · {who}"))
             rows.append(Row(_("依据"), last.basis))
+    plan = campaign.plans.order_by("-number").first() if action == "return_plan" else None
+    if plan is not None:
+        labels = {item.key: str(item.label) for item in regime(campaign.regime).plan_items}
+        rows += [Row(labels.get(key, key), value) for key, value in plan.items.items()]
     draft = drafted_notice(campaign)
     if action in ("announce", "amend_notice") and draft is not None:
         people = people_of(draft)
@@ -291,6 +295,7 @@ def campaign_done(request: HttpRequest, uid: str, action: str) -> HttpResponse:
             "done": done,
             "reached": coverage(Campaign.objects.filter(pk=campaign.pk)).get(campaign.pk),
             "scope": latest_scope(campaign),
+            "plan_first": not campaign.plans.exists(),
         },
     )
 

@@ -251,7 +251,7 @@ def test_a_unit_whose_label_was_put_right_is_not_recalled_and_shows_the_correcti
     for code in (unit_of(lot, 4).code, unit_of(lot, 7).code, lot.public_code):
         page = page_of(client, code)
         assert verdict_on(page) == "recalled"
-        assert "有一部分的标签已经更正并放行" in page
+        assert "有一部分已经更正或修好并放行" in page
     # Another hold on the same lot is not let go by this one's release.
     held(world, lot, "stop_sale", "另案")
     assert verdict_on(page_of(client, unit_of(lot, 5).code)) == "held"
