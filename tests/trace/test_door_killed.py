@@ -24,7 +24,7 @@ from tests.world import make_world
 from trace import rows
 from trace.actions import epcis_jobs
 from trace.actions.epcis_folder import import_folder
-from trace.actions.epcis_jobs import path_of, run_at_once, run_next_capture, take_document
+from trace.actions.epcis_jobs import capture_event, path_of, run_at_once, run_next_capture, take_document
 from trace.actions.rebuild import rebuild
 from trace.door.names import Names
 from trace.ledger import verify
@@ -202,3 +202,58 @@ def test_names_met_by_two_at_once_are_the_same_names(committed_db: CommittedData
     assert set(found) == set(keys)
     assert {key: row.pk for key, row in first.known.items()} == {key: found[key] for key in keys[::2]}
     assert EpcisName.objects.filter(owner=owner, kind="epc").count() == len(keys)
+
+
+@pytest.mark.postgresql
+def test_a_capture_that_meets_names_somebody_else_just_wrote_takes_those(committed_db: CommittedDatabase) -> None:
+    by = make_world().distillery
+    keys = [("epc", serial(100)), ("epc", serial(103))]
+    held, release = threading.Event(), threading.Event()
+
+    def index() -> None:
+        try:
+            with transaction.atomic():
+                Names(by.owner).load(keys)
+                held.set()
+                release.wait(20)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=index)
+    thread.start()
+    held.wait(20)
+    threading.Timer(0.5, release.set).start()
+    job = run_at_once(job=take_document(by=by, content=io.BytesIO(listed(100))))
+    thread.join(20)
+    assert (job.status, job.captured, job.errors) == ("done", EVENTS, [])
+    assert EpcisName.objects.filter(owner=by.owner, kind="epc", value__in=[value for _kind, value in keys]).count() == 2
+    whole()
+
+
+def test_single_events_that_come_together_are_each_answered_for_themselves(committed_db: CommittedDatabase) -> None:
+    by = make_world().distillery
+    same = event(bizStep="storing", epcList=[serial(1)])
+    refused = event(
+        action="ADD", quantityList=[{"epcClass": "https://id.gs1.org/01/09521141012345/10/A", "quantity": 1e-7}]
+    )
+    sent = [same] * 4 + [refused] + [event(bizStep="storing", epcList=[serial(number)]) for number in range(2, 9)]
+    answers: dict[int, Any] = {}
+    start = threading.Barrier(len(sent))
+
+    def send(number: int) -> None:
+        try:
+            start.wait(20)
+            answers[number] = capture_event(by=by, event=sent[number], context=[])[1]
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(len(sent))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(answers[number].repeated for number in range(4)) == [False, True, True, True]
+    assert [(each.pointer, each.code) for each in answers[4].faults] == [("", "amount_not_exact")]
+    assert all(not answers[number].repeated and not answers[number].faults for number in range(5, len(sent)))
+    assert EpcisEvent.objects.count() == 8
+    whole()

@@ -526,22 +526,23 @@ def write_events(asked: Sequence[tuple[Actor, Incoming]]) -> list[Alone]:
         (by.owner.pk, by.api_key.pk if by.api_key else None, by.user.pk if by.user else None, by.role)
         for by, _found in asked
     ]
-    for number, (by, found) in enumerate(asked):
+    for number, (_by, found) in enumerate(asked):
         found.pointer = f"{number}#"
+    for number, (by, _found) in enumerate(asked):
         if callers[number] not in outcomes:
             same = [each for caller, (_by, each) in zip(callers, asked, strict=True) if caller == callers[number]]
             outcomes[callers[number]] = Writer(by).write(same)
     answers: list[Alone] = []
     for caller, (_by, found) in zip(callers, asked, strict=True):
         outcome, own = outcomes[caller], found.pointer
-        wrong = [each._replace(pointer=each.pointer[len(own) :]) for each in outcome.faults if _of(each, own)]
+        wrong = [
+            each._replace(pointer=each.pointer[len(own) :]) for each in outcome.faults if each.pointer.startswith(own)
+        ]
+        if id(found) in outcome.refused and not wrong:
+            raise RuntimeError("an event was refused without a word")
         answers.append(Alone(id(found) in outcome.there, wrong))
         found.pointer = ""
     return answers
-
-
-def _of(fault: Fault, pointer: str) -> bool:
-    return fault.pointer.startswith(pointer)
 
 
 _together: Together[tuple[Actor, Incoming], Alone] = Together(write_events, TOGETHER)
