@@ -22,10 +22,10 @@ class DeskConfig(AppConfig):
         from recalls.actions.packs import run_next_pack
         from trace import work
         from trace.actions.epcis_index import work_index
-        from trace.actions.epcis_jobs import run_next_capture
+        from trace.actions.epcis_jobs import run_next_capture, run_next_sweep
         from trace.actions.epcis_subscriptions import tell_next
 
         jobs = (run_next_issue, run_next_file, run_next_forgetting, run_next_check_forgetting, examine_next)
-        for job in (*jobs, run_next_pack, run_next_capture, work_index, tell_next):
+        for job in (*jobs, run_next_pack, run_next_capture, run_next_sweep, work_index, tell_next):
             if job not in work.JOBS:
                 work.JOBS.append(job)

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import traceback
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -173,6 +174,22 @@ def test_a_folder_whose_import_is_killed_goes_on_where_it_stopped(
     assert not [job for job in CaptureJob.objects.all() if path_of(job).exists()]
     assert all(each.before for each in import_folder(by=by, folder=tmp_path, behaviour="proceed"))
     whole()
+
+
+def test_files_that_a_dead_process_left_are_removed_and_no_others(db: None) -> None:
+    by = make_world().distillery
+    done = run_at_once(job=take_document(by=by, content=io.BytesIO(listed(100))))
+    waits = take_document(by=by, content=io.BytesIO(listed(200)))
+    path_of(done).write_bytes(b"killed between the commit and the removal")
+    old, young = (epcis_jobs.folder() / name for name in (str(uuid.uuid4()), "tmpyoung"))
+    for stray in (old, young):
+        stray.write_bytes(b"killed before there was a job")
+    os.utime(old, (0, 0))
+    assert epcis_jobs.forget_documents() == 2
+    assert [path.exists() for path in (path_of(done), old, young, path_of(waits))] == [False, False, True, True]
+    assert run_next_capture()
+    assert epcis_jobs.forget_documents() == 1, "worked off meanwhile; nothing is committed in this test"
+    young.unlink()
 
 
 @pytest.mark.postgresql

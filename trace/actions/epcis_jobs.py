@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from trace import ledger
 from trace.actions.epcis_capture import Incoming, Outcome, Writer, incoming
 from trace.actions.epcis_parties import children_of, master_data
 from trace.actor import Actor
+from trace.door.names import chunks
 from trace.epcis.documents import Fault, check_event, check_head, prefixes_of
 from trace.epcis.reading import Document, Unreadable, events_of
 from trace.epcis.vocabulary import CONTEXT, EVENT_TYPES, PREFIXES
@@ -490,6 +492,53 @@ def _parts(reading: Iterable[tuple[str, Any, list[Fault]]]) -> Iterator[list[tup
             part = []
     if part:
         yield part
+
+
+# --- Files that were left -------------------------------------------------------------------------------------------
+
+STRAY = datetime.timedelta(hours=1)
+"""How old a file must be that no job knows: a younger one may be on its way in."""
+_next_sweep = 0.0
+
+
+def forget_documents(*, now: datetime.datetime | None = None) -> int:
+    """Remove files of documents that are worked off and of uploads that never became a job; how many. Files go when
+    their job ends; these stayed because a process died in between.
+    """
+    moment = now or timezone.now()
+    if not folder().is_dir():
+        return 0
+    files = {path.name: path for path in folder().iterdir() if path.is_file()}
+    jobs: dict[str, str] = {}
+    for part in chunks([uid for name in files if (uid := _uid(name)) is not None], 500):
+        jobs |= {
+            str(uid): status for uid, status in CaptureJob.objects.filter(uid__in=part).values_list("uid", "status")
+        }
+    removed = 0
+    for name, path in files.items():
+        with contextlib.suppress(FileNotFoundError):
+            age = moment.timestamp() - path.stat().st_mtime
+            if jobs.get(name) in (Status.DONE, Status.FAILED) or (name not in jobs and age > STRAY.total_seconds()):
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def run_next_sweep() -> bool:
+    """The worker's share: once an hour."""
+    global _next_sweep
+    if time.monotonic() < _next_sweep:
+        return False
+    _next_sweep = time.monotonic() + STRAY.total_seconds()
+    forget_documents()
+    return False
+
+
+def _uid(name: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(name)
+    except ValueError:
+        return None
 
 
 # --- Single events --------------------------------------------------------------------------------------------------
