@@ -20,6 +20,7 @@ from labels.access import runs_visible_to
 from labels.models import CodeRun, ScanTally
 from labels.queries import Tally, labels_beyond, tally_of_lot
 from recalls.queries import LotRecall, recalls_of_lot
+from recalls.through import Elsewhere, recalled_elsewhere
 from trace.access import conflicts_visible_to, entered_for, events_visible_to, lots_visible_to
 from trace.actor import Actor
 from trace.crossing import Beside, beside_lot
@@ -125,6 +126,7 @@ class LotPage:
     is_held: bool
     next_steps: Sequence[EventTemplate] = field(default_factory=tuple)
     crossing: Beside = field(default_factory=Beside)
+    elsewhere: Sequence[Elsewhere] = ()
 
     @property
     def has_own_report(self) -> bool:
@@ -177,6 +179,7 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
         is_held=any(stock.organisation_id in mine and stock.micros > 0 for stock in stocks),
         next_steps=_next_steps(lot, last),
         crossing=beside_lot(actor, lot),
+        elsewhere=recalled_elsewhere(lot, sides) if sides is not None else (),
     )
 
 

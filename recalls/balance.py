@@ -57,10 +57,9 @@ def balances(numbers: CampaignFigures, notes: dict[int, str] | None = None) -> l
     ids = [one.lot.pk for one in numbers.lots]
     gone: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     rows = EventItem.objects.filter(lot__in=ids, micros__lt=0, event__corrections__isnull=True).exclude(role="input")
-    for lot, code, micros in (
-        rows.values("lot", "event__template").annotate(n=Sum("micros")).values_list("lot", "event__template", "n")
-    ):
-        if lot is not None:
+    grouped = rows.values("lot", "event__template", "holder").annotate(n=Sum("micros"))
+    for lot, code, holder, micros in grouped.values_list("lot", "event__template", "holder", "n"):
+        if lot is not None and (lot not in numbers.parties or holder in numbers.parties[lot]):
             gone[lot][template(code).moves] -= micros
     disposed = Disposal.objects.filter(lot__in=ids, event__corrections__isnull=True)
     for lot, micros in disposed.values("lot").annotate(n=Sum("micros")).values_list("lot", "n"):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet, Sum
@@ -79,6 +79,8 @@ class CampaignFigures:
 
     lots: list[LotAmounts]
     totals: dict[str, Amounts]
+    parties: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    """Of lots (row numbers) of which only what passed through one organisation is meant: in whose hands that was."""
 
     @property
     def inconsistent(self) -> list[LotAmounts]:
@@ -114,7 +116,17 @@ def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFi
     totals: dict[str, Amounts] = defaultdict(Amounts)
     for row in rows:
         totals[row.unit] = totals[row.unit] + row.amounts
-    return CampaignFigures(rows, dict(totals))
+    return CampaignFigures(rows, dict(totals), _parties(version, sums.parts))
+
+
+def _parties(version: ScopeVersion, parts: Iterable[int]) -> dict[int, frozenset[int]]:
+    """In whose hands goods were that passed through one organisation, for the lots of which these alone are meant."""
+    if "through" not in version.question:
+        return {}
+    found: dict[int, set[int]] = {lot: set() for lot in parts}
+    for lot, party in version.holdings.filter(among("lot", found)).values_list("lot", "organisation"):
+        found[lot].add(party)
+    return {lot: frozenset(parties) for lot, parties in found.items()}
 
 
 class _Sums:

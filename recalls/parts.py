@@ -264,15 +264,19 @@ class Extent:
     def of(cls, part: Part | Through | None) -> Extent:
         """Of a part, or of a whole lot."""
         if part is None:
-            return cls()
+            return WHOLE
         return cls(part.ranges, part.organisation if isinstance(part, Through) else "")
 
     @classmethod
     def from_json(cls, part: Mapping[str, Any]) -> Extent:
         """Of what is kept with a frozen lot."""
+        if not part:
+            return WHOLE
         return cls(tuple((first, last) for first, last in part.get("ranges", [])), part.get("through", ""))
 
 
+WHOLE = Extent()
+"""All of a lot."""
 Coverage = Mapping[int, Extent]
 """By lot (row number) what of it a scope covers."""
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from recalls.models import ScopeHolding, ScopeLot, ScopeVersion
+from django.db.models import Q
+
+from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
 from recalls.parts import MOST_RANGES, Ranges, covers
 from trace import moments
 from trace.among import among
 from trace.crossing import JOIN
 from trace.event_templates import templates
-from trace.models import EventItem, Lot, LotLink, Organisation, Stock, Transfer, Unit
+from trace.models import EventItem, HoldMember, Lot, LotLink, Organisation, Stock, Transfer, Unit
 from trace.packs import micros_of, numbers_of, spans
 from trace.unit_history import Sighting, UnitHistory, coded_lots, history_of_lot, history_of_unit
 
@@ -450,6 +452,44 @@ def through_of(version: ScopeVersion) -> Organisation | None:
     """Through whose hands a frozen scope was followed; None where it was not. One query."""
     uid = version.question.get("through", "")
     return Organisation.objects.filter(uid=uid).first() if uid else None
+
+
+def suppliers_of(version: ScopeVersion, trader: Organisation) -> list[Organisation]:
+    """Who sent the trader goods of the lots of which only what passed through its hands is covered. Two queries."""
+    lots = version.lots.exclude(part={}).values("lot")
+    sent = Transfer.objects.filter(lot__in=lots, receiver=trader, voided_by=None).values("sender")
+    makers = Lot.objects.filter(pk__in=lots).values("organisation")
+    downstream = version.holdings.exclude(organisation__in=makers).values("organisation")
+    rows = Organisation.objects.filter(pk__in=sent).exclude(pk__in=downstream).exclude(pk=trader.pk)
+    return list(rows.select_related("division").order_by("name", "pk"))
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A recall of what passed through a trader, for somebody whose own goods of the lot are not meant."""
+
+    trader: Organisation
+    campaign: Campaign
+    announced: bool
+
+
+def recalled_elsewhere(lot: Lot, sides: Collection[int]) -> list[Elsewhere]:
+    """The running recalls of a lot in a trader's hands that concern none of these organisations' own goods: told
+    to its suppliers, and to everybody once it is announced. Two queries, and two for each.
+    """
+    active = HoldMember.objects.filter(lot=lot, hold__active_from__isnull=False, hold__ended_at=None)
+    mine = active.filter(Q(holder__isnull=True) | Q(holder__in=list(sides), keep_micros__isnull=True)).values("hold")
+    holds = active.filter(holder__isnull=False).exclude(hold__in=mine).values("hold")
+    found: list[Elsewhere] = []
+    for version in ScopeVersion.objects.filter(hold__in=holds).select_related("campaign").order_by("id"):
+        trader = through_of(version)
+        if trader is None:
+            continue
+        announced = version.campaign.announced_at is not None
+        supplied = Transfer.objects.filter(lot=lot, receiver=trader, sender__in=list(sides), voided_by=None)
+        if announced or supplied.exists():
+            found.append(Elsewhere(trader, version.campaign, announced))
+    return found
 
 
 # --- One unit, for who scans it -------------------------------------------------------------------------------------

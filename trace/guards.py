@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 # What holds and recalls call for is never blocked by them (architecture.md, rule 1).
 BLOCKED_MOVES = frozenset({"transform", "ship", "retail", "pack", "place_on_sale", "code", "recode"})
+_BACK_OR_GONE = ("common.return", "common.destroy")
 SHANGHAI = datetime.timezone(datetime.timedelta(hours=8))
 
 
@@ -78,9 +79,27 @@ def blocking(
     ids = [lot if isinstance(lot, int) else lot.pk for lot in lots]
     found: dict[int, list[Blocking]] = defaultdict(list)
     for member in _members(ids, [holder.pk] if holder is not None else sides):
-        facts = (member.holder_id, member.unit_from, member.unit_to, member.keep_micros)
+        keep = member.keep_micros
+        if keep is not None:
+            keep += _back_since(member)
+            if keep <= 0:
+                continue
+        facts = (member.holder_id, member.unit_from, member.unit_to, keep)
         found[member.lot_id].append(Blocking(member.lot_id, member.hold, *facts))
     return dict(found)
+
+
+def _back_since(member: HoldMember) -> int:
+    """How much of the lot the holder took back since the hold is active, less what it destroyed."""
+    moved = EventItem.objects.filter(
+        lot=member.lot_id,
+        holder=member.holder_id,
+        event__recorded_at__gte=member.hold.active_from,
+        event__corrections__isnull=True,
+        event__corrects=None,
+        event__template__in=_BACK_OR_GONE,
+    )
+    return moved.aggregate(n=Sum("micros"))["n"] or 0
 
 
 def _members(lots: list[int], sides: Collection[int] | None) -> list[HoldMember]:

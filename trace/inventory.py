@@ -66,7 +66,7 @@ def in_state(rows: QuerySet[Lot], state: str, sides: Collection[int] | None = No
     """Only lots in one of ``STATES`` (``in_stock``: the holder is asked by ``lots_with_amounts``), for ``sides``."""
     active = HoldMember.objects.filter(lot=OuterRef("pk"), hold__active_from__isnull=False, hold__ended_at__isnull=True)
     if sides is not None:
-        active = active.filter(Q(holder__isnull=True) | Q(holder__in=list(sides)))
+        active = active.filter(Q(holder__isnull=True) | (Q(holder__in=list(sides)) & ~Q(keep_micros=0)))
     if state == "voided":
         return rows.filter(voided_by__isnull=False)
     rows = rows.filter(voided_by=None)

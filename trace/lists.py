@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -39,8 +39,8 @@ def event_time(event: Event) -> datetime.datetime | datetime.date:
 # --- Lots -----------------------------------------------------------------------------------------------------------
 
 
-def _with_states(lots: Sequence[Lot]) -> list[tuple[Lot, str]]:
-    states = states_of(lots)
+def _with_states(lots: Sequence[Lot], sides: Collection[int] | None = None) -> list[tuple[Lot, str]]:
+    states = states_of(lots, sides)
     return [(lot, states[lot.pk]) for lot in lots]
 
 
@@ -60,6 +60,14 @@ LOTS = Table(
     ],
     _with_states,
 )
+
+
+def lots_table(sides: Collection[int] | None) -> Table:
+    """The lots as a file for these organisations (row numbers; None: for a regulator): holds on what only others have
+    do not count.
+    """
+    return replace(LOTS, lines=lambda lots: _with_states(lots, sides))
+
 
 # --- Shipments ------------------------------------------------------------------------------------------------------
 

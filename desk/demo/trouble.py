@@ -472,7 +472,7 @@ def _run(
             else "停止使用，凭实物或照片到购买处退货（示例）。",
             compensation="免费加装或退货退款，上门和运输费用由生产者承担（示例）。"
             if goods
-            else "全额退款，邮寄费用由生产者承担（示例）。",
+            else f"全额退款，邮寄费用由{'本单位' if campaign.own_fault else '生产者'}承担（示例）。",
             identify="批号与二维码在包装背面；扫码即可看到是否在召回范围内。",
         ),
         at=when.at + 3 * hour,

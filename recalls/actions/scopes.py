@@ -104,7 +104,7 @@ def _freeze(
         legal_basis=str(regime(campaign.regime).label),
         source=campaign.hold_source,
         parts={line.lot_id: line.part.ranges for line in answer.lines if line.part and line.part.ranges},
-        holders=_holders_held(answer),
+        holders=_holders_held(campaign, answer),
         at=now,
     )
     version = ScopeVersion.objects.create(
@@ -159,9 +159,10 @@ def _freeze(
     return version
 
 
-def _holders_held(answer: Answer) -> dict[int, dict[int, int | None]]:
+def _holders_held(campaign: Campaign, answer: Answer) -> dict[int, dict[int, int | None]]:
     """Of lots of which only what passed through one organisation is covered: in whose hands they are held. Who made the
-    lot and took some of it back keeps that apart, and may move the rest of its stock.
+    lot and took some of it back keeps that apart, and may move the rest of its stock; so does the initiator with what
+    comes back to it.
     """
     through = {line.lot_id: line.lot for line in answer.lines if isinstance(line.part, Through)}
     found: dict[int, dict[int, int | None]] = {pk: {} for pk in through}
@@ -169,6 +170,10 @@ def _holders_held(answer: Answer) -> dict[int, dict[int, int | None]]:
         if one.lot_id in through:
             makes = one.organisation_id == through[one.lot_id].organisation_id != answer.question.through
             found[one.lot_id][one.organisation_id] = one.on_hand + one.unconfirmed if makes else None
+    for pk, lot in through.items():
+        for organisation in (lot.organisation_id, campaign.organisation_id):
+            if organisation != answer.question.through:
+                found[pk].setdefault(organisation, 0)
     return found
 
 

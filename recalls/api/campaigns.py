@@ -46,7 +46,7 @@ from trace.api.examples import page
 from trace.api.given import WrittenReason, files_of, lots_of
 from trace.api.paging import Feed, Page, turn
 from trace.api.schemas import AmountOut, Day, In, Moment, Named, Out, Text, Uid, Whole
-from trace.api.shapes import HoldOut
+from trace.api.shapes import HoldOut, OrganisationRef
 from trace.errors import Invalid, NotFound
 from trace.models import Lot, Organisation
 
@@ -332,7 +332,14 @@ def _scope_out(actor: Actor, campaign: Campaign, answer: Answer, frozen: ScopeVe
         cut=answer.cut,
         holders=len(answer.holder_ids),
         lots=[_line_out(line, answer, sight, opened, holders) for line in answer.lines],
+        through=_trader_out(answer),
     )
+
+
+def _trader_out(answer: Answer) -> OrganisationRef | None:
+    """Through whose hands the answer was followed."""
+    trader = answer.organisations.get(answer.question.through or 0)
+    return OrganisationRef.of(trader) if trader is not None else None
 
 
 def _line_out(

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from pydantic import Field
 
 from recalls.effect import Effect
 from recalls.figures import Amounts, CampaignFigures
@@ -344,6 +345,7 @@ class ScopeOut(Out):
     cut: bool
     holders: int
     lots: list[ScopeLineOut]
+    through: OrganisationRef | None = Field(None, description="Through whose hands alone the goods are followed.")
 
 
 class NoticeLotOut(Out):

@@ -32,6 +32,7 @@ from recalls.models import Campaign, CampaignStep, ScopeVersion
 from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, returned_plan, step_words
 from recalls.scope import latest_scope
 from recalls.sight import Sight
+from recalls.through import suppliers_of, through_of
 from recalls.transitions import FIRM, OPEN, TERMINAL, Doer, Role, Status, Transition, transition, transitions_from
 from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
@@ -103,7 +104,7 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
         {
             "campaign": found,
             "full": full,
-            "facts": _facts(found),
+            "facts": [*_facts(found), *_through_facts(actor, found, scope)],
             "regime": rule_book,
             "asked": _asked(actor, found) if full and found.is_open else [],
             "gaps": [gap for gap in rule_book.gaps if gap.key in ("complete", "contents", "transition")],
@@ -185,6 +186,22 @@ def _facts(found: Campaign) -> list[Row]:
         Row(_("适用规则"), law),
         *_why_this_law(found),
     ]
+
+
+def _through_facts(actor: Actor, found: Campaign, scope: ScopeVersion | None) -> list[Row]:
+    """Through whose hands the scope is followed, and which suppliers the trader must tell (2015 Measures, article 20:
+    a trader that recalls for its own fault tells its suppliers, and they the producer).
+    """
+    trader = through_of(scope) if scope is not None else None
+    if scope is None or trader is None:
+        return []
+    rows = [Row(_("范围"), _("只涉及经过 %(name)s 的货") % {"name": trader.label})]
+    sight = Sight(actor, found)
+    suppliers = [sight.holder(one).label for one in suppliers_of(scope, trader)]
+    if suppliers:
+        words = _("%(names)s。不涉及它们的库存；本系统的单位在批次页上会看到，其他的请打电话告知，由供货商告知生产者。")
+        rows.append(Row(_("应告知的供货商"), words % {"names": _("、").join(suppliers)}))
+    return rows
 
 
 def _standing(found: Campaign) -> tuple[str, str, str]:

@@ -34,7 +34,7 @@ from recalls.forms import lot_choices, offer
 from recalls.goods_forms import DifferenceForm, OddityForm, PlanForm, ReleaseForm, SendBackForm
 from recalls.guards import releasable, unexplained
 from recalls.models import Campaign, Notice
-from recalls.scope import latest_scope
+from recalls.scope import latest_scope, passed_in_force
 from recalls.sight import Sight
 from recalls.views.doors import acting, page
 from recalls.views.goods import known_stock
@@ -275,6 +275,7 @@ def campaign_balance(request: HttpRequest, uid: str) -> HttpResponse:
             "campaign": campaign,
             "rows": rows[:500],
             "hidden": len(numbers.lots) - len(rows),
+            "through": passed_in_force(campaign)[0],
             "open": [one.lot.code for one in unexplained(campaign) if one.lot.pk in opened],
             "form": form if odd and campaign.organisation_id == actor.owner.pk and campaign.is_open else None,
         },

@@ -14,10 +14,12 @@ from labels.recall_state import standing_of
 from recalls.actions.announcements import draft_notice
 from recalls.actions.assessment import Standing, assess
 from recalls.actions.campaigns import announce, decide, start_campaign
+from recalls.actions.goods import GoodsLine, receive_return
 from recalls.actions.papers import make_paper
 from recalls.actions.scopes import expand_scope, freeze_scope
 from recalls.actions.signals import raise_signal
 from recalls.affected import affected_by, stopped
+from recalls.balance import balances
 from recalls.figures import figures
 from recalls.gs1 import recall_notification
 from recalls.letters import letter_lots
@@ -196,6 +198,45 @@ def test_goods_that_went_back_to_the_maker_are_covered_there_and_the_rest_stays_
     assert "3 千克" in str(error.value.broken[0].message)
     # What the maker shipped since may be what came back, as far as records say.
     assert world.cooperative.organisation.pk in drift(version_of(campaign)).answer.holder_ids
+
+
+def test_the_maker_or_the_county_recalls_what_went_through_a_trader_that_is_gone(chain: Chain, client: Client) -> None:
+    world, lot = chain.world, chain.pouch_a
+    gone = world.distributor.organisation
+    Organisation.objects.filter(pk=gone.pk).update(status=Organisation.Status.SUSPENDED)
+    campaign = assess(
+        by=world.walnuts_quality,
+        organisation=world.walnuts.organisation,
+        track="food",
+        title="示例：经销商仓库进水",
+        knew_at=KNEW,
+        finding=FINDING,
+    )
+    freeze_scope(by=world.walnuts_quality, campaign=campaign, question=Question.of([lot], through=gone))
+    campaign = decide(by=world.walnuts, campaign=campaign)
+    campaign = start_campaign(by=world.walnuts_quality, campaign=campaign, stop_order=True)
+    told = {notice.organisation for notice in campaign.notices.all()}
+    assert told == {gone, world.shop.organisation, chain.far_outsider}
+    numbers = figures(campaign).totals["KGM"]
+    assert (numbers.made, numbers.in_house, numbers.unknown) == (30 * MILLION, 0, 30 * MILLION)
+    ship(world.walnuts, world.cooperative.organisation, lot, "1", when=day(40))
+    receive_return(
+        by=world.walnuts,
+        campaign=campaign,
+        organisation=gone,
+        lines=[GoodsLine(lot, amount("16", world.kernels))],
+        when=day(41),
+    )
+    (row,) = balances(figures(campaign))
+    assert (row.amounts.recovered, row.amounts.in_house, row.amounts.unknown) == (
+        16 * MILLION,
+        16 * MILLION,
+        14 * MILLION,
+    )
+    assert row.balanced
+    sign_in(client, world.walnuts)
+    page = client.get(reverse("recalls:campaign_balance", args=[campaign.uid])).content.decode()
+    assert "只涉及经过" in page
 
 
 def test_a_buyer_of_both_is_in_with_no_more_than_came_from_the_trader(chain: Chain) -> None:
@@ -440,6 +481,21 @@ def test_a_scan_says_yes_no_or_ask_where_it_was_bought(world: World, client: Cli
     sign_in(client, world.distillery)
     page = client.get(reverse("desk:lot_detail", args=[lot.uid])).content.decode()
     assert "已召回" not in page, "the maker's own stock is not"
+    assert f"{name} 正在召回经过它的这批货" in page
+    assert "不涉及本单位的库存，可以照常销售" in page
+    sheet = client.get(reverse("trace:lot_list") + "?format=csv")
+    assert "已召回" not in b"".join(sheet.streaming_content).decode()  # type: ignore[attr-defined]
+    client.logout()
+    sign_in(client, quality)
+    page = client.get(reverse("recalls:campaign", args=[campaign.uid])).content.decode()
+    assert "应告知的供货商" in page
+    assert world.distillery.organisation.label in page
+    asked = client.get(f"/api/v1/campaigns/{campaign.uid}/scope").json()
+    assert (asked["through"]["name"], asked["lots"][0]["part"]["kind"], asked["lots"][0]["part"]["told_apart"]) == (
+        trader.organisation.name,
+        "through",
+        False,
+    )
     for kind in ("announcement", "stop"):
         assert name in str(make_paper(by=quality, campaign=campaign, kind=kind).data)
 

@@ -34,8 +34,8 @@ def prepare_hold(
     """Write a hold with its members, not yet active. Cost: one insert per thousand members.
 
     ``parts`` names by lot the ranges of unit numbers of which alone it is held; ``holders`` names by lot (row numbers)
-    in whose hands alone, each with how much it must keep at least (None: all it has may not move). Other lots are held
-    whole.
+    in whose hands alone, each with how much it must keep at least (None: all it has may not move; 0: only what it takes
+    back from now on). Other lots are held whole.
     """
     hold = HoldSet.objects.create(
         organisation=by.organisation,
@@ -61,7 +61,7 @@ def prepare_hold(
             for pk in ids
             if pk in partial or pk in at_holders
             for holder, keep in at_holders.get(pk, _ANYBODY).items()
-            for first, last in _ranges(partial.get(pk, ()), len(at_holders.get(pk, ())))
+            for first, last in _ranges(partial.get(pk, ()) if keep != 0 else (), len(at_holders.get(pk, ())))
         ],
         batch_size=1000,
     )

@@ -57,7 +57,8 @@ class HoldMember(models.Model):
     one holder.
 
     ``keep_micros`` says that the holder must keep so much of the lot and may move the rest: goods that came back to
-    their maker and lie apart from the rest of its stock.
+    their maker and lie apart from the rest of its stock. What it takes back while the hold is active is kept as well,
+    less what it destroys (``trace.guards.blocking``).
     """
 
     hold = models.ForeignKey(HoldSet, on_delete=models.PROTECT, related_name="members")

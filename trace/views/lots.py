@@ -12,7 +12,7 @@ from trace.actor import Actor
 from trace.errors import Invalid, NotFound
 from trace.exports import asked_format, export
 from trace.inventory import STATES, held, in_state, lots_with_amounts, states_of
-from trace.lists import LOTS
+from trace.lists import lots_table
 from trace.models import Lot
 from trace.templatetags.ui import STATES as BADGES
 from trace.templatetags.ui import url_or_none
@@ -38,7 +38,7 @@ def lot_list(request: HttpRequest) -> HttpResponseBase:
     sort = request.GET.get("sort", "newest")
     rows = rows.order_by(*SORTS.get(sort, SORTS["newest"]))
     if asked_format(request):
-        return export(request, LOTS, rows)
+        return export(request, lots_table(None if actor.is_regulator else entered_for(actor)), rows)
     page = page_of(request, rows)
     states = states_of(list(page), None if actor.is_regulator else entered_for(actor))
     for lot in page:
