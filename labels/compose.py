@@ -34,6 +34,8 @@ BASELINE_EM = 0.88
 STEP_PT = 0.2
 TITLE_GAP_MM = 0.5
 GAP_MM = 0.8
+ROOMY_PT = 9
+"""From this size of the code in words on a label has room for a wider gap beside it."""
 NAME_GAP_EM = 0.6
 """Between the name of a line and its value."""
 NAMES_AT_MOST = 0.4
@@ -247,9 +249,11 @@ def _place_code(matrix: qr.QrMatrix, layout: Layout) -> Code:
 
 def _free(layout: Layout, code: Code) -> float:
     """How far the texts beside the code may move to the left: what it leaves of its place, short of what is
-    below it.
+    below it. Where the type is large that is most of a letter, so that the code in words is not read on into them; the
+    smallest labels need the room for the words themselves.
     """
-    return max(0.0, min(layout.qr.w - code.side, layout.lines.x - layout.code.x - layout.code.w - GAP_MM))
+    gap = 0.75 * layout.code.size * MM_PER_POINT if layout.code.size >= ROOMY_PT else GAP_MM
+    return max(0.0, min(layout.qr.w - code.side, layout.lines.x - layout.code.x - layout.code.w - gap))
 
 
 def _code_above(layout: Layout, code: Code) -> float:
