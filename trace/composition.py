@@ -24,8 +24,11 @@ WATER = "water"
 _SPACED = re.compile(r"(?<=[\u4e00-\u9fff])[\s\u200b-\u200d\u2060\ufeff·・._-]+(?=[\u4e00-\u9fff])")
 # A word after one of these says that the thing is not there: 不含甜味剂, 未添加食用酒精.
 _NEGATED = re.compile(
-    r"(不含|不得|不添加|不直接或间接添加|未添加|未检出|零添加|无|非|没有|禁止)(?:添加|使用)?[^，。；、,;.]{0,6}$"
+    r"(不含|不得|不添加|不直接或间接添加|未添加|未检出|零添加|无(?![水色味])|非|没有|禁止)(?:添加|使用)?[^，。；、,;.]{0,6}$"
 )
+
+
+_NEGATED_IN_ENGLISH = re.compile(r"\b(?:no|not|non|without|free of|free from)[ -](?:added |any |artificial |or )*$")
 
 
 @dataclass(frozen=True)
@@ -154,9 +157,14 @@ def is_water(chosen: str, *texts: str) -> bool:
 
 
 def _says(text: str, word: str) -> bool:
-    """Whether the word stands in the text without a no before it; spaced Chinese (食用 酒精) is read as it is said."""
-    text = _SPACED.sub("", unicodedata.normalize("NFKC", text))
-    return any(not _NEGATED.search(text[: found.start()]) for found in re.finditer(re.escape(word), text))
+    """Whether the word stands in the text without a no before it; spaced Chinese (食用 酒精) is read as it is said, and
+    neither case nor the number of spaces matters. 酒精度 is a strength and no 酒精.
+    """
+    text = " ".join(_SPACED.sub("", unicodedata.normalize("NFKC", text)).casefold().split())
+    return any(
+        not _NEGATED.search(text[: found.start()]) and not _NEGATED_IN_ENGLISH.search(text[: found.start()])
+        for found in re.finditer(f"{re.escape(word)}(?!度|计|浓度|含量|体积|[ -]free)", text)
+    )
 
 
 @cache

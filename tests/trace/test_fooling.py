@@ -25,6 +25,7 @@ from trace.actions.events import Portion, When, record_event
 from trace.actions.evidence import ResultEntry, record_report, release_lot
 from trace.actions.joins import answer_claim, claim_lot
 from trace.actions.rebuild import rebuild
+from trace.actions.registry import VersionInput, edit_product
 from trace.actions.transfers import take_in
 from trace.composition import indication_for
 from trace.conflict_kinds import OTHER, kind_of
@@ -469,6 +470,40 @@ def test_who_names_goods_after_an_origin_claims_it(world: World, more: dict[str,
     (part,) = step(world, "common.split", [(lot, "5")], [(raw, "5")], by=world.walnuts, reason="示例")
     named = make_product(world.walnuts.organisation, "HT", **{"name": "示例核桃", "family": "walnut_fenzhou", **more})
     assert refused(lambda: turn_into(world.walnuts, [(part, "5")], [(named, "4")])) == ["gi_foreign"]
+
+
+def test_edible_alcohol_is_found_under_another_name(world: World) -> None:
+    by, good = world.distillery, spirit(world, "QX")
+    strict = make_product(by.organisation, "GB", "示例清香酒", base_unit="LTR", standard="gbt10781_2_2022")
+
+    def made_of(product: Product) -> list[str]:
+        lot = make_lot(by, product, "10")
+        return refused(lambda: step(world, "common.process", [(lot, "1")], [(strict, "1")], process="示例"))
+
+    names = (
+        "示例酒精",
+        "示例优级 酒精",
+        "示例无水乙醇",
+        "EDIBLE  Alcohol",
+        "Grain ethanol",
+        "Sucralose",
+        "示例食用酒精",
+    )
+    for name in names:
+        bought = make_product(by.organisation, f"N{Product.objects.count()}", name, base_unit="LTR", kind="raw")
+        assert made_of(bought) == ["forbidden_ancestor"], name
+    # Renamed to something harmless, bought again under the new name.
+    edit_product(row=bought, version=VersionInput(name="示例基酒料"), by=by)
+    bought.refresh_from_db()
+    assert made_of(bought) == ["forbidden_ancestor"]
+    # A strength and a thing said not to be there are no alcohol.
+    honest = make_product(
+        by.organisation, "OK", "示例低酒精度原酒", base_unit="LTR", kind="raw",
+        name_en="Base spirit, no added sweetener, sucralose-free", ingredients="水、高粱（不含酒精、未添加甜味剂）",
+    )  # fmt: skip
+    lot = make_lot(by, honest, "10")
+    assert step(world, "common.process", [(lot, "1")], [(strict, "1")], process="示例")
+    assert step(world, "common.process", [(make_lot(by, good, "5"), "1")], [(strict, "1")], process="示例")
 
 
 def test_an_origin_claimed_after_the_goods_were_made_flags_what_does_not_bear_it(world: World) -> None:
