@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +18,13 @@ from labels.access import suspicions_visible_to
 from labels.models import ScanTally
 from recalls.access import campaigns_visible_to, cases_visible_to, signals_visible_to
 from recalls.models import Campaign, Publication, Signal
+from recalls.notice_states import EscalationStep
 from recalls.queries import (
     CampaignRow,
     asked_of_authority,
     asked_of_firm,
     campaign_rows,
+    late_notices,
     narrowed,
     published,
     unread_notices,
@@ -232,10 +235,20 @@ def _recall_needs(actor: Actor) -> list[Need]:
     asked = asked_of_firm(open_ones, timezone.now())
     return [
         Need(asked.count(), _("召回：主管部门等您办理"), reverse("recalls:campaign_list"), "recall", "danger"),
+        _late_need(
+            late_notices(open_ones, EscalationStep.TELEPHONE, EscalationStep.REGULATOR),
+            _("召回通知没有答复，请打电话"),
+        ),
         Need(open_ones.count(), _("召回正在进行"), reverse("recalls:campaign_list"), "recall", "danger"),
         Need(new.count(), _("新的问题线索"), reverse("recalls:signal_list"), "flag"),
         *case_needs(actor),
     ]
+
+
+def _late_need(late: list[tuple[uuid.UUID, int]], label: str) -> Need:
+    """Notices nobody answered: to whom to telephone, in the recall with most of them."""
+    url = reverse("recalls:campaign_calls", args=[late[0][0]]) if late else ""
+    return Need(sum(count for _uid, count in late), label, url, "phone", "danger")
 
 
 def case_needs(actor: Actor) -> list[Need]:
@@ -372,7 +385,13 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
     asked = asked_of_authority(
         Campaign.objects.filter(authority=actor.organisation, is_drill=False, status__in=sorted(OPEN))
     )
+    led = Campaign.objects.filter(
+        Q(authority=actor.organisation) | Q(organisation__division__code__startswith=actor.organisation.territory),
+        is_drill=False,
+        status__in=sorted(OPEN),
+    )
     needs = [
+        _late_need(late_notices(led, EscalationStep.REGULATOR), _("召回通知一直没有答复，已报监管部门")),
         Need(
             asked.count(), _("召回：企业的异议或延期申请等您答复"), reverse("recalls:campaign_list"), "recall", "danger"
         ),

@@ -29,7 +29,7 @@ from recalls.models import (
     ScopeVersion,
     WorkCalendarDay,
 )
-from recalls.notice_states import ANSWERED, NoticeStatus
+from recalls.notice_states import ANSWERED, NOTICE_TERMINAL, EscalationStep, NoticeStatus
 from recalls.transitions import PUBLIC, Status, transitions_from
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
@@ -335,6 +335,15 @@ def asked_of_authority(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
     more = Q(about="grant_extension", action__in=["propose", "refuse_extension"]) | Q(action="grant_extension")
     rows = campaigns.annotate(objected=_last_of(Q(action="object"), found), applied=_last_of(more))
     return rows.filter(Q(objected="object") | Q(applied="propose"))
+
+
+def late_notices(campaigns: QuerySet[Campaign], *steps: EscalationStep) -> list[tuple[uuid.UUID, int]]:
+    """The notices of these campaigns that nobody answered and that came as far as these steps of the ladder: how many
+    of which campaign, most first; one query.
+    """
+    rows = Notice.objects.filter(campaign__in=campaigns, acknowledged_at=None, escalation__in=steps)
+    open_ones = rows.exclude(status__in=sorted(NOTICE_TERMINAL)).order_by().values("campaign__uid")
+    return list(open_ones.annotate(found=Count("pk")).order_by("-found").values_list("campaign__uid", "found"))
 
 
 @dataclass(frozen=True)

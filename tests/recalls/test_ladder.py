@@ -34,6 +34,7 @@ from recalls.notice_states import EscalationStep, NoticeStatus
 from recalls.sms import SmsLater, SmsRefused, mobile_number
 from tests.recalls.story import ANNOUNCEMENT, Chain, announced, answer, notice_to, started
 from tests.world import sign_in
+from trace.actor import Actor
 from trace.errors import DomainError, NotFound
 from trace.units import MICROS
 
@@ -412,3 +413,31 @@ def test_an_answer_by_account_stands_beside_the_letters(chain: Chain) -> None:
     answer_stock(by=by, notice=told, lots=[answer(chain.pouch_a, 16, 16, 14)])
     assert latest_answers(told)[chain.pouch_a.pk].on_hand_micros == 16 * MICROS
     assert told.acknowledgements.count() == 2
+
+
+def test_who_must_act_on_silence_reads_it_at_home(chain: Chain, client: Client) -> None:
+    world = chain.world
+    campaign = started(chain)
+    sent = timezone.now()
+    campaign.notices.update(sent_at=sent, status=NoticeStatus.SENT)
+    hour = datetime.timedelta(hours=1)
+
+    def home(actor: Actor) -> str:
+        sign_in(client, actor)
+        return client.get("/").content.decode()
+
+    firm, authority = "召回通知没有答复，请打电话", "召回通知一直没有答复，已报监管部门"
+    age_notices(now=sent + 2 * hour)
+    assert firm not in home(world.walnuts), "it was sent again, nobody has to do anything"
+    age_notices(now=sent + 4 * hour)
+    assert firm in home(world.walnuts)
+    assert f"/recall/campaigns/{campaign.uid}/calls/" in home(world.walnuts)
+    assert authority not in home(world.county)
+    age_notices(now=sent + 8 * hour)
+    assert authority in home(world.county)
+    assert client.get(f"/recall/campaigns/{campaign.uid}/calls/").status_code == 200
+    assert authority not in home(world.other_county)
+    for notice in campaign.notices.select_related("organisation"):
+        acknowledge_by_link(token=notice_link(notice), name="示例店主")
+    assert firm not in home(world.walnuts)
+    assert authority not in home(world.county)
