@@ -211,7 +211,7 @@ def test_an_objection_from_the_notice_to_its_answer_and_limits_that_move(world: 
     made = ok(province.post(f"{base}/acts", {**act, "served_at": timezone.now().isoformat()}), 201)
     assert made["file_sha256"]
     copy = owner.get(f"{base}/acts/{made['uid']}/file")
-    copy.close()
+    assert b"".join(copy.streaming_content)  # type: ignore[attr-defined]
     assert copy["Content-Type"] == "image/jpeg"
     assert_problem(stranger.get(f"{base}/acts/{made['uid']}/file"), 404, "not_found")
     assert ok(quality.get(f"{base}/objections"))["pending"] is False
