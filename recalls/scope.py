@@ -13,14 +13,13 @@ import datetime
 import hashlib
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
@@ -671,8 +670,7 @@ def _lines(
 
 def _conflicts_of(lots: Iterable[int]) -> dict[int, int]:
     """How many conflicts lie on each lot."""
-    flagged = Conflict.objects.filter(among("lot", lots), voided_by=None)
-    return dict(flagged.order_by().values("lot").annotate(n=Count("pk")).values_list("lot", "n"))
+    return Counter(lot for (lot,) in rows_among(Conflict, "lot_id", (), lots, where="voided_by_id IS NULL"))
 
 
 def _used(ids: Iterable[int]) -> dict[int, int]:
