@@ -7,26 +7,35 @@ BENCH_EVENTS is how many events the larger heap has (5,000,000), BENCH_DOCUMENT 
 from __future__ import annotations
 
 import datetime
+import http.client
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 from django.db import connection
 from django.utils import timezone
 
-from tests.bench.cases import SMALL, Number, _actor, case
+from tests.bench.cases import SMALL, Number, _actor, _epcis_document, case
 from tests.bench.engines import ROOT
-from tests.bench.measuring import seconds
+from tests.bench.measuring import in_turn
+from tests.bench.scans import serving
 from tests.bench.worlds import Facts, undone
-from trace.door.querying import Query, answer, read_query
+from trace.actor import Actor
+from trace.door.querying import answer, read_query
 from trace.door.shaping import documents_of
 from trace.epcis.vocabulary import CONTEXT
-from trace.models import EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, LogHead, Organisation
+from trace.models import EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, LogHead, Membership, Organisation
 from trace.rows import insert, new, numbered
 
 FEW = 10_000
@@ -37,11 +46,11 @@ GTIN = "09521141012345"
 BEGAN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 
-def _heap(owner: Organisation, count: int) -> int:
+def _heap(owner: Organisation, count: int, first: int = 0) -> int:
     """So many events of one owner, each with a step of 20, a place of 50 and an EPC that a hundred of them name; the
     number of the first. Their ledger rows are left out: a page of the door asks none of them.
     """
-    first = (LogHead.objects.values_list("last", flat=True).first() or 0) + 1_000_000
+    first = first or (LogHead.objects.values_list("last", flat=True).first() or 0) + 1_000_000
     names = [
         new(EpcisName, owner=owner, kind=kind, value=value)
         for kind, values in (
@@ -104,25 +113,102 @@ def _questions(count: int) -> dict[str, dict[str, list[str]]]:
 
 @case("epcis-page", SMALL)
 def pages(facts: Facts) -> Iterator[Number]:
-    """A page of thirty events, and the page after it, of a caller with 10,000 events and of one with 5,000,000."""
-    by = _actor(facts.probe_membership)
-    best: dict[str, list[float]] = {}
-    for count in (FEW, MANY):
-        with undone():
-            _heap(by.owner, count)
-            for words, parameters in _questions(count).items():
-                query = read_query(parameters)
+    """A page of thirty events, and the page after it, of a caller with 10,000 events and of one with 5,000,000, asked
+    in turn.
+    """
+    large = _actor(facts.probe_membership)
+    other = Membership.objects.exclude(organisation=large.owner).select_related("organisation").order_by("id")[0]
+    small = Actor(organisation=other.organisation, role="operator")
+    with undone():
+        first = _heap(small.owner, FEW)
+        _heap(large.owner, MANY, first + FEW)
+        for words in _questions(FEW):
 
-                def page(query: Query = query) -> None:
-                    first = answer(query, by, per_page=30)
-                    second = answer(query, by, per_page=30, token=first.token) if first.token else first
-                    assert len(documents_of(first.rows)) == len(first.rows) > 0
-                    documents_of(second.rows)
+            def page(by: Actor, count: int, words: str = words) -> None:
+                query = read_query(_questions(count)[words])
+                first = answer(query, by, per_page=30)
+                second = answer(query, by, per_page=30, token=first.token) if first.token else first
+                assert len(documents_of(first.rows)) == len(first.rows) == 30
+                documents_of(second.rows)
 
-                best.setdefault(words, []).append(seconds(page, 30).best)
-    for words, (few, many) in best.items():
-        yield Number(f"EPCIS two pages, {words}, {MANY:,} events", many * 1000, "ms")
-        yield Number(f"EPCIS two pages, {words}: {MANY:,} / {FEW:,} events", many / few, "×", 1.6)
+            few, many = in_turn(30, partial(page, small, FEW), partial(page, large, MANY))
+            yield Number(f"EPCIS two pages, {words}, {MANY:,} events", many.best * 1000, "ms")
+            yield Number(f"EPCIS two pages, {words}: {MANY:,} / {FEW:,} events", many.best / few.best, "×", 1.6)
+
+
+# --- Single events ----------------------------------------------------------------------------------------------------
+
+SINGLES, LINES = 1_000, 16
+
+
+@contextmanager
+def _copied() -> Iterator[str]:
+    """A copy of the world, which single events may change; its address."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    name = f"{connection.settings_dict['NAME']}_singles"
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            Path(name).unlink(missing_ok=True)
+            cursor.execute("VACUUM INTO %s", [name])
+        try:
+            yield f"sqlite:///{name}"
+        finally:
+            for ending in ("", "-wal", "-shm"):
+                Path(name + ending).unlink(missing_ok=True)
+        return
+    source = connection.settings_dict["NAME"]
+    connection.close()
+    server = urlunsplit((parts.scheme, parts.netloc, "/postgres", parts.query, ""))
+    with psycopg.connect(server, autocommit=True) as control:
+        control.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        control.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        try:
+            yield urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))
+        finally:
+            control.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@case("epcis-single", SMALL)
+def singles(facts: Facts) -> Iterator[Number]:
+    """Single events of goods nobody met, over 16 connections that stay open to a server of one process with eight
+    threads; each is on the disk before it is answered.
+    """
+    told = [
+        {"@context": [CONTEXT], **event} for event in json.loads(_epcis_document(SINGLES, 1))["epcisBody"]["eventList"]
+    ]
+    with _copied() as url:
+        code = (
+            "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'\n"
+            "import django; django.setup()\n"
+            "from tests.bench.cases import _actor; from tests.trace.api_client import make_key\n"
+            f"print(make_key(_actor({facts.probe_membership!r}).organisation)[1])"
+        )
+        environment = {**os.environ, "DATABASE_URL": url}
+        made = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True, env=environment
+        )
+        headers = {"Authorization": f"Bearer {made.stdout.split()[-1]}", "Content-Type": "application/json"}
+        statuses: list[int] = []
+
+        def send(port: int, line: int) -> None:
+            server = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            for event in told[line::LINES]:
+                server.request("POST", "/epcis/events", json.dumps(event), headers)
+                answered = server.getresponse()
+                answered.read()
+                statuses.append(answered.status)
+            server.close()
+
+        with serving(url=url, threads=8) as port:
+            threads = [threading.Thread(target=send, args=(port, line)) for line in range(LINES)]
+            began = time.perf_counter()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            taken = time.perf_counter() - began
+    assert statuses == [201] * SINGLES
+    yield Number("EPCIS single events over HTTP", SINGLES / taken, "1/s")
 
 
 # --- Memory -----------------------------------------------------------------------------------------------------------

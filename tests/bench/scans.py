@@ -99,14 +99,17 @@ def is_built(codes: int) -> bool:
 
 
 @contextmanager
-def serving(bare: bool = False) -> Iterator[int]:
-    """The program as it is served, one worker; yields its port."""
+def serving(bare: bool = False, *, url: str = "", threads: int = 4) -> Iterator[int]:
+    """The program as it is served, one worker, with this database or the one at hand; yields its port."""
     from tests.conftest import free_port
 
     port = free_port()
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.bench.serving", "PYTHONPATH": str(ROOT)}
     environment["BENCH_BARE"] = "1" if bare else "0"
-    options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--workers", "1", "--blocking-threads", "4"]
+    if url:
+        environment["DATABASE_URL"] = url
+    options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--workers", "1"]
+    options += ["--blocking-threads", str(threads)]
     command = [sys.executable, "-m", "granian", *options, "--port", str(port), "config.wsgi:application"]
     server = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
