@@ -125,6 +125,11 @@ def test_a_carton_is_held_and_recalled_with_what_belongs_into_it(world: World, c
     assert [found and found[1] for found in verdicts] == ["held", "held", "ok"]
     assert "应装 6 件，编号 1–6；还没有装箱登记" in pages[0]
     assert "6 件，按装箱登记" in pages[1]
+    for page in pages[:2]:
+        top = page.partition('<section class="section" id="product">')[0]
+        assert "整箱码" in top
+        assert "内装" in top, "what is inside is said before anything else of the product"
+        assert "单件码" not in page
 
 
 def test_the_pages_order_show_and_pack_a_set(world: World, client: Client) -> None:
