@@ -179,7 +179,7 @@ def lot_page(actor: Actor, lot: Lot) -> LotPage:
         is_held=any(stock.organisation_id in mine and stock.micros > 0 for stock in stocks),
         next_steps=_next_steps(lot, last),
         crossing=beside_lot(actor, lot),
-        elsewhere=recalled_elsewhere(lot, sides) if sides is not None else (),
+        elsewhere=recalled_elsewhere(lot, sides, {each.hold.pk for each in holds}) if sides is not None else (),
     )
 
 

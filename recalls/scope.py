@@ -26,7 +26,7 @@ from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
 from recalls.parts import Coverage, Extent, Part, Through, held_of, resolved, within, words_of
 from recalls.through import Passage, Passing, through_of
 from trace.among import among, rows_among
-from trace.crossing import claimed_of, joined_to, same_code_elsewhere
+from trace.crossing import claimed_of, joined_to, left_behind, same_code_elsewhere
 from trace.errors import Clash, Invalid
 from trace.genealogy import LotsOnDemand, Walk, lots_by_pk, walk
 from trace.models import (
@@ -410,7 +410,7 @@ def _passed_claims(passing: Passing, reasons: Reasons, notes: dict[int, str]) ->
     asked: set[int] = set()
     while fresh := set(reasons) - asked:
         asked |= fresh
-        claims, reports = claimed_of(fresh), same_code_elsewhere(fresh)
+        claims, reports = claimed_of(fresh), same_code_elsewhere(fresh) | left_behind(fresh)
         said = {external: lot for external, lot in {**claims, **reports}.items() if external not in reasons}
         rows = Lot.objects.filter(among("pk", said)).select_related("organisation", "origin_event")
         seeds: dict[int, tuple[int, ...]] = {}
@@ -477,7 +477,8 @@ def _passed_holdings(passage: Passage, through: int) -> list[HoldingLine]:
     for party in sorted(passage.arrivals):
         there = max(passage.goods.stock.get(party, 0), 0)
         if not passage.whole and party != through:
-            there = min(there, received[party])
+            # What was destroyed in a recall was of what came through.
+            there = min(there, max(received[party] - passage.goods.destroyed.get(party, 0), 0))
         found.append(HoldingLine(passage.goods.lot, party, received[party], shipped[party], there, unconfirmed[party]))
     return found
 
@@ -597,7 +598,9 @@ def _claimed(reach: _Reach) -> None:
     asked: set[int] = set()
     while fresh := set(found) - asked:
         asked |= fresh
-        said = (claimed_of(fresh) if claims else {}) | (same_code_elsewhere(fresh) if reports else {})
+        said = claimed_of(fresh) if claims else {}
+        if reports:
+            said |= same_code_elsewhere(fresh) | left_behind(fresh)
         claimed = {external: lot for external, lot in said.items() if external not in found}
         for pk, path in reach.forward(claimed).items():
             found.setdefault(pk, (Why.CLAIMED, (*found[claimed[path[0]]][1], *path)))

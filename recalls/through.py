@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef
 
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
 from recalls.parts import MOST_RANGES, Ranges, covers
@@ -76,7 +76,7 @@ class Use(NamedTuple):
 @dataclass
 class Goods:
     """What records say of one lot: in whose hands it began, how much there was, how it moved, what it was used for, who
-    has it.
+    has it, who destroyed how much of it in a recall.
     """
 
     lot: int
@@ -85,6 +85,7 @@ class Goods:
     moves: list[Move] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     stock: dict[int, int] = field(default_factory=dict)
+    destroyed: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ class Passing:
         return min(there, goods.made) if goods.made else there
 
     def _read(self, lots: Iterable[int]) -> None:
-        """What records say of these lots, asked once; five queries for all that are new."""
+        """What records say of these lots, asked once; six queries for all that are new."""
         wanted = [lot for lot in lots if lot not in self._goods]
         if not wanted:
             return
@@ -278,6 +279,16 @@ class Passing:
             "lot", "organisation", "micros"
         ):
             fresh[lot].stock[holder] = fresh[lot].stock.get(holder, 0) + micros
+        gone = EventItem.objects.filter(
+            among("lot", fresh),
+            micros__lt=0,
+            event__template="common.destroy",
+            event__data__has_key="recall_case",
+            event__corrections__isnull=True,
+        ).order_by()
+        for lot, holder, micros in gone.values_list("lot", "holder", "micros"):
+            if lot is not None and holder is not None:
+                fresh[lot].destroyed[holder] = fresh[lot].destroyed.get(holder, 0) - micros
         for goods in fresh.values():
             goods.moves.sort(key=lambda move: (move.last, move.event))
         self._goods |= fresh
@@ -324,9 +335,13 @@ class _Units:
         if self._history is None or not self._history.in_hand:
             return set()
         lot = Lot.objects.select_related("product__current", "product_version").get(pk=self._goods.lot)
+        single = Unit.objects.filter(lot=self._goods.lot, level=Unit.Level.ITEM, number__gt=0).exists()
         found = set()
         for at, move in enumerate(self._goods.moves):
             levels = self._history.levels_in(move.event)
+            if single:
+                # Where single units have codes of their own, a pack tells of those alone that were seen to lie in it.
+                levels = {level: count for level, count in levels.items() if level == Unit.Level.ITEM}
             known = micros_of(lot, levels) if levels else None
             if known is not None and known >= move.sent:
                 found.add(at)
@@ -473,13 +488,13 @@ class Elsewhere:
     announced: bool
 
 
-def recalled_elsewhere(lot: Lot, sides: Collection[int]) -> list[Elsewhere]:
-    """The running recalls of a lot in a trader's hands that concern none of these organisations' own goods: told
-    to its suppliers, and to everybody once it is announced. Two queries, and two for each.
+def recalled_elsewhere(lot: Lot, sides: Collection[int], mine: Collection[int]) -> list[Elsewhere]:
+    """The running recalls of a lot in a trader's hands that concern none of these organisations' own goods (``mine``
+    are the holds that do, by row numbers): told to its suppliers, and to everybody once it is announced. Two queries,
+    and two for each.
     """
     active = HoldMember.objects.filter(lot=lot, hold__active_from__isnull=False, hold__ended_at=None)
-    mine = active.filter(Q(holder__isnull=True) | Q(holder__in=list(sides), keep_micros__isnull=True)).values("hold")
-    holds = active.filter(holder__isnull=False).exclude(hold__in=mine).values("hold")
+    holds = active.filter(holder__isnull=False).exclude(hold__in=list(mine)).values("hold")
     found: list[Elsewhere] = []
     for version in ScopeVersion.objects.filter(hold__in=holds).select_related("campaign").order_by("id"):
         trader = through_of(version)
@@ -518,17 +533,28 @@ def standing_through(holds: Iterable[int], lot: Lot, unit: Unit | None) -> dict[
     for hold, row in kept.items():
         if unit is None:
             told = Passed.UNKNOWN
-        elif row.part.get("apart"):
-            numbers = numbers_of([unit], lot.pk) | {unit.number}
-            told = Passed.YES if covers(row.ranges, numbers) else Passed.NO
+        elif row.part.get("apart") and covers(row.ranges, numbers_of([unit], lot.pk) | {unit.number}):
+            told = Passed.YES
         else:
             steps = _steps_of(unit) if steps is None else steps
             loose = [known[uid].pk for uid in row.part.get("loose", []) if uid in known]
+            loose += _sent_without_codes(lot, known[row.through], row.scope.calculated_at)
             onward = ScopeHolding.objects.filter(scope=row.scope_id, lot=lot).values_list("organisation", flat=True)
             origin = lot.origin_event.organisation_id
             told = passed(steps, origin, known[row.through].pk, loose, onward)
         found[hold] = Standing(known[row.through], told)
     return found
+
+
+def _sent_without_codes(lot: Lot, trader: Organisation, since: datetime.datetime) -> list[int]:
+    """Who sent the trader goods of a lot after its scope was frozen and named no code: any of theirs may be among them.
+    One query.
+    """
+    named = EventItem.objects.filter(event=OuterRef("shipment__event"), lot=OuterRef("lot"), unit__isnull=False)
+    later = Transfer.objects.filter(
+        ~Exists(named), lot=lot, receiver=trader, voided_by=None, shipment__event__recorded_at__gte=since
+    )
+    return list(later.order_by().values_list("sender", flat=True).distinct())
 
 
 def _steps_of(unit: Unit) -> list[tuple[int, int]]:

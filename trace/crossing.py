@@ -9,14 +9,15 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from trace.access import claims_visible_to, entered_for
 from trace.actor import Actor
+from trace.among import among
 from trace.errors import Invalid
 from trace.finding import wanted_text
 from trace.identifiers import normalise_serial
-from trace.models import EpcisName, Lot, LotClaim, LotLink, OldCode, Organisation, Product, Unit
+from trace.models import EpcisName, Lot, LotClaim, LotLink, OldCode, Organisation, Product, Transfer, Unit
 from trace.text import clean_text, fold_width
 
 JOIN = "common.join"
@@ -111,6 +112,18 @@ def same_code_elsewhere(lots: Iterable[int]) -> dict[int, int]:
                 if (gtin, code) in codes:
                     found[pk] = codes[(gtin, code)]
     return found
+
+
+def left_behind(lots: Iterable[int]) -> dict[int, int]:
+    """Lots without a number under which serials of these were met, and moved, before they said their lot number, each
+    with that one: where they went meanwhile is written down there. One query.
+    """
+    moved = Transfer.objects.filter(lot=OuterRef("parent"), voided_by=None)
+    used = LotLink.objects.filter(parent=OuterRef("parent"), voided_by=None).exclude(event=OuterRef("event"))
+    unnumbered = Q(parent__lot_code__startswith="SN-") | Q(parent__lot_code__startswith="EV-")
+    said = LotLink.objects.filter(among("child", lots), event__event_type="ObjectEvent", event__action="ADD")
+    rows = said.filter(unnumbered).filter(Q(Exists(moved)) | Q(Exists(used)))
+    return dict(rows.order_by("-id").values_list("parent", "child"))
 
 
 @dataclass(frozen=True)

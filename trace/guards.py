@@ -18,7 +18,7 @@ from django.db.models import Exists, Min, OuterRef, Q, Sum
 from trace import moments
 from trace.among import among
 from trace.balance import balance_guards
-from trace.batch import current
+from trace.batch import current, once_per_batch
 from trace.day_guards import arrival_guards, circle_guards, day_guards, expiry_guards
 from trace.errors import BrokenGuard
 from trace.event_templates import template
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 # What holds and recalls call for is never blocked by them (architecture.md, rule 1).
 BLOCKED_MOVES = frozenset({"transform", "ship", "retail", "pack", "place_on_sale", "code", "recode"})
-_BACK_OR_GONE = ("common.return", "common.destroy")
 SHANGHAI = datetime.timezone(datetime.timedelta(hours=8))
 
 
@@ -78,10 +77,12 @@ def blocking(
     """
     ids = [lot if isinstance(lot, int) else lot.pk for lot in lots]
     found: dict[int, list[Blocking]] = defaultdict(list)
-    for member in _members(ids, [holder.pk] if holder is not None else sides):
+    members = _members(ids, [holder.pk] if holder is not None else sides)
+    back = _back_since([member for member in members if member.keep_micros is not None])
+    for member in members:
         keep = member.keep_micros
         if keep is not None:
-            keep += _back_since(member)
+            keep += back[member.pk]
             if keep <= 0:
                 continue
         facts = (member.holder_id, member.unit_from, member.unit_to, keep)
@@ -89,17 +90,30 @@ def blocking(
     return dict(found)
 
 
-def _back_since(member: HoldMember) -> int:
-    """How much of the lot the holder took back since the hold is active, less what it destroyed."""
+def _back_since(members: Collection[HoldMember]) -> dict[int, int]:
+    """By member how much of its lot its holder took back since the hold is active, less what it destroyed in a recall
+    (what else it destroys is its own and not what came back). One query, none where there is no member.
+    """
+    found = dict.fromkeys((member.pk for member in members), 0)
+    if not members:
+        return found
+    first = min(member.hold.active_from for member in members if member.hold.active_from is not None)
+    recalled = Q(event__template="common.destroy", event__data__has_key="recall_case")
     moved = EventItem.objects.filter(
-        lot=member.lot_id,
-        holder=member.holder_id,
-        event__recorded_at__gte=member.hold.active_from,
+        Q(event__template="common.return") | recalled,
+        among("lot", {member.lot_id for member in members}),
+        holder__in={member.holder_id for member in members},
+        event__recorded_at__gte=first,
         event__corrections__isnull=True,
         event__corrects=None,
-        event__template__in=_BACK_OR_GONE,
-    )
-    return moved.aggregate(n=Sum("micros"))["n"] or 0
+    ).order_by()
+    rows = list(moved.values_list("lot", "holder", "event__recorded_at", "micros"))
+    for member in members:
+        for lot, holder, at, micros in rows:
+            since = member.hold.active_from
+            if (lot, holder) == (member.lot_id, member.holder_id) and since is not None and at >= since:
+                found[member.pk] += micros
+    return found
 
 
 def _members(lots: list[int], sides: Collection[int] | None) -> list[HoldMember]:
@@ -119,8 +133,27 @@ def _members(lots: list[int], sides: Collection[int] | None) -> list[HoldMember]
         batch.holds[member.lot_id].append(member)
     known = [member for lot in lots for member in batch.holds[lot]]
     if sides is not None:
-        known = [member for member in known if member.holder_id is None or member.holder_id in sides]
+        known = [
+            member
+            for member in known
+            if member.holder_id is None or member.holder_id in sides or _passed_on(member, lots, sides)
+        ]
     return sorted(known, key=lambda member: (member.hold_id, member.pk))
+
+
+def _passed_on(member: HoldMember, lots: list[int], sides: Collection[int]) -> bool:
+    """In a batch: whether these got goods of the lot from the member's holder since its hold is active. Asked once for
+    all members.
+    """
+    if member.keep_micros is not None or member.hold.active_from is None:
+        return False
+
+    def find() -> list[tuple[int, int, datetime.datetime]]:
+        rows = Transfer.objects.filter(among("lot", lots), receiver__in=list(sides), voided_by=None).order_by()
+        return list(rows.values_list("lot", "sender", "shipment__event__recorded_at"))
+
+    got, since = once_per_batch("got", (tuple(sorted(lots)), tuple(sorted(sides))), find), member.hold.active_from
+    return any((lot, sender) == (member.lot_id, member.holder_id) and at >= since for lot, sender, at in got)
 
 
 def _concerning(lots: list[int], sides: Collection[int] | None) -> Q:
@@ -128,7 +161,10 @@ def _concerning(lots: list[int], sides: Collection[int] | None) -> Q:
     since, without them the first for each hold, lot and range of numbers.
     """
     if sides is None:
-        at_holders = HoldMember.objects.filter(among("lot", lots), holder__isnull=False).order_by()
+        # Who keeps only what came back may come to have nothing of it: never the one that tells of the hold.
+        at_holders = HoldMember.objects.filter(
+            among("lot", lots), holder__isnull=False, keep_micros__isnull=True
+        ).order_by()
         first = at_holders.values("hold", "lot", "unit_from").annotate(first=Min("pk"))
         return Q(holder__isnull=True) | Q(pk__in=first.values("first"))
     later = Transfer.objects.filter(
@@ -283,11 +319,26 @@ def _outside(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
 
 def _kept(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
     """Whether only so much must be kept and what would be left after the draft is no less."""
-    if any(one.keep_micros is None for one in holds) or current() is not None:
+    if any(one.keep_micros is None for one in holds):
         return False
-    there = Stock.objects.filter(lot=lot, organisation=draft.organisation).aggregate(n=Sum("micros"))["n"] or 0
+    units = [use.unit for use in draft.uses if use.unit is not None]
+    if units and _meant(units, lot, holds):
+        return False
+    there = sum(
+        micros
+        for (pk, holder, _place), micros in stock_there([lot.pk], [draft.organisation.pk]).items()
+        if (pk, holder) == (lot.pk, draft.organisation.pk)
+    )
     moved = sum(use.micros for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk and use.micros < 0)
     return bool(there + moved >= max(one.keep_micros or 0 for one in holds))
+
+
+def _meant(units: Collection[Unit], lot: Lot, holds: list[Blocking]) -> bool:
+    """Whether one of these units or what lies in them has a number that one of the holds names at any holder."""
+    numbers = numbers_of(units, lot.pk)
+    rows = HoldMember.objects.filter(hold__in={one.hold.pk for one in holds}, lot=lot, unit_from__isnull=False)
+    ranges = rows.order_by().values_list("unit_from", "unit_to").distinct()
+    return any(first <= number <= (last or first) for first, last in ranges if first is not None for number in numbers)
 
 
 def _let_go(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from django.db import InterfaceError, OperationalError
+
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 
@@ -29,7 +31,8 @@ class _Waiting(Generic[Asked, Found]):
 
 class Together(Generic[Asked, Found]):
     """The queue of one process. ``write`` writes some in one transaction of its own and answers for each, in order; at
-    most ``most`` of them. Where several at once fail, each is written alone, so that a bad one fails nobody else.
+    most ``most`` of them. Where several at once fail, each is written alone, so that a bad one fails nobody else; where
+    the database fails, all of them are told.
     """
 
     def __init__(self, write: Callable[[Sequence[Asked]], Sequence[Found]], most: int) -> None:
@@ -64,6 +67,8 @@ class Together(Generic[Asked, Found]):
         finally:
             with self._lock:
                 for one in batch:
+                    if not one.found and one.error is None:
+                        one.error = RuntimeError("the thread that wrote for this one ended")
                     one.done = True
                     one.woken.set()
                 if self._queue:
@@ -74,6 +79,12 @@ class Together(Generic[Asked, Found]):
     def _settle(self, batch: Sequence[_Waiting[Asked, Found]]) -> None:
         try:
             found = self._write([one.asked for one in batch])
+        except (OperationalError, InterfaceError) as error:
+            # The database is busy or gone, which is nobody's fault: nothing was written, and to ask it again for each
+            # would make everybody wait that many times.
+            for one in batch:
+                one.error = type(error)(*error.args)
+            return
         except Exception as error:  # noqa: BLE001  (handed on to whoever waits for it)
             if len(batch) == 1:
                 batch[0].error = error

@@ -74,6 +74,7 @@ def _history(units: set[int], lot: int) -> UnitHistory:
     known, events = set(units), _standing(units)
     for _step in range(_DEEP):
         packs = {event.items[0].unit for event in events if event.moves == "pack" and event.items}
+        packs |= {item.unit for event in events if event.moves == "recode" for item in event.items[:2]}
         fresh = {pack for pack in packs if pack is not None} - known
         if not fresh:
             break

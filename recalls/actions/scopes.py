@@ -30,9 +30,10 @@ from recalls.scope import (
 from recalls.transitions import Guard, Status
 from trace.actions.holds import prepare_hold
 from trace.actor import Actor
+from trace.among import among
 from trace.errors import Clash, NotFound
 from trace.ledger import lock_log_head
-from trace.models import Event, HoldSet, Lot
+from trace.models import Event, HoldSet, Lot, Transfer
 
 _BEFORE_START = (Status.ASSESSING, Status.DECIDED, Status.ORDERED)
 
@@ -161,15 +162,28 @@ def _freeze(
 
 def _holders_held(campaign: Campaign, answer: Answer) -> dict[int, dict[int, int | None]]:
     """Of lots of which only what passed through one organisation is covered: in whose hands they are held. Who made the
-    lot and took some of it back keeps that apart, and may move the rest of its stock; so does the initiator with what
-    comes back to it.
+    lot or supplied it and took some of it back keeps that apart, and may move the rest of its stock; so does the
+    initiator with what comes back to it.
     """
     through = {line.lot_id: line.lot for line in answer.lines if isinstance(line.part, Through)}
     found: dict[int, dict[int, int | None]] = {pk: {} for pk in through}
+    if not through:
+        return found
+    trader = answer.question.through
+    rows = Transfer.objects.filter(among("lot", through), voided_by=None).order_by()
+    sent = set(rows.values_list("lot", "sender", "receiver").distinct())
     for one in answer.holdings:
-        if one.lot_id in through:
-            makes = one.organisation_id == through[one.lot_id].organisation_id != answer.question.through
-            found[one.lot_id][one.organisation_id] = one.on_hand + one.unconfirmed if makes else None
+        if one.lot_id in through and one.organisation_id != trader:
+            number, party = one.lot_id, one.organisation_id
+            supplies = (number, party, trader) in sent and (number, trader, party) not in sent
+            keeps = party == through[number].organisation_id or supplies
+            found[number][party] = one.on_hand + one.unconfirmed if keeps else None
+        elif one.lot_id in through:
+            found[one.lot_id][one.organisation_id] = None
+    for pk, sender, _receiver in sent:
+        if sender != trader:
+            # Only who sent goods can be given them back.
+            found[pk].setdefault(sender, 0)
     for pk, lot in through.items():
         for organisation in (lot.organisation_id, campaign.organisation_id):
             if organisation != answer.question.through:

@@ -14,7 +14,7 @@ from labels.recall_state import standing_of
 from recalls.actions.announcements import draft_notice
 from recalls.actions.assessment import Standing, assess
 from recalls.actions.campaigns import announce, decide, start_campaign
-from recalls.actions.goods import GoodsLine, receive_return
+from recalls.actions.goods import GoodsLine, destroy, receive_return
 from recalls.actions.papers import make_paper
 from recalls.actions.scopes import expand_scope, freeze_scope
 from recalls.actions.signals import raise_signal
@@ -35,6 +35,7 @@ from trace.actions.events import Portion
 from trace.actions.pack_shipments import take_back_packs
 from trace.actions.transfers import take_back
 from trace.actor import Actor
+from trace.batch import Batch, open_batch
 from trace.errors import DomainError, GuardBroken
 from trace.guards import blocking
 from trace.inventory import states_of
@@ -158,6 +159,9 @@ def test_the_makers_stock_stays_saleable_and_everybody_downstream_is_stopped_and
     late = ship(world.distributor, world.cooperative.organisation, lot, "2", when=day(43), insist=True)
     receive(world.cooperative, late, when=day(43))
     assert blocking([lot], holder=world.cooperative.organisation)
+    with open_batch(Batch(writes=False)):
+        assert blocking([lot], holder=world.cooperative.organisation), "by a table as by a form"
+        assert not blocking([lot], holder=maker)
     change = drift(version_of(campaign))
     assert change.new_pairs == {(lot.pk, world.cooperative.organisation.pk)}
     expand_scope(by=quality, campaign=campaign, question=None, reason="示例：又发现一家")
@@ -178,7 +182,9 @@ def test_a_whole_lot_may_become_the_traders_part_only_as_a_narrower_scope(chain:
     assert not within(Extent((), "another"), by_amount)
 
 
-def test_goods_that_went_back_to_the_maker_are_covered_there_and_the_rest_stays_saleable(chain: Chain) -> None:
+def test_goods_that_went_back_to_the_maker_are_covered_there_and_the_rest_stays_saleable(
+    chain: Chain, client: Client
+) -> None:
     world, lot = chain.world, chain.pouch_a
     maker, trader = world.walnuts, world.distributor
     before = ship(maker, world.cooperative.organisation, lot, "1", when=day(6))
@@ -196,8 +202,27 @@ def test_goods_that_went_back_to_the_maker_are_covered_there_and_the_rest_stays_
     with pytest.raises(GuardBroken) as error:
         ship(maker, world.cooperative.organisation, lot, "0.5", when=day(41))
     assert "3 千克" in str(error.value.broken[0].message)
+    # Who runs no recall and supervises none does not read in whose hands else the goods are.
+    page = sign_in(client, maker).get(reverse("trace:hold_detail", args=[held.hold.uid])).content.decode()
+    assert maker.organisation.label in page
+    assert world.shop.organisation.label not in page
     # What the maker shipped since may be what came back, as far as records say.
     assert world.cooperative.organisation.pk in drift(version_of(campaign)).answer.holder_ids
+    # Once nothing of it is left with the maker, the maker is free, and the others' goods are as recalled as before.
+    rest = [GoodsLine(lot, amount("3", world.kernels))]
+    destroy(
+        by=maker,
+        campaign=campaign,
+        lines=rest,
+        when=day(42),
+        method="destroy",
+        place="示例处理点",
+        witness_name="示例赵六",
+        executor="示例钱七",
+    )
+    assert blocking([lot], holder=maker.organisation) == {}
+    assert blocking([lot]), "a scan and the authority still see it"
+    assert (states_of([lot])[lot.pk], bool(stopped(lot.code))) == ("recalled", True)
 
 
 def test_the_maker_or_the_county_recalls_what_went_through_a_trader_that_is_gone(chain: Chain, client: Client) -> None:

@@ -338,6 +338,12 @@ def test_a_serial_that_says_its_lot_later_goes_over_into_it(world: World, door: 
     door.captured(document(event(epcList=serials(2), bizStep="retail_selling")))
     assert (stock_of(unnamed, us), stock_of(named, us)) == (2 * 10**6, 0), "from now on it is of that lot"
     assert rebuild(write=False).differences == []
+    # What left before it said so is found where it was written down.
+    away = [{"type": "possessing_party", "destination": party_uri(world.shop.organisation)}]
+    door.captured(document(event(epcList=serials(3), bizStep="shipping", destinationList=away)))
+    scope = preview_scope(Question.of([named]))
+    assert scope.lot_ids == {named.pk, unnamed.pk}
+    assert world.shop.organisation.pk in scope.holder_ids
 
 
 def test_a_recall_of_one_issued_code_does_not_take_along_what_was_seen_beside_it(world: World, door: Door) -> None:

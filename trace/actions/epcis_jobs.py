@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,7 +22,8 @@ from typing import IO, Any, NamedTuple
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F, Q
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from trace import ledger
@@ -562,27 +564,37 @@ def capture_event(*, by: Actor, event: dict[str, Any], context: Any) -> tuple[In
     found = incoming(event, "", context)
     if connection.in_atomic_block:
         # Somebody else's transaction: it must be written by this connection, and commits with it.
-        return found, write_events([(by, found)])[0]
-    return found, _together.do((by, found))
+        return found, write_events([(by, found, get_language() or settings.LANGUAGE_CODE)])[0]
+    return found, _together.do((by, found, get_language() or settings.LANGUAGE_CODE))
+
+
+_Caller = tuple[int, int, int | None, int | None, str, str]
+"""The how manieth time the event comes, organisation, key, user, role, language."""
 
 
 @transaction.atomic
-def write_events(asked: Sequence[tuple[Actor, Incoming]]) -> list[Alone]:
-    """Write events of several callers in one transaction; of each what became of it, in order."""
+def write_events(asked: Sequence[tuple[Actor, Incoming, str]]) -> list[Alone]:
+    """Write events of several callers in one transaction; of each what became of it, in order, in the language asked
+    for.
+    """
     ledger.lock_log_head()
-    outcomes: dict[tuple[int, int | None, int | None, str], Outcome] = {}
-    callers = [
-        (by.owner.pk, by.api_key.pk if by.api_key else None, by.user.pk if by.user else None, by.role)
-        for by, _found in asked
-    ]
-    for number, (_by, found) in enumerate(asked):
+    outcomes: dict[_Caller, Outcome] = {}
+    callers: list[_Caller] = []
+    times: Counter[tuple[int, tuple[str, str]]] = Counter()
+    for number, (by, found, language) in enumerate(asked):
         found.pointer = f"{number}#"
-    for number, (by, _found) in enumerate(asked):
-        if callers[number] not in outcomes:
-            same = [each for caller, (_by, each) in zip(callers, asked, strict=True) if caller == callers[number]]
-            outcomes[callers[number]] = Writer(by).write(same)
+        # An event that comes again in the same moment has a writer of its own: it is there if the first was written,
+        # and only then.
+        times[by.owner.pk, found.key] += 1
+        again = times[by.owner.pk, found.key]
+        key, user = by.api_key.pk if by.api_key else None, by.user.pk if by.user else None
+        callers.append((again, by.owner.pk, key, user, by.role, language))
+    for caller in sorted(set(callers), key=callers.index):
+        same = [(by, each) for who, (by, each, _language) in zip(callers, asked, strict=True) if who == caller]
+        with translation.override(caller[-1]):
+            outcomes[caller] = Writer(same[0][0]).write([each for _by, each in same])
     answers: list[Alone] = []
-    for caller, (_by, found) in zip(callers, asked, strict=True):
+    for caller, (_by, found, _language) in zip(callers, asked, strict=True):
         outcome, own = outcomes[caller], found.pointer
         wrong = [
             each._replace(pointer=each.pointer[len(own) :]) for each in outcome.faults if each.pointer.startswith(own)
@@ -594,4 +606,4 @@ def write_events(asked: Sequence[tuple[Actor, Incoming]]) -> list[Alone]:
     return answers
 
 
-_together: Together[tuple[Actor, Incoming], Alone] = Together(write_events, TOGETHER)
+_together: Together[tuple[Actor, Incoming, str], Alone] = Together(write_events, TOGETHER)

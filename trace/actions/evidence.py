@@ -20,6 +20,7 @@ from trace.genealogy import walk
 from trace.guards import blocking
 from trace.identifiers import normalise_cma
 from trace.judging import number, overall
+from trace.ledger import lock_log_head
 from trace.limits import Judged, ResultEntry, entries_from_data, judge_entries
 from trace.models import (
     Conflict,
@@ -306,6 +307,7 @@ def release_lot(
     by.require("quality")
     if lot.organisation_id not in entered_for(by):
         raise NotAllowed(_("只能放行本单位的批次。"), code="not_own")
+    lock_log_head()
     if Lot.objects.select_for_update().get(pk=lot.pk).released_by_id is not None:
         raise Clash(_("这个批次已经放行。"), code="already_released")
     held = blocking([lot], holder=lot.organisation)

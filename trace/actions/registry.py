@@ -26,6 +26,7 @@ from trace.errors import Clash, Invalid, NotAllowed, NotFound, StaleState
 from trace.event_templates import families
 from trace.gather import Gather, unique
 from trace.identifiers import fold_code, normalise_gln, normalise_gtin, normalise_sc_licence
+from trace.ledger import lock_log_head
 from trace.lineage import claim_made, prohibition_of
 from trace.models import (
     Certificate,
@@ -116,6 +117,8 @@ def edit_place(*, row: Place, place: PlaceInput, by: Actor, at: datetime.datetim
     """
     _require_own(by, row.organisation_id)
     fields = _checked_place(place, row.organisation, but=row)
+    # The head of the log before any row, as events do: who holds it checks these rows at its commit.
+    lock_log_head()
     row = Place.objects.select_for_update().get(pk=row.pk)
     was = row.division_id, row.kind
     with unique("name", _place_name_taken()):
@@ -349,6 +352,7 @@ def edit_product(
     of range.
     """
     _require_own(by, row.organisation_id)
+    lock_log_head()
     row = Product.objects.select_for_update(of=("self",)).select_related("organisation", "current").get(pk=row.pk)
     if row.ended_at is not None:
         raise Clash(_("这个产品已停用，请先重新启用。"), code="product_ended")

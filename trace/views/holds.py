@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from trace.access import actor_of, audience, hold_for, holds_visible_to, supervises
+from trace.access import actor_of, audience, entered_for, hold_for, holds_visible_to, supervises
 from trace.actions.holds import end_hold
 from trace.actor import Actor
 from trace.exports import asked_format, export
@@ -60,12 +60,19 @@ def hold_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponseBase:
         from trace.access import lots_visible_to
 
         members = members.filter(lot__in=lots_visible_to(actor))
+    # In whose hands goods are held is a customer list: the campaign tells who runs it and who supervises.
+    hidden = 0
+    if not actor.is_regulator:
+        seen = members.filter(Q(holder=None) | Q(holder__in=entered_for(actor)))
+        hidden = members.exclude(lot__in=seen.values("lot")).order_by().values("lot").distinct().count()
+        members = seen
     if asked_format(request):
         return export(request, HELD_LOTS, members)
     context = {
         "hold": hold,
         "members": list(members[:MEMBERS_SHOWN]),
         "more": max(0, members.count() - MEMBERS_SHOWN),
+        "hidden": hidden,
         "steps": list(hold.steps.select_related("by", "by_organisation")),
         "may_end": hold.is_active and not hold.source and _may(actor) and _over(actor, hold),
         "of_campaign": bool(hold.source),
