@@ -71,7 +71,7 @@ def announcement(source: Source, subject: str) -> Draft:
             ("级别", source.campaign.level_label, True),
             ("方式", str(source.campaign.get_form_display()), True),
             ("开始日期", day(found.begins_on), True),
-            ("截止日期", day(found.ends_on), food),
+            *([("截止日期", day(found.ends_on), food)] if food or found.ends_on else []),
             ("区域范围", found.area, True),
         ],
     )
