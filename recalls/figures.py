@@ -20,6 +20,7 @@ from recalls.models import Campaign, Disposal, NoticeLot, ReturnReceipt, ScopeLo
 from trace.among import among
 from trace.genealogy import lots_by_pk
 from trace.models import EventItem, Lot, Stock, Transfer
+from trace.plain import fetched
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class _Sums:
         self.shipped = dict(outward.values("lot").annotate(n=Sum("sent_micros")).values_list("lot", "n"))
         self.transit: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         sent_to = transfers.values_list("lot", "receiver", "sent_micros", "received_micros")
-        for lot, receiver, sent, received in sent_to:
+        for lot, receiver, sent, received in fetched(sent_to):
             self.transit[lot][receiver] += sent - (received or 0)
         self.stock: dict[int, dict[int, int]] = defaultdict(dict)
         rows = Stock.objects.filter(lot__in=inside).values_list("lot", "organisation").annotate(n=Sum("micros"))
@@ -156,7 +157,7 @@ class _Sums:
         self.listed: dict[int, dict[int, int]] = defaultdict(dict)
         passed_on = NoticeLot.objects.filter(notice__campaign=campaign)
         asked = passed_on.values_list("lot", "notice__organisation", "notice__parent", "unconfirmed_micros")
-        for lot, organisation, parent, micros in asked:
+        for lot, organisation, parent, micros in fetched(asked):
             # Asked here, not in the query: PostgreSQL looks two more tables up for each of ten thousand notices.
             if issuers.get(lot, organisation) == organisation:
                 continue
@@ -300,7 +301,7 @@ class Said(NamedTuple):
 def _latest_answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> dict[LotOrganisation, Said]:
     """The last stock answer per lot and holder, to whichever campaign; what was answered in a drill stays in it."""
     said = _answers(campaign, inside).values_list("lot", "notice__organisation", "on_hand_micros", "sold_micros")
-    return {(lot, organisation): Said(has, sold) for lot, organisation, has, sold in said}
+    return {(lot, organisation): Said(has, sold) for lot, organisation, has, sold in fetched(said)}
 
 
 def _answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> QuerySet[StockAnswer]:

@@ -22,6 +22,7 @@ from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
 from trace.among import among
 from trace.models import Lot, Organisation, Transfer
+from trace.plain import fetched
 from trace.tracing import family_words
 
 _CHUNK = 5_000
@@ -79,13 +80,13 @@ class Sight:
         mine = entered_for(actor)
         known = set(mine)
         dealt = Transfer.objects.filter(Q(sender__in=mine) | Q(receiver__in=mine))
-        for sender, receiver in dealt.values_list("sender", "receiver").distinct():
+        for sender, receiver in fetched(dealt.order_by().values_list("sender", "receiver").distinct()):
             known |= {sender, receiver}
         known |= set(Organisation.objects.filter(kept_by__in=mine).values_list("pk", flat=True))
         if self._campaign is None:
             return known
         answered = self._campaign.notices.filter(status__in=sorted(REACHED))
-        return known | set(answered.values_list("organisation", flat=True))
+        return known | {holder for (holder,) in fetched(answered.order_by().values_list("organisation"))}
 
     def knows(self, organisation: int) -> bool:
         """Whether the actor may know this organisation by name and amount."""
