@@ -148,9 +148,9 @@ class _Sums:
         for lot, receiver, sent, received in fetched(sent_to):
             self.transit[lot][receiver] += sent - (received or 0)
         self.stock: dict[int, dict[int, int]] = defaultdict(dict)
-        rows = Stock.objects.filter(lot__in=inside).values_list("lot", "organisation").annotate(n=Sum("micros"))
-        for lot, organisation, micros in rows:
-            self.stock[lot][organisation] = micros
+        rows = Stock.objects.filter(lot__in=inside).order_by().values_list("lot", "organisation", "micros")
+        for lot, organisation, micros in fetched(rows):
+            self.stock[lot][organisation] = self.stock[lot].get(organisation, 0) + micros
         self.answers = _latest_answers(campaign, inside)
         self.answered_at: dict[LotOrganisation, datetime.datetime] = {}
         self.beyond: dict[int, set[int]] = defaultdict(set)

@@ -24,5 +24,8 @@ class WidePaginator(_Paginator):
         found = super().page(number)
         rows: Any = found.object_list
         every: Any = self.object_list
-        found.object_list = list(every.filter(pk__in=list(rows.values_list("pk", flat=True))))
+        wanted = list(rows.values_list("pk", flat=True))
+        # Put in order here: the ORM compares each column of a wide query with those it is ordered by.
+        read = {row.pk: row for row in every.order_by().filter(pk__in=wanted)}
+        found.object_list = [read[pk] for pk in wanted if pk in read]
         return found
