@@ -248,8 +248,11 @@ class RunningClock:
 def clocks_of(campaigns: Iterable[Campaign] | QuerySet[Campaign]) -> dict[int, list[RunningClock]]:
     """The clocks of each campaign, nearest first, without those another level replaced; two queries."""
     found: dict[int, list[RunningClock]] = {}
-    rows = ClockInstance.objects.filter(campaign__in=campaigns, superseded_at=None).select_related("campaign").order_by()
-    clocks = sorted(rows, key=lambda one: (one.met_at is not None, one.due_at, one.met_at or one.due_at, one.pk))
+    rows = ClockInstance.objects.filter(campaign__in=campaigns, superseded_at=None).order_by()
+    clocks = sorted(
+        rows.select_related("campaign"),
+        key=lambda one: (one.met_at is not None, one.due_at, one.met_at or one.due_at, one.pk),
+    )
     calendar = work_calendar() if clocks else None
     for clock in clocks:
         found.setdefault(clock.campaign_id, []).append(running_clock(clock, calendar))
