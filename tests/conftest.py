@@ -30,6 +30,7 @@ from urllib.parse import quote
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
@@ -157,8 +158,9 @@ def _in_chinese() -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> None:
-    """A test's rows are rolled back and their numbers given again: no page may outlive its test."""
+    """A test's rows are rolled back and their numbers given again: no page and no count of tries may outlive it."""
     SHELF.clear()
+    cache.clear()
 
 
 # --- A database of one's own --------------------------------------------------------------------------------
