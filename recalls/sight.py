@@ -15,12 +15,13 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from recalls.access import supervises_campaign
-from recalls.models import Campaign
+from recalls.access import campaign_for, campaign_notice_for, require_side, supervises_campaign
+from recalls.models import Campaign, Notice
 from recalls.notice_states import REACHED
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
 from trace.among import among
+from trace.errors import NotFound
 from trace.models import Lot, Organisation, Transfer
 from trace.plain import fetched
 from trace.tracing import family_words
@@ -135,3 +136,13 @@ def through_choices(
     wanted = mine | {pk for pk in got if sight.knows(pk)} | ({known} if known is not None else set())
     rows = Organisation.objects.filter(among("pk", wanted)).order_by("name", "pk")
     return sorted(rows, key=lambda row: row.pk not in mine)
+
+
+def known_notice(actor: Actor, uid: str, notice: str) -> tuple[Campaign, Notice]:
+    """A notice of a campaign the actor has a side in, to a holder it may know; NotFound for any other."""
+    campaign = campaign_for(actor, uid)
+    require_side(actor, campaign)
+    found = campaign_notice_for(actor, campaign, notice)
+    if not Sight(actor, campaign).knows(found.organisation_id):
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    return campaign, found

@@ -15,10 +15,9 @@ from recalls.actions.disposal import note_oddity
 from recalls.api import examples
 from recalls.api.area import area
 from recalls.api.beside import DISPATCH, DispatchOut, dispatch_out
-from recalls.api.contact import known_notice
 from recalls.api.shapes import HolderOut, SeenLotOut
 from recalls.models import Campaign, Disposal, Notice, ReturnDispatch, ReturnReceipt
-from recalls.sight import Sight
+from recalls.sight import Sight, known_notice
 from trace.actor import Actor
 from trace.api.auth import acting
 from trace.api.examples import page

@@ -15,11 +15,10 @@ from recalls.api import examples
 from recalls.api.area import area
 from recalls.api.beside import NothingIn
 from recalls.api.shapes import NoticeOut, notices_out
-from recalls.models import Campaign, Notice, NoticeStep, OutboxMessage, PhoneCall
+from recalls.models import Notice, NoticeStep, OutboxMessage, PhoneCall
 from recalls.notice_states import Side
-from recalls.sight import Sight
+from recalls.sight import Sight, known_notice
 from trace.access import parse_uid
-from trace.actor import Actor
 from trace.api.auth import acting
 from trace.api.schemas import In, Named, Out, Text
 from trace.api.shapes import OrganisationRef
@@ -188,16 +187,6 @@ def _contact(found: Notice) -> ContactOut:
         calls=[_call_out(row) for row in calls],
         steps=[_attempt_out(row) for row in steps],
     )
-
-
-def known_notice(actor: Actor, uid: str, notice: str) -> tuple[Campaign, Notice]:
-    """A notice of a campaign the actor has a side in, to a holder it may know; NotFound for any other."""
-    campaign = campaign_for(actor, uid)
-    require_side(actor, campaign)
-    found = campaign_notice_for(actor, campaign, notice)
-    if not Sight(actor, campaign).knows(found.organisation_id):
-        raise NotFound(_("没有找到，或者您无权查看。"))
-    return campaign, found
 
 
 @area.read(

@@ -8,16 +8,15 @@ from django.utils.translation import gettext_lazy
 from ninja import Query
 from pydantic import Field
 
-from recalls.access import campaign_for, campaign_notice_for, require_side
+from recalls.access import campaign_for, require_side
 from recalls.actions.calls import set_aside, uphold
 from recalls.api import examples
 from recalls.api.area import area
 from recalls.api.shapes import HolderOut
-from recalls.models import Campaign, Notice
-from recalls.sight import Sight
+from recalls.models import Notice
+from recalls.sight import Sight, known_notice
 from recalls.tree import tiers
 from trace.access import parse_uid
-from trace.actor import Actor
 from trace.api.auth import acting
 from trace.api.examples import page
 from trace.api.given import WrittenReason
@@ -127,15 +126,6 @@ GIVEN = {
 }
 
 
-def _known(actor: Actor, uid: str, notice: str) -> tuple[Campaign, Notice]:
-    campaign = campaign_for(actor, uid)
-    require_side(actor, campaign)
-    found = campaign_notice_for(actor, campaign, notice)
-    if not Sight(actor, campaign).knows(found.organisation_id):
-        raise NotFound(_("没有找到，或者您无权查看。"))
-    return campaign, found
-
-
 def _given(found: Notice) -> list[GivenOut]:
     rows = found.acknowledgements.select_related("name", "by", "set_aside").order_by("-id")[:100]
     return [
@@ -159,7 +149,7 @@ def _given(found: Notice) -> list[GivenOut]:
 )
 def list_answers(request: HttpRequest, uid: Named, notice: Named) -> list[GivenOut]:
     """Every answer on a notice with who gave it, the newest first."""
-    return _given(_known(acting(request), uid, notice)[1])
+    return _given(known_notice(acting(request), uid, notice)[1])
 
 
 class JudgementIn(In):
@@ -181,7 +171,7 @@ class JudgementIn(In):
 def judge_answer(request: HttpRequest, uid: Named, notice: Named, body: JudgementIn) -> list[GivenOut]:
     """Set an answer aside, or let it stand."""
     actor = acting(request)
-    _campaign, found = _known(actor, uid, notice)
+    _campaign, found = known_notice(actor, uid, notice)
     if body.answer is None:
         uphold(by=actor, notice=found, reason=body.reason)
     else:

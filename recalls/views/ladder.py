@@ -45,7 +45,7 @@ from recalls.ladder_forms import AffectedForm, CallForm, DisputeForm, PassOnForm
 from recalls.law import Level
 from recalls.models import EscalationRule, Notice, OutboxMessage
 from recalls.notice_states import EscalationStep, NoticeStatus
-from recalls.sight import Sight
+from recalls.sight import Sight, known_notice
 from recalls.tree import branches, flat, tiers
 from recalls.views.doors import acting, page
 from recalls.views.notices import tone
@@ -183,11 +183,7 @@ def notice_dispute(request: HttpRequest, uid: str) -> HttpResponse:
 def campaign_answers(request: HttpRequest, uid: str, notice: str) -> HttpResponse:
     """Every answer on a notice, with who gave it; judge a disputed one: it stands, or it is set aside."""
     actor = acting(request)
-    campaign = campaign_for(actor, uid)
-    require_side(actor, campaign)
-    found = campaign_notice_for(actor, campaign, notice)
-    if not Sight(actor, campaign).knows(found.organisation_id):
-        raise NotFound(_("没有找到，或者您无权查看。"))
+    campaign, found = known_notice(actor, uid, notice)
     form = ReasonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         reason, which = form.cleaned_data["reason"], request.POST.get("answer", "")
@@ -253,11 +249,7 @@ def campaign_calls(request: HttpRequest, uid: str) -> HttpResponse:
 def campaign_call(request: HttpRequest, uid: str, notice: str) -> HttpResponse:
     """Write down one call; the calls so far stand beside."""
     actor = acting(request)
-    campaign = campaign_for(actor, uid)
-    require_side(actor, campaign)
-    found = campaign_notice_for(actor, campaign, notice)
-    if not Sight(actor, campaign).knows(found.organisation_id):
-        raise NotFound(_("没有找到，或者您无权查看。"))
+    campaign, found = known_notice(actor, uid, notice)
     form = CallForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data

@@ -19,7 +19,6 @@ from recalls.access import (
     notice_by_link,
     notices_received_by,
     received_notice_for,
-    require_side,
 )
 from recalls.actions.answers import (
     acknowledge,
@@ -39,7 +38,7 @@ from recalls.models import Campaign, Notice, OutboxMessage
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
 from recalls.queries import Coverage, coverage, publication_in_force
 from recalls.scope import parts_in_force, passed_in_force
-from recalls.sight import Sight
+from recalls.sight import Sight, known_notice
 from recalls.views.doors import acting, page
 from trace.access import audience
 from trace.actor import Actor
@@ -304,11 +303,7 @@ def letter_posted(request: HttpRequest, uid: str) -> HttpResponse:
 def campaign_notice_answer(request: HttpRequest, uid: str, notice: str) -> HttpResponse:
     """Write down what a holder said over the telephone."""
     actor = acting(request)
-    campaign = campaign_for(actor, uid)
-    require_side(actor, campaign)
-    found = campaign_notice_for(actor, campaign, notice)
-    if not Sight(actor, campaign).knows(found.organisation_id):
-        raise NotFound(_("没有找到，或者您无权查看。"))
+    campaign, found = known_notice(actor, uid, notice)
     return _answer_page(
         request, actor, found, "recalls:campaign_notice_page", (campaign.uid, found.uid), telephone=True
     )

@@ -42,17 +42,8 @@ def store_file(*, by: Actor, name: str, content: IO[bytes]) -> StoredFile:
     neither a picture nor a PDF (``file_type``), and broken ones (``file_broken``).
     """
     by.require("operator", "quality", "officer", "approver")
-    most = settings.UPLOAD_MAX_BYTES
-    data = content.read(most + 1)
     shown = _shown_name(name)
-    if not data:
-        raise Invalid(_("文件“%(name)s”是空的。") % {"name": shown}, code="file_empty")
-    if len(data) > most:
-        raise Invalid(
-            _("文件“%(name)s”太大：最多 %(most)d MB。") % {"name": shown, "most": most // 1024**2},
-            code="file_too_large",
-            most=most,
-        )
+    data = _read(content, shown)
     if data.startswith(b"%PDF-"):
         kept, media_type = _pdf(data, shown), "application/pdf"
     else:
@@ -73,9 +64,14 @@ def picture_bytes(*, name: str, content: IO[bytes]) -> bytes:
 
     Refuses what ``store_file`` refuses, and PDFs (``file_type``).
     """
+    shown = _shown_name(name)
+    data = _read(content, shown)
+    return _picture(data, shown)
+
+
+def _read(content: IO[bytes], shown: str) -> bytes:
     most = settings.UPLOAD_MAX_BYTES
     data = content.read(most + 1)
-    shown = _shown_name(name)
     if not data:
         raise Invalid(_("文件“%(name)s”是空的。") % {"name": shown}, code="file_empty")
     if len(data) > most:
@@ -84,7 +80,7 @@ def picture_bytes(*, name: str, content: IO[bytes]) -> bytes:
             code="file_too_large",
             most=most,
         )
-    return _picture(data, shown)
+    return data
 
 
 def keep_bytes(data: bytes) -> str:

@@ -15,12 +15,11 @@ from trace.actions.events import When
 from trace.actions.old_codes import MOST_CODES
 from trace.actor import Actor
 from trace.chasing import OpenLine
-from trace.errors import Invalid
 from trace.forms.fields import Code, Day, Pick, Text, shown_again
-from trace.forms.shipments import AMOUNT_MAX, moment_of, place_choices, units_of
+from trace.forms.shipments import AMOUNT_MAX, GoodsForm, moment_of, place_choices, units_of
 from trace.identifiers import normalise_uscc
 from trace.models import DifferenceAnswer, Product
-from trace.units import EnteredAmount, parse_amount, unit_name
+from trace.units import unit_name
 
 ROWS_BYTES = 400_000
 
@@ -80,7 +79,7 @@ class CodesForm(forms.Form):
     )
 
 
-class OpeningForm(forms.Form):
+class OpeningForm(GoodsForm):
     """Stock that was there before records began."""
 
     product = Pick(label=gettext_lazy("是什么货"), choices=list)
@@ -121,20 +120,8 @@ class OpeningForm(forms.Form):
         self.fields["unit"].choices = [(name, unit_name(name)) for name in units]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """The amount in the product's base unit; dates in their order; an issuer where there are old codes."""
-        data: dict[str, Any] = super().clean() or self.cleaned_data
-        product = self.products.get(data.get("product", ""))
-        self.entered: EnteredAmount | None = None
-        if product is not None and data.get("amount") and data.get("unit"):
-            packs = product.current.packs if product.current else {}
-            try:
-                self.entered = parse_amount(data["amount"], data["unit"], product.base_unit, packs)
-            except Invalid as error:
-                name = "unit" if error.code == "unit_unknown" else "amount"
-                self.add_error(name, ValidationError(error.message, code=error.code))
-        made, ends = data.get("produced_on"), data.get("expires_on")
-        if made and ends and ends < made:
-            self.add_error("expires_on", ValidationError(_("保质期不能早于生产日期。"), code="expires_before_made"))
+        """What all such forms check, and an issuer where there are old codes."""
+        data = super().clean()
         if data.get("codes") and not data.get("issued_by"):
             self.add_error("issued_by", ValidationError(_("请写明旧码由谁签发。"), code="required"))
         return data

@@ -343,7 +343,30 @@ class ReceiptForm(SlipForm):
         return {key: self.cleaned_data[key] for key in ("inspection_result", "doc_no") if self.cleaned_data.get(key)}
 
 
-class IntakeForm(forms.Form):
+class GoodsForm(forms.Form):
+    """What forms of goods that enter the books have in common: one of our products, an amount of it, its dates."""
+
+    products: dict[str, Product]
+
+    def clean(self) -> dict[str, Any]:
+        """The amount in the product's base unit; dates in their order."""
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        product = self.products.get(data.get("product", ""))
+        self.entered: EnteredAmount | None = None
+        if product is not None and data.get("amount") and data.get("unit"):
+            packs = product.current.packs if product.current else {}
+            try:
+                self.entered = parse_amount(data["amount"], data["unit"], product.base_unit, packs)
+            except Invalid as error:
+                name = "unit" if error.code == "unit_unknown" else "amount"
+                self.add_error(name, ValidationError(error.message, code=error.code))
+        made, ends = data.get("produced_on"), data.get("expires_on")
+        if made and ends and ends < made:
+            self.add_error("expires_on", ValidationError(_("保质期不能早于生产日期。"), code="expires_before_made"))
+        return data
+
+
+class IntakeForm(GoodsForm):
     """Goods of a supplier that came without a slip of this system (食品安全法 art. 50)."""
 
     product = Pick(label=gettext_lazy("是什么货"), choices=list, help_text=gettext_lazy("本单位登记的原料或商品。"))
@@ -393,23 +416,6 @@ class IntakeForm(forms.Form):
         if product is not None:
             self.fields["product"].initial = str(product.uid)
             self.fields["unit"].initial = next(iter(units_of(product)))
-
-    def clean(self) -> dict[str, Any]:
-        """The amount in the product's base unit; dates in their order."""
-        data: dict[str, Any] = super().clean() or self.cleaned_data
-        product = self.products.get(data.get("product", ""))
-        self.entered: EnteredAmount | None = None
-        if product is not None and data.get("amount") and data.get("unit"):
-            packs = product.current.packs if product.current else {}
-            try:
-                self.entered = parse_amount(data["amount"], data["unit"], product.base_unit, packs)
-            except Invalid as error:
-                name = "unit" if error.code == "unit_unknown" else "amount"
-                self.add_error(name, ValidationError(error.message, code=error.code))
-        made, ends = data.get("produced_on"), data.get("expires_on")
-        if made and ends and ends < made:
-            self.add_error("expires_on", ValidationError(_("保质期不能早于生产日期。"), code="expires_before_made"))
-        return data
 
     def chosen(self) -> Product:
         """The product picked."""
