@@ -1,4 +1,4 @@
-"""The migrations and the models are one: the suite makes its tables from the models and relies on it."""
+"""The migrations and the models are one: the suite and a first start make tables from the models and rely on it."""
 
 import uuid
 from collections.abc import Iterator
@@ -10,11 +10,13 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 from pytest_django import DjangoDbBlocker
 
 from tests.conftest import make_tables
 from tests.databases import default_database, sql_outside
+from trace.first_tables import make_first_tables
 
 
 @contextmanager
@@ -96,23 +98,56 @@ def only_itself(state: ProjectState, app: str, model: str, delay: bool = False) 
     return {(app, model)}
 
 
+def kept_rows() -> dict[str, int]:
+    """How many rows each table begins with."""
+    tables = sorted(connection.introspection.table_names())
+    return {table: rows(f'SELECT count(*) FROM "{table}"')[0][0] for table in tables}
+
+
 @pytest.mark.slow
-def test_migrations_make_the_same_tables_as_the_models(
+def test_migrations_a_first_start_and_the_models_make_the_same_tables(
     django_test_environment: None, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # At each of five hundred operations Django makes the classes of all models around a changed one anew: that is most
     # of the time. Tables follow from the changed one alone, and were they to differ, this test would say so.
-    monkeypatch.setattr(ProjectState, "_find_reload_model", only_itself)
     with django_db_blocker.unblock():
-        with empty_database():
+        with empty_database(), monkeypatch.context() as quicker:
+            quicker.setattr(ProjectState, "_find_reload_model", only_itself)
             call_command("migrate", verbosity=0)
-            migrated = schema()
+            migrated, its_rows = schema(), kept_rows()
+            assert not make_first_tables()
+        with empty_database():
+            assert make_first_tables()
+            call_command("migrate", verbosity=0)
+            first, first_rows = schema(), kept_rows()
         with empty_database():
             make_tables()
             made = schema()
+    assert first_rows == its_rows
     for part, facts in migrated.items():
+        assert facts == first[part], part
         assert ours(facts), part
         assert ours(facts) == ours(made[part]), part
+
+
+def test_a_first_start_that_is_cut_off_leaves_nothing_behind_that_stops_the_next(
+    django_test_environment: None, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = MigrationRecorder.record_applied
+
+    def cut_off(recorder: MigrationRecorder, app: str, name: str) -> None:
+        if app == "trace":
+            raise KeyboardInterrupt
+        really(recorder, app, name)
+
+    with django_db_blocker.unblock(), empty_database():
+        with monkeypatch.context() as cut:
+            cut.setattr(MigrationRecorder, "record_applied", cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                make_first_tables()
+        assert not [table for table in connection.introspection.table_names() if table.startswith("trace_")]
+        assert make_first_tables()
+        assert not make_first_tables()
 
 
 @pytest.mark.django_db
