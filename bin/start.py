@@ -80,8 +80,7 @@ def demonstration(port: int, folder: Path) -> dict[str, str]:
     Filling it is one transaction: a start that is interrupted leaves an empty database, which the next one fills.
     """
     environment = demo_environment(HOST, port, folder)
-    must_manage(environment, "prepare")
-    must_manage(environment, "demo", "--if-empty", "--logins")
+    must_manage(environment, "demo", "--prepare", "--if-empty", "--logins")
     return environment
 
 
@@ -100,10 +99,7 @@ def production(port: int) -> dict[str, str]:
     if settings.DEBUG:
         sys.exit("DEBUG is on: it shows the program's insides to everybody. Take it out of the settings.")
     environment["PUBLIC_BASE_URL"] = settings.PUBLIC_BASE_URL
-    must_manage(environment, "prepare")
-    must_manage(environment, "setup_operator")
-    # Warnings are shown; an error (among them: this is the demonstration's database) ends the start.
-    must_manage(environment, "check", "--deploy", "--database", "default")
+    must_manage(environment, "prepare", "--serve")
     return environment
 
 

@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
@@ -19,9 +20,15 @@ class Command(BaseCommand):
     """Build the demonstration through the same actions that users call; never into a database that holds anything."""
 
     help = "Fill an empty database with the demonstration (all names 示例). Same seed and day, same data."
+    # The worker's start makes the system checks; here they would take longer than everything on a filled database.
+    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """``--if-empty`` leaves a filled database alone; ``--lots`` adds a generated world; ``--today`` fixes it."""
+        """``--if-empty`` leaves a filled database alone; ``--lots`` adds a generated world; ``--today`` fixes it.
+
+        ``--prepare`` saves the start of a second process.
+        """
+        parser.add_argument("--prepare", action="store_true", help="first do what the command prepare does")
         parser.add_argument("--if-empty", action="store_true", help="do nothing when the database holds data")
         parser.add_argument("--logins", action="store_true", help="print the log-ins afterwards")
         parser.add_argument("--lots", type=int, default=0, help="add generated supply chains with this many lots")
@@ -32,6 +39,8 @@ class Command(BaseCommand):
         """Build, and say what was built; refused outside the demonstration, since everybody knows its log-ins."""
         if not (settings.DEMO or settings.DEBUG):
             raise CommandError("Everybody knows the demonstration's log-ins. `make run` builds it, nothing else.")
+        if options["prepare"]:
+            call_command("prepare", stdout=self.stdout)
         if not Organisation.objects.exists():
             self._build(options)
         elif not options["if_empty"]:
