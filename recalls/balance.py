@@ -1,4 +1,5 @@
-"""The mass balance of each recalled lot: made = in hand + used + sold + samples + loss + destroyed + unknown.
+"""The mass balance of each recalled lot: made = in hand + used + sold + samples + loss + destroyed + released
++ unknown.
 
 Nothing here writes. ``recalls.figures`` says where the goods are; this module splits what is gone by the events that
 took it (samples; losses, which are destructions outside the recall; sales to consumers) and says what does not add up.
@@ -39,7 +40,8 @@ class Balance:
     def accounted(self) -> int:
         """The right side of the balance."""
         one = self.amounts
-        return one.used + one.on_hand + self.sold + self.samples + self.loss + one.destroyed + one.unknown
+        kept = one.on_hand + one.released + one.destroyed + one.unknown
+        return one.used + self.sold + self.samples + self.loss + kept
 
     @property
     def difference(self) -> int:

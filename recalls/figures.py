@@ -1,7 +1,7 @@
 """The numbers of a campaign, computed from records and answers, never typed: what was made, where it is, what nobody
 knows.
 
-Per lot: made = used in other lots + destroyed + in transit + stock of every holder + gone (sold to consumers, sampled,
+Per lot: made = used in other lots + destroyed + put right and let go + in transit + stock of every holder + gone (sold to consumers, sampled,
 or destroyed before). What holders have by record is known only as far as they answered: the rest is *unknown*, which is
 shown and never hidden in another number.
 """
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from django.db.models import F, QuerySet, Sum
 
 from recalls.models import Campaign, Disposal, NoticeLot, ReturnReceipt, ScopeLot, ScopeVersion, StockAnswer
+from recalls.released import Released, released_of
 from trace.among import among
 from trace.genealogy import lots_by_pk
 from trace.models import EventItem, Lot, Stock, Transfer
@@ -28,7 +29,8 @@ class Amounts:
     """Millionths of one base unit.
 
     ``made`` by the lot's event; ``used`` in other lots; ``shipped`` by the maker to others; ``recovered`` came back;
-    ``destroyed`` or made harmless; ``in_house`` lies with the initiator, blocked; ``held`` is what holders said they
+    ``destroyed`` or made harmless; ``released`` was put right and let go, wherever it is since; ``in_house`` lies with
+    the initiator, blocked; ``held`` is what holders said they
     have (sealed or about to be); ``sold`` went on to consumers or was sampled, and did not come back; ``unknown`` is by
     record with somebody who has not said, or cannot say; ``excess`` was answered or recovered beyond what records
     allow: it must be explained. Two campaigns on one lot share its goods: what came back or was destroyed in either
@@ -40,6 +42,7 @@ class Amounts:
     shipped: int = 0
     recovered: int = 0
     destroyed: int = 0
+    released: int = 0
     in_house: int = 0
     held: int = 0
     sold: int = 0
@@ -61,8 +64,8 @@ class Amounts:
 
     @property
     def accounted(self) -> int:
-        """Destroyed, or blocked and known where."""
-        return self.destroyed + self.on_hand
+        """Destroyed, put right, or blocked and known where."""
+        return self.destroyed + self.released + self.on_hand
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,8 @@ LotOrganisation = tuple[int, int]
 
 
 def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFigures:
-    """The numbers as records and answers say now, over the lots of the latest scope version. Ten queries however many
-    lots.
+    """The numbers as records and answers say now, over the lots of the latest scope version. Eleven queries however
+    many lots, two more where goods were released.
     """
     version = scope or campaign.scopes.order_by("-number").first()
     if version is None:
@@ -182,6 +185,24 @@ class _Sums:
         self.parts = _parts(version)
         for lot in self.parts:
             self._only_part(version, lot)
+        self.released: dict[int, int] = {}
+        self.let_go: dict[LotOrganisation, int] = {}
+        for lot, one in released_of(campaign).items():
+            self._release(lot, one)
+
+    def _release(self, lot: int, one: Released) -> None:
+        """What was put right and let go is no longer among the goods looked for: not in stock, not under way. Of a
+        part, the stock is that of the day it was frozen.
+        """
+        taken = 0
+        for organisation, micros in (one.at_first if lot in self.parts else one.there).items():
+            stock, transit = self.stock[lot], self.transit[lot]
+            had = max(stock.get(organisation, 0), 0) + transit.get(organisation, 0)
+            mine = min(max(micros, 0), had)
+            _take(stock, transit, organisation, mine)
+            self.let_go[(lot, organisation)] = mine
+            taken += mine
+        self.released[lot] = taken if lot in self.parts else one.micros
 
     def _only_part(self, version: ScopeVersion, lot: int) -> None:
         """Where only part of a lot is covered: what holders had of it when the version was frozen, less what came back
@@ -228,6 +249,9 @@ class _Sums:
         moving = sum(transit.values())
         made = self.parts.get(lot.pk, lot.made_micros)
         gone = made - used - self.destroyed[lot.pk] - moving - sum(stock.values())
+        lie = sum(micros for (one, _party), micros in self.let_go.items() if one == lot.pk)
+        released = lie + max(min(self.released.get(lot.pk, 0) - lie, gone - lie), 0)
+        gone -= released
         held = sold = unknown = 0
         excess = max(-in_house, 0) + max(-gone, 0)
         for organisation in sorted(holders):
@@ -235,6 +259,7 @@ class _Sums:
             there = stock.get(organisation, 0) + transit.get(organisation, 0)
             answer = self.answers.get(key)
             has = max(answer.on_hand_micros - self.left_since[key], 0) if answer else 0
+            has -= min(max(has - there, 0), self.let_go.get(key, 0))
             rest = there - has
             passed_on = min(answer.sold_micros, max(rest, 0)) if answer else 0
             held += has
@@ -270,6 +295,7 @@ class _Sums:
             shipped=self.shipped.get(lot.pk, 0),
             recovered=self.recovered[lot.pk],
             destroyed=self.destroyed[lot.pk],
+            released=released,
             in_house=max(in_house, 0),
             held=held,
             sold=sold + left,
@@ -332,16 +358,17 @@ class Recovered:
     unit: str
     recovered: int
     destroyed: int
+    released: int
     in_house: int
 
     @property
     def unaccounted(self) -> int:
-        """Came back and is neither destroyed nor there."""
-        return max(self.recovered - self.destroyed - self.in_house, 0)
+        """Came back and is neither destroyed, put right, nor there."""
+        return max(self.recovered - self.destroyed - self.released - self.in_house, 0)
 
 
 def recovered_against(campaign: Campaign) -> list[Recovered]:
-    """Per lot: recovered goods must be destroyed or still there (food safety law, article 63: they must not go back to
+    """Per lot: recovered goods must be destroyed, put right or still there (food safety law, article 63: they must not go back to
     market).
     """
     version = campaign.scopes.order_by("-number").first()
@@ -354,4 +381,7 @@ def recovered_against(campaign: Campaign) -> list[Recovered]:
     )
     for lot, micros in destroyed.values_list("lot", "micros"):
         own[lot] += micros
-    return [Recovered(one.unit, one.amounts.recovered, own[one.lot.pk], one.amounts.in_house) for one in rows]
+    return [
+        Recovered(one.unit, one.amounts.recovered, own[one.lot.pk], one.amounts.released, one.amounts.in_house)
+        for one in rows
+    ]

@@ -440,8 +440,8 @@ def let_release_go(request: HttpRequest, uid: Named, release: Named, body: Nothi
 
 
 class BalanceOut(Out):
-    """The mass balance of one lot: made = used + on hand + sold + samples + loss + destroyed + unknown. `excess` was
-    answered or recovered beyond what records allow; `explained` is why.
+    """The mass balance of one lot: made = used + on hand + sold + samples + loss + destroyed + released + unknown.
+    `excess` was answered or recovered beyond what records allow; `explained` is why.
     """
 
     lot: LotRef
@@ -453,6 +453,7 @@ class BalanceOut(Out):
     samples: str
     loss: str
     destroyed: str
+    released: str
     unknown: str
     difference: str
     excess: str
@@ -473,6 +474,7 @@ def _balance_out(one: Balance) -> BalanceOut:
         samples=decimal_text(one.samples),
         loss=decimal_text(one.loss),
         destroyed=decimal_text(amounts.destroyed),
+        released=decimal_text(amounts.released),
         unknown=decimal_text(amounts.unknown),
         difference=decimal_text(one.difference),
         excess=decimal_text(amounts.excess),
@@ -491,6 +493,7 @@ BALANCE = {
     "samples": "0",
     "loss": "0",
     "destroyed": "8",
+    "released": "0",
     "unknown": "2",
     "difference": "0",
     "excess": "0",

@@ -448,13 +448,16 @@ def _notice_out(row: Notice, known: bool, lots: list[NoticeLotOut], answers: lis
 
 
 class AmountsOut(Out):
-    """The numbers of a recall in one unit; `excess` is what answers claim beyond what records allow."""
+    """The numbers of a recall in one unit; `released` was put right and let go; `excess` is what answers
+    claim beyond what records allow.
+    """
 
     made: str
     used: str
     shipped: str
     recovered: str
     destroyed: str
+    released: str
     in_house: str
     held: str
     sold: str

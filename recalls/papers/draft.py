@@ -116,6 +116,7 @@ AMOUNTS = (
     ("shipped", "发出"),
     ("recovered", "累计收回"),
     ("destroyed", "销毁处理"),
+    ("released", "更正后放行"),
     ("on_hand", "封存在库"),
     ("sold", "已售出未收回"),
     ("unknown", "去向不明"),
@@ -153,6 +154,7 @@ def amounts_table(draft: Draft, title: str, totals: dict[str, Amounts], found: E
     rows = [
         [label, *(format_amount(getattr(totals[unit], key), unit, "zh-hans") for unit in units)]
         for key, label in AMOUNTS
+        if key != "released" or any(sums.released for sums in totals.values())
     ]
     if found is not None and units and all(unit in found.goods for unit in units):
         columns = [_rates(found.goods[unit], unit) for unit in units]

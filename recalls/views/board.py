@@ -89,7 +89,7 @@ def goods_tiles(found: Effect) -> list[tuple[str, list[Number]]]:
                     note=_("已销售 %(n)s") % {"n": format_amount(one.sold_micros, unit)},
                 ),
                 Number(_("退回率（GB/T 40993）"), percent(one.returned), note=_("消费者已处理和流通环节收回")),
-                Number(_("已查明率"), percent(one.accounted), note=_("已处理，或封存在库")),
+                Number(_("已查明率"), percent(one.accounted), note=_("已处理、更正后放行，或封存在库")),
                 Number(
                     _("去向不明"),
                     percent(one.unknown),

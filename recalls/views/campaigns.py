@@ -512,10 +512,11 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
     working = effect(found, numbers)
     sight = Sight(actor, found)
     opened = sight.open_lots([one.lot.pk for one in numbers.lots])
+    labels = number_labels(released=any(one.amounts.released for one in numbers.lots))
     lines = [
         (
             sight.lot(one.lot, one.lot.pk in opened),
-            [(label, format_amount(_value(one.amounts, key), one.unit)) for key, label in number_labels()]
+            [(label, format_amount(_value(one.amounts, key), one.unit)) for key, label in labels]
             if one.lot.pk in opened
             else [],
             bool(one.amounts.excess),
@@ -532,7 +533,7 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
             "goods": goods_tiles(working),
             "effect": effect_tiles(working),
             "shares": amount_shares(numbers),
-            "labels": [label for _key, label in number_labels()],
+            "labels": [label for _key, label in labels],
             "lines": lines,
             "more": max(len(numbers.lots) - 500, 0),
             "inconsistent": [one for one in numbers.inconsistent if one.lot.pk in opened],

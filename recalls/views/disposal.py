@@ -274,6 +274,7 @@ def campaign_balance(request: HttpRequest, uid: str) -> HttpResponse:
         {
             "campaign": campaign,
             "rows": rows[:500],
+            "released": any(one.amounts.released for one in numbers.lots),
             "hidden": len(numbers.lots) - len(rows),
             "through": passed_in_force(campaign)[0],
             "open": [one.lot.code for one in unexplained(campaign) if one.lot.pk in opened],

@@ -15,6 +15,7 @@ def amount_shares(numbers: CampaignFigures) -> list[tuple[str, list[Share]]]:
     for unit, sums in numbers.totals.items():
         parts = [
             (_("已销毁处理"), sums.destroyed, "good"),
+            *([(_("更正后放行"), sums.released, "good")] if sums.released else []),
             (_("封存在库"), sums.on_hand, "hold"),
             (_("已售出未收回"), sums.sold, "attention"),
             (_("去向不明"), sums.unknown, "mute"),
@@ -23,17 +24,19 @@ def amount_shares(numbers: CampaignFigures) -> list[tuple[str, list[Share]]]:
     return found
 
 
-def number_labels() -> list[tuple[str, str]]:
-    """The columns of the numbers, in the reader's language."""
-    return [
+def number_labels(*, released: bool = True) -> list[tuple[str, str]]:
+    """The columns of the numbers, in the reader's language; that of released goods where there are any."""
+    columns = [
         ("made", _("生产")),
         ("shipped", _("发出")),
         ("recovered", _("收回")),
         ("destroyed", _("销毁处理")),
+        ("released", _("更正后放行")),
         ("on_hand", _("封存在库")),
         ("sold", _("已售出未收回")),
         ("unknown", _("去向不明")),
     ]
+    return [one for one in columns if released or one[0] != "released"]
 
 
 def number_tiles(numbers: CampaignFigures) -> list[tuple[str, list[Number]]]:
@@ -47,7 +50,7 @@ def number_tiles(numbers: CampaignFigures) -> list[tuple[str, list[Number]]]:
                     format_amount(getattr(sums, key), unit),
                     tone="attention" if key == "unknown" and sums.unknown else "",
                 )
-                for key, label in number_labels()
+                for key, label in number_labels(released=bool(sums.released))
             ],
         )
         for unit, sums in numbers.totals.items()

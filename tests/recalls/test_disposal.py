@@ -2,6 +2,7 @@
 
 import datetime
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,8 +183,13 @@ def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(chai
     assert refusal(approve_release, by=world.walnuts_quality, release=release) == "role_required"
     approve_release(by=world.walnuts, release=release)
     approve_release(by=world.walnuts, release=release)
+    numbers = figures(campaign).totals["KGM"]
+    assert (numbers.released, numbers.in_house, numbers.excess) == (2 * MICROS, 3 * MICROS, 0)
     assert refusal(sell, "3") == "lot_blocked"
     sell("1")
+    # What was put right is neither held nor lost, whoever has it now, and is told apart from goods still looked for.
+    assert replace(figures(campaign).totals["KGM"], shipped=numbers.shipped) == numbers
+    assert [row.balanced for row in balances(figures(campaign))].count(False) == 0
     assert refusal(sell, "2") == "lot_blocked"
     # A wider scope brings a new hold: what was released stays released, and no more.
     expand_scope(
