@@ -24,7 +24,9 @@ from recalls.models import (
     ClockInstance,
     ConsumerCase,
     Notice,
+    Paper,
     Publication,
+    RegulatorAct,
     ScopeLot,
     ScopeVersion,
     WorkCalendarDay,
@@ -298,9 +300,17 @@ def step_words(step: CampaignStep) -> str:
     }
     labels = {row.action: str(row.label) for status in Status for row in transitions_from(status)}
     words = beside.get(step.action) or labels.get(step.action, step.action)
-    if step.about:
-        words = f"{words}:{labels.get(step.about, step.about)}"
-    return words
+    if (step.action, step.about) == ("propose", "grant_extension"):
+        return _("申请延期")  # The firm applies; what it applies for is the authority's step.
+    what = labels.get(step.about, step.about) if step.about and step.action != "refuse_extension" else _made(step)
+    return _("%(step)s：%(what)s") % {"step": words, "what": what} if what else words
+
+
+def _made(step: CampaignStep) -> str:
+    """Which document was made, which act was served."""
+    kinds = {"paper": Paper.Kind, "act": RegulatorAct.Kind}.get(step.action)
+    kind = step.data.get("kind")
+    return str(kinds(kind).label) if kinds is not None and kind in kinds.values else ""
 
 
 def returned_plan(campaign: Campaign) -> CampaignStep | None:

@@ -141,6 +141,8 @@ def _rates(one: GoodsRates, unit: str) -> list[tuple[str, str]]:
         ("召回率（收回／应召回）", percent(one.recall_of_planned) or NOTHING),
         ("召回率（收回／已销售）", percent(one.recall_of_sold) or NOTHING),
         ("退回率（GB/T 40993）", percent(one.returned) or NOTHING),
+        ("其中：从经营者收回", format_amount(one.recovered_micros, unit, "zh-hans")),
+        ("其中：已为消费者办理", format_amount(one.remedied_micros, unit, "zh-hans")),
         ("已查明率", percent(one.accounted) or NOTHING),
         ("去向不明占比", unknown if one.unknown_micros else percent(one.unknown) or NOTHING),
     ]

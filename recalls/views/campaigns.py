@@ -45,7 +45,7 @@ from trace.forms.fields import attempt
 from trace.models import Product
 from trace.parts import Entry, Row, Share, Task
 from trace.tables import csv_table
-from trace.templatetags.ui import moment_text
+from trace.templatetags.ui import limit_text
 from trace.units import decimal_text, format_amount, unit_name
 
 # --- The list -------------------------------------------------------------------------------------------------------
@@ -116,6 +116,7 @@ def campaign(request: HttpRequest, uid: str) -> HttpResponse:
             "coverage": _coverage_shares(reached),
             "amounts": amount_shares(numbers) if numbers and full else [],
             "numbers": number_tiles(numbers) if numbers and full else [],
+            "releasable": found.has_started and not found.is_drill and releasable(found),
             "entries": _history(found.steps.select_related("by", "by_organisation")) if full else [],
             "red_lines": [_red_line_words(key) for key in red_lines(found)] if found.has_started and full else [],
             "scope": scope,
@@ -144,6 +145,11 @@ def _asked(actor: Actor, found: Campaign) -> list[Asked]:
     """What the authority asked of the firm, or the firm of the authority, and is not done yet."""
     rows: list[Asked] = []
     acts = reverse("recalls:campaign_acts", args=[found.uid])
+    waiting = found.releases.filter(approval=None).count()
+    if waiting:
+        releases = reverse("recalls:campaign_releases", args=[found.uid])
+        words = _("%(n)d 项等另一人批准，批准之前仍然封存。") % {"n": waiting}
+        rows.append(Asked(_("有更正后的货物等待放行"), words, releases, _("查看放行")))
     if actor.is_regulator:
         said = pending_objection(found)
         if said is not None:
@@ -155,7 +161,7 @@ def _asked(actor: Actor, found: Campaign) -> list[Asked]:
         rows.append(Asked(_("主管部门退回了召回计划，请修改后再报"), back.reason, plan, _("修改召回计划")))
     window = objection_window(found)
     if found.status == Status.ASSESSING and window is not None and window.met_at is None:
-        words = _("请决定召回；有异议的，在 %(until)s 之前提出。") % {"until": moment_text(window.due_at)}
+        words = _("请决定召回；有异议的，在 %(until)s 之前提出。") % {"until": limit_text(window.due_at)}
         if timezone.now() <= window.due_at:
             rows.append(Asked(_("主管部门通知召回"), words, acts, _("查看通知，提出异议")))
     return rows
@@ -306,7 +312,8 @@ def _waits(actor: Actor, found: Campaign) -> list[tuple[str, str]]:
     """What leads on from here and others must do, with who: nobody should wonder why there is no button."""
     roles = roles_in(actor, found)
     asked = proposal_of(found, "grant_extension") if Role.APPROVER not in roles else None
-    applied = [(_("延期申请"), _("主管部门答复"))] if asked is not None else []
+    whose = _("监管审批办理") if actor.is_regulator else _("主管部门答复")
+    applied = [(_("延期申请"), whose)] if asked is not None else []
     return applied + [
         (str(row.label), _("%(who)s办理") % {"who": _("或").join(str(_ROLES[one]) for one in _ROLES if one in row.who)})
         for row in transitions_from(found.status, is_drill=found.is_drill)
@@ -512,7 +519,7 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
     working = effect(found, numbers)
     sight = Sight(actor, found)
     opened = sight.open_lots([one.lot.pk for one in numbers.lots])
-    labels = number_labels(released=any(one.amounts.released for one in numbers.lots))
+    labels = number_labels(one.amounts for one in numbers.lots)
     lines = [
         (
             sight.lot(one.lot, one.lot.pk in opened),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.utils.translation import gettext as _
 
-from recalls.figures import CampaignFigures
+from recalls.figures import Amounts, CampaignFigures
 from trace.parts import Number, Share
 from trace.units import format_amount, unit_name
 
@@ -24,10 +26,13 @@ def amount_shares(numbers: CampaignFigures) -> list[tuple[str, list[Share]]]:
     return found
 
 
-def number_labels(*, released: bool = True) -> list[tuple[str, str]]:
-    """The columns of the numbers, in the reader's language; that of released goods where there are any."""
+def number_labels(sums: Iterable[Amounts] | None = None) -> list[tuple[str, str]]:
+    """The columns of the numbers, in the reader's language; of ``sums`` only those of which there is something, where
+    most recalls have nothing: used in other lots, put right and released.
+    """
     columns = [
         ("made", _("生产")),
+        ("used", _("用于其他批次")),
         ("shipped", _("发出")),
         ("recovered", _("收回")),
         ("destroyed", _("销毁处理")),
@@ -36,7 +41,11 @@ def number_labels(*, released: bool = True) -> list[tuple[str, str]]:
         ("sold", _("已售出未收回")),
         ("unknown", _("去向不明")),
     ]
-    return [one for one in columns if released or one[0] != "released"]
+    if sums is None:
+        return columns
+    found = list(sums)
+    rare = ("used", "released")
+    return [one for one in columns if one[0] not in rare or any(getattr(each, one[0]) for each in found)]
 
 
 def number_tiles(numbers: CampaignFigures) -> list[tuple[str, list[Number]]]:
@@ -50,7 +59,7 @@ def number_tiles(numbers: CampaignFigures) -> list[tuple[str, list[Number]]]:
                     format_amount(getattr(sums, key), unit),
                     tone="attention" if key == "unknown" and sums.unknown else "",
                 )
-                for key, label in number_labels(released=bool(sums.released))
+                for key, label in number_labels([sums])
             ],
         )
         for unit, sums in numbers.totals.items()

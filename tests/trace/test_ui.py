@@ -108,6 +108,10 @@ def test_an_instant_names_its_zone() -> None:
 
 
 def test_an_instant_can_be_shown_in_the_offset_it_was_entered_with() -> None:
+    midnight = NOON.replace(hour=16, minute=0)
+    assert ui.limit_text(NOON) == ui.moment_text(NOON)
+    assert ui.limit_text(midnight) == "2026年11月22日 24:00（北京时间）"
+    assert 'datetime="2026-11-23T00:00:00+08:00">2026年11月22日 24:00' in ui.limit(midnight)
     assert "2026年11月22日 09:35（UTC+05:30）" in ui.moment_at(NOON, 330)
     assert "2026年11月21日 23:35（UTC-04:30）" in ui.moment_at(NOON, -270)
 

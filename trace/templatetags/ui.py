@@ -111,6 +111,22 @@ def moment_text(value: Any) -> str:
 
 
 @register.filter
+def limit_text(value: Any) -> str:
+    """The end of a limit in words: midnight is 24:00 of the day that ends (民法典 article 203), as documents say it."""
+    if not isinstance(value, datetime) or (_local(value).hour, _local(value).minute) != (0, 0):
+        return moment_text(value)
+    return _moment(value - timedelta(minutes=1), None)[1].replace("23:59", "24:00")
+
+
+@register.filter
+def limit(value: Any) -> str | SafeString:
+    """The same in a ``<time>`` with the instant itself."""
+    if not isinstance(value, datetime):
+        return ""
+    return format_html('<time datetime="{}">{}</time>', _moment(value, None)[0], limit_text(value))
+
+
+@register.filter
 def moment_at(value: Any, offset_minutes: int | None) -> str | SafeString:
     """An instant in the offset it was entered with (minutes east of UTC)."""
     if not isinstance(value, datetime):

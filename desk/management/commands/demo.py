@@ -52,6 +52,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"  {address}   {VERDICT_WORDS[verdict]}")
 
     def _build(self, options: dict[str, Any]) -> None:
-        today = options["today"] or timezone.localdate()
+        # Its last story happens at half past ten: before eleven the demonstration's day is yesterday.
+        today = options["today"] or (timezone.localtime() - datetime.timedelta(hours=11)).date()
         summary = build_demo(today=today, seed=options["seed"], lots=options["lots"])
         self.stdout.write(summary)
