@@ -140,6 +140,11 @@ NOTICE_MOVES: tuple[NoticeMove, ...] = (
         {_N.ACKNOWLEDGED, _N.STOCK_ANSWERED, _N.ISOLATED},
         _N.SEEN, "set_aside", _("答复作废"), Side.ISSUER, Side.REGULATOR,
     ),
+    # Where a confirmation still stands, only the count is waited for again.
+    *_moves(
+        {_N.STOCK_ANSWERED, _N.ISOLATED},
+        _N.ACKNOWLEDGED, "set_aside_count", _("库存答复作废"), Side.ISSUER, Side.REGULATOR,
+    ),
     *_moves(
         _ON_ITS_WAY | {_N.ACKNOWLEDGED, _N.REFUSED, _N.UNREACHABLE},
         _N.ESCALATED, "escalate", _("升级"), Side.ISSUER, Side.SYSTEM, Side.REGULATOR,

@@ -134,7 +134,8 @@ def set_aside(
     *, by: Actor, notice: Notice, acknowledgement: Acknowledgement, reason: str, at: datetime.datetime | None = None
 ) -> Notice:
     """Judge that an answer was not the recipient's own: it stays readable and counts no more. Where none is left, the
-    notice waits for an answer again, and letters sent so far lead nowhere: a new link must be sent.
+    notice waits for an answer again; where only a confirmation is, for the count. Letters sent so far lead nowhere: a
+    new link must be sent.
 
     By the issuer or the supervising regulator, with a reason. Refuses the answer of another notice (``not_found``) and
     one set aside before (``stale_state``).
@@ -151,18 +152,15 @@ def set_aside(
     )
     left = notice.acknowledgements.filter(set_aside=None)
     changes = {"disputed_at": None, "link_round": notice.link_round + 1}
-    if not left.exists() and notice_move(notice.status, "set_aside", sides[0]) is not None:
-        side = side_for(by, notice, "set_aside")
+    action, open_again = "", {"answered_at": None}
+    if not left.exists():
+        action, open_again = "set_aside", {"acknowledged_at": None, "answered_at": None}
+    elif not notice.stock.filter(acknowledgement__in=left).exists():
+        action = "set_aside_count"
+    if action and notice_move(notice.status, action, sides[0]) is not None:
+        side = side_for(by, notice, action)
         return move_notice(
-            notice=notice,
-            action="set_aside",
-            side=side,
-            by=by,
-            at=now,
-            reason=words,
-            acknowledged_at=None,
-            answered_at=None,
-            **changes,
+            notice=notice, action=action, side=side, by=by, at=now, reason=words, **open_again, **changes
         )
     Notice.objects.filter(pk=notice.pk).update(**changes)
     notice.disputed_at, notice.link_round = None, notice.link_round + 1

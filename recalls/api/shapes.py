@@ -413,7 +413,8 @@ def notices_out(rows: Sequence[Notice], sight: Sight | None = None) -> list[Noti
             )
         )
     answers: dict[int, dict[int, AnswerOut]] = {}
-    for said in StockAnswer.objects.filter(notice__in=ids).select_related("lot").order_by("at", "id"):
+    standing = StockAnswer.objects.filter(notice__in=ids, acknowledgement__set_aside=None)
+    for said in standing.select_related("lot").order_by("at", "id"):
         answers.setdefault(said.notice_id, {})[said.lot_id] = AnswerOut(
             lot=str(said.lot.uid),
             on_hand=decimal_text(said.on_hand_micros),

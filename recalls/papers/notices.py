@@ -188,7 +188,7 @@ def _receipt(draft: Draft, found: Notice, lots: list[Lot]) -> None:
         "回执",
         f"召回编号：{found.campaign.number or NOTHING}",
         f"收件单位：{found.organisation.name}",
-        f"状态：{found.get_status_display()}",
+        f"状态：{found.get_status_display()}" if found.acknowledged_at else "",
         f"确认收到：{moment(found.acknowledged_at) or '____________________'}",
     )
     draft.table("", ["批次", "现有", "其中已封存", "已售出", "说不清去向"], rows)

@@ -195,7 +195,8 @@ def campaign_answers(request: HttpRequest, uid: str, notice: str) -> HttpRespons
                 raise NotFound(_("没有找到，或者您无权查看。"))
             done = attempt(form, lambda: set_aside(by=actor, notice=found, acknowledgement=row, reason=reason))
         if done is not None:
-            messages.success(request, _("已登记。"))
+            dead = _("答复已作废，之前的链接随之失效。请重新发信，或打印新的信函。")
+            messages.success(request, _("已登记。") if which == "uphold" else dead)
             return redirect("recalls:campaign_answers", campaign.uid, found.uid)
     rows = found.acknowledgements.select_related("name", "remark", "by", "set_aside").order_by("-id")
     answers = [

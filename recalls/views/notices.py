@@ -203,8 +203,11 @@ def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
 
 
 def _answer_lines(notice: Notice, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last answer per lot; ``asked`` are the lot lines of the notice, whose lots need not be read again."""
-    latest = {row.lot_id: row for row in sorted(notice.stock.order_by(), key=attrgetter("at", "pk"))}
+    """The last answer per lot that stands; ``asked`` are the lot lines of the notice, whose lots need not be read
+    again.
+    """
+    standing = notice.stock.filter(acknowledgement__set_aside=None).order_by()
+    latest = {row.lot_id: row for row in sorted(standing, key=attrgetter("at", "pk"))}
     lots = {line["lot"].pk: line["lot"] for line in asked}
     if latest.keys() - lots.keys():
         lots |= lots_by_pk(latest.keys() - lots.keys())

@@ -156,6 +156,21 @@ def test_an_answer_that_was_not_theirs_is_judged_by_a_person_and_the_old_link_di
     assert told.status == NoticeStatus.ISOLATED
 
 
+def test_a_count_that_was_not_theirs_leaves_the_confirmation_and_is_shown_no_more(chain: Chain) -> None:
+    campaign = announced(chain)
+    told = notice_to(campaign, chain.outsider)
+    acknowledge_by_link(token=notice_link(told), name="示例店主")
+    answer_stock_by_link(token=notice_link(told), name="示例陌生人", lots=[answer(chain.pouch_a, 0, 0, 5)])
+    told.refresh_from_db()
+    count = told.acknowledgements.get(stock__isnull=False)
+    set_aside(by=chain.world.walnuts, notice=told, acknowledgement=count, reason="点数的不是店里的人")
+    told = told.__class__.objects.get(pk=told.pk)
+    assert (told.status, told.answered_at) == (NoticeStatus.ACKNOWLEDGED, None)
+    assert told.acknowledged_at is not None
+    page = sign_in(Client(), chain.world.walnuts_quality).get(f"/recall/campaigns/{campaign.uid}/notices/{told.uid}/")
+    assert "库存反馈</caption>" not in page.content.decode()
+
+
 def test_a_letter_at_the_wrong_door_makes_the_notice_unreachable(chain: Chain) -> None:
     campaign = announced(chain)
     send_due()
