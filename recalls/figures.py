@@ -1,9 +1,9 @@
 """The numbers of a campaign, computed from records and answers, never typed: what was made, where it is, what nobody
 knows.
 
-Per lot: made = used in other lots + destroyed + put right and let go + in transit + stock of every holder + gone (sold to consumers, sampled,
-or destroyed before). What holders have by record is known only as far as they answered: the rest is *unknown*, which is
-shown and never hidden in another number.
+Per lot: made = used in other lots + destroyed + put right and let go + in transit + stock of every holder + gone (sold
+to consumers, sampled, or destroyed before). What holders have by record is known only as far as they answered: the rest
+is *unknown*, which is shown and never hidden in another number.
 """
 
 from __future__ import annotations
@@ -368,8 +368,8 @@ class Recovered:
 
 
 def recovered_against(campaign: Campaign) -> list[Recovered]:
-    """Per lot: recovered goods must be destroyed, put right or still there (food safety law, article 63: they must not go back to
-    market).
+    """Per lot: recovered goods must be destroyed, put right or still there (food safety law, article 63: they must not
+    go back to market).
     """
     version = campaign.scopes.order_by("-number").first()
     if version is None or not ReturnReceipt.objects.filter(lot__in=version.lots.values("lot")).exists():
