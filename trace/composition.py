@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +16,6 @@ from typing import Any
 
 import yaml
 
-from trace.text import fold_width
 from trace.units import is_english
 
 PATH = Path(__file__).parent / "data" / "composition.yaml"
@@ -58,16 +57,20 @@ class Prohibition:
     verified: bool
 
     def covers(self, standard: str | None, standard_text: str) -> bool:
-        """Whether a product with this catalogue key or typed standard follows it; spaces and width do not matter."""
+        """Whether a product with this catalogue key or typed standard follows it, however the number is written."""
         if standard in self.standards:
             return True
-        typed = re.sub(r"\s", "", fold_width(standard_text)).upper()
-        return any(re.search(re.escape(number) + r"(?!\d)", typed) for number in self.numbers)
+        typed = {number for number, _year in standards_named(standard_text)}
+        return any(number in typed for wanted in self.numbers for number, _year in standards_named(wanted))
 
 
 @dataclass(frozen=True)
 class GeographicalIndication:
-    """A claim of origin: which words claim it, where its goods must have grown, and which materials it is about."""
+    """A claim of origin: which words claim it, where its goods must have grown, and which materials it is about.
+
+    ``names`` are the protected ones. A name made of one of ``places``, at most two of ``between`` and one of ``goods``
+    reads like them: it is held against the same area, as ``alike``, and called unverified.
+    """
 
     key: str
     names: tuple[str, ...]
@@ -84,10 +87,17 @@ class GeographicalIndication:
     source: str
     evidence: str
     verified: bool
+    places: tuple[str, ...] = ()
+    between: tuple[str, ...] = ()
+    goods: tuple[str, ...] = ()
+    alike: bool = False
 
     def label(self, lang: str | None = None) -> str:
-        """The name of the indication."""
-        return self.en if is_english(lang) else self.zh
+        """The name of the indication; where only a similar name was used, that it was read so is said."""
+        name = self.en if is_english(lang) else self.zh
+        if not self.alike:
+            return name
+        return f"{name} (similar name, unverified)" if is_english(lang) else f"{name}（近似名称，未经核对）"
 
     def area(self, lang: str | None = None) -> str:
         """Where the goods must have grown, in words."""
@@ -103,6 +113,7 @@ class _Book:
     materials: Mapping[str, Material]
     prohibitions: tuple[Prohibition, ...]
     indications: tuple[GeographicalIndication, ...]
+    alike: tuple[GeographicalIndication, ...]
 
 
 def materials() -> Mapping[str, Material]:
@@ -115,6 +126,51 @@ def prohibitions() -> Sequence[Prohibition]:
     return _book().prohibitions
 
 
+# Letters before, the number, a part behind any sign or behind 第, a year of four digits.
+_STANDARD = re.compile(
+    r"(?P<body>[A-Z]+)?[^A-Z0-9]{0,3}(?P<kind>[TZ])?[^A-Z0-9]{0,3}(?<!\d)(?P<number>\d{3,6})"
+    r"(?:[^A-Z0-9]{1,4}0*(?P<part>[1-9]\d{0,2})(?!\d))?(?:[^A-Z0-9]{1,6}(?P<year>(?:19|20)\d\d)(?!\d))?"
+)
+_LIKE_DIGITS = str.maketrans("OIL", "011")
+
+
+def standards_named(text: str) -> list[tuple[str, str]]:
+    """The national standards a text names, as number and year (empty where none stands there): ``GB 10781.2``, 2022.
+
+    GB/T10781-2, gbt 10781．2—2022 and ＧＢ／Ｔ１０７８１第2部分 are one number; whether it is recommended (T) does not tell
+    standards apart. A number without letters is taken for a national one. Others (Q/…, DB14/…) are left out.
+    """
+    plain = _numbers_only(text)
+    return [named for each in _STANDARD.finditer(plain) if (named := _national(plain, each))]
+
+
+def edition_typed(text: str) -> tuple[str, str] | None:
+    """The one edition of a national standard that is all a text says, besides a title in Chinese: number and year."""
+    plain = _numbers_only(text)
+    match = _STANDARD.match(plain)
+    named = _national(plain, match) if match else None
+    if match is None or not named or not named[1] or re.search(r"[A-Z0-9]", plain[match.end() :]):
+        return None
+    return named
+
+
+def _numbers_only(text: str) -> str:
+    """A text in capitals of one width without spaces, with ordinary digits, and those written as letters O, I, L."""
+    plain = "".join(unicodedata.normalize("NFKC", text).upper().split())
+    plain = "".join(str(unicodedata.digit(sign, sign)) for sign in plain)
+    plain = re.sub(r"(?=[OIL]*\d)[\dOIL]{4,}", lambda found: found[0].translate(_LIKE_DIGITS), plain)
+    return plain.replace("国家标准", "GB").replace("国标", "GB")
+
+
+def _national(plain: str, found: re.Match[str]) -> tuple[str, str] | None:
+    """Number and year of what the pattern found; None where letters or a region (DB14/T) say it is no national one."""
+    if (found["body"] or "") + (found["kind"] or "") not in ("", "T", "GB", "GBT", "GBZ"):
+        return None
+    if re.search(r"[A-Z]\d+[^A-Z0-9]?$", plain[: found.start()]):
+        return None
+    return f"GB {found['number']}" + (f".{found['part']}" if found["part"] else ""), found["year"] or ""
+
+
 def prohibition_for(standard: str | None, standard_text: str) -> Prohibition | None:
     """The prohibition a product is under by its standard (catalogue key or typed text), if any."""
     return next((rule for rule in prohibitions() if rule.covers(standard, standard_text)), None)
@@ -124,12 +180,17 @@ def indication_for(*texts: str) -> GeographicalIndication | None:
     """The geographical indication that a claim, a name or a brand names, if the system knows it.
 
     Whoever names goods after it claims it, however it is spaced or spelled: 汾州 核桃, Fenzhou Walnut; walnut wood (木)
-    is something else.
+    is something else. 汾阳核桃 or 汾州绵核桃 are not the protected name but read like it: they come back as ``alike``.
     """
     plain = [_plain(text) for text in texts if text]
     for rule in _book().indications:
         names = [_plain(name) for name in (*rule.names, rule.en.removesuffix("s"))]
         if any(re.search(f"{re.escape(name)}(?!木|wood)", text) for text in plain for name in names):
+            return rule
+    for rule in _book().alike:
+        place, between, goods = ("|".join(map(re.escape, words)) for words in (rule.places, rule.between, rule.goods))
+        pattern = f"(?:{place})(?:{between}){{0,2}}(?:{goods})(?!木|wood)"
+        if any(re.search(pattern, text) for text in plain):
             return rule
     return None
 
@@ -172,10 +233,12 @@ def _book() -> _Book:
     """The file, read and checked once per process."""
     raw: dict[str, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
     rows = [Material(**_tuples(row)) for row in raw["materials"]]
+    indications = tuple(GeographicalIndication(**_tuples(row)) for row in raw["gi"])
     book = _Book(
         materials=MappingProxyType({row.key: row for row in rows}),
         prohibitions=tuple(Prohibition(**_tuples(row)) for row in raw["prohibitions"]),
-        indications=tuple(GeographicalIndication(**_tuples(row)) for row in raw["gi"]),
+        indications=indications,
+        alike=tuple(replace(rule, alike=True) for rule in indications if rule.places),
     )
     named = {key for rule in book.prohibitions for key in rule.materials}
     named |= {key for rule in book.indications for key in rule.materials}

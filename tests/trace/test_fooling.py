@@ -461,6 +461,10 @@ def test_a_standard_cited_after_the_goods_were_made_flags_what_it_forbids(world:
         {"name": "示例汾州·核桃仁"},
         {"name_en": "Fenzhou Walnut kernels"},
         {"brand": "汾州核桃"},
+        {"name": "示例汾州绵核桃"},
+        {"name": "汾阳核桃（示例）"},
+        {"gi_claim": "汾洲核桃"},
+        {"name_en": "Fenyang paper-shell walnuts"},
     ],
 )
 def test_who_names_goods_after_an_origin_claims_it(world: World, more: dict[str, str]) -> None:
@@ -552,6 +556,20 @@ def test_an_origin_claimed_after_the_goods_were_made_flags_what_does_not_bear_it
     assert (nothing.value.code, nothing.value.insistable) == ("gi_foreign", False)
     regulator = sign_in(Client(), world.county).get(reverse("trace:conflict_list")).content.decode()
     assert through.lot_code in regulator
+
+
+def test_a_name_like_the_protected_one_is_called_unverified() -> None:
+    for name, words in (
+        ("汾州 核桃", "汾州核桃"),
+        ("汾阳核桃", "汾州核桃（近似名称，未经核对）"),
+        ("汾阳市香小米", "汾州小米（近似名称，未经核对）"),
+        ("汾州香小米", "汾州小米"),
+    ):
+        rule = indication_for(name)
+        assert rule is not None
+        assert rule.label("zh") == words
+    for name in ("汾阳核桃木家具", "汾阳示例核桃加工有限公司", "孝义核桃", "汾阳市场的核桃"):
+        assert indication_for(name) is None, name
 
 
 def test_walnut_wood_claims_no_nuts() -> None:

@@ -15,7 +15,7 @@ from trace.actions.corrections import declare_error
 from trace.actions.events import Portion, When, record_event
 from trace.actions.evidence import ResultEntry, record_report, release_lot
 from trace.actions.rebuild import rebuild
-from trace.actions.registry import say_material
+from trace.actions.registry import VersionInput, edit_product, say_material
 from trace.actions.transfers import take_in
 from trace.balance import content_of
 from trace.composition import materials_named, prohibition_for
@@ -488,14 +488,44 @@ def test_words_that_deny_it_accuse_nobody() -> None:
     assert materials_named("", "不含糖，含食用酒精") == {"edible_alcohol"}
 
 
-@pytest.mark.parametrize("typed", ["GB/T 10781.2-2022", "gb/t10781.2", "ＧＢ/Ｔ １０７８１.2"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "GB/T 10781.2-2022",
+        "gb/t10781.2",
+        "ＧＢ/Ｔ １０７８１.2",
+        "GB/T10781-2",
+        "GBT 10781.2",
+        "ＧＢ／Ｔ　１０７８１．２",
+        "gb/t 10781．2-2006",
+        "GB∕T 10781 第2部分",
+        "国标 10781.2",
+        "GB/T lO781.2",
+        "GB/T 10781.1-2021、10781.2-2022",
+    ],
+)
 def test_standard_typed_in_words_is_the_same_standard(typed: str) -> None:
     assert prohibition_for(None, typed) is not None
 
 
-def test_other_part_of_the_standard_is_another_standard() -> None:
-    assert prohibition_for(None, "GB/T 10781.20") is None
-    assert prohibition_for(None, "GB/T 20822-2007") is None
+@pytest.mark.parametrize(
+    "typed",
+    ["GB/T 10781.20", "GB/T 20822-2007", "GB/T 10781-2022", "Q/FJ 10781.2-2020", "DB14/T 10781.2-2020", "GB 110781.2"],
+)
+def test_other_part_of_the_standard_is_another_standard(typed: str) -> None:
+    assert prohibition_for(None, typed) is None
+
+
+def test_an_edition_of_the_catalogue_typed_as_text_is_that_edition(world: World) -> None:
+    for typed, key, text in (
+        ("gb/t 10781．2—2022 清香型白酒", "gbt10781_2_2022", ""),
+        ("Q/FJ 0001S（参照 GB/T 10781.2-2022）", None, "Q/FJ 0001S（参照 GB/T 10781.2-2022）"),
+        ("GBT 10781.2", None, "GBT 10781.2"),
+    ):
+        edit_product(row=world.kernels, version=VersionInput(name="示例", standard_text=typed), by=world.walnuts)
+        version = Product.objects.get(pk=world.kernels.pk).current
+        assert version is not None
+        assert (version.standard_id, version.standard_text) == (key, text)
 
 
 def test_product_of_another_standard_may_contain_it(world: World) -> None:

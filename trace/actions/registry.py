@@ -20,7 +20,7 @@ from trace.actions.conflicts import flag_descendants, flag_origins_of, flag_own_
 from trace.actions.names import index_product
 from trace.actions.organisations import require_supervisor
 from trace.actor import Actor
-from trace.composition import materials
+from trace.composition import edition_typed, materials
 from trace.edits import log_changes, log_edit
 from trace.errors import Clash, Invalid, NotAllowed, NotFound, StaleState
 from trace.event_templates import families
@@ -438,10 +438,13 @@ def _gather_version(check: Gather, version: VersionInput, owner: Organisation, b
     }
     if version.standard is not None and fields["standard_text"]:
         check.refuse("standard_text", Invalid(_("执行标准只填一处：从目录选择，或填企业标准。"), code="standard_twice"))
+    standard = version.standard or _edition(fields["standard_text"])
+    if standard is not None and version.standard is None:
+        fields["standard_text"] = ""
     today = timezone.localdate()
-    if version.standard is not None and version.standard.ended_on and version.standard.ended_on <= today:
+    if standard is not None and standard.ended_on and standard.ended_on <= today:
         check.refuse("standard", Invalid(_("这个版本的标准已废止，请选现行版本。"), code="standard_ended"))
-    fields["standard"] = version.standard
+    fields["standard"] = standard
     fields["licence_number"] = (
         check("licence_number", _checked_licence_number, version.licence_number, owner)
         if version.licence_number.strip()
@@ -453,6 +456,15 @@ def _gather_version(check: Gather, version: VersionInput, owner: Organisation, b
     )
     fields["packs"] = _gather_packs(check, version.packs, base_unit)
     return fields
+
+
+def _edition(text: str | None) -> Standard | None:
+    """The edition of the catalogue that a typed standard is, however its number is written: its limits then apply."""
+    typed = edition_typed(text or "")
+    if typed is None:
+        return None
+    rows = Standard.objects.filter(number__contains=typed[1])
+    return next((row for row in rows if edition_typed(row.number) == typed), None)
 
 
 def _gather_packs(check: Gather, packs: Mapping[str, str], base_unit: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import lots_visible_to, organisations_visible_to
 from trace.actor import Actor
+from trace.composition import edition_typed
 from trace.errors import Invalid, NotFound
 from trace.imports.earlier import Promised, said
 from trace.models import Division, Licence, Lot, LotAlias, Organisation, Place, Product, Standard, Stock
@@ -160,7 +161,13 @@ class Known:
 
     def standard(self, text: str) -> Standard | None:
         """The edition in the catalogue with this number; None for an enterprise standard."""
-        return self._standards.get(said(text)) or self._standards.get(said(text.partition(" ")[0]))
+        found = self._standards.get(said(text)) or self._standards.get(said(text.partition(" ")[0]))
+        typed = edition_typed(text) if found is None else None
+        return self._editions.get(typed) if typed is not None else found
+
+    @cached_property
+    def _editions(self) -> Mapping[tuple[str, str], Standard]:
+        return {typed: row for row in self._standards.values() if (typed := edition_typed(row.number)) is not None}
 
     # --- Parties ------------------------------------------------------------------------------------------------
 
