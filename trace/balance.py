@@ -7,81 +7,22 @@ counts. Yields are data (``yields`` in the templates): above them is possible an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from trace.bounds import most_of
+from trace.contents import BULK, Amount, content_typed
 from trace.errors import BrokenGuard
-from trace.models import Lot, Product, ProductVersion
+from trace.lot_words import named_to
+from trace.models import Lot, Product
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
-from trace.text import fold_width
-from trace.units import UNITS, BaseUnit, amount_said
+from trace.units import BaseUnit, amount_said
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
-
-BULK = (BaseUnit.KGM.value, BaseUnit.LTR.value, BaseUnit.MTQ.value)
-"""Units in which amounts of different goods can be added up."""
-_CONTENT = re.compile(
-    r"(?:(?P<before>\d{1,4})\s*[x*×]\s*)?(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>kg|g|mg|t|ml|l|千克|公斤|克|毫克|吨|斤|毫升|升)"
-    r"(?![a-z])(?:\s*[x*×]\s*(?P<after>\d{1,4}))?",
-    re.IGNORECASE,
-)
-
-
-def content_of(text: str) -> tuple[str, Fraction] | None:
-    """The net content a label states, as base unit and exact amount: ``500 mL`` is half a litre, ``6×500ml`` three.
-
-    None where it states none, or more than one that differ.
-    """
-    found: set[tuple[str, Fraction]] = set()
-    for match in _CONTENT.finditer(fold_width(text)):
-        unit = _unit(match["unit"])
-        if unit is None:
-            continue
-        base, factor = unit
-        pieces = int(match["before"] or match["after"] or 1)
-        found.add((base, Fraction(match["number"]) * factor * pieces))
-    return found.pop() if len(found) == 1 else None
-
-
-def _unit(text: str) -> tuple[str, Fraction] | None:
-    """A unit of mass or volume by any of its names."""
-    wanted = text.lower()
-    for unit in UNITS.values():
-        names = (unit.code, unit.zh, unit.en, *unit.aliases)
-        if unit.base.value in BULK and wanted in (name.lower() for name in names):
-            return unit.base.value, unit.factor
-    return None
-
-
-@dataclass(frozen=True)
-class Amount:
-    """How much of which product, on one side of an operation; ``lot`` where it is a known one."""
-
-    product: Product
-    version: ProductVersion | None
-    micros: int
-    lot: Lot | None = None
-
-    def bulk(self, typed: tuple[str, Fraction] | None = None) -> tuple[str, Fraction] | None:
-        """The amount in a unit that adds up, in base units of it; None where the net content is not known.
-
-        ``typed`` is the net content typed with the step, used where the product states none.
-        """
-        if self.product.base_unit in BULK:
-            return self.product.base_unit, Fraction(self.micros, 1_000_000)
-        if self.product.base_unit != BaseUnit.C62.value:
-            return None
-        content = content_of(self.version.net_content) if self.version is not None else None
-        if content is None and self.version is not None:
-            content = content_of(self.version.spec)
-        content = content or typed
-        return None if content is None else (content[0], content[1] * Fraction(self.micros, 1_000_000))
 
 
 def inputs_of(draft: Draft) -> list[Amount]:
@@ -107,12 +48,7 @@ def outputs_of(draft: Draft) -> list[Amount]:
 
 def typed_content(draft: Draft) -> tuple[str, Fraction] | None:
     """The net content typed with the step, in its field's unit."""
-    field = draft.template.field("net_content")
-    value = draft.data.get("net_content")
-    if field is None or value in (None, "") or field.unit not in UNITS:
-        return None
-    unit = UNITS[field.unit]
-    return unit.base.value, Fraction(str(value)) * unit.factor
+    return content_typed(draft.template, draft.data)
 
 
 def balance_guards(draft: Draft) -> Iterator[BrokenGuard]:
@@ -124,14 +60,14 @@ def balance_guards(draft: Draft) -> Iterator[BrokenGuard]:
         return
     typed = typed_content(draft)
     if not draft.template.gains_water:
-        yield from _gain(inputs, outputs, typed)
+        yield from _gain(draft, inputs, outputs, typed)
     else:
         yield from _watered(draft, inputs, outputs)
     yield from _yield(draft, inputs, outputs, typed)
 
 
 def _gain(
-    inputs: Sequence[Amount], outputs: Sequence[Amount], typed: tuple[str, Fraction] | None
+    draft: Draft, inputs: Sequence[Amount], outputs: Sequence[Amount], typed: tuple[str, Fraction] | None
 ) -> Iterator[BrokenGuard]:
     """By weight, by volume, and by the piece where the same product goes in and comes out."""
     products = {each.product.pk for each in (*inputs, *outputs)}
@@ -139,7 +75,9 @@ def _gain(
         taken, made = sum(each.micros for each in inputs), sum(each.micros for each in outputs)
         if made > taken:
             yield _more(inputs, made, taken, inputs[0].product.base_unit)
-        return
+            return
+        if inputs[0].product.base_unit in BULK or typed is not None:
+            return
     if all(each.product.kind == Product.Kind.PACKAGING for each in inputs) and not all(
         each.product.kind == Product.Kind.PACKAGING for each in outputs
     ):
@@ -162,13 +100,37 @@ def _gain(
     for unit in BULK:
         taken_bulk = sum((found[1] for found in went_in if found is not None and found[0] == unit), Fraction())
         made_bulk = sum((found[1] for found in came_out if found is not None and found[0] == unit), Fraction())
-        if not made_bulk or made_bulk <= taken_bulk:
+        if made_bulk <= taken_bulk:
             continue
-        if not taken_bulk:
-            yield from _across_units(inputs, went_in, outputs, came_out, unit)
-            continue
-        unknown = [each for each, found in zip(inputs, went_in, strict=True) if found is None or found[0] != unit]
-        yield _more(inputs, _micros(made_bulk), _micros(taken_bulk), unit, unknown)
+        rest = [each for each, found in zip(inputs, went_in, strict=True) if found is None or found[0] != unit]
+        yield from _against(draft, inputs, rest, unit, made_bulk, taken_bulk)
+
+
+def _against(
+    draft: Draft, inputs: Sequence[Amount], rest: Sequence[Amount], unit: str, made: Fraction, taken: Fraction
+) -> Iterator[BrokenGuard]:
+    """More of a unit than the inputs counted in it: against the most that the ``rest`` of them can be. Beyond that it
+    refuses, naming the lots whose amounts were counted; where the most of one is not known it warns, naming that one.
+    """
+    bounds = most_of(rest, unit)
+    taken += sum((bound.most for bound in bounds if bound is not None), Fraction())
+    pieces = [each for each, bound in zip(rest, bounds, strict=True) if bound is None and each.bulk() is None]
+    if None in bounds:
+        if made > taken and pieces:
+            yield _more(inputs, _micros(made), _micros(taken), unit, pieces)
+        return
+    if made > taken:
+        own = {each.lot.pk for each in inputs if each.lot is not None}
+        roots = [root for bound in bounds if bound is not None for root in bound.roots if root.pk not in own]
+        yield _more(
+            inputs, _micros(made), _micros(taken), unit, roots=[*dict.fromkeys(roots)], to=draft.organisation.pk
+        )
+        return
+    unsure = [each for each, bound in zip(rest, bounds, strict=True) if bound is not None and not bound.sure]
+    if unsure:
+        counted = taken - sum((bound.most for bound in bounds if bound is not None and not bound.sure), Fraction())
+        if made > counted:
+            yield _more(inputs, _micros(made), _micros(counted), unit, unsure)
 
 
 def _watered(draft: Draft, inputs: Sequence[Amount], outputs: Sequence[Amount]) -> Iterator[BrokenGuard]:
@@ -199,35 +161,19 @@ def _watered(draft: Draft, inputs: Sequence[Amount], outputs: Sequence[Amount]) 
         )
 
 
-HEAVIEST, LIGHTEST = Fraction(3, 2), Fraction(39, 50)
-"""Kilograms in a litre at most and at least: honey weighs 1.4, pure alcohol 0.789 at 20 °C (OIML R 22)."""
-
-
-def _across_units(
+def _more(
     inputs: Sequence[Amount],
-    went_in: Sequence[tuple[str, Fraction] | None],
-    outputs: Sequence[Amount],
-    came_out: Sequence[tuple[str, Fraction] | None],
+    made: int,
+    taken: int,
     unit: str,
-) -> Iterator[BrokenGuard]:
-    """Litres of kilograms and kilograms of litres: beyond any liquid's density it refuses. Goods of which nothing that
-    went in can be weighed or measured warn.
+    unknown: Sequence[Amount] = (),
+    *,
+    roots: Sequence[Lot] = (),
+    to: int = 0,
+) -> BrokenGuard:
+    """The broken guard; where an input cannot be weighed against the output it only warns, naming that input. With
+    ``roots`` the most was counted from these lots, said to the organisation ``to``.
     """
-    made = sum((found[1] for found in came_out if found is not None and found[0] == unit), Fraction())
-    unknown = [each for each, found in zip(inputs, went_in, strict=True) if found is None]
-    if unknown:
-        yield _more(inputs, _micros(made), 0, unit, unknown)
-        return
-    kilos = sum((found[1] for found in went_in if found is not None and found[0] == BaseUnit.KGM), Fraction())
-    litres = sum((found[1] for found in went_in if found is not None and found[0] == BaseUnit.LTR), Fraction())
-    if unit == BaseUnit.LTR and kilos and made * LIGHTEST > kilos + litres * HEAVIEST:
-        yield _more(inputs, _micros(made), _micros(kilos / LIGHTEST), unit)
-    if unit == BaseUnit.KGM and litres and made > kilos + litres * HEAVIEST:
-        yield _more(inputs, _micros(made), _micros(litres * HEAVIEST), unit)
-
-
-def _more(inputs: Sequence[Amount], made: int, taken: int, unit: str, unknown: Sequence[Amount] = ()) -> BrokenGuard:
-    """The broken guard; where an input cannot be weighed against the output it only warns, naming that input."""
     amounts = {"made": amount_said(made, unit), "taken": amount_said(taken, unit), "lots": _codes(inputs)}
     if unknown:
         return BrokenGuard(
@@ -236,6 +182,17 @@ def _more(inputs: Sequence[Amount], made: int, taken: int, unit: str, unknown: S
             % {**amounts, "unknown": _codes(unknown)},
             lot=unknown[0].lot,
             warns=True,
+        )
+    if roots:
+        return BrokenGuard(
+            "more_out_than_in",
+            _(
+                "产出 %(made)s 多于投入（批次 %(lots)s）最多能有的 %(taken)s：往前查到%(roots)s。"
+                "请核对数量，或补上漏记的投入批次。"
+            )
+            % {**amounts, "roots": _("、").join([named_to(to, root) for root in roots[:3]])},
+            lot=inputs[0].lot,
+            other_lot=roots[0].uid,
         )
     return BrokenGuard(
         "more_out_than_in",

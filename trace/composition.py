@@ -137,7 +137,7 @@ _LIKE_DIGITS = str.maketrans("OIL", "011")
 def standards_named(text: str) -> list[tuple[str, str]]:
     """The national standards a text names, as number and year (empty where none stands there): ``GB 10781.2``, 2022.
 
-    GB/T10781-2, gbt 10781．2—2022 and ＧＢ／Ｔ１０７８１第2部分 are one number; whether it is recommended (T) does not tell
+    GB/T10781-2, gbt 10781．2—2022 and ＧＢ／Ｔ１０７８１第2部分 are one number; whether it is recommended (T) tells no
     standards apart. A number without letters is taken for a national one. Others (Q/…, DB14/…) are left out.
     """
     plain = _numbers_only(text)

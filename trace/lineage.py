@@ -27,7 +27,8 @@ from trace.composition import (
 from trace.divisions import divisions
 from trace.errors import BrokenGuard
 from trace.genealogy import Walk, walk
-from trace.models import Division, Lot, Place, Product, ProductVersion
+from trace.lot_words import by_code, by_region, named_to, path_of
+from trace.models import Lot, Place, Product, ProductVersion
 from trace.origins import Region, regions_of
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
@@ -219,15 +220,7 @@ def _origin(rule: GeographicalIndication, lot: Lot, named: Mapping[str, Region])
     if place.kind != Place.Kind.PLOT:
         return Origin(lot, UNKNOWN, _("登记的地点不是地块"))
     division = place.division_id
-    return Origin(lot, area_state(rule, division), in_each_language(lambda: _path(place.division)))
-
-
-def _path(division: Division) -> str:
-    """The name of a division after that of the one above it."""
-    above = division.parent.label if division.parent is not None else ""
-    if not above:
-        return division.label
-    return f"{division.label}, {above}" if division.label.isascii() else f"{above}{division.label}"
+    return Origin(lot, area_state(rule, division), in_each_language(lambda: path_of(place.division)))
 
 
 def area_state(rule: GeographicalIndication, code: str) -> str:
@@ -407,23 +400,7 @@ def forbidden(rule: Prohibition, target: Target, material: str, where: str, lot:
 def _named(draft: Draft, lot: Lot, near: set[int]) -> str:
     """An ancestor for who makes the goods: by its code where it is theirs or next to them, else only what and where."""
     mine = draft.organisation.pk in (lot.organisation_id, lot.origin_event.organisation_id)
-    return _by_code(lot) if mine or lot.pk in near else _by_region(lot)
-
-
-def named_to(organisation: int, lot: Lot) -> str:
-    """An ancestor for an organisation: its own by code, a stranger's only as what and where."""
-    mine = organisation in (lot.organisation_id, lot.origin_event.organisation_id)
-    return _by_code(lot) if mine else _by_region(lot)
-
-
-def _by_code(lot: Lot) -> str:
-    label = in_each_language(lambda: lot.product_version.label)
-    return _("批次 %(lot)s（%(product)s）") % {"lot": lot.code, "product": label}
-
-
-def _by_region(lot: Lot) -> str:
-    region = in_each_language(lambda: _path(lot.organisation.division))
-    return _("上游一个批次（%(region)s）") % {"region": region}
+    return by_code(lot) if mine or lot.pk in near else by_region(lot)
 
 
 def _claims(draft: Draft, targets: Sequence[Target], back: Walk, near: set[int]) -> Iterator[BrokenGuard]:

@@ -21,8 +21,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from trace import ages, moments
-from trace.balance import Amount, evidence_words, inputs_of, outputs_of, typed_content
+from trace.balance import evidence_words, inputs_of, outputs_of, typed_content
 from trace.composition import is_water
+from trace.contents import Amount
 from trace.errors import BrokenGuard
 from trace.event_templates import parse_measured, template, templates
 from trace.genealogy import walk

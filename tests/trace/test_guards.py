@@ -17,8 +17,8 @@ from trace.actions.evidence import ResultEntry, record_report, release_lot
 from trace.actions.rebuild import rebuild
 from trace.actions.registry import VersionInput, edit_product, say_material
 from trace.actions.transfers import take_in
-from trace.balance import content_of
 from trace.composition import materials_named, prohibition_for
+from trace.contents import content_of
 from trace.errors import GuardBroken
 from trace.models import Conflict, Event, Lot, Organisation, Product
 from trace.solar_terms import solar_term
@@ -241,6 +241,15 @@ def test_units_typed_are_exact_three_tenths_of_a_jin_and_packs(world: World) -> 
     assert refused(lambda: into("0.300001", "KGM")) == ["more_out_than_in"]
     assert refused(lambda: into("2", "袋")) == ["more_out_than_in"]
     assert into("300", "g")
+
+
+def test_washing_makes_no_nuts(world: World) -> None:
+    wet, clean = (make_product(world.walnuts.organisation, code, f"示例{code}") for code in ("S1", "J1"))
+    lot = make_lot(world.walnuts, wet, "20")
+    (fine,) = step(world, "walnut.wash", [(lot, "10")], [(clean, "12")], by=world.walnuts)
+    (odd,) = step(world, "walnut.wash", [(lot, "10")], [(clean, "900")], by=world.walnuts)
+    assert [len(made.origin_event.conflicts.all()) for made in (fine, odd)] == [0, 1]
+    assert odd.origin_event.conflicts.get().code == "yield_too_high"
 
 
 def test_pieces_of_one_product_do_not_multiply_when_split(world: World) -> None:

@@ -23,13 +23,13 @@ from trace.lineage import (
     claim_made,
     claiming,
     forbidden,
-    named_to,
     offenders,
     prohibition_of,
     unborne,
     under_prohibition,
     weak_origins,
 )
+from trace.lot_words import named_to
 from trace.models import Conflict, Lot, Place, Product, ProductVersion
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language

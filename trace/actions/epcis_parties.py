@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import entered_for
 from trace.actor import Actor
-from trace.balance import content_of
+from trace.contents import content_of
 from trace.door.names import Names, chunks
 from trace.epcis.formats import EpcInvalid, canonical, parse
 from trace.epcis.vocabulary import local
