@@ -275,7 +275,10 @@ def test_goods_gain_no_weight_by_being_counted_in_pieces_between(world: World) -
     raw = make_lot(world.walnuts, world.kernels, "20")
     with CaptureQueriesContext(connection) as first:
         (pieces,) = turn_into(world.walnuts, [(raw, "10")], [(piece, "1000")])
-    work = lambda lot, much, made: turn_into(world.walnuts, [(lot, much)], [(world.kernels, made)])  # noqa: E731
+
+    def work(lot: Lot, much: str, made: str) -> list[Lot]:
+        return turn_into(world.walnuts, [(lot, much)], [(world.kernels, made)])
+
     with pytest.raises(GuardBroken) as error:
         work(pieces, "1000", "900")
     (guard,) = error.value.broken

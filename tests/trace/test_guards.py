@@ -246,8 +246,8 @@ def test_units_typed_are_exact_three_tenths_of_a_jin_and_packs(world: World) -> 
 def test_washing_makes_no_nuts(world: World) -> None:
     wet, clean = (make_product(world.walnuts.organisation, code, f"示例{code}") for code in ("S1", "J1"))
     lot = make_lot(world.walnuts, wet, "20")
-    (fine,) = step(world, "walnut.wash", [(lot, "10")], [(clean, "12")], by=world.walnuts)
-    (odd,) = step(world, "walnut.wash", [(lot, "10")], [(clean, "900")], by=world.walnuts)
+    (fine,) = step(world, "walnut.wash", [(lot, "10")], [(clean, "12")], by=world.walnuts, bleach="false")
+    (odd,) = step(world, "walnut.wash", [(lot, "10")], [(clean, "900")], by=world.walnuts, bleach="false")
     assert [len(made.origin_event.conflicts.all()) for made in (fine, odd)] == [0, 1]
     assert odd.origin_event.conflicts.get().code == "yield_too_high"
 
