@@ -10,9 +10,11 @@ from typing import Any
 from desk.demo.stage import Stage
 from trace.actions.epcis_jobs import run_at_once, take_document
 from trace.actions.epcis_subscriptions import make_query
+from trace.door.shaping import party_uri
 from trace.epcis.vocabulary import CONTEXT
 
 PARTNER_GTIN = "09529990000018"
+GLASSES_GTIN = "09529990000025"
 PARTNER = "https://id.gs1.org/417/9529990000001"
 
 
@@ -23,10 +25,17 @@ def build_exchange(stage: Stage) -> None:
     sides: dict[str, Any] = {"sourceList": [{"type": "possessing_party", "source": PARTNER}]}
     arrival = _event(stage.ago(40).at, "receiving", quantityList=[grain], **sides)
     check = _event(stage.ago(39).at, "inspecting", quantityList=[grain])
+    # Serials without a lot number: they are one lot, and part by pieces.
+    boxes = [f"https://id.gs1.org/01/{GLASSES_GTIN}/21/{number}" for number in range(7001, 7007)]
+    glasses = _event(stage.ago(38).at, "receiving", epcList=boxes, **sides)
+    shop = party_uri(stage.actors["shop"].organisation)
+    away = [{"type": "possessing_party", "destination": shop}]
+    sold_on = _event(stage.ago(37).at, "shipping", epcList=boxes[:2], destinationList=away)
     wrong = _event(stage.ago(39, 15).at, "weighing", quantityList=[grain])
     for name, events, behaviour in (
         ("delivery.jsonld", [arrival, check], "rollback"),
         ("inspection.jsonld", [check, wrong], "proceed"),
+        ("glasses.jsonld", [glasses, sold_on], "rollback"),
     ):
         document = {
             "@context": [CONTEXT],
@@ -58,6 +67,7 @@ def _words(grain: str) -> list[dict[str, Any]]:
     said = (
         (PARTNER, "Location", "name", "示例粮食合作社（EPCIS 对接）"),
         (grain, "EPCClass", "descriptionShort", "示例红高粱"),
+        (f"https://id.gs1.org/01/{GLASSES_GTIN}", "EPCClass", "descriptionShort", "示例酒杯礼盒"),
     )
     return [
         {

@@ -273,6 +273,8 @@ def test_one_event_is_201_and_again_409(world: World, door: Door) -> None:
     alone = {"@context": [CONTEXT], **made("DOOR-10")}
     answer = door.send("POST", "events", alone)
     assert answer.status_code == 201, answer.content
+    assert "Content-Type" not in answer, "there is no content"
+    assert "Content-Type" not in door.send("OPTIONS", "events")
     found = told(door.get(answer["Location"]))
     assert found["eventID"].startswith("ni:///sha-256;")
     assert bare(found) == bare(alone)
@@ -344,6 +346,35 @@ def test_a_serial_that_says_its_lot_later_goes_over_into_it(world: World, door: 
     scope = preview_scope(Question.of([named]))
     assert scope.lot_ids == {named.pk, unnamed.pk}
     assert world.shop.organisation.pk in scope.holder_ids
+
+
+def test_serials_of_two_products_that_say_their_lots_later_are_no_ancestors_of_each_other(
+    world: World, door: Door
+) -> None:
+    us, other = world.distillery.organisation, "09521141054321"
+    grain = serials("G1", gtin=EXTERNAL)
+    door.captured(document(event(epcList=serials(1, 2), bizStep="inspecting")))
+    door.captured(document(event(epcList=serials(3, 4, gtin=other), bizStep="inspecting")))
+    door.captured(document(event(epcList=grain, bizStep="inspecting")))
+    first, second, third = Lot.objects.order_by("pk")
+    both = [*serials(1), *serials(3, 5, gtin=other)]
+    said = event(action="ADD", epcList=both, ilmd={"cbvmda:lotNumber": "L80"}, eventID="urn:uuid:" + "7" * 8)
+    door.captured(document(said))
+    one, two = Lot.objects.filter(lot_code="L80").order_by("pk")
+    assert [set(walk([each], "back").reached) for each in (one, two)] == [{first.pk}, {second.pk}]
+    assert [stock_of(lot, us) for lot in (first, second, one, two)] == [10**6, 10**6, 10**6, 2 * 10**6]
+    assert [each["eventID"] for each in door.events(MATCH_epc=both[0])][1:] == [said["eventID"]], "told once"
+    turned = {"inputEPCList": grain, "outputEPCList": [*serials(2), *serials(4, gtin=other)]}
+    door.captured(document(event("TransformationEvent", **turned, ilmd={"cbvmda:lotNumber": "L81"})))
+    made_of_grain = Lot.objects.filter(lot_code="L81").order_by("pk")
+    assert [set(walk([each], "back").reached) for each in made_of_grain] == [
+        {first.pk, third.pk},
+        {second.pk, third.pk},
+    ]
+    assert [stock_of(lot, us) for lot in made_of_grain] == [10**6, 10**6], "counted once"
+    door.captured(document({**said, "errorDeclaration": {"declarationTime": "2026-11-01T00:00:00Z"}}))
+    assert [stock_of(lot, us) for lot in (one, two)] == [0, 0], "taken back with what went before it"
+    assert rebuild(write=False).differences == []
 
 
 def test_a_recall_of_one_issued_code_does_not_take_along_what_was_seen_beside_it(world: World, door: Door) -> None:

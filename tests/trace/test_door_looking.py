@@ -150,11 +150,17 @@ def test_sensors_and_master_data_are_asked_over_http(db: None) -> None:
     door = door_of(world.distillery.organisation)
     site, hall, gate = (f"urn:epc:id:sgln:9521141.12345.{number}" for number in (0, 400, 401))
     elsewhere = "urn:epc:id:sgln:9521141.22222.0"
+    seller, order_form = "urn:epc:id:pgln:9521141.33333", "https://partner.example.org/po/7"
     listed = [
         WARM,
         GERM,
         event(epcList=[serial(4)], readPoint={"id": gate}, bizLocation={"id": site}),
-        event(epcList=[serial(5)], readPoint={"id": elsewhere}),
+        event(
+            epcList=[serial(5)],
+            readPoint={"id": elsewhere},
+            sourceList=[{"type": "owning_party", "source": seller}],
+            bizTransactionList=[{"type": "po", "bizTransaction": order_form}],
+        ),
         event(quantityList=[{"epcClass": lot_class(EXTERNAL, "L1"), "quantity": 1}]),
     ]
     master = {
@@ -182,6 +188,9 @@ def test_sensors_and_master_data_are_asked_over_http(db: None) -> None:
             },
         ]
     }
+    for what, thing in (("Party", seller), ("BizTransaction", order_form)):
+        about = {"id": thing, "attributes": [{"id": "cbvmda:name", "attribute": what}]}
+        master["vocabularyList"].append({"type": f"urn:epcglobal:epcis:vtype:{what}", "vocabularyElementList": [about]})
     context = {"@context": [CONTEXT, {"ex": "https://example.org/"}]}
     door.captured(document(*listed, epcisHeader={"epcisMasterData": master}, **context))
     order = {row.eid: place for place, row in enumerate(EpcisEvent.objects.order_by("number"))}
@@ -201,6 +210,10 @@ def test_sensors_and_master_data_are_asked_over_http(db: None) -> None:
         ({"EQ_ATTR_bizLocation_cbvmda:name": "示例酒厂"}, [2]),
         ({"HASATTR_EPCClass": "cbvmda:colour"}, [4]),
         ({"EQATTR_EPCClass_cbvmda:colour": "红", "EQ_action": "OBSERVE"}, [4]),
+        ({"HASATTR_source": "cbvmda:name"}, [3]),
+        ({"HASATTR_destination": "cbvmda:name"}, []),
+        ({"EQATTR_source_cbvmda:name": "Party"}, [3]),
+        ({"EQATTR_bizTransaction_cbvmda:name": "BizTransaction"}, [3]),
     ):
         assert [order[each["eventID"]] for each in door.events(**query)] == wanted, query
     problem(door.get("events", **{"EQATTR_readPoint_\x00": "1"}), 400, "QueryParameterException")

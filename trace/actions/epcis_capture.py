@@ -24,6 +24,7 @@ from trace import ledger
 from trace.access import lots_visible_to
 from trace.actions.capture import Captured
 from trace.actions.corrections import declare_error
+from trace.actions.epcis_index import is_beside
 from trace.actions.epcis_parties import MasterData, Parties, amount_in, keep_master
 from trace.actions.epcis_plan import Incoming, Plan, Refused, code_of, digest_of, parsed, side_of
 from trace.actions.events import When
@@ -218,13 +219,14 @@ class Writer:
             return
         when = datetime.datetime.fromisoformat(found.facts.declared_at)
         try:
-            captured = declare_error(
-                by=self.by,
-                event=Event.objects.select_related("organisation", "place").get(pk=original.event_id),
-                reason=reason if reason in Event.ErrorReason.values else Event.ErrorReason.INCORRECT_DATA,
-                when=When(min(when, self.now), found.facts.tz_offset),
-                at=self.now,
-            )
+            for event in [*_went_before(original), original.event_id]:
+                captured = declare_error(
+                    by=self.by,
+                    event=Event.objects.select_related("organisation", "place").get(pk=event),
+                    reason=reason if reason in Event.ErrorReason.values else Event.ErrorReason.INCORRECT_DATA,
+                    when=When(min(when, self.now), found.facts.tz_offset),
+                    at=self.now,
+                )
         except DomainError as error:
             outcome.faults.append(Fault(f"{found.pointer}/errorDeclaration", error.code, error.message))
             outcome.refused.add(id(found))
@@ -232,6 +234,21 @@ class Writer:
         self.names.load(found.terms)
         index([(ledger.last_number(), captured.event, found, None)], self)
         outcome.numbers.append(ledger.last_number())
+
+
+def _went_before(original: EpcisEvent) -> list[int]:
+    """Events in which serials went over into their lots by reason of this one (``Plan.name_first``): they stand right
+    before it in the log.
+    """
+    found: list[int] = []
+    number = original.number
+    proof = original.event.data.get("epcis_sha256")
+    while True:
+        number -= 1
+        event = Event.objects.filter(log__number=number, template="common.produce").first()
+        if event is None or not is_beside(event) or event.data["epcis_sha256"] != proof:
+            return found
+        found.append(event.pk)
 
 
 class Chunk:
@@ -445,6 +462,7 @@ class Chunk:
         if facts.action == "ADD":
             performer, place = self._performer(facts)
             plan = Plan(self, found, performer, place)
+            plan.name_first(facts.things)
             for thing in facts.things:
                 plan.make(thing)
             return plan.capture("common.produce"), None
@@ -514,6 +532,7 @@ class Chunk:
         performer, place = self._performer(facts)
         plan = Plan(self, found, performer, place)
         plan.begin_unknown(facts.inputs)
+        plan.name_first(facts.outputs)
         for thing in facts.inputs:
             plan.use_up(thing)
         for thing in facts.outputs:

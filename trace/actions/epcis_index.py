@@ -70,7 +70,7 @@ def _write(events: list[Event], numbers: dict[int, int]) -> None:
     owners: dict[int, Organisation] = {}
     for event in sorted(events, key=lambda each: numbers[each.pk]):
         document = shaped.get(event.pk)
-        if document is None or is_beginning(event):
+        if document is None or is_beside(event):
             continue
         number = numbers[event.pk]
         facts = facts_of(document, document["eventID"])
@@ -104,11 +104,11 @@ def _write(events: list[Event], numbers: dict[int, int]) -> None:
         )
 
 
-def is_beginning(event: Event) -> bool:
-    """Whether this only writes down that goods which a captured event names were there before; the door tells what
-    was captured.
+def is_beside(event: Event) -> bool:
+    """Whether this only writes down what a captured event says besides: that goods it names were there before, that
+    serials went over into the lots it names. The door tells what was captured.
     """
-    return event.template == "common.opening" and "epcis_sha256" in event.data
+    return event.data.get("basis") == "EPCIS" and "epcis_sha256" in event.data
 
 
 def _keys(facts: Facts) -> list[tuple[str, str]]:

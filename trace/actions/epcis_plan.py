@@ -88,6 +88,7 @@ class Plan:
         self.waiting: list[list[EpcisName]] = []
         self.new_by_uri: dict[str, int] = {}
         self.together: dict[tuple[str, int | None], tuple[int, str]] = {}
+        self.named_before: set[str] = set()
         self.amounts: dict[str, list[tuple[Lot, int]]] = {}
 
     @property
@@ -283,10 +284,32 @@ class Plan:
             self._new(thing)
             return
         for lot, amount in known:
-            if self.lot_number and not thing.is_class and lot.lot_code.startswith(UNNAMED):
+            if self._is_named_now(thing, lot):
                 self._named_later(thing, lot, amount)
                 continue
-            self._use(lot, "output", 1, amount)
+            # What went over into its lot just before (``name_first``) is counted there.
+            self._use(lot, "output", 0 if thing.uri in self.named_before else 1, amount)
+
+    def _is_named_now(self, thing: Thing, lot: Lot) -> bool:
+        """Whether a serial of a lot without a number says its number here."""
+        return bool(self.lot_number) and not thing.is_class and lot.lot_code.startswith(UNNAMED)
+
+    def name_first(self, things: Sequence[Thing]) -> None:
+        """Serials of several products say their lot numbers in one event: each product's go over into their lot by an
+        event of their own before, since one event would make the unnamed lots of one product ancestors of the other's.
+        """
+        if not self.lot_number or len({_product_of(thing) for thing in things}) < 2:
+            return
+        later: dict[str, list[Thing]] = {}
+        for thing in things:
+            if any(self._is_named_now(thing, lot) for lot, _amount in self._lots(thing) or ()):
+                later.setdefault(_product_of(thing), []).append(thing)
+        for same in later.values():
+            before = Plan(self.chunk, self.found, self.performer, self.place)
+            for thing in same:
+                before.make(thing)
+            before.capture("common.produce", data={"basis": "EPCIS", **self.found.proof})
+            self.named_before |= {thing.uri for thing in same}
 
     def _named_later(self, thing: Thing, lot: Lot, amount: EnteredAmount | None) -> None:
         """A serial that was met before without a lot number says now of which lot it is: it goes over into that one,
@@ -402,12 +425,14 @@ class Plan:
     def capture(
         self, code: str, *, counterparty: Organisation | None = None, data: Mapping[str, Any] | None = None
     ) -> Captured:
-        """Write the event; the lots it began are what its names stand for from now on."""
+        """Write the event; the lots it began are what its names stand for from now on. With ``data`` it is one that
+        stands beside what was captured (``is_beside``).
+        """
         facts = self.found.facts
         self._close()
-        opening = code == "common.opening"
+        beside = data is not None
         draft = Draft(
-            template=template(code) if opening else _told_as(code, facts.kind, facts.action, facts.biz_step),
+            template=template(code) if beside else _told_as(code, facts.kind, facts.action, facts.biz_step),
             organisation=self.chunk.owner,
             occurred_at=facts.event_time,
             tz_offset=facts.tz_offset,
@@ -416,7 +441,7 @@ class Plan:
             outputs=self.outputs,
             data=data or self.found.proof,
             counterparty=counterparty,
-            disposition=None if opening else facts.disposition[:40] if ":" not in facts.disposition else "",
+            disposition=None if beside else facts.disposition[:40] if ":" not in facts.disposition else "",
         )
         captured = capture(draft=draft, by=self.chunk.by, insist=True, at=self.chunk.writer.now)
         for begun, lot, rows in zip(self.outputs, captured.lots, self.waiting, strict=True):
@@ -485,6 +510,12 @@ def _kind(thing: Thing) -> str:
     if thing.is_class:
         return "goods" if epc.lot else "none"
     return "goods" if epc.gtin else "none"
+
+
+def _product_of(thing: Thing) -> str:
+    """The GTIN of goods; the identifier itself where it has none."""
+    epc = parsed(thing.uri)
+    return (epc.gtin if epc is not None else "") or thing.uri
 
 
 def side_of(pairs: Sequence[tuple[str, str]]) -> str:

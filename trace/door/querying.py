@@ -23,7 +23,7 @@ from trace.door.looking import PARAMETERS, Look, Wrong, look_of
 from trace.door.shaping import Shaper, documents_of
 from trace.epcis.documents import moment
 from trace.epcis.formats import canonical
-from trace.epcis.vocabulary import EVENT_TYPES, local, word
+from trace.epcis.vocabulary import EVENT_TYPES, PARTIES, TRANSACTIONS, local, word
 from trace.models import EpcisEvent, EpcisMaster, EpcisName, EpcisSeen, EpcisTerm, Organisation
 
 PER_PAGE: Final = 30
@@ -84,10 +84,22 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     **_LOCATIONS,
     "EPCClass": ("class", "inClass", "outClass"),
     "epcClass": ("class", "inClass", "outClass"),
+    "bizStep": ("bizStep",),
+    "disposition": ("disposition",),
+    "parentID": ("parent",),
+    "source": ("source",),
+    "destination": ("destination",),
+    "bizTransaction": ("transaction",),
 }
+_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "source": ("", *sorted(PARTIES)),
+    "destination": ("", *sorted(PARTIES)),
+    "transaction": ("", *sorted(TRANSACTIONS)),
+}
+"""Types that stand before the identifiers of these names; a type of somebody's own is not among them."""
 _BELOW: Final = re.compile(r"WD_(readPoint|bizLocation)")
-_ATTRIBUTES: Final = re.compile(r"HASATTR_(readPoint|bizLocation|EPCClass|epcClass)")
-_ATTRIBUTE: Final = re.compile(r"EQ_?ATTR_(readPoint|bizLocation|EPCClass|epcClass)_([!-~]{1,300})")
+_ATTRIBUTES: Final = re.compile(rf"HASATTR_({'|'.join(_FIELDS)})")
+_ATTRIBUTE: Final = re.compile(rf"EQ_?ATTR_({'|'.join(_FIELDS)})_([!-~]{{1,300}})")
 _NOT_HERE: Final = re.compile(r"HASATTR_.*|EQ_?ATTR_.*")
 SUPPORTED: Final = (
     "eventType",
@@ -371,7 +383,12 @@ def _related(wanted: Related, owners: Sequence[int]) -> list[tuple[str, str]]:
             for value, attributes in pairs
             if not wanted.values or any(attributes.get(name) in wanted.values for name in wanted.attributes)
         ]
-    return [(kind, value) for value in found for kind in wanted.kinds]
+    return [
+        (kind, f"{what} {value}" if kind in _TYPES else _canonical(kind, value))
+        for value in found
+        for kind in wanted.kinds
+        for what in _TYPES.get(kind, ("",))
+    ]
 
 
 def _require_few(found: Sequence[Any]) -> None:

@@ -151,6 +151,9 @@ def endpoint(**methods: View) -> Callable[..., HttpResponse]:
             log.error("unexpected error: %s %s", request.method, request.path, exc_info=error)
             got_request_exception.send(sender=None, request=request)
             response = Problem("ImplementationException", "A fault of ours; it was logged.", status=500).response()
+        if not response.content and request.method != "HEAD":
+            # Nothing has no type (RFC 9110, 8.3).
+            del response["Content-Type"]
         response["Allow"] = allow
         for name, value in VERSIONS.items():
             response.setdefault(name, value)
