@@ -212,6 +212,13 @@ class Batch:
                 self._put(key, self.stock.get(key, 0) + micros)
                 self._moved.add(key)
 
+    def begin_stock(self, key: StockKey, micros: int) -> None:
+        """The stock of a lot that has just begun: nobody had any of it."""
+        self._stock_of.add((key[0], key[1]))
+        if micros:
+            self._put(key, micros)
+            self._moved.add(key)
+
     def _put(self, key: StockKey, micros: int) -> None:
         if key not in self.stock:
             self._places_of[(key[0], key[1])].append(key[2])

@@ -204,7 +204,7 @@ def day_guards(draft: Draft) -> Iterator[BrokenGuard]:
 
     Of spirit put into a vat the earlier day refuses, since its age is counted from it; elsewhere it warns.
     """
-    if not draft.outputs:
+    if all(new.produced_on is None for new in draft.outputs):
         return
     latest = moments.span(draft.occurred_at, draft.precision, draft.tz_offset).last.astimezone(SHANGHAI).date()
     inputs = [use.lot for use in draft.uses if use.lot is not None and use.role == "input"]
@@ -252,6 +252,8 @@ def expiry_guards(draft: Draft) -> Iterator[BrokenGuard]:
     Counted from the production date, or from the step where none was typed. A shelf life in days stands for one in
     months counted as 30 days, so each month may be a day longer; what goes beyond that is refused.
     """
+    if all(new.expires_on is None for new in draft.outputs):
+        return
     span = moments.span(draft.occurred_at, draft.precision, draft.tz_offset)
     first, last = span.first.astimezone(SHANGHAI).date(), span.last.astimezone(SHANGHAI).date()
     inputs = [use.lot for use in draft.uses if use.lot is not None and use.role == "input"]

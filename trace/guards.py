@@ -191,30 +191,13 @@ def stock_there(lots: Iterable[int], holders: Iterable[int]) -> dict[tuple[int, 
 def broken_guards(draft: Draft) -> list[BrokenGuard]:
     """Every guard this draft breaks, in a fixed order."""
     found: list[BrokenGuard] = []
-    for guard in (
-        _void_lots,
-        _blocked_lots,
-        _chronology,
-        _unreleased,
-        _expired,
-        _closed_lots,
-        _not_enough,
-        _restated_short,
-        arrival_guards,
-        day_guards,
-        expiry_guards,
-        circle_guards,
-        _report_dates,
-        _receipt,
-        unit_guards,
-        _early_harvest,
-        balance_guards,
-        alcohol_guards,
-        lineage_guards,
-        _count,
-    ):
+    for guard in _ALL if draft.uses or draft.template.moves == "release" or _restates(draft) else _OF_BEGINNINGS:
         found.extend(guard(draft))
     return found
+
+
+def _restates(draft: Draft) -> bool:
+    return any(new.restates is not None for new in draft.outputs)
 
 
 def _receipt(draft: Draft) -> Iterator[BrokenGuard]:
@@ -638,3 +621,29 @@ def _count(draft: Draft) -> Iterator[BrokenGuard]:
             },
             lot=use.lot,
         )
+
+
+_ALL = (
+    _void_lots,
+    _blocked_lots,
+    _chronology,
+    _unreleased,
+    _expired,
+    _closed_lots,
+    _not_enough,
+    _restated_short,
+    arrival_guards,
+    day_guards,
+    expiry_guards,
+    circle_guards,
+    _report_dates,
+    _receipt,
+    unit_guards,
+    _early_harvest,
+    balance_guards,
+    alcohol_guards,
+    lineage_guards,
+    _count,
+)
+_OF_BEGINNINGS = (day_guards, expiry_guards, _report_dates, _early_harvest, alcohol_guards, lineage_guards)
+"""Those that may find something in a draft that only begins lots: the others look at the lots it uses."""

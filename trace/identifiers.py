@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from os import urandom as _urandom
 
 from django.utils.translation import gettext as _
 from stdnum import ean
@@ -439,23 +440,25 @@ def uuid7(at: datetime | None = None) -> uuid.UUID:
         clock[0] += 1
         told = int.from_bytes(_bytes(10), "big")
         return uuid.UUID(int=clock[0] << 80 | 0x7 << 76 | (told >> 62 & 0xFFF) << 64 | 0b10 << 62 | told & (2**62 - 1))
+    chance = int.from_bytes(_urandom(10), "big")
+    tail, chance = chance & (2**32 - 1), chance >> 32
     with _uuid7_lock:
         if at is None:
-            candidate = (time.time_ns() // 1_000_000) << 42 | secrets.randbits(41)
+            candidate = (time.time_ns() // 1_000_000) << 42 | chance & (2**41 - 1)
             if candidate <= _uuid7_last:
-                candidate = _uuid7_last + 1 + secrets.randbelow(2**16)
+                candidate = _uuid7_last + 1 + (chance & (2**16 - 1))
             _uuid7_last = candidate
         else:
             millis = int(at.timestamp() * 1000)
             if millis < 0:
                 raise ValueError("UUIDv7 cannot express an instant before 1970")
             previous = _uuid7_last_at.get(millis)
-            candidate = millis << 42 | secrets.randbits(41) if previous is None else previous + 1
+            candidate = millis << 42 | chance & (2**41 - 1) if previous is None else previous + 1
             _uuid7_last_at.clear()
             _uuid7_last_at[millis] = candidate
     millis, counter = candidate >> 42, candidate & (2**42 - 1)
     value = millis << 80 | 0x7 << 76 | (counter >> 30) << 64 | 0b10 << 62 | (counter & (2**30 - 1)) << 32
-    return uuid.UUID(int=value | secrets.randbits(32))
+    return uuid.UUID(int=value | tail)
 
 
 def _digits(code: str, length: int) -> bool:

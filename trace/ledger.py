@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from json.encoder import encode_basestring as _text
 from typing import Any
 
 from django.db.models import F
 
 from trace.batch import current
 from trace.models import Event, EventItem, LogEntry, LogHead
-from trace.rows import new
+from trace.rows import Told, new
 
 
 def take_log_head() -> int:
@@ -47,59 +49,65 @@ def lock_log_head() -> None:
         LogHead.objects.filter(id=1).update(last=F("last"))
 
 
-_uid = lru_cache(maxsize=4_096)(str)
-"""The names of what many events name."""
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=4_096)
+def _name(uid: uuid.UUID) -> str:
+    """The name of what many events name, as JSON."""
+    return f'"{uid}"'
+
+
+@lru_cache(maxsize=4_096)
+def _instant(when: datetime.datetime) -> str:
+    """An instant in UTC as JSON."""
+    return f'"{when.astimezone(datetime.UTC).isoformat()}"'
+
+
+def _other(row: Event | EventItem, link: str) -> str:
+    """The name of what a row refers to, as JSON."""
+    if row.__dict__[link + "_id"] is None:
+        return "null"
+    # What is known already, past the descriptor of the ORM: this is asked eight times for each event.
+    found = row._state.fields_cache.get(link) or getattr(row, link)
+    return _name(found.uid)
+
+
+def text_of(value: Any) -> str:
+    """Any value as JSON; most are empty."""
+    if type(value) is Told:
+        return value.text
+    return "{}" if value == {} else "[]" if value == [] else _ENCODER.encode(value)
 
 
 def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
     """The bytes that are hashed: UTF-8 JSON with sorted keys and no spaces of the event with the server's fields.
 
-    Names are the outside ones (UUIDs), never row numbers, so that an export can be verified elsewhere.
+    Names are the outside ones (UUIDs), never row numbers, so that an export can be verified elsewhere. The members are
+    written out in the order of their keys, which takes a third of the time of encoding a dictionary; a test compares.
     """
-    document: dict[str, Any] = {
-        "eventID": f"urn:uuid:{event.uid}",
-        "type": event.event_type,
-        "template": event.template,
-        "action": event.action,
-        "bizStep": event.biz_step,
-        "disposition": event.disposition,
-        "localStep": event.local_step,
-        "mode": event.mode,
-        "organisation": _uid(event.organisation.uid),
-        "enteredBy": _uid(event.entered_by_organisation.uid),
-        "enteredByPerson": _uid(event.entered_by.uid) if event.entered_by else None,
-        "eventTime": event.occurred_at.astimezone(datetime.UTC).isoformat(),
-        "eventTimeZoneOffset": event.tz_offset,
-        "precision": event.precision,
-        "recordTime": event.recorded_at.astimezone(datetime.UTC).isoformat(),
-        "place": _uid(event.place.uid) if event.place else None,
-        "counterparty": _uid(event.counterparty.uid) if event.counterparty else None,
-        "data": event.data,
-        "flags": event.flags,
-        "corrects": str(event.corrects.uid) if event.corrects else None,
-        "errorReason": event.error_reason,
-        "replaces": str(event.replaces.uid) if event.replaces else None,
-        "remark": str(event.remark.uid) if event.remark else None,
-        "items": [
-            {
-                "n": item.number,
-                "role": item.role,
-                "lot": str(item.lot.uid) if item.lot else None,
-                "unit": item.unit.code if item.unit else None,
-                "holder": _uid(item.holder.uid),
-                "place": _uid(item.place.uid) if item.place else None,
-                "micros": item.micros,
-                "entered": item.entered,
-                "enteredUnit": item.entered_unit,
-                "factor": item.factor,
-                "transfer": str(item.transfer.uid) if item.transfer else None,
-                "ilmd": item.ilmd,
-            }
+    told = ",".join(
+        [
+            f'{{"entered":{_text(item.entered)},"enteredUnit":{_text(item.entered_unit)},"factor":{_text(item.factor)},'
+            f'"holder":{_other(item, "holder")},"ilmd":{text_of(item.ilmd)},"lot":{_other(item, "lot")},'
+            f'"micros":{item.micros},"n":{item.number},"place":{_other(item, "place")},"role":{_text(item.role)},'
+            f'"transfer":{_other(item, "transfer")},"unit":{_text(item.unit.code) if item.unit else "null"}}}'
             for item in items
-        ],
-    }
-    return _ENCODER.encode(document).encode()
+        ]
+    )
+    person = _name(event.entered_by.uid) if event.entered_by else "null"
+    return (
+        f'{{"action":{_text(event.action)},"bizStep":{_text(event.biz_step)},"corrects":{_other(event, "corrects")},'
+        f'"counterparty":{_other(event, "counterparty")},"data":{text_of(event.data)},'
+        f'"disposition":{_text(event.disposition)},"enteredBy":{_other(event, "entered_by_organisation")},'
+        f'"enteredByPerson":{person},"errorReason":{_text(event.error_reason)},"eventID":"urn:uuid:{event.uid}",'
+        f'"eventTime":{_instant(event.occurred_at)},"eventTimeZoneOffset":{event.tz_offset},'
+        f'"flags":{text_of(event.flags)},"items":[{told}],"localStep":{_text(event.local_step)},'
+        f'"mode":{_text(event.mode)},"organisation":{_other(event, "organisation")},"place":{_other(event, "place")},'
+        f'"precision":{_text(event.precision)},"recordTime":{_instant(event.recorded_at)},'
+        f'"remark":{_other(event, "remark")},"replaces":{_other(event, "replaces")},'
+        f'"template":{_text(event.template)},"type":{_text(event.event_type)}}}'
+    ).encode()
 
 
 def entry(number: int, event: Event, items: Sequence[EventItem]) -> LogEntry:

@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, TypeVar, cast
@@ -56,31 +56,63 @@ def _shape(model: type[Model]) -> _Shape:
     return _Shape(plain, tuple(made), links)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """How a row is made of certain values: the columns besides, which of the values are rows, what is made."""
+
+    rest: dict[str, Any]
+    links: tuple[tuple[str, str, str], ...]
+    made: tuple[tuple[str, Callable[[], Any]], ...]
+
+
+@lru_cache(maxsize=1_024)
+def _plan(model: type[Model], names: tuple[str, ...]) -> _Plan:
+    shape = _shape(model)
+    links = tuple((name, *shape.links[name]) for name in names if name in shape.links)
+    given = {*names, *(attribute for _name, attribute, _target in links)}
+    return _Plan(
+        {name: value for name, value in shape.plain.items() if name not in given},
+        links,
+        tuple((name, make) for name, make in shape.made if name not in given),
+    )
+
+
 def new(model: type[Row], **values: Any) -> Row:
     """An unsaved row, as ``model(**values)``; links are given as rows or (``lot_id``) as numbers."""
-    shape = _shape(model)
+    plan = _plan(model, tuple(values))
     row = model.__new__(model)
     attributes = row.__dict__
     state = attributes["_state"] = ModelState()
-    attributes.update(shape.plain)
-    for name, value in values.items():
-        link = shape.links.get(name)
-        if link is None:
-            attributes[name] = value
-            continue
-        state.fields_cache[name] = value
-        attributes[link[0]] = None if value is None else value.__dict__[link[1]]
-    for name, make in shape.made:
-        if name not in values:
-            attributes[name] = make()
+    attributes.update(plan.rest)
+    attributes.update(values)
+    if plan.links:
+        known: dict[str, Any] = {}
+        # As Django keeps it: made when it is first asked for.
+        state.fields_cache = known  # type: ignore[assignment]
+        for name, attribute, target in plan.links:
+            other = known[name] = attributes.pop(name)
+            attributes[attribute] = None if other is None else other.__dict__[target]
+    for name, make in plan.made:
+        attributes[name] = make()
     return row
+
+
+class Told(dict[str, Any]):
+    """A JSON value that knows its text, so that a column and the log need not write it twice. Never changed."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, values: dict[str, Any], text: str) -> None:
+        super().__init__(values)
+        self.text = text
 
 
 # --- Writing --------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4_096)
 def _moment(value: Any) -> Any:
-    """An instant as SQLite keeps it: naive UTC text."""
+    """An instant as SQLite keeps it: naive UTC text. One event writes its own into several rows."""
     if value is None:
         return None
     return str(value.astimezone(datetime.UTC).replace(tzinfo=None))
@@ -91,6 +123,14 @@ def _day(value: datetime.date | None) -> str | None:
 
 
 def _json(value: Any) -> str:
+    if type(value) is Told:
+        return value.text
+    if not value:
+        # Most rows have nothing to say here.
+        if value == {}:
+            return "{}"
+        if value == []:
+            return "[]"
     return _DUMP(value)
 
 
@@ -122,13 +162,13 @@ class _Writing:
     """How rows of a model become rows of its table."""
 
     columns: str
-    marks: str
+    count: int
     values: Callable[[dict[str, Any]], Sequence[Any]]
     convert: tuple[tuple[int, Convert], ...]
 
     def block(self, size: int) -> str:
-        """The marks of so many rows."""
-        return ", ".join([f"({self.marks})"] * size)
+        """The marks of so many rows, as SQLite's driver has them."""
+        return _block(self.count, size)
 
     def tuples(self, rows: Iterable[Model]) -> Iterator[Sequence[Any]]:
         """The values of each row in the order of the columns."""
@@ -147,6 +187,11 @@ class _Writing:
 
 
 @cache
+def _block(count: int, size: int) -> str:
+    return ", ".join([f"({', '.join('?' * count)})"] * size)
+
+
+@cache
 def _writing(model: type[Model], vendor: str, names: tuple[str, ...]) -> _Writing:
     fields = [field for field in model._meta.concrete_fields if field.attname in names]
     fields.sort(key=lambda field: names.index(field.attname))
@@ -155,7 +200,7 @@ def _writing(model: type[Model], vendor: str, names: tuple[str, ...]) -> _Writin
     )
     return _Writing(
         ", ".join(f'"{field.column}"' for field in fields),
-        ", ".join(["%s"] * len(fields)),
+        len(fields),
         cast("Callable[[dict[str, Any]], Sequence[Any]]", itemgetter(*names)),
         convert,
     )
@@ -229,11 +274,15 @@ def _insert(model: type[Model], names: tuple[str, ...], values: Iterator[Sequenc
         # One statement for many rows: what SQLite keeps to take a statement back, and the trigger of an append-only
         # table, cost once for all of them. A statement of one row each takes two to eight times as long.
         given = iter(values)
-        for size in BLOCKS:
-            sql = f'INSERT INTO "{table}" ({writing.columns}) VALUES {writing.block(size)}'  # noqa: S608
-            while count >= size:
-                cursor.execute(sql, list(chain.from_iterable(islice(given, size))))
-                count -= size
+        connection.validate_no_broken_transaction()
+        # Past Django's own ``execute``, which translates thousands of marks of each statement anew.
+        execute = super(type(cursor.cursor), cursor.cursor).execute
+        with connection.wrap_database_errors:
+            for size in BLOCKS:
+                sql = f'INSERT INTO "{table}" ({writing.columns}) VALUES {writing.block(size)}'  # noqa: S608
+                while count >= size:
+                    execute(sql, list(chain.from_iterable(islice(given, size))))
+                    count -= size
 
 
 def update(rows: Sequence[Model], *names: str) -> None:

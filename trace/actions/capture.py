@@ -8,6 +8,7 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import F
@@ -22,7 +23,7 @@ from trace.batch import LOT_PARTS, current, keep, refuse_in_batch, settle, whole
 from trace.errors import BrokenGuard, GuardBroken, Invalid
 from trace.event_templates import EventTemplate
 from trace.guards import broken_guards
-from trace.identifiers import new_serials
+from trace.identifiers import new_serials, uuid7
 from trace.models import (
     Conflict,
     Event,
@@ -38,9 +39,10 @@ from trace.models import (
     Unit,
 )
 from trace.personal import sealed
-from trace.rows import new
+from trace.rows import Told, new
 from trace.units import EnteredAmount
 
+_uid = lru_cache(maxsize=4_096)(str)
 SKEW = datetime.timedelta(minutes=5)
 _REMEMBERED = frozenset({"report", "receive", "create", "observe"})
 """Movements whose guards know all they ask from the lots themselves while these lose nothing."""
@@ -214,6 +216,7 @@ def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: boo
         keep([remark])
     event = new(
         Event,
+        uid=uuid7(),
         organisation=draft.organisation,
         entered_by_organisation=by.organisation,
         entered_by=by.user,
@@ -230,7 +233,7 @@ def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: boo
         recorded_at=now,
         place=draft.place,
         counterparty=draft.counterparty,
-        data=dict(draft.data),
+        data=draft.data if type(draft.data) is Told else dict(draft.data),
         flags=[guard.as_dict() for guard in broken],
         corrects=draft.corrects,
         error_reason=draft.error_reason,
@@ -257,6 +260,7 @@ def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
         lots.append(
             new(
                 Lot,
+                uid=uuid7(),
                 organisation=begun.issuer or draft.organisation,
                 product=begun.product,
                 product_version=version,
@@ -345,20 +349,21 @@ def _item(
 
 def _ilmd(new: NewLot, lot: Lot) -> dict[str, Any]:
     """The lot's own master data as the event carries it, so that the lot can be made again from the log."""
-    return {
+    found = {
         "begins": True,
-        "issuer": str(lot.organisation.uid),
-        "product": str(new.product.uid),
-        "productVersion": str(lot.product_version.uid),
-        "lotCode": lot.lot_code,
         "displayCode": lot.display_code,
-        "publicCode": lot.public_code,
-        "producedOn": lot.produced_on.isoformat() if lot.produced_on else None,
         "expiresOn": lot.expires_on.isoformat() if lot.expires_on else None,
-        "needsRelease": lot.needs_release,
         "external": lot.is_external,
         "facts": dict(new.facts),
+        "issuer": _uid(lot.organisation.uid),
+        "lotCode": lot.lot_code,
+        "needsRelease": lot.needs_release,
+        "producedOn": lot.produced_on.isoformat() if lot.produced_on else None,
+        "product": _uid(new.product.uid),
+        "productVersion": _uid(lot.product_version.uid),
+        "publicCode": lot.public_code,
     }
+    return Told(found, ledger.text_of(found))
 
 
 def facts_of(event: Event, items: Sequence[EventItem], moves: str) -> derive.EventFacts:
@@ -387,6 +392,12 @@ def facts_of(event: Event, items: Sequence[EventItem], moves: str) -> derive.Eve
 
 def _apply(draft: Draft, event: Event, items: list[EventItem], lots: list[Lot]) -> None:
     """Write the derived rows of a fresh event."""
+    batch = current()
+    if batch is not None and not draft.uses:
+        # Lots that begin and nothing else (what ``derive`` says of it): their first stock.
+        for item in items:
+            batch.begin_stock((item.lot_id, item.holder_id, item.place_id), item.micros)  # type: ignore[arg-type]
+        return
     facts = facts_of(event, items, draft.template.moves)
     change = derive.effects(facts)
     refuse_in_batch([item.unit for item in facts.items if item.unit is not None])
@@ -410,13 +421,12 @@ def _apply(draft: Draft, event: Event, items: list[EventItem], lots: list[Lot]) 
     begun = {lot.pk for lot in lots}
     for lot_id, micros in change.made.items():
         if lot_id not in begun:
-            batch = current()
             if batch is not None:
                 batch.make(lot_id, micros)
                 continue
             Lot.objects.filter(pk=lot_id).update(made_micros=F("made_micros") + micros)
     refuse_in_batch(change.released)
-    if change.received and (batch := current()) is not None:
+    if change.received and batch is not None:
         batch.answer(change.received, event)
         return
     if change.released:

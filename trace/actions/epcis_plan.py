@@ -24,6 +24,7 @@ from trace.epcis.formats import Epc, EpcInvalid, canonical, parse
 from trace.event_templates import EventTemplate, template
 from trace.identifiers import CSET82
 from trace.models import EpcisName, Lot, Organisation, Place, Product, Transfer
+from trace.rows import Told
 from trace.units import EnteredAmount, decimal_text
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ class Incoming:
         return _ENCODER.encode(self.raw)
 
     @cached_property
-    def proof(self) -> dict[str, str]:
+    def proof(self) -> dict[str, Any]:
         """What ties the log to the event as it came."""
-        return {"epcis_sha256": hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()}
+        digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        return Told({"epcis_sha256": digest}, f'{{"epcis_sha256":"{digest}"}}')
 
 
 class Refused(Exception):

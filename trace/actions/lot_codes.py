@@ -27,6 +27,11 @@ def lot_codes(outputs: Sequence[NewLot], organisation: Organisation, when: datet
     issuer
     and product, however many lots. Safe only while the log head is held.
     """
+    if len(outputs) == 1 and outputs[0].lot_code:
+        new = outputs[0]
+        only = [_normalised(new)]
+        _refuse_taken(only, ((new.issuer or organisation).pk, new.product.pk))
+        return only
     codes = [""] * len(outputs)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for position, new in enumerate(outputs):
@@ -34,15 +39,18 @@ def lot_codes(outputs: Sequence[NewLot], organisation: Organisation, when: datet
     for (issuer, product), positions in groups.items():
         asked = [position for position in positions if outputs[position].lot_code]
         for position in asked:
-            new = outputs[position]
-            normalise = normalise_captured_lot_code if new.is_external or new.captured else normalise_lot_code
-            codes[position] = normalise(new.lot_code)
+            codes[position] = _normalised(outputs[position])
         given = [codes[position] for position in asked]
         _refuse_taken(given, (issuer, product))
         made = _next_codes(when, len(positions) - len(asked), set(given), (issuer, product))
         for position in positions:
             codes[position] = codes[position] or made.pop(0)
     return codes
+
+
+def _normalised(new: NewLot) -> str:
+    normalise = normalise_captured_lot_code if new.is_external or new.captured else normalise_lot_code
+    return normalise(new.lot_code)
 
 
 def _given(pair: tuple[int, int]) -> QuerySet[Lot]:

@@ -25,7 +25,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -359,6 +359,7 @@ def _number(text: str) -> str:
 _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s?([Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
+_WHOLE_SECONDS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?[+-]\d\d:\d\d", re.ASCII)
 _CANONICAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[01]\d:\d\d:[0-5]\d\.\d{3}Z", re.ASCII)
 
 
@@ -369,6 +370,12 @@ def utc_milliseconds(text: str) -> str:
     """
     if _CANONICAL_TIME.fullmatch(text):
         return text
+    if _WHOLE_SECONDS.fullmatch(text):
+        # What most events say, three times as fast; what has no such day or hour goes the long way.
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+        except (ValueError, OverflowError):
+            pass
     match = _TIME.fullmatch(text)
     if match is None:
         return text
