@@ -88,7 +88,7 @@ def new(model: type[Row], **values: Any) -> Row:
     if plan.links:
         known: dict[str, Any] = {}
         # As Django keeps it: made when it is first asked for.
-        state.fields_cache = known  # type: ignore[assignment]
+        state.fields_cache = known
         for name, attribute, target in plan.links:
             other = known[name] = attributes.pop(name)
             attributes[attribute] = None if other is None else other.__dict__[target]

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import json
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -19,7 +20,20 @@ from trace.actions.holds import end_hold, place_hold
 from trace.actions.rebuild import rebuild
 from trace.actions.transfers import receive_by_slip, slip_token, take_back
 from trace.errors import Clash, DomainError, GuardBroken, Invalid, NotAllowed
-from trace.models import Conflict, Event, EventItem, LogEntry, LogHead, Lot, LotLink, Stock
+from trace.models import (
+    Conflict,
+    Event,
+    EventItem,
+    LogEntry,
+    LogHead,
+    Lot,
+    LotLink,
+    Organisation,
+    Place,
+    Stock,
+    User,
+)
+from trace.rows import Told
 
 MILLION = 1_000_000
 
@@ -32,6 +46,77 @@ def test_event_writes_lot_stock_item_and_log_entry_together(world: World) -> Non
     entry = LogEntry.objects.get(event=lot.origin_event)
     assert entry.sha256 == hashlib.sha256(bytes(entry.canonical)).hexdigest()
     assert str(lot.uid).encode() in bytes(entry.canonical)
+
+
+@pytest.mark.once
+def test_the_bytes_that_are_hashed_are_sorted_json_of_all_that_is_said() -> None:
+    odd = 'a"\\\n\u2028汾\x7f'
+    ours, theirs = Organisation(pk=1), Organisation(pk=2)
+    place, lot, person = Place(pk=3), Lot(pk=4), User(pk=5)
+    at = datetime.datetime(2026, 10, 1, 8, tzinfo=datetime.timezone(datetime.timedelta(hours=8)))
+    event = Event(
+        organisation=ours,
+        entered_by_organisation=theirs,
+        entered_by=person,
+        template="common.reported",
+        event_type="ObjectEvent",
+        action="OBSERVE",
+        biz_step=odd,
+        mode=Event.Mode.REPORT,
+        occurred_at=at,
+        recorded_at=at,
+        place=place,
+        data={"名": [odd, 1.5e300, None, True, {}]},
+        flags=[{"code": odd}],
+    )
+    told: dict[str, object] = {"begins": True}
+    items = [
+        EventItem(number=0, role="subject", lot=lot, holder=ours, place=place, micros=-5, entered="0.1", ilmd={}),
+        EventItem(number=1, role="output", holder=theirs, ilmd=Told(told, ledger.text_of(told))),
+    ]
+    data = ledger.canonical(event, items)
+    said = json.loads(data)
+    assert json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() == data
+    none = ("corrects", "replaces", "remark", "counterparty")
+    assert said == {
+        "eventID": f"urn:uuid:{event.uid}",
+        "type": "ObjectEvent",
+        "template": "common.reported",
+        "action": "OBSERVE",
+        "bizStep": odd,
+        "disposition": "",
+        "localStep": "",
+        "mode": "report",
+        "organisation": str(ours.uid),
+        "enteredBy": str(theirs.uid),
+        "enteredByPerson": str(person.uid),
+        "eventTime": "2026-10-01T00:00:00+00:00",
+        "eventTimeZoneOffset": 480,
+        "precision": "minute",
+        "recordTime": "2026-10-01T00:00:00+00:00",
+        "place": str(place.uid),
+        "data": event.data,
+        "flags": [{"code": odd}],
+        "errorReason": "",
+        **dict.fromkeys(none),
+        "items": [
+            {
+                "n": number,
+                "role": item.role,
+                "lot": str(lot.uid) if number == 0 else None,
+                "unit": None,
+                "holder": str((theirs if number else ours).uid),
+                "place": None if number else str(place.uid),
+                "micros": item.micros,
+                "entered": item.entered,
+                "enteredUnit": "",
+                "factor": "",
+                "transfer": None,
+                "ilmd": item.ilmd,
+            }
+            for number, item in enumerate(items)
+        ],
+    }
 
 
 def test_nothing_is_stored_when_one_part_fails(world: World) -> None:
