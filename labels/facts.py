@@ -90,7 +90,7 @@ def lot_rows(lot: Lot, unit: Unit | None, amended: Mapping[str, str], inside: st
     """Which lot and unit, what is ``inside`` a pack, and the dates; ``amended`` holds values that were declared wrong,
     by the name of the lot's field.
     """
-    rows = [Row(_("批号"), lot.code, SAID)]
+    rows = [Row(_("序列号") if lot.unnumbered else _("批号"), lot.code, SAID)]
     if unit is not None:
         rows.append(Row(code_name(unit), display_serial(unit.code), "computed"))
     if inside:

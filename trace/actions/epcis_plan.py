@@ -30,8 +30,6 @@ from trace.units import EnteredAmount, decimal_text
 if TYPE_CHECKING:
     from trace.actions.epcis_capture import Chunk
 
-UNNAMED = ("SN-", "EV-")
-"""How codes of lots begin of which nobody said a number: one serial alone, several that an event named together."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -294,7 +292,7 @@ class Plan:
 
     def _is_named_now(self, thing: Thing, lot: Lot) -> bool:
         """Whether a serial of a lot without a number says its number here."""
-        return bool(self.lot_number) and not thing.is_class and lot.lot_code.startswith(UNNAMED)
+        return bool(self.lot_number) and not thing.is_class and lot.unnumbered
 
     def name_first(self, things: Sequence[Thing]) -> None:
         """Serials of several products say their lot numbers in one event: each product's go over into their lot by an

@@ -4,11 +4,17 @@ events.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from trace.identifiers import uuid7
 from trace.models.events import filled
+
+UNNUMBERED: Final = re.compile(r"(?:SN|EV)-[0-9A-Z]{12}")
+"""Codes of lots of which nobody said a number: one serial alone, several that an event named together."""
 
 
 class Lot(models.Model):
@@ -76,6 +82,13 @@ class Lot(models.Model):
     def code(self) -> str:
         """The lot code a person reads: the display code where there is one."""
         return self.display_code or self.lot_code
+
+    @property
+    def unnumbered(self) -> bool:
+        """Whether nobody said a lot number: it stands for serials that a partner's event named (docs/epcis.md), the
+        first of which and how many others the display code tells.
+        """
+        return bool(self.display_code) and UNNUMBERED.fullmatch(self.lot_code) is not None
 
 
 class LotAlias(models.Model):
