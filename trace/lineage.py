@@ -20,6 +20,7 @@ from trace.composition import (
     GeographicalIndication,
     Prohibition,
     indication_for,
+    is_water,
     materials,
     materials_named,
     prohibition_for,
@@ -32,6 +33,7 @@ from trace.models import Lot, Place, Product, ProductVersion
 from trace.origins import Region, regions_of
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
+from trace.units import BaseUnit
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
@@ -183,22 +185,76 @@ def weak_origins(rule: GeographicalIndication, back: Walk) -> dict[int, Origin]:
     return found
 
 
-def origins(rule: GeographicalIndication, back: Walk) -> list[Origin]:
+def origins(rule: GeographicalIndication, back: Walk, taken: Mapping[int, int] | None = None) -> list[Origin]:
     """Where the primary ancestors of a walk back are from: the lots nothing went into, packaging and water aside.
 
-    Two queries per 20,000 of them. A lot bought from outside is from where its record says it grew, not from where it
-    was
-    received; goods begun at a plant or store are from nowhere that could be shown.
+    A fixed number of queries per 20,000 of them. A lot bought from outside is from where its record says it grew, not
+    from where it was received; goods begun at a plant or store are from nowhere that could be shown. What is said to be
+    something else is left out, unless it makes up more than a tenth of a step that makes such goods: whatever it is
+    called, then nothing is shown. ``taken`` are millionths of start lots that go into such goods now.
     """
     made = {edge.child for edge in back.edges}
     ids = [lot for lot in back.level if lot not in made]
     found: list[Origin] = []
+    elsewhere: dict[int, Lot] = {}
     for begin in range(0, len(ids), _CHUNK):
         rows = list(Lot.objects.filter(pk__in=ids[begin : begin + _CHUNK]).select_related(*_SHOWN).order_by("pk"))
-        rows = [lot for lot in rows if _concerns(rule, lot.product, lot.product_version)]
+        elsewhere |= {lot.pk: lot for lot in rows if not _concerns(rule, lot.product, lot.product_version)}
+        rows = [lot for lot in rows if lot.pk not in elsewhere]
         named = regions_of(lot.origin_event.data.get("origin") for lot in rows)
         found += [_origin(rule, lot, named) for lot in rows]
+    if any(_may_be_more(lot) for lot in elsewhere.values()):
+        for pk in _large_parts(rule, back, taken or {}, {pk for pk, lot in elsewhere.items() if _may_be_more(lot)}):
+            found.append(Origin(elsewhere[pk], UNKNOWN, _("登记为别的东西，却占投入的一成以上")))
     return found
+
+
+def _may_be_more(lot: Lot) -> bool:
+    """Whether goods said to be something else could be the claimed ones: neither packaging nor water."""
+    version = lot.product_version
+    if lot.product.kind == Product.Kind.PACKAGING:
+        return False
+    return not is_water(lot.product.material, version.name, version.ingredients)
+
+
+def _large_parts(rule: GeographicalIndication, back: Walk, taken: Mapping[int, int], pks: set[int]) -> list[int]:
+    """Those of some primary lots that, as such or after steps of their own, are more than a tenth of what went into
+    claimed goods, by weight. Two queries per 20,000 lots.
+    """
+    kinds: dict[int, tuple[int, int]] = {}
+    everything = list(back.level)
+    for begin in range(0, len(everything), _CHUNK):
+        rows = Lot.objects.filter(pk__in=everything[begin : begin + _CHUNK]).order_by()
+        kinds |= {
+            pk: (product, version) for pk, product, version in rows.values_list("pk", "product", "product_version")
+        }
+    products = Product.objects.in_bulk({product for product, _version in kinds.values()})
+    versions = ProductVersion.objects.in_bulk({version for _product, version in kinds.values()})
+
+    def is_aside(pk: int) -> bool:
+        return not _concerns(rule, products[kinds[pk][0]], versions[kinds[pk][1]])
+
+    weighed = {pk for pk, (product, _version) in kinds.items() if products[product].base_unit == BaseUnit.KGM}
+    steps: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
+    parents: dict[int, list[int]] = defaultdict(list)
+    for edge in back.edges:
+        parents[edge.child].append(edge.parent)
+        if edge.parent in weighed and _is_claimed(rule, products[kinds[edge.child][0]]):
+            steps[(edge.event, edge.child)][edge.parent] = edge.micros
+    steps[(0, 0)] = {pk: micros for pk, micros in taken.items() if pk in weighed}
+    waiting = [
+        parent
+        for went_in in steps.values()
+        for parent, micros in went_in.items()
+        if micros * 10 > sum(went_in.values()) and is_aside(parent)
+    ]
+    found: set[int] = set()
+    while waiting:
+        pk = waiting.pop()
+        if pk not in found:
+            found.add(pk)
+            waiting += [parent for parent in parents[pk] if is_aside(parent)]
+    return sorted(found & pks)
 
 
 def _concerns(rule: GeographicalIndication, product: Product, version: ProductVersion | None) -> bool:
@@ -411,7 +467,8 @@ def _claims(draft: Draft, targets: Sequence[Target], back: Walk, near: set[int])
         if rule is None:
             continue
         if rule.key not in asked:
-            asked[rule.key] = Claim(rule, origins(rule, back), back.cut)
+            taken = _taken(draft) if any(_is_claimed(rule, new.product) for new in draft.outputs) else {}
+            asked[rule.key] = Claim(rule, origins(rule, back, taken), back.cut)
         claim = asked[rule.key]
         if claim.state == INSIDE:
             continue
@@ -419,6 +476,20 @@ def _claims(draft: Draft, targets: Sequence[Target], back: Walk, near: set[int])
         where = _named(draft, worst.lot, near) if worst is not None else ""
         words, lot = (worst.words, worst.lot) if worst is not None else ("", None)
         yield unborne(rule, target, claim.state, where, words, lot)
+
+
+def _is_claimed(rule: GeographicalIndication, product: Product) -> bool:
+    """Whether goods are what the indication is about."""
+    return product.family in rule.families or product.material in rule.materials
+
+
+def _taken(draft: Draft) -> dict[int, int]:
+    """Millionths of each lot that goes in."""
+    found: dict[int, int] = defaultdict(int)
+    for use in draft.uses:
+        if use.lot is not None and use.role == "input":
+            found[use.lot.pk] -= use.micros
+    return found
 
 
 def _claims_of_beginnings(draft: Draft, targets: Sequence[Target]) -> Iterator[BrokenGuard]:

@@ -27,7 +27,8 @@ from trace.contents import Amount
 from trace.errors import BrokenGuard
 from trace.event_templates import parse_measured, template, templates
 from trace.genealogy import walk
-from trace.models import EventItem, Lot, Product, TestResult
+from trace.lot_words import named_to
+from trace.models import EventItem, Lot, LotLink, Product, TestResult
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.units import BaseUnit
@@ -372,15 +373,17 @@ def alcohol_guards(draft: Draft) -> Iterator[BrokenGuard]:
     if rule is None:
         return
     yield from _not_in_litres(draft)
-    liquids = [each for each in inputs_of(draft) if each.product.base_unit == BaseUnit.LTR.value and each.lot]
+    typed = _typed_parts(draft)
+    liquids = [each for each in inputs_of(draft) if each.lot and _pours(each, typed)]
     if not liquids:
         return
-    typed = _typed_parts(draft)
     inputs = _strengths_in(draft, liquids, typed)
     yield from _contradictions(draft, inputs, typed)
     went_in = sum((each.litres * _fraction(each.counted) for each in inputs if each.counted is not None), Fraction())
     listed = draft.template.input_list_field
-    if any(each.counted is None and (not listed or _uid(each) in typed) for each in inputs):
+    # Pieces of unknown strength (empty bottles that state what they hold) bring none.
+    vague = [each for each in inputs if each.amount.product.base_unit == BaseUnit.LTR.value or _uid(each) in typed]
+    if any(each.counted is None and (not listed or _uid(each) in typed) for each in vague):
         return
     came_out = _out(draft, Fraction(0))
     least_out = _out(draft, Fraction(rule.off_label))
@@ -475,8 +478,12 @@ def _rising(draft: Draft) -> Iterator[BrokenGuard]:
         return
     until = moments.span(draft.occurred_at, draft.precision, draft.tz_offset).last
     before = recorded_strengths([lot.pk for lot in lots], until=until)
+    rest = [lot for lot in lots if lot.pk not in before]
+    cellar = cellar_of(rest, until=until) if rest else None
     for lot in lots:
         record = before.get(lot.pk)
+        if record is None and cellar is not None:
+            yield from _stronger_than_made(draft, lot, said, cellar)
         if record is None or said <= record.abv + CONTRADICTS:
             continue
         more = {"report": record.report} if record.report else {}
@@ -495,6 +502,40 @@ def _rising(draft: Draft) -> Iterator[BrokenGuard]:
             other_event=record.event,
             **more,
         )
+
+
+def _stronger_than_made(draft: Draft, lot: Lot, said: Decimal, cellar: Cellar) -> Iterator[BrokenGuard]:
+    """A first strength said of a lot against the alcohol that went into it: what has more had spirit poured in.
+
+    Nothing is said where an input's strength is not known, or where grain or mash went in, too.
+    """
+    spirit, known = cellar.spirits.get(lot.pk), ages.strengths(cellar.spirits)
+    if spirit is None or spirit.water or not spirit.parts or lot.made_micros <= 0:
+        return
+    above = LotLink.objects.filter(child=lot, voided_by=None).exclude(parent__in=[part.lot for part in spirit.parts])
+    if above.exclude(parent__product__kind=Product.Kind.PACKAGING).exists():
+        return
+    parts = [(part.litres, known.get(part.lot)) for part in spirit.parts]
+    if any(abv is None for _litres, abv in parts):
+        return
+    pure = sum((litres * (abv or Decimal()) for litres, abv in parts), Decimal())
+    most = pure / Decimal(lot.made_micros).scaleb(-6)
+    if said <= most + CONTRADICTS:
+        return
+    source = cellar.lots[max(spirit.parts, key=lambda part: part.litres).lot]
+    yield BrokenGuard(
+        "abv_contradicts",
+        _("批次 %(lot)s 的酒精度填了 %(typed)s %%vol，而按投入（%(source)s等）的纯酒精最多 %(most)s %%vol。")
+        % {
+            "lot": lot.code,
+            "typed": f"{said.normalize():f}",
+            "source": named_to(draft.organisation.pk, source),
+            "most": f"{most:.1f}",
+        },
+        lot=lot,
+        warns=draft.template.moves == "sample",
+        other_lot=source.uid,
+    )
 
 
 def _said_of_subject(draft: Draft) -> Decimal | None:
@@ -558,6 +599,24 @@ def _typed_parts(draft: Draft) -> dict[str, tuple[Decimal, Decimal]]:
     return found
 
 
+def _pours(each: Amount, typed: Mapping[str, tuple[Decimal, Decimal]]) -> bool:
+    """Whether an input is a liquid: counted in litres, in bottles that state litres, or listed with its litres."""
+    if each.product.base_unit == BaseUnit.LTR.value:
+        return True
+    bulk = each.bulk() if each.product.base_unit == BaseUnit.C62.value else None
+    if bulk is not None:
+        return bulk[0] == BaseUnit.LTR.value
+    return each.product.base_unit == BaseUnit.C62.value and each.lot is not None and str(each.lot.uid) in typed
+
+
+def _poured_litres(each: Amount, said: tuple[Decimal, Decimal] | None) -> Fraction:
+    """Litres of a liquid that goes in; those listed where its pieces state none."""
+    bulk = each.bulk()
+    if bulk is not None and bulk[0] == BaseUnit.LTR.value:
+        return bulk[1]
+    return Fraction(said[0]) if said is not None else Fraction()
+
+
 def _strengths_in(
     draft: Draft, liquids: Sequence[Amount], typed: Mapping[str, tuple[Decimal, Decimal]]
 ) -> list[_Input]:
@@ -575,9 +634,7 @@ def _strengths_in(
         counted = record.abv if record is not None else mixed.get(each.lot.pk)
         if counted is None and said is not None:
             counted = said[1]
-        found.append(
-            _Input(each, Fraction(each.micros, 1_000_000), counted, record, said[1] if said is not None else None)
-        )
+        found.append(_Input(each, _poured_litres(each, said), counted, record, said[1] if said is not None else None))
     return found
 
 

@@ -273,12 +273,21 @@ def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
                 made_micros=begun.micros,
                 produced_on=begun.produced_on,
                 expires_on=begun.expires_on,
-                needs_release=begun.product.kind == Product.Kind.FINISHED and not begun.is_external,
+                needs_release=_needs_release(draft, begun),
                 is_external=begun.is_external,
             )
         )
     keep([lot for lot in lots if lot.pk is None])
     return lots
+
+
+def _needs_release(draft: Draft, begun: NewLot) -> bool:
+    """Finished goods leave after a release, and so does whatever a step makes whose template says so, however its
+    product was entered; goods from outside were released there.
+    """
+    kinds = Product.Kind
+    gated = draft.template.gate == "release" and begun.product.kind in (kinds.RAW, kinds.INTERMEDIATE)
+    return (begun.product.kind == kinds.FINISHED or gated) and not begun.is_external
 
 
 def _restate(new: NewLot, lot: Lot, event: Event) -> Lot:
