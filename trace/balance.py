@@ -12,7 +12,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from trace.bounds import most_of
+from trace.among import among
+from trace.bounds import DEEPEST, Making, most_of, steps_of
 from trace.contents import BULK, Amount, content_typed
 from trace.errors import BrokenGuard
 from trace.lot_words import named_to
@@ -64,6 +65,7 @@ def balance_guards(draft: Draft) -> Iterator[BrokenGuard]:
     else:
         yield from _watered(draft, inputs, outputs)
     yield from _yield(draft, inputs, outputs, typed)
+    yield from _later_steps(draft)
 
 
 def _gain(
@@ -131,6 +133,74 @@ def _against(
         counted = taken - sum((bound.most for bound in bounds if bound is not None and not bound.sure), Fraction())
         if made > counted:
             yield _more(inputs, _micros(made), _micros(counted), unit, unsure)
+
+
+def _later_steps(draft: Draft) -> Iterator[BrokenGuard]:
+    """A beginning stated again, against what was weighed since of the goods that came of it and state no net content.
+
+    Followed through pieces only, ``DEEPEST`` steps at most: goods that can be weighed are checked where they are made.
+    """
+    again = {new.restates.pk: new for new in draft.outputs if new.restates is not None}
+    if not again or len(again) < len(draft.outputs) or draft.template.gains_water:
+        return
+    made = Making(draft.template, draft.data)
+    made.inputs += [(use.lot.pk, -use.micros) for use in draft.uses if use.lot is not None and use.role == "input"]
+    made.outputs += [(pk, new.micros) for pk, new in again.items()]
+    instead, waiting, seen = dict.fromkeys(again, made), set(again), set()
+    for _level in range(DEEPEST):
+        steps = steps_of(waiting)
+        seen |= waiting
+        named = {lot for step in steps.values() for lot, _micros in (*step.inputs, *step.outputs)}
+        lots = Lot.objects.filter(among("pk", named)).select_related(
+            "product", "product_version", "origin_event", "organisation__division__parent"
+        )
+        known = {lot.pk: lot for lot in lots}
+        waiting = set()
+        for step in steps.values():
+            if step.step is None or step.step.moves != "transform" or step.step.gains_water:
+                continue
+            inputs, outputs = (
+                [_amount(known[pk], micros) for pk, micros in side] for side in (step.inputs, step.outputs)
+            )
+            goods = [each for each in inputs if each.product.kind != Product.Kind.PACKAGING] or inputs
+            came_out = [each.bulk(content_typed(step.step, step.data)) for each in outputs]
+            waiting |= {
+                each.lot.pk for each, found in zip(outputs, came_out, strict=True) if found is None and each.lot
+            }
+            for unit in BULK:
+                weight = sum((found[1] for found in came_out if found is not None and found[0] == unit), Fraction())
+                bounds = most_of(goods, unit, instead) if weight else []
+                if bounds and all(bound is not None for bound in bounds):
+                    most = sum((bound.most for bound in bounds if bound is not None), Fraction())
+                    if weight > most:
+                        yield _less_than_later(draft, goods[0], outputs, (weight, most, unit))
+        waiting -= seen
+        if not waiting:
+            return
+
+
+def _amount(lot: Lot, micros: int) -> Amount:
+    return Amount(lot.product, lot.product_version, micros, lot)
+
+
+def _less_than_later(
+    draft: Draft, used: Amount, outputs: Sequence[Amount], found: tuple[Fraction, Fraction, str]
+) -> BrokenGuard:
+    """The broken guard of a beginning stated again with less than was weighed of it since: which lot that made."""
+    weight, most, unit = found
+    later = next(each.lot for each in outputs if each.lot is not None)
+    return BrokenGuard(
+        "more_out_than_in",
+        _("这样更正后，%(later)s 产出的 %(made)s 多于投入批次 %(lot)s 最多能有的 %(taken)s。请核对数量。")
+        % {
+            "later": named_to(draft.organisation.pk, later),
+            "made": amount_said(_micros(weight), unit),
+            "lot": used.lot.code if used.lot is not None else "",
+            "taken": amount_said(_micros(most), unit),
+        },
+        lot=next(new.restates for new in draft.outputs if new.restates is not None),
+        other_lot=later.uid,
+    )
 
 
 def _watered(draft: Draft, inputs: Sequence[Amount], outputs: Sequence[Amount]) -> Iterator[BrokenGuard]:

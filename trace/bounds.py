@@ -47,7 +47,7 @@ class Bound:
 
 
 @dataclass
-class _Making:
+class Making:
     """One step that made a lot: row numbers and millionths of what went in and came out."""
 
     step: EventTemplate | None
@@ -56,19 +56,23 @@ class _Making:
     outputs: list[tuple[int, int]] = field(default_factory=list)
 
 
-def most_of(amounts: Sequence[Amount], unit: str) -> list[Bound | None]:
-    """For each amount of a known lot the most of ``unit`` it can be; None where that cannot be told."""
-    origins = _Origins(unit, [each.lot for each in amounts if each.lot is not None])
+def most_of(amounts: Sequence[Amount], unit: str, instead: Mapping[int, Making] | None = None) -> list[Bound | None]:
+    """For each amount of a known lot the most of ``unit`` it can be; None where that cannot be told.
+
+    ``instead`` are steps that are about to be stated again, by the lots they make.
+    """
+    origins = _Origins(unit, [each.lot for each in amounts if each.lot is not None], instead or {})
     return [origins.amount(each.lot, each.micros) if each.lot is not None else None for each in amounts]
 
 
 class _Origins:
     """The steps above some lots, as far back as their goods cannot be compared with a unit."""
 
-    def __init__(self, unit: str, lots: Iterable[Lot]) -> None:
+    def __init__(self, unit: str, lots: Iterable[Lot], instead: Mapping[int, Making]) -> None:
         self.unit = unit
+        self.instead = instead
         self.lots = {lot.pk: lot for lot in lots}
-        self.makings: dict[int, _Making] = {}
+        self.makings: dict[int, Making] = {}
         self.made_by: dict[int, list[int]] = defaultdict(list)
         self._whole: dict[int, Bound | None] = {}
         asked = set(self.lots)
@@ -79,17 +83,17 @@ class _Origins:
 
     def _read(self, lots: set[int]) -> set[int]:
         """The steps that made these lots; returns what went into them that cannot be compared either."""
+        for lot in lots & self.instead.keys():
+            # No event has a row number below one: the steps stated again go by their lots, as negative numbers.
+            self.made_by[lot].append(-lot)
+            self.makings[-lot] = self.instead[lot]
         standing = EventItem.objects.filter(
             role="output", micros__gt=0, event__corrections__isnull=True, event__corrects__isnull=True
         ).order_by()
         for lot, event in standing.filter(among("lot", lots)).values_list("lot", "event").distinct():
             self.made_by[lot].append(event)
-        events = {event for lot in lots for event in self.made_by[lot]} - self.makings.keys()
-        rows = EventItem.objects.filter(among("event", events), role__in=("input", "output")).exclude(lot=None)
-        columns = ("event", "lot", "role", "micros", "event__template", "event__data")
-        for event, lot, role, micros, code, data in rows.order_by("event", "number").values_list(*columns):
-            making = self.makings.setdefault(event, _Making(templates().get(code), data))
-            (making.inputs if role == "input" else making.outputs).append((lot, abs(micros)))
+        events = {event for lot in lots for event in self.made_by[lot]}
+        self.makings |= _read_steps(events - self.makings.keys())
         named = {lot for event in events for lot, _micros in self._sides(event)}
         unknown = Lot.objects.filter(among("pk", named - self.lots.keys()))
         shown = ("product", "product_version", "origin_event", "organisation__division__parent")
@@ -106,7 +110,7 @@ class _Origins:
         found = self._measured(lot, 1)
         return found is not None and found[0] == self.unit
 
-    def _measured(self, pk: int, micros: int, making: _Making | None = None) -> tuple[str, Fraction] | None:
+    def _measured(self, pk: int, micros: int, making: Making | None = None) -> tuple[str, Fraction] | None:
         """An amount by its unit, its label, or the net content typed with the step that made it."""
         lot = self.lots[pk]
         makings = [making] if making is not None else [self.makings[each] for each in self.made_by.get(pk, ())]
@@ -121,8 +125,10 @@ class _Origins:
         if own is not None and own[0] != self.unit and (own[0], self.unit) in _MOST:
             found.append(Bound(own[1] * _MOST[(own[0], self.unit)], True, (lot,)))
         whole = self.whole(lot.pk, above)
-        if whole is not None and lot.made_micros > 0:
-            part = min(Fraction(1), Fraction(micros, lot.made_micros))
+        again = self.instead.get(lot.pk)
+        made = sum(much for pk, much in again.outputs if pk == lot.pk) if again is not None else lot.made_micros
+        if whole is not None and made > 0:
+            part = min(Fraction(1), Fraction(micros, made))
             found.append(Bound(whole.most * part, whole.sure, whole.roots))
         if not found:
             return None
@@ -149,7 +155,7 @@ class _Origins:
             )
         return self._whole[pk]
 
-    def _made(self, pk: int, making: _Making, above: frozenset[int]) -> Bound | None:
+    def _made(self, pk: int, making: Making, above: frozenset[int]) -> Bound | None:
         """The most one step can have put into a lot."""
         if making.step is None or making.step.moves != "transform" or making.step.gains_water:
             return None
@@ -176,3 +182,20 @@ class _Origins:
             not others and all(each.sure for each in known),
             tuple(dict.fromkeys(root for each in known for root in each.roots)),
         )
+
+
+def steps_of(lots: Iterable[int]) -> dict[int, Making]:
+    """The standing steps that used these lots up, with all that went in and came out. Two queries."""
+    standing = EventItem.objects.filter(role="input", event__corrections__isnull=True, event__corrects__isnull=True)
+    events = set(standing.filter(among("lot", lots)).order_by().values_list("event", flat=True).distinct()[:MOST_LOTS])
+    return _read_steps(events)
+
+
+def _read_steps(events: Iterable[int]) -> dict[int, Making]:
+    rows = EventItem.objects.filter(among("event", events), role__in=("input", "output")).exclude(lot=None)
+    columns = ("event", "lot", "role", "micros", "event__template", "event__data")
+    found: dict[int, Making] = {}
+    for event, lot, role, micros, code, data in rows.order_by("event", "number").values_list(*columns):
+        making = found.setdefault(event, Making(templates().get(code), data))
+        (making.inputs if role == "input" else making.outputs).append((lot, abs(micros)))
+    return found

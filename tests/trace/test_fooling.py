@@ -19,7 +19,7 @@ from tests.trace.door_client import document, door_of, lot_class
 from tests.trace.door_client import event as door_event
 from tests.trace.sheets import steps_file, upload
 from tests.trace.test_field import entry, phone, send
-from tests.trace.test_guards import refused, spirit, step, vatted
+from tests.trace.test_guards import blend, bottled, refused, spirit, step, vatted
 from tests.world import GTIN, World, make_actor, make_organisation, make_place, make_product, sign_in
 from trace.actions.capture import NewLot
 from trace.actions.corrections import declare_error
@@ -301,6 +301,37 @@ def test_goods_gain_no_weight_by_being_counted_in_pieces_between(world: World) -
     assert conflict.details["other_lot"] == str(raw.uid)
 
 
+def test_a_correction_leaves_no_more_goods_than_it_states(world: World) -> None:
+    piece = make_product(world.walnuts.organisation, "P1", "示例件", base_unit="C62")
+    raw = make_lot(world.walnuts, world.kernels, "900")
+    (pieces,) = turn_into(world.walnuts, [(raw, "900")], [(piece, "1000")])
+    (half,) = step(world, "common.split", [(pieces, "500")], [(piece, "500")], by=world.walnuts, reason="示例")
+    (back,) = turn_into(world.walnuts, [(half, "500")], [(world.kernels, "440")], when=day(2))
+    declare_error(by=world.walnuts, event=pieces.origin_event, reason="incorrect_data", when=day(4))
+
+    def again(text: str, insist: bool = False) -> Event:
+        return record_event(
+            by=world.walnuts,
+            code="common.rework",
+            when=day(1),
+            data={"reason": "示例", "method": "示例"},
+            inputs=[Portion(raw, amount(text, world.kernels))],
+            outputs=[NewLot(product=piece, amount=amount("1000", piece), restates=pieces)],
+            replaces=pieces.origin_event,
+            insist=insist,
+        ).event
+
+    with pytest.raises(GuardBroken) as error:
+        again("10")
+    assert (error.value.code, error.value.broken[0].details) == ("more_out_than_in", {"other_lot": back.uid})
+    assert back.code in error.value.message
+    assert [row.code for row in again("10", insist=True).conflicts.all()] == ["more_out_than_in"]
+    event = Lot.objects.get(pk=pieces.pk).origin_event
+    declare_error(by=world.walnuts, event=event, reason="incorrect_data", when=day(4))
+    pieces.refresh_from_db()
+    assert not again("890").conflicts.exists()
+
+
 def test_pieces_that_share_a_step_with_other_pieces_warn_within_what_went_in(world: World) -> None:
     owner = world.walnuts.organisation
     big, small = (make_product(owner, code, f"示例{code}", base_unit="C62") for code in ("P1", "P2"))
@@ -382,6 +413,43 @@ def test_a_stock_take_does_not_make_spirit_stronger(world: World) -> None:
         when=day(3), laboratory_name="示例检测技术服务有限公司",
     )  # fmt: skip
     assert [row.code for row in report.event.conflicts.all()] == ["abv_contradicts"]
+
+
+def test_bottles_poured_back_bring_what_they_hold(world: World) -> None:
+    base = spirit(world)
+    glass = make_product(
+        world.distillery.organisation, "KP", "示例空瓶", base_unit="C62", kind="raw", net_content="500 mL"
+    )
+    bottles = make_lot(world.distillery, bottled(world), "10")
+    empty = make_lot(world.distillery, glass, "3000")
+
+    def pour(litres: str, abv: str, *more: tuple[Lot, str]) -> list[Lot]:
+        inputs = [(bottles, "2"), *more]
+        return blend(world, inputs, (base, litres, abv), typed={bottles: ("1", "53")})
+
+    assert refused(lambda: pour("1000", "60")) == ["undeclared_alcohol"]
+    assert refused(lambda: pour("1000", "60", (empty, "2000"))) == ["undeclared_alcohol"]
+    assert not pour("1", "53")[0].origin_event.flags
+
+
+def test_a_first_strength_is_no_higher_than_what_went_in(world: World) -> None:
+    base = spirit(world)
+    weak = vatted(world, base, "1000", "20")
+    (merged,) = step(world, "common.merge", [(weak, "100")], [(base, "100")], when=day(2), reason="示例")
+    (boiled,) = step(world, "common.process", [(weak, "100")], [(base, "40")], when=day(2), process="示例蒸馏")
+
+    def age(lot: Lot, abv: str) -> Event:
+        data = {"volume": "100", "loss_pct": "0", "abv": abv}
+        subject = [Portion(lot, amount("100", base))]
+        return record_event(by=world.distillery, code="baijiu.age", when=day(3), data=data, subjects=subject).event
+
+    with pytest.raises(GuardBroken) as error:
+        age(merged, "60")
+    assert (error.value.code, error.value.broken[0].details) == ("abv_contradicts", {"other_lot": weak.uid})
+    assert weak.code in error.value.message
+    assert refused(lambda: age(boiled, "60")) == ["abv_contradicts"]
+    assert not age(merged, "20").flags
+    assert not age(boiled, "49").flags
 
 
 def test_spirit_counted_in_kilograms_is_said_to_be_unbalanced(world: World) -> None:
@@ -617,6 +685,32 @@ def test_an_origin_claimed_after_the_goods_were_made_flags_what_does_not_bear_it
     assert through.lot_code in regulator
 
 
+def test_most_of_the_nuts_are_not_left_out_as_something_else(world: World) -> None:
+    owner = world.walnuts.organisation
+    claimed = make_product(owner, "HT", "示例核桃", family="walnut_fenzhou", gi_claim="汾州核桃")
+    own = make_product(owner, "QP", "示例青皮", family="walnut_fenzhou", kind="raw")
+    inside = make_lot(world.walnuts, own, "100", place=make_place(owner, kind="plot", division="141182100"))
+    far = make_place(owner, kind="plot", division="650000")
+    other, clean, water = (
+        make_product(owner, code, f"示例{code}", material=material, kind="raw")
+        for code, material in (("YUAN", "other"), ("JING", "other"), ("SHUI", "water"))
+    )
+    (rest,) = turn_into(world.walnuts, [(make_lot(world.walnuts, other, "100", place=far), "100")], [(clean, "99")])
+    poured = make_lot(world.walnuts, water, "10", place=far)
+
+    def flags(*more: tuple[Lot, str]) -> list[str]:
+        (made,) = turn_into(world.walnuts, [(inside, "1"), *more], [(claimed, "1")], when=day(2))
+        return [flag["code"] for flag in made.origin_event.flags]
+
+    assert flags((rest, "9")) == ["gi_unproven"]
+    assert flags((rest, "0.1"), (poured, "2")) == [], "salt and water are something else"
+    # Nor after a step between: the part is in the lot that was made of both.
+    (mixed,) = turn_into(world.walnuts, [(inside, "1"), (rest, "9")], [(own, "10")], when=day(2))
+    (made,) = turn_into(world.walnuts, [(mixed, "5")], [(claimed, "5")], when=day(3))
+    assert [flag["code"] for flag in made.origin_event.flags] == ["gi_unproven"]
+    assert "一成以上" in made.origin_event.flags[0]["detail"]
+
+
 def test_a_name_like_the_protected_one_is_called_unverified() -> None:
     for name, words in (
         ("汾州 核桃", "汾州核桃"),
@@ -662,6 +756,15 @@ def test_what_a_release_rests_on_is_not_taken_away_unnoticed(world: World) -> No
     assert page.count(lot.lot_code) >= 3, "the regulator reads all three"
     assert refused(lambda: ship(maker, world.shop.organisation, lot, "1", when=day(7))) == ["not_released"]
     assert rebuild(write=False).differences == []
+
+
+def test_what_is_packed_for_sale_waits_for_its_release_whatever_its_product_is_called(world: World) -> None:
+    pouch = make_product(world.walnuts.organisation, "DAI", "示例袋装", base_unit="C62", kind="intermediate")
+    lot = make_lot(world.walnuts, world.kernels, "10")
+    facts = {"production_date": "2026-09-21", "best_before": "2027-04-01", "allergen": "true", "net_content": "0.2"}
+    (bags,) = step(world, "walnut.pack", [(lot, "2")], [(pouch, "10")], by=world.walnuts, bags="10", **facts)
+    assert bags.needs_release
+    assert refused(lambda: ship(world.walnuts, world.shop.organisation, bags, "1")) == ["not_released"]
 
 
 def test_a_report_on_the_nuts_releases_no_bag_and_a_failed_one_is_not_forgotten(world: World) -> None:
