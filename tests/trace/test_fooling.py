@@ -761,7 +761,12 @@ def test_what_a_release_rests_on_is_not_taken_away_unnoticed(world: World) -> No
 def test_what_is_packed_for_sale_waits_for_its_release_whatever_its_product_is_called(world: World) -> None:
     pouch = make_product(world.walnuts.organisation, "DAI", "示例袋装", base_unit="C62", kind="intermediate")
     lot = make_lot(world.walnuts, world.kernels, "10")
-    facts: dict[str, Any] = {"production_date": "2026-09-21", "best_before": "2027-04-01", "allergen": "true", "net_content": "0.2"}
+    facts: dict[str, Any] = {
+        "production_date": "2026-09-21",
+        "best_before": "2027-04-01",
+        "allergen": "true",
+        "net_content": "0.2",
+    }
     (bags,) = step(world, "walnut.pack", [(lot, "2")], [(pouch, "10")], by=world.walnuts, bags="10", **facts)
     assert bags.needs_release
     assert refused(lambda: ship(world.walnuts, world.shop.organisation, bags, "1")) == ["not_released"]
