@@ -8,8 +8,10 @@ app_name = "labels"
 
 urlpatterns = [
     path("01/<path:rest>", resolver.digital_link, name="digital_link"),
+    # What holds a line break does not match a path of Django's; it is bad syntax like any other.
+    re_path(r"^01/(?P<rest>[\s\S]+)\Z", resolver.digital_link),
     path("c/<path:code>", resolver.code, name="code"),
-    re_path(rf"^(?P<key>{'|'.join(resolver.OTHER_KEYS)})/(?P<rest>.+)$", resolver.other_key, name="other_key"),
+    re_path(rf"^(?P<key>{'|'.join(resolver.OTHER_KEYS)})/(?P<rest>[\s\S]+)\Z", resolver.other_key, name="other_key"),
     # A compressed Digital Link is one segment of base64url; no page of ours has such a name.
     re_path(r"^(?P<text>(?=[^/]*[A-Z])(?=[^/]*[0-9])[A-Za-z0-9_-]{16,})$", resolver.compressed, name="compressed"),
     path(".well-known/gs1resolver", resolver.description, name="gs1resolver"),

@@ -42,6 +42,7 @@ from labels.kept import SHELF
 from tests.databases import default_database, sql_outside
 from tests.stages import Stage, begin
 from tests.world import World, make_world
+from trace import throttle
 from trace.management.commands.compile_translations import compile_all
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,6 +162,7 @@ def _nothing_kept() -> None:
     """A test's rows are rolled back and their numbers given again: no page and no count of tries may outlive it."""
     SHELF.clear()
     cache.clear()
+    throttle.forget_all()
 
 
 # --- A database of one's own --------------------------------------------------------------------------------

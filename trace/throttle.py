@@ -38,10 +38,26 @@ def spend(bucket: str, address: str, limit: tuple[int, int], *, now: float | Non
 
     An IPv6 client owns a /64 and is counted as one. What is no address at all shares one allowance.
     """
+    return _counted(f"{bucket}:{network_of(address)}", limit, now, takes=True)
+
+
+def may(bucket: str, limit: tuple[int, int], *, now: float | None = None) -> bool:
+    """Whether something is left of an allowance that belongs to no address (a firm's, named in ``bucket``); takes
+    nothing. For limits on misses alone, which are taken by ``miss``."""
+    return _counted(bucket, limit, now, takes=False)
+
+
+def miss(bucket: str, limit: tuple[int, int], *, now: float | None = None) -> None:
+    """Take one from an allowance that belongs to no address; nothing where none is left."""
+    _counted(bucket, limit, now, takes=True)
+
+
+def _counted(text: str, limit: tuple[int, int], now: float | None, *, takes: bool) -> bool:
+    """Whether one more fits the allowance of this name, which is then taken if it is to be."""
     most, seconds = limit
     moment = time.time() if now is None else now
     window, rest = divmod(moment, seconds)
-    name = _name(f"{bucket}:{network_of(address)}")
+    name = _name(text)
     with _guard:
         memory, file = _memory()
         first = int.from_bytes(name, "little") % SLOTS
@@ -57,7 +73,8 @@ def spend(bucket: str, address: str, limit: tuple[int, int], *, now: float | Non
             used = count + before * (1 - rest / seconds)
             if used + 1 > most:
                 return False
-            _SLOT.pack_into(memory, offset, name, int(window), count + 1, before, seconds)
+            if takes:
+                _SLOT.pack_into(memory, offset, name, int(window), count + 1, before, seconds)
             return True
         finally:
             fcntl.lockf(file, fcntl.LOCK_UN, _PROBES, first)

@@ -38,6 +38,8 @@ _LINK = re.compile(
     re.DOTALL,
 )
 """The path after ``/01/`` as it arrives, already unescaped: a captured lot code may itself hold a slash."""
+_BADLY_ENCODED = re.compile(r"%(?![0-7][0-9A-Fa-f])")
+"""What is left in an unescaped path where a ``%`` stood without two hexadecimal digits, or bytes that are no UTF-8."""
 OTHER_KEYS = sorted(ai for ai, rule in RULES.items() if rule.qualifiers is not None and ai not in ("00", "01"))
 """Keys answered here besides (01); (00), the number of a pack, opens the pack for who may see it (trace)."""
 
@@ -110,6 +112,18 @@ def read_path(rest: str, query: str = "") -> Named:
     return Named(values["01"], values.get("10", ""), values.get("21", ""), "235" in values)
 
 
+def require_encoding(rest: str) -> None:
+    """Refuse a path that names nothing and holds what only a wrong percent-encoding leaves behind (``dl_bad_escape``).
+
+    Asked after nothing was found: the server hands the path on unescaped, so that a lot whose code has a ``%`` of its
+    own, rightly written ``%25``, looks the same.
+    """
+    if _BADLY_ENCODED.search(rest):
+        raise Invalid(
+            _("这个网址的编码不对：百分号后面应是两位十六进制数，内容应是 UTF-8。请重新扫码。"), code="dl_bad_escape"
+        )
+
+
 @audience("public")
 @open_to_all
 @gzip_page
@@ -119,6 +133,8 @@ def digital_link(request: HttpRequest, rest: str) -> HttpResponse:
     try:
         named = read_path(rest, request.META.get("QUERY_STRING", ""))
         target = named.target()
+        if target is None:
+            require_encoding(rest)
     except Invalid as error:
         return scan.unknown_page(request, given, error.message, status=400)
     if target is None:
@@ -148,6 +164,7 @@ def other_key(request: HttpRequest, key: str, rest: str) -> HttpResponse:
     address = f"https://path.invalid/{key}/{rest.rstrip('/')}"
     query = request.META.get("QUERY_STRING", "")
     try:
+        require_encoding(rest)
         parse_uri(f"{address}?{query}" if query else address, ignore_unknown=True)
     except Invalid as error:
         return scan.unknown_page(request, f"/{key}/{rest}", error.message, status=400)

@@ -102,7 +102,6 @@ def test_the_host_does_not_matter(client: Client, lot: Lot, settings: Any) -> No
         f"/01/{GTIN}/21/foreign-serial",
         f"/01/{OTHER_GTIN}",
         f"/01/{OTHER_GTIN}/10/L1",
-        f"/01/{GTIN}/10/%ED%A0%80",
         "/c/short",
         "/c/TOOLONGTOBEACODE",
         "/c/UUUU-0000-%2A%2A%2A%2A",

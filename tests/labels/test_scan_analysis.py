@@ -135,6 +135,7 @@ def test_the_window_slides_and_an_ipv6_client_owns_a_64() -> None:
 def test_many_processes_share_one_limit() -> None:
     code = (
         "import django; django.setup(); from trace import throttle;"
+        "[throttle.miss('join-misses:1', (50, 3600), now=7200.0) for _ in range(40)];"
         "print(sum(throttle.spend('w', '198.51.100.9', (50, 3600), now=7200.0) for _ in range(40)))"
     )
     env = {
@@ -145,7 +146,11 @@ def test_many_processes_share_one_limit() -> None:
     children = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env, cwd=ROOT) for _ in range(2)
     ]
+    assert throttle.may("join-misses:1", (50, 3600), now=7200.0)
     assert sum(int(child.communicate(timeout=60)[0]) for child in children) == 50
+    # They have ended, as at a restart: what they counted stays.
+    assert not throttle.may("join-misses:1", (50, 3600), now=7200.0)
+    assert throttle.may("join-misses:2", (50, 3600), now=7200.0)
 
 
 def test_forwarded_for_lists_do_not_get_round_the_limit(client: Client, db: None, settings: Any) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 from dataclasses import replace
 
-from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
@@ -29,11 +28,13 @@ from trace.models import Event, Lot, LotClaim, LotClaimStep
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.text import clean_text, printable
+from trace.throttle import may, miss
 from trace.units import amount_said
 
 Status = LotClaim.Status
 TRIES_A_DAY = 60
-"""Codes that name nothing, per organisation and day: who has the goods has the code; who guesses is stopped."""
+"""Codes that name nothing, per organisation and 24 hours: who has the goods has the code; who guesses is stopped.
+Counted across all server processes, and a restart forgets nothing (``trace.throttle``)."""
 REASON_MAX = 500
 
 
@@ -46,13 +47,12 @@ def look_up(*, by: Actor, external: Lot, text: str) -> list[Lot]:
     supplier = supplier_in_system(external)
     if supplier is None:
         raise Invalid(_("供货单位还没有入驻。等它入驻后再对接。"), code="supplier_not_here")
-    key = f"join-misses:{by.owner.pk}:{timezone.localdate().isoformat()}"
-    if int(cache.get(key, 0)) >= TRIES_A_DAY:
+    bucket, limit = f"join-misses:{by.owner.pk}", (TRIES_A_DAY, 86_400)
+    if not may(bucket, limit):
         raise TooMany(_("今天试过太多对不上的批号，请明天再试，或直接向供货单位核对。"), code="too_many")
     found = supplier_lots(supplier, text)
     if not found:
-        cache.add(key, 0, 86_400)
-        cache.incr(key)
+        miss(bucket, limit)
         raise NotFound(
             _("供货单位的登记中没有批号“%(code)s”。请照对方标签或送货单核对。") % {"code": printable(text, 40)},
             code="code_not_known",
