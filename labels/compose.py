@@ -3,10 +3,9 @@ screen.
 
 Rules of fitting, in this order. Text that is too wide wraps: between Chinese characters or at a space, and
 inside a word only when the word alone is too wide. What does not fit the height then shrinks, never below 1.8
-mm characters, and its rows move closer. What still does not fit loses its end to "…", of the lines the last
-ones first and never the first two, so callers put first what must be read. A code or a host name is never
-cut, and no line is dropped: that is an error that says what to change. A short title leaves its room to the
-lines.
+mm characters, and its rows move closer. What may be left out (``extras``) then is, the last first, and the layout's
+arrangement for much text is tried. What still does not fit is an error that says what to change: no word is ever
+cut. A short title leaves its room to the lines, a long one takes some of theirs.
 """
 
 import functools
@@ -19,14 +18,13 @@ from labels import qr
 from labels.layouts import Layout, TextBox
 from trace import typeface
 from trace.errors import Invalid
-from trace.typeface import ELLIPSIS, MIN_SIZE_PT, width_em
+from trace.typeface import MIN_SIZE_PT, width_em
 
 MM_PER_POINT = 25.4 / 72
 LEADING = 1.22
 """Distance of two base lines, as a share of the type size."""
 TIGHT_LEADING = 1.1
 """The same where the smallest type alone does not help."""
-UNCUT_LINES = 2
 SHRINK_FIRST = 0.82
 """Text rather shrinks to so much of its size than take another row."""
 BASELINE_EM = 0.88
@@ -53,7 +51,8 @@ _NOT_LAST = frozenset("（《「『【〔“‘([{￥¥$")
 class LabelContent:
     """What one label says, already in the reader's language.
 
-    ``uri`` goes into the code. ``lines`` are (name, value), most important first: 批号, 生产日期, 净含量 ….
+    ``uri`` goes into the code. ``lines`` are (name, value), all of which must be read: 批号, 生产日期, 净含量 …;
+    ``extras`` follow them where there is room.
     ``code`` is what people type when the code is scraped, in groups of four; ``host`` names the official host
     in words. ``check`` is the code under the layer, ``check_name`` what stands before it. ``watermark``
     (演练, 作废) is written across the texts in outline; it never touches the code.
@@ -67,6 +66,7 @@ class LabelContent:
     watermark: str = ""
     check: str = ""
     check_name: str = ""
+    extras: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,10 @@ class Composed:
     own: tuple[Text, ...] = ()
     watermark: tuple[Text, ...] = ()
     panel: tuple[float, float, float, float] | None = None
+    close: bool = False
+    """Whether it took the layout's arrangement for much text."""
+    left_out: tuple[str, ...] = ()
+    """Names of the extras there was no room for."""
 
     @property
     def texts(self) -> tuple[Text, ...]:
@@ -140,18 +144,39 @@ def compose(
     ``label_too_many_lines``).
     """
     content = _tidied(content)
-    code = _place_code(matrix or qr.matrix(content.uri, qr.LEVEL_FOR[material]), layout)
+    made = matrix or qr.matrix(content.uri, qr.LEVEL_FOR[material])
+    try:
+        return _composed(content, layout, made)
+    except Invalid as error:
+        if layout.close is None or error.code not in _NO_ROOM:
+            raise
+    return replace(_composed(content, layout.close, made), close=True)
+
+
+_NO_ROOM = ("label_text_too_long", "label_too_many_lines")
+
+
+def _composed(content: LabelContent, layout: Layout, matrix: qr.QrMatrix) -> Composed:
+    """One label in one arrangement, with as many of the extras as there is room for."""
+    code = _place_code(matrix, layout)
     free = _free(layout, code)
     layout, named, panel = _with_panel(layout, content.check_name) if content.check else (layout, [], None)
-    title, end = _title(content.title, _widened(layout.title, free))
-    shared = [
-        *title,
-        *_lines(content.lines, _from(max(end, _code_above(layout, code)), _widened(layout.lines, free))),
-        *_row(content.host, layout.host),
-        *named,
-    ]
+    title, end = _title(content.title, _widened(layout.title, free), grows=not _code_above(layout, code))
+    below = layout.lines if layout.foot is None else replace(layout.lines, h=layout.foot.y - layout.lines.y)
+    box = _from(max(end, _code_above(layout, code)), _widened(below, free))
+    lines, foot = content.lines, []
+    if layout.foot is not None and lines:
+        name, value = lines[-1]
+        lines, foot = lines[:-1], _row(f"{name} {value}".strip(), layout.foot, TIGHT_LEADING)
+    extras = content.extras
+    while (texts := _lines((*lines, *extras), box, free_of_refusal=bool(extras))) is None:
+        extras = extras[:-1]
+    shared = [*title, *texts, *foot, *_row(content.host, layout.host), *named]
     mark = _watermark(content.watermark, layout)
-    return Composed(code, tuple(shared), _own(content.code, content.check, layout), tuple(mark), panel)
+    left_out = tuple(name for name, _value in content.extras[len(extras) :])
+    return Composed(
+        code, tuple(shared), _own(content.code, content.check, layout), tuple(mark), panel, left_out=left_out
+    )
 
 
 def compose_alike(like: Composed, content: LabelContent, layout: Layout, matrix: qr.QrMatrix) -> Composed:
@@ -162,6 +187,8 @@ def compose_alike(like: Composed, content: LabelContent, layout: Layout, matrix:
     """
     words, check = typeface.tidy(content.code), typeface.tidy(content.check)
     typeface.require_glyphs(words, check)
+    if like.close and layout.close is not None:
+        layout = layout.close
     return replace(like, code=replace(like.code, matrix=matrix), own=_own(words, check, layout))
 
 
@@ -210,7 +237,9 @@ def _own(code: str, check: str, layout: Layout) -> tuple[Text, ...]:
 def _tidied(content: LabelContent) -> LabelContent:
     """The content on single lines, all of it printable."""
     tidy = typeface.tidy
-    lines = tuple((tidy(name), tidy(value)) for name, value in content.lines)
+    lines, extras = (
+        tuple((tidy(name), tidy(value)) for name, value in some) for some in (content.lines, content.extras)
+    )
     found = LabelContent(
         content.uri,
         tidy(content.title),
@@ -220,6 +249,7 @@ def _tidied(content: LabelContent) -> LabelContent:
         tidy(content.watermark),
         tidy(content.check),
         tidy(content.check_name),
+        extras,
     )
     every = [
         found.title,
@@ -228,7 +258,7 @@ def _tidied(content: LabelContent) -> LabelContent:
         found.watermark,
         found.check,
         found.check_name,
-        *(part for line in lines for part in line),
+        *(part for line in (*lines, *extras) for part in line),
     ]
     if any(len(text) > TEXT_MAX for text in every):
         raise Invalid(
@@ -325,15 +355,6 @@ def _prefix(text: str, width: float) -> int:
     return text.rfind("-", cut // 2, cut) + 1 or cut
 
 
-def _cut(text: str, width: float) -> str:
-    """Text shortened to the width with an ellipsis at its end; unchanged where it fits."""
-    if width_em(text) <= width:
-        return text
-    while text and width_em(text + ELLIPSIS) > width:
-        text = text[:-1].rstrip()
-    return text + ELLIPSIS
-
-
 def _sizes(largest: float) -> Iterator[float]:
     """Type sizes to try, from the largest down to the smallest allowed."""
     size = largest
@@ -360,15 +381,19 @@ def _best_size(box: TextBox, rows_at: Callable[[float], int]) -> float:
     return next(size for size in _sizes(largest) if rows_at(size) <= fewest)
 
 
-def _title(title: str, box: TextBox) -> tuple[list[Text], float]:
-    """The title in bold, as large as fits its box, and where it ends (millimetres from the top of the label)."""
+def _title(title: str, box: TextBox, *, grows: bool) -> tuple[list[Text], float]:
+    """The title in bold, as large as fits its box, and where it ends (millimetres from the top of the label).
+
+    One that is too long for it at the smallest size goes on into the room of the lines below where it ``grows``, else
+    is refused (``label_text_too_long``).
+    """
     if not title:
         return [], box.y
     size = _best_size(box, lambda size: len(_title_rows(title, size, box)))
-    rows, most = _title_rows(title, size, box), _capacity(box, size)
+    rows = _title_rows(title, size, box)
+    if len(rows) > _capacity(box, size) and not grows:
+        raise _too_long(title)
     em = size * MM_PER_POINT
-    if len(rows) > most:
-        rows = (*rows[: most - 1], _cut(rows[most - 1] + ELLIPSIS, box.w / em - BOLD_STROKE_EM))
     texts = [_placed(row, i, size, box, box.y, bold=True) for i, row in enumerate(rows)]
     return texts, box.y + len(rows) * LEADING * em
 
@@ -379,21 +404,26 @@ def _title_rows(title: str, size: float, box: TextBox) -> tuple[str, ...]:
 
 
 def _from(top: float, box: TextBox) -> TextBox:
-    """The box enlarged to begin a little below ``top``."""
-    y = min(top + TITLE_GAP_MM, box.y)
+    """The box from a little below ``top``: enlarged under a short title, made smaller under a long one."""
+    y = min(top + TITLE_GAP_MM, box.y) if top <= box.y else top + TITLE_GAP_MM
     return replace(box, y=y, h=box.y + box.h - y)
 
 
-def _row(text: str, box: TextBox) -> list[Text]:
+def _row(text: str, box: TextBox, leading: float = LEADING) -> list[Text]:
     """One row that shrinks but is never cut or wrapped: a cut code or host name is a wrong one."""
     if not text:
         return []
     for size in _sizes(box.size):
         em = size * MM_PER_POINT
-        if width_em(text) * em <= box.w and em * LEADING <= box.h + 1e-6:
+        if width_em(text) * em <= box.w and em * leading <= box.h + 1e-6:
             return [_placed(text, 0, size, box, box.y)]
-    raise Invalid(
-        _("“%(text)s”在这种标签上一行放不下：请缩短或换更大的标签。") % {"text": text[:60]},
+    raise _too_long(text)
+
+
+def _too_long(text: str) -> Invalid:
+    """The error for a text that fits at no size."""
+    return Invalid(
+        _("“%(text)s”在这种标签上放不下：请缩短或换更大的标签。") % {"text": text[:60]},
         code="label_text_too_long",
     )
 
@@ -404,22 +434,32 @@ def _placed(text: str, row: int, size: float, box: TextBox, top: float, *, bold:
     return Text(box.x, top + (row * LEADING + BASELINE_EM) * em, size, text, bold)
 
 
-def _lines(lines: Sequence[tuple[str, str]], box: TextBox) -> list[Text]:
-    """Names and values in the largest type in which all of them fit; at the smallest, the last lines lose
-    their ends.
+def _lines(lines: Sequence[tuple[str, str]], box: TextBox, *, free_of_refusal: bool) -> list[Text] | None:
+    """Names and values in the largest type in which all of them fit, at the smallest with rows closer together.
+
+    What does not fit is None with ``free_of_refusal``, else refused (``label_too_many_lines``).
     """
     size = _best_size(box, lambda size: sum(map(len, _blocks(lines, box.w / (size * MM_PER_POINT)))))
     blocks = _blocks(lines, box.w / (size * MM_PER_POINT))
-    if sum(map(len, blocks)) <= _capacity(box, size):
+    rows = sum(map(len, blocks))
+    if rows <= _capacity(box, size):
         return _set_lines(blocks, size, LEADING, box)
     capacity = _capacity(box, MIN_SIZE_PT, TIGHT_LEADING)
-    if sum(map(len, blocks[:UNCUT_LINES])) + len(blocks[UNCUT_LINES:]) > capacity:
-        raise Invalid(
-            _("这种标签放不下这些文字：最多 %(most)d 行。请减少或缩短项目，或换更大的标签。") % {"most": capacity},
-            code="label_too_many_lines",
-            most=capacity,
+    if rows <= capacity:
+        return _set_lines(blocks, MIN_SIZE_PT, TIGHT_LEADING, box)
+    if free_of_refusal:
+        return None
+    longest = max(range(len(lines)), key=lambda i: len(blocks[i]))
+    name, value = lines[longest]
+    raise Invalid(
+        _(
+            "这种标签放不下必须写全的文字：缩到最小（字高 1.8 毫米）也要 %(rows)d 行，只放得下 %(most)d 行。"
+            "请换更大的标签，或缩短“%(text)s”。"
         )
-    return _set_lines(_shortened(blocks, capacity, box), MIN_SIZE_PT, TIGHT_LEADING, box)
+        % {"rows": rows, "most": max(capacity, 0), "text": f"{name} {value}".strip()[:60]},
+        code="label_too_many_lines",
+        most=capacity,
+    )
 
 
 @dataclass(frozen=True)
@@ -469,35 +509,6 @@ def _run_on(name: str, value: str, width: float) -> _Block:
         return [[_Run(0.0, name, is_name=True)], *([_Run(0.0, row)] for row in whole)]
     rest = value[len(beside[0]) :].lstrip()
     return [[_Run(0.0, name), _Run(start, beside[0])], *([_Run(0.0, row)] for row in wrap(rest, width))]
-
-
-def _shortened(blocks: list[_Block], rows: int, box: TextBox) -> list[_Block]:
-    """Blocks cut from the last up to the third, each to no fewer than one row, until all together are
-    ``rows``.
-    """
-    width = box.w / (MIN_SIZE_PT * MM_PER_POINT)
-    blocks = list(blocks)
-    excess = sum(map(len, blocks)) - rows
-    for i in range(len(blocks) - 1, UNCUT_LINES - 1, -1):
-        keep = max(1, len(blocks[i]) - max(excess, 0))
-        if keep < len(blocks[i]):
-            excess -= len(blocks[i]) - keep
-            blocks[i] = _cut_block(blocks[i], keep, width)
-    return blocks
-
-
-def _cut_block(block: _Block, keep: int, width: float) -> _Block:
-    """The first rows of a block, the last of them ending in an ellipsis."""
-    kept = [list(row) for row in block[:keep]]
-    last = kept[-1][-1]
-    if keep == 1 and last.is_name and len(block) > 1:
-        # The name stood alone above its value: keep as much of the value as fits beside it.
-        start = width_em(last.text) + NAME_GAP_EM
-        value = "".join(run.text for row in block[1:] for run in row)
-        kept[0].append(_Run(start, _cut(value + ELLIPSIS, width - start)))
-        return kept
-    kept[-1][-1] = _Run(last.x, _cut(last.text + ELLIPSIS, width - last.x))
-    return kept
 
 
 def _set_lines(blocks: list[_Block], size: float, leading: float, box: TextBox) -> list[Text]:

@@ -14,7 +14,6 @@ from labels.actions.checks import seed_of
 from labels.compose import LabelContent
 from labels.digital_link import build_lot_uri, build_unit_uri
 from labels.evidence import valid_certificates
-from labels.layouts import layout as layout_of
 from labels.models import CodeRun
 from labels.packing import level_inside, plan_of_run, span
 from trace.identifiers import SERIAL_LENGTH, display_serial
@@ -40,8 +39,8 @@ def contents(run: CodeRun, units: Iterable[Unit], *, reveal: bool = False) -> li
     seed = seed_of(run) if run.checks and reveal else b""
     plan = plan_of_run(run)
     with translation.override("zh-hans"):
-        most = layout_of(run.layout).most_lines
-        lines = _lines(run.lot, most) if plan is None else (_inside(plan), *_lines(run.lot, most - 1))
+        lines = _lines(run.lot) if plan is None else (_inside(plan), *_lines(run.lot))
+        extras = _extras(run.lot)
         title, host = _title(run.lot), _host(run.public_host)
         return [
             LabelContent(
@@ -52,6 +51,7 @@ def contents(run: CodeRun, units: Iterable[Unit], *, reveal: bool = False) -> li
                 host=host,
                 check=_check(run, unit, seed),
                 check_name=_("校验码"),
+                extras=extras,
             )
             for unit in units
         ]
@@ -77,15 +77,14 @@ def lot_content(run: CodeRun) -> LabelContent:
         return LabelContent(
             uri_of(run, None),
             _title(run.lot),
-            _lines(run.lot, layout_of(run.layout).most_lines),
+            _lines(run.lot),
             code=display_serial(run.lot.public_code),
             host=_host(run.public_host),
+            extras=_extras(run.lot),
         )
 
 
-def sample_content(
-    lot: Lot, *, kind: str, public_host: str, gtin: str, with_check: bool = False, most_lines: int = 7
-) -> LabelContent:
+def sample_content(lot: Lot, *, kind: str, public_host: str, gtin: str, with_check: bool = False) -> LabelContent:
     """One label before anything is issued, marked 样张 and with a code that resolves to nothing."""
     with translation.override("zh-hans"):
         if kind == CodeRun.Kind.LOT:
@@ -95,12 +94,13 @@ def sample_content(
         return LabelContent(
             uri,
             _title(lot),
-            _lines(lot, most_lines),
+            _lines(lot),
             code=display_serial(SAMPLE_CODE),
             host=_host(public_host),
             watermark=_("样张"),
             check=checks.shown(checks.HIDDEN) if with_check else "",
             check_name=_("校验码"),
+            extras=_extras(lot),
         )
 
 
@@ -109,10 +109,8 @@ def _title(lot: Lot) -> str:
     return lot.product_version.label
 
 
-def _lines(lot: Lot, most: int) -> tuple[tuple[str, str], ...]:
-    """What a label must say beside its code, most important first, so many at most; what is not given is left out, not
-    invented.
-    """
+def _lines(lot: Lot) -> tuple[tuple[str, str], ...]:
+    """What a label must say beside its code; what is not given is left out, not invented. The producer stands last."""
     version = lot.product_version
     standard = version.standard.number if version.standard is not None else version.standard_text
     rows = [
@@ -121,14 +119,22 @@ def _lines(lot: Lot, most: int) -> tuple[tuple[str, str], ...]:
         (_("保质期至"), day_text(lot.expires_on)),
         (_("净含量"), version.net_content),
         (_("执行标准"), standard),
-        (_("许可证"), version.licence_number),
         (_("生产者"), lot.organisation.name),
     ]
-    rows = [(name, value) for name, value in rows if value][: min(most, 6)]
+    return tuple((name, value) for name, value in rows if value)
+
+
+def _extras(lot: Lot) -> tuple[tuple[str, str], ...]:
+    """What it says besides where there is room: the geographical indication, by its permit alone, and the licence,
+    which the pack's own label carries anyway.
+    """
+    version = lot.product_version
     permit = gi_permit(lot, timezone.localdate())
-    if not version.gi_claim or not permit:
-        return tuple(rows)
-    return (*rows[: most - 1], (_("地理标志"), version.gi_claim))
+    rows = [
+        (_("地理标志"), version.gi_claim if permit else ""),
+        (_("许可证"), version.licence_number),
+    ]
+    return tuple((name, value) for name, value in rows if value)
 
 
 def gi_permit(lot: Lot, today: datetime.date) -> Certificate | None:

@@ -77,10 +77,12 @@ class Layout:
     lines: TextBox
     code: TextBox
     host: TextBox
-    most_lines: int = 7
-    """Lines of text that there is room for in any case."""
     check: TextBox | None = None
     """The panel of the check code: it takes its room from the lines, where a label has one."""
+    foot: TextBox | None = None
+    """A row for the last of the lines (生产者) by itself, in an arrangement for much text."""
+    close: "Layout | None" = None
+    """The arrangement for much text, tried where the other has no room."""
 
     @property
     def name(self) -> str:
@@ -125,6 +127,7 @@ def read_layout(entry: dict[str, Any]) -> Layout:
     the code.
     """
     side = entry["qr"]["side"]
+    close = entry.get("close")
     found = Layout(
         key=entry["key"],
         dpi=entry["dpi"],
@@ -136,8 +139,9 @@ def read_layout(entry: dict[str, Any]) -> Layout:
         rows=entry["rows"],
         qr=Box(entry["qr"]["x"], entry["qr"]["y"], side, side),
         **{name: TextBox(**entry[name]) for name in ("title", "lines", "code", "host")},
-        most_lines=entry.get("most_lines", 7),
         check=TextBox(**entry["check"]) if "check" in entry else None,
+        foot=TextBox(**entry["foot"]) if "foot" in entry else None,
+        close=read_layout({**entry, **close, "close": None}) if close else None,
     )
     _check(found)
     return found
@@ -152,7 +156,9 @@ def _pair(values: list[float]) -> tuple[float, float]:
 def _check(found: Layout) -> None:
     """What a layout must keep; a ValueError names the layout and the part."""
     boxes = {"qr": found.qr, "title": found.title, "lines": found.lines, "code": found.code, "host": found.host}
-    texts = [found.title, found.lines, found.code, found.host]
+    if found.foot is not None:
+        boxes["foot"] = found.foot
+    texts = [found.title, found.lines, found.code, found.host, *([found.foot] if found.foot else [])]
     last_x, last_y = found.corner(found.per_page - 1)
     every = [*boxes.values(), *([found.check] if found.check else [])]
     within = all(

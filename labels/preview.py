@@ -77,6 +77,11 @@ def label_svg(content: LabelContent, layout: Layout, *, material: qr.Material = 
     )
 
 
+def left_out(content: LabelContent, layout: Layout, *, material: qr.Material = qr.Material.SMOOTH) -> tuple[str, ...]:
+    """Names of what a label may say but has no room for. Refuses what printing it would refuse."""
+    return compose(content, layout, material).left_out
+
+
 def _marks(composed: Composed) -> str:
     """The marks of a label in the order of drawing."""
     code = composed.code

@@ -140,6 +140,7 @@ def compose_all(
             shared = (
                 label.title,
                 label.lines,
+                label.extras,
                 label.host,
                 label.watermark,
                 bool(label.code),

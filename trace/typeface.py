@@ -21,7 +21,6 @@ CHARACTER_HEIGHT_EM = 0.92
 """The height of a Chinese character as a share of the type size."""
 MIN_SIZE_PT = 5.6
 """Smallest size on any label: characters 1.8 mm high (GB 7718-2011, 3.9, asks that of mandatory text)."""
-ELLIPSIS = "…"
 
 
 @functools.cache

@@ -117,11 +117,12 @@ def order(request: HttpRequest, uid: str) -> HttpResponse:
     status = 200
     if form.is_bound and form.is_valid():
         try:
+            sample = _sample(lot, form.cleaned_data)  # what does not fit its label is refused before codes are issued
             if request.method == "POST":
                 run = _issued(actor, lot, form.cleaned_data)
                 messages.success(request, _("已签发 %(n)d 枚。请先试打一枚，再打印。") % {"n": run.count})
                 return redirect("labels:run", uid=run.uid)
-            context.update(_sample(lot, form.cleaned_data))
+            context.update(sample)
         except DomainError as error:
             form.add_error(None, error.message)
             status = error.status
@@ -165,10 +166,9 @@ def _sample(lot: Lot, wish: dict[str, Any]) -> dict[str, Any]:
         public_host=settings.PUBLIC_BASE_URL,
         gtin=gtin_for(lot, wish["kind"], None),
         with_check=wish["checks"],
-        most_lines=found.most_lines,
     )
     return {
-        "sample": SafeString(preview.label_svg(content, found, material=qr.Material(wish["material"]))),
+        **_looks(content, found, wish["material"]),
         "pages": page_count(wish["count"], found),
         "beyond": labels_beyond(lot, wish["count"]) if _is_of_items(wish) else None,
         "layout": found,
@@ -200,7 +200,7 @@ def _run_page(
     context = {
         "run": run,
         "layout": found,
-        "sample": SafeString(preview.label_svg(_first_content(run), found, material=qr.Material(run.material))),
+        **_looks_or_why_not(run, found),
         "tally": tally_of(run) if run.kind == CodeRun.Kind.UNIT else None,
         "steps": run.steps.select_related("by", "by_organisation"),
         "exceptions": run.exceptions.select_related("unit", "by")[:PER_PAGE],
@@ -220,6 +220,23 @@ def _run_page(
         **forms,
     }
     return render(request, "labels/run.html", context, status=status)
+
+
+def _looks(content: LabelContent, layout: Layout, material: str) -> dict[str, Any]:
+    """One label at true size, and the names of what it has no room for."""
+    of = qr.Material(material)
+    return {
+        "sample": SafeString(preview.label_svg(content, layout, material=of)),
+        "left_out": preview.left_out(content, layout, material=of),
+    }
+
+
+def _looks_or_why_not(run: CodeRun, layout: Layout) -> dict[str, Any]:
+    """A run's first label, or why its texts do not fit the layout it was issued for."""
+    try:
+        return _looks(_first_content(run), layout, run.material)
+    except Invalid as error:
+        return {"does_not_fit": error.message}
 
 
 def _file_before(run: CodeRun) -> LabelFile | None:

@@ -303,7 +303,7 @@ def test_a_label_carries_a_geographical_indication_only_with_its_permit(world: W
     lot = made(world.walnuts, product, code="GI1")
     run = issue_codes(by=world.walnuts, lot=lot, count=1, key="a")
     unit = Unit.objects.get(run=run.uid)
-    assert "地理标志" not in dict(contents(run, [unit])[0].lines)
+    assert "地理标志" not in dict(contents(run, [unit])[0].extras)
     today = timezone.localdate()
     permit = Certificate.objects.create(
         organisation=world.walnuts.organisation,
@@ -313,10 +313,10 @@ def test_a_label_carries_a_geographical_indication_only_with_its_permit(world: W
         valid_from=today,
         valid_until=today,
     )
-    assert dict(contents(run, [unit])[0].lines)["地理标志"] == "汾州核桃"
+    assert dict(contents(run, [unit])[0].extras)["地理标志"] == "汾州核桃"
     permit.revoked_at = timezone.now()
     permit.save(update_fields=["revoked_at"])
-    assert "地理标志" not in dict(contents(run, [unit])[0].lines)
+    assert "地理标志" not in dict(contents(run, [unit])[0].extras)
 
 
 @pytest.mark.django_db
