@@ -434,3 +434,11 @@ def lots_by_words(actor: Actor, words: str, *, limit: int = 20) -> list[Lot]:
         | Q(pk__in=Unit.objects.filter(code__in=names).values("lot"))
     )
     return list(rows.select_related("product", "product_version", "organisation").order_by("-id")[:limit])
+
+
+def one_of_words(found: Sequence[Lot]) -> str:
+    """What to write instead of a code that several lots have: each with its product, firm and own code."""
+    named = _("；").join(
+        f"{lot.product_version.label}（{lot.organisation.label}）{lot.public_code}" for lot in found[:5]
+    )
+    return _("有几个批次都叫这个批号，请改填其中一个的追溯码：%(lots)s") % {"lots": named}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from recalls.law.terms import Form, Level, Tier
@@ -33,7 +33,7 @@ class Campaign(models.Model):
     """
 
     class Kind(models.TextChoices):
-        RECALL = "recall", _("召回")
+        RECALL = "recall", pgettext_lazy("kind", "召回")
         WITHDRAWAL = "withdrawal", _("追回（尚未售给消费者）")
         LABEL = "label", _("标签更正（不影响安全）")
 

@@ -26,7 +26,7 @@ from recalls.actions.drills import (
 )
 from recalls.lists import DRILLS, READINESS
 from recalls.models import ContactTest, Drill
-from recalls.queries import lots_by_words
+from recalls.queries import lots_by_words, one_of_words
 from recalls.readiness import readiness
 from recalls.views.doors import acting, page
 from trace.access import audience, entered_for, organisations_supervised_by, parse_uid
@@ -93,6 +93,8 @@ def drill_list(request: HttpRequest) -> HttpResponseBase:
         lots = [lot for lot in lots_by_words(actor, words) if lot.organisation_id == actor.owner.pk] if words else []
         if words and not lots:
             form.add_error("lot", _("没有找到“%(words)s”，请核对批号或追溯码。") % {"words": words})
+        elif len(lots) > 1:
+            form.add_error("lot", one_of_words(lots))
         else:
             lot = lots[0] if lots else None
             made_drill = attempt(form, lambda: start_drill(by=actor, lot=lot, seed=form.cleaned_data["seed"]))

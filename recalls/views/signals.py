@@ -19,7 +19,7 @@ from recalls.actions.signals import dismiss_signal, raise_signal
 from recalls.forms import AssessmentForm, ReasonForm, SignalForm
 from recalls.lists import SIGNALS
 from recalls.models import Campaign, Signal
-from recalls.queries import lots_by_words
+from recalls.queries import lots_by_words, one_of_words
 from recalls.views.doors import acting, page
 from trace.access import audience, lot_for, parse_uid
 from trace.actor import Actor
@@ -136,7 +136,7 @@ def _named_lot(actor: Actor, form: SignalForm) -> Lot | None:
         form.add_error("lot", _("没有找到这个批次。请核对批号，或留空并在下面写明。"))
         return None
     if len(found) > 1:
-        form.add_error("lot", _("有几个批次都叫这个批号，请改填追溯码。"))
+        form.add_error("lot", one_of_words(found))
         return None
     return found[0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from trace.identifiers import uuid7
 
@@ -20,7 +21,7 @@ class HoldSet(models.Model):
     class Kind(models.TextChoices):
         HOLD = "hold", _("封存调查")
         STOP_SALE = "stop_sale", _("停止销售")
-        RECALL = "recall", _("召回")
+        RECALL = "recall", pgettext_lazy("kind", "召回")
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     organisation = models.ForeignKey("trace.Organisation", on_delete=models.PROTECT, related_name="holds")
