@@ -18,6 +18,7 @@ from recalls.access import require_side
 from recalls.actions.moves import write_step
 from recalls.channels import channel_for
 from recalls.errors import DrillStaysInside
+from recalls.law import regime
 from recalls.models import Campaign, NoticePicture, Publication, PublicationProof, PublicNotice, ScopeVersion
 from recalls.scope import latest_scope
 from recalls.through import through_of
@@ -90,7 +91,8 @@ def draft_notice(
     six, all pictures (``too_many_pictures``, ``file_type``), of the drafting organisation (``not_found``).
 
     Refuses a drill (``drill_stays_inside``), a campaign without scope (``guard_scope``) or ended (``no_such_step``),
-    empty items (``required``), an end before the beginning (``ends_before_start``).
+    empty items (``required``; where the rule lists the contents, as the 2015 Measures do in article 16, also
+    ``end_required`` and ``email_required``), an end before the beginning (``ends_before_start``).
     """
     now = at or timezone.now()
     require_side(by, campaign)
@@ -105,6 +107,11 @@ def draft_notice(
         raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
     if announcement.ends_on is not None and announcement.ends_on < announcement.begins_on:
         raise Invalid(_("截止日期早于开始日期，请核对。"), code="ends_before_start")
+    if regime(campaign.regime).announcement_items:
+        if announcement.ends_on is None:
+            raise Invalid(_("召回公告须写明起止日期，请填写截止日期。"), code="end_required")
+        if not announcement.email.strip():
+            raise Invalid(_("召回公告须写明电子邮箱。"), code="email_required")
     texts: dict[str, Any] = {
         name: clean_text(getattr(announcement, name), length, multiline=length > 200, required=True)
         for name, length in _LENGTHS.items()

@@ -606,7 +606,7 @@ ANNOUNCEMENT_IN = {
         "compensation",
         "identify",
     )
-} | {"legal_representative": "示例王五", "person_in_charge": "示例赵六"}
+} | {"legal_representative": "示例王五", "person_in_charge": "示例赵六", "email": "recall@example.com"}
 
 
 @area.write(

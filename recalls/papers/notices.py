@@ -32,7 +32,7 @@ def announcement(source: Source, subject: str) -> Draft:
         draft.missing.append("起草的召回公告")
         return draft
     people = people_of(found)
-    food = source.campaign.track != "consumer_product"
+    listed = bool(source.law.announcement_items)
     draft.fields(
         "一、召回单位（经营者，原因在本单位）" if source.campaign.own_fault else "一、生产者",
         [
@@ -45,7 +45,7 @@ def announcement(source: Source, subject: str) -> Draft:
             ),
             ("具体负责人", draft.person("person_in_charge", "具体负责人", people["person_in_charge"]), False),
             ("联系电话", found.phone, True),
-            ("电子邮箱", found.email, food),
+            ("电子邮箱", found.email, listed),
         ],
     )
     draft.table(
@@ -71,7 +71,7 @@ def announcement(source: Source, subject: str) -> Draft:
             ("级别", source.campaign.level_label, True),
             ("方式", str(source.campaign.get_form_display()), True),
             ("开始日期", day(found.begins_on), True),
-            *([("截止日期", day(found.ends_on), food)] if food or found.ends_on else []),
+            *([("截止日期", day(found.ends_on), listed)] if listed or found.ends_on else []),
             ("区域范围", found.area, True),
         ],
     )

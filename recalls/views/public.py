@@ -238,7 +238,7 @@ def campaign_notice_draft(request: HttpRequest, uid: str) -> HttpResponse:
         row = attempt(
             form,
             lambda: _draft(request, actor, campaign, Announcement(**form.cleaned_data), kind),
-            {"ends_before_start": "ends_on"},
+            {"ends_before_start": "ends_on", "end_required": "ends_on", "email_required": "email"},
         )
         if row is not None:
             return redirect("recalls:campaign", campaign.uid)

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_http_methods
 from recalls.access import campaign_for, is_one_person_firm, roles_in
 from recalls.actions import campaigns as act
 from recalls.actions.acts import usual_basis
-from recalls.actions.announcements import people_of
 from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
 from recalls.channels import channel_for
 from recalls.effect import effect
@@ -31,6 +30,7 @@ from recalls.transitions import Doer, Guard, Status, transition
 from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
 from recalls.views.numbers import number_tiles
+from recalls.views.public import article_16
 from trace.access import audience
 from trace.actions.files import store_file
 from trace.actor import Actor
@@ -246,16 +246,15 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
         rows += [Row(labels.get(key, key), value) for key, value in plan.items.items()]
     draft = drafted_notice(campaign)
     if action in ("announce", "amend_notice") and draft is not None:
-        people = people_of(draft)
+        goods = [
+            " ".join([one["name"], one.get("spec", ""), _("、").join(lot["code"] for lot in one["lots"][:50])])
+            for one in draft.goods
+        ]
         rows += [
             Row(_("公告"), _("第 %(number)s 版") % {"number": draft.number}),
-            Row(_("生产者名称"), draft.producer),
-            Row(_("具体负责人"), people["person_in_charge"]),
-            Row(_("联系电话"), draft.phone),
-            Row(_("召回原因"), draft.reason),
-            Row(_("可能的危害"), draft.risk),
-            Row(_("消费者怎么办"), draft.what_to_do),
-            Row(_("退货和赔偿"), draft.compensation),
+            Row(_("召回的产品"), _("；").join(goods[:20])),
+            *(row for _title, group in article_16(draft) for row in group),
+            Row(_("怎样辨认"), draft.identify),
         ]
     if action in ("summarise", "close"):
         reached = coverage(Campaign.objects.filter(pk=campaign.pk)).get(campaign.pk)

@@ -423,6 +423,15 @@ def test_an_announcement_must_be_about_the_scope_in_force(chain: Chain) -> None:
     assert code_of(refused) == "guard_notice_complete"
 
 
+def test_an_announcement_of_food_says_until_when_and_where_to_write(chain: Chain) -> None:
+    campaign = started(chain)
+    for left_out, code in (({"ends_on": None}, "end_required"), ({"email": " "}, "email_required")):
+        words = ANNOUNCEMENT.__class__(**{**ANNOUNCEMENT.__dict__, **left_out})
+        with pytest.raises(DomainError) as refused:
+            draft_notice(by=chain.world.walnuts_quality, campaign=campaign, announcement=words)
+        assert refused.value.code == code
+
+
 def test_a_correction_follows_and_the_first_version_stays(chain: Chain) -> None:
     world = chain.world
     campaign = announced(chain)
