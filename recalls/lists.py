@@ -30,7 +30,7 @@ CAMPAIGNS = Table(
         Column(gettext_lazy("级别"), lambda row: row.campaign.level_label),
         Column(gettext_lazy("最近的时限"), lambda row: row.next_clock.label if row.next_clock else ""),
         Column(gettext_lazy("期限"), lambda row: row.next_clock.due_at if row.next_clock else None),
-        Column(gettext_lazy("通知单位数"), lambda row: row.coverage.holders),
+        Column(gettext_lazy("通知份数"), lambda row: row.coverage.holders),
         Column(gettext_lazy("已确认"), lambda row: row.coverage.acknowledged),
         Column(gettext_lazy("已反馈"), lambda row: row.coverage.answered),
     ],

@@ -137,7 +137,7 @@ def five_day(source: Source, subject: str) -> Draft:
         [
             ("停止时间", moment(started), True),
             ("措施", "范围内批次的出库、使用和赋码自启动时起由系统拒绝；已书面通知各持有单位停售封存。", True),
-            ("通知单位", f"{source.reached.holders} 家，已确认 {source.reached.acknowledged} 家", False),
+            ("通知持有单位", f"{source.reached.holders} 份，已确认 {source.reached.acknowledged} 份", False),
         ],
     )
     amounts_table(draft, "二、召回", source.numbers.totals, source.working)

@@ -227,7 +227,7 @@ class Source:
         labels = division_labels({region for _tier, region in regions})
         draft.table(
             "通知情况",
-            ["层级", "地区", "通知单位数", "已送出", "已确认", "已反馈库存"],
+            ["层级", "地区", "通知份数", "已送出", "已确认", "已反馈库存"],
             [
                 [f"第 {tier} 级", labels.get(region, region), *(str(n) for n in sums)]
                 for (tier, region), sums in regions.items()

@@ -341,7 +341,7 @@ def test_a_failed_sample_becomes_a_recall_that_every_page_shows_until_it_is_clos
     press(holder, "提交库存")
     assert "库存已反馈" in text(holder)
     quality.goto(campaign)
-    assert "共 2 个单位：已送出" in text(quality)
+    assert "共 2 份通知：已送出" in text(quality)
     assert "已确认 2，已反馈库存 2" in text(quality)
 
     # What is left comes back and is destroyed before the county's eyes.
