@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from operator import attrgetter
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -34,7 +37,7 @@ from recalls.actions.notices import mark_posted, note_trouble, sides_of
 from recalls.forms import NameForm, ReasonForm, StockForm
 from recalls.letters import letter_lots, link_url, qr_svg
 from recalls.lists import NOTICES, sent_notices
-from recalls.models import Campaign, Notice, OutboxMessage
+from recalls.models import Campaign, Notice, NoticeStep, OutboxMessage
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
 from recalls.queries import Coverage, coverage, publication_in_force
 from recalls.scope import parts_in_force, passed_in_force
@@ -318,12 +321,14 @@ def campaign_notice_answer(request: HttpRequest, uid: str, notice: str) -> HttpR
 @audience("signed_in")
 @require_safe
 def notice_list(request: HttpRequest) -> HttpResponseBase:
-    """The inbox: notices to answer first, then those to hand on, then what is done."""
+    """The inbox: notices to answer, and what is done. Who was told that goods are recalled also reads here that they no
+    longer are: what was withdrawn stands above the notices to answer for two weeks, and stays with what is done.
+    """
     actor = acting(request)
     rows = notices_received_by(actor)
     which = request.GET.get("which", "open")
     if which == "done":
-        rows = rows.filter(answered_at__isnull=False)
+        rows = rows.filter(Q(answered_at__isnull=False) | Q(status=NoticeStatus.WITHDRAWN))
     else:
         which = "open"
         rows = rows.filter(answered_at=None).exclude(status=NoticeStatus.WITHDRAWN)
@@ -336,8 +341,23 @@ def notice_list(request: HttpRequest) -> HttpResponseBase:
     return page(
         request,
         "recalls/notice_list.html",
-        {"lines": lines, "page": listed, "which": which, "tabs": [("open", _("待答复")), ("done", _("已答复"))]},
+        {
+            "lines": lines,
+            "page": listed,
+            "which": which,
+            "withdrawn": _just_withdrawn(actor) if which == "open" else [],
+            "tabs": [("open", _("待答复")), ("done", _("已答复或已撤回"))],
+        },
     )
+
+
+def _just_withdrawn(actor: Actor) -> list[Notice]:
+    """Notices to this actor that were sent and taken back in the last two weeks, the last ones."""
+    lately = NoticeStep.objects.filter(
+        notice=OuterRef("pk"), action="withdraw", at__gte=timezone.now() - datetime.timedelta(days=14)
+    )
+    rows = notices_received_by(actor).filter(Exists(lately), status=NoticeStatus.WITHDRAWN, sent_at__isnull=False)
+    return list(rows.order_by("-id")[:5])
 
 
 @audience("signed_in")

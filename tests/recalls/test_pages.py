@@ -210,7 +210,7 @@ def test_a_step_that_is_none_is_not_found(chain: Chain, go: Callable[..., Any]) 
 def test_drafting_and_publishing_through_the_pages(chain: Chain, go: Callable[..., Any]) -> None:
     world = chain.world
     campaign = started(chain)
-    words = {**ANNOUNCEMENT.__dict__, "begins_on": "2026-10-21", "ends_on": ""}
+    words = {**ANNOUNCEMENT.__dict__, "begins_on": "2026-10-21", "ends_on": "2026-11-20"}
     go(world.walnuts_quality, "campaign_notice", campaign.uid, **words)
     page = text_of(go(world.walnuts_quality, "campaign_step", campaign.uid, "announce"))
     assert "公告的起草和发布须由两人分别办理" in page or "岗位不能办理" in page

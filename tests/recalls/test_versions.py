@@ -60,6 +60,13 @@ def test_expanding_and_narrowing_tells_the_right_people_and_the_page_shows_both(
         assert client.get(f"{base}?{wrong}").status_code == 404, wrong
     sign_in(client, world.distillery)
     assert client.get(base).status_code == 404
+    # Who has an account reads in the inbox, too, that its goods are no longer concerned.
+    gone = shop.get(status=NoticeStatus.WITHDRAWN)
+    sign_in(client, world.shop)
+    body = client.get("/recall/notices/").content.decode()
+    assert "不再在这次召回之内" in body
+    assert body.index(str(gone.uid)) < body.index("查看并答复")
+    assert str(gone.uid) in client.get("/recall/notices/?which=done").content.decode()
 
 
 def test_evidence_is_asked_for_possible_lots_only() -> None:
