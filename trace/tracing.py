@@ -251,7 +251,13 @@ def _made(actor: Actor, rows: Mapping[int, Lot]) -> dict[int, int]:
         items = EventItem.objects.filter(
             lot__in=ids[begin : begin + 10_000], holder__in=mine, micros__gt=0, event__corrections=None
         ).exclude(event__template__in=[code for code, step in templates().items() if step.moves == "store"])
-        got.update(items.values("lot").annotate(n=Sum("micros")).values_list("lot", "n"))
+        # Goods handed on between one's own sides, or that come back from a customer, are the goods there were.
+        items = items.exclude(event__counterparty__in=mine)
+        back = Q(event__template="common.return")
+        for lot, came, returned in items.values_list("lot").annotate(
+            came=Sum("micros", filter=~back), returned=Sum("micros", filter=back)
+        ):
+            got[lot] = came or returned or 0
     return {**got, **{pk: rows[pk].made_micros for pk in own}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,9 +17,11 @@ from tests.goods import amount, day, make_lot, passed, receive, released, ship, 
 from tests.world import World, make_product, sign_in
 from trace.actions.events import Portion, record_event
 from trace.actions.holds import place_hold
+from trace.actions.transfers import take_back
 from trace.finding import find_lots
 from trace.models import Lot, LotAlias, Organisation, Product, Shipment, Unit
 from trace.picture import MOST_NODES, Node, draw, shorten
+from trace.shares import Share
 from trace.tracing import answer, percent_text
 from trace.tree import LOTS_IN_GROUP
 from trace.whereabouts import balances
@@ -290,6 +293,18 @@ def test_the_balance_of_a_lot_adds_up_and_each_part_leads_to_its_events(
         late.event, short.event, Shipment.objects.order_by("pk")[1].event
     }  # fmt: skip
     assert client.get(reverse("trace:event_list"), {"lot": str(world.cellar.uid)}).status_code == 404
+
+
+def test_goods_a_customer_returned_are_no_further_goods(world: World, chain: dict[str, Lot]) -> None:
+    kernels, buyer = chain["kernels"], world.distributor
+    receive(buyer, ship(world.walnuts, buyer.organisation, kernels, "10", when=day(7)), when=day(8))
+    receive(world.shop, ship(buyer, world.shop.organisation, kernels, "5", when=day(9)), when=day(10))
+    back = [Portion(kernels, amount("2", world.kernels))]
+    take_back(by=buyer, source=world.shop.organisation, portions=back, when=day(11))
+    mixed = make_product(buyer.organisation, "HH", "示例什锦", kind="raw")
+    (made,) = turn_into(buyer, [(kernels, "6")], [(mixed, "6")], when=day(12))
+    (step,) = [step for step in answer(buyer, kernels, "forward").steps if step.seen.lot == made]
+    assert step.carried == Share(Fraction(6, 10))
 
 
 def test_the_table_of_the_chain_runs_no_formula(client: Client, world: World, chain: dict[str, Lot]) -> None:
