@@ -196,7 +196,12 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
     require_side(actor, campaign)
     mine = campaign.organisation_id == actor.owner.pk
     allowed = releasable(campaign)
-    lots = _own(campaign, campaign.organisation) if mine else []
+    holders = _holders(actor, campaign) if mine and allowed else []
+    wanted = request.GET.get("holder", "")
+    holder = next((one for one in holders if str(one.uid) == wanted), campaign.organisation)
+    if wanted and holder == campaign.organisation:
+        raise NotFound(_("没有找到，或者您无权查看。"))
+    lots = _own(campaign, holder) if mine else []
     approving = request.POST.get("approve", "")
     form = ReleaseForm(request.POST if request.method == "POST" and not approving else None, lots=lots)
     if campaign.track == Product.Track.CONSUMER:
@@ -221,6 +226,7 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
                     lot=line.lot,
                     micros=line.amount.micros,
                     correction=data["correction"],
+                    holder=holder,
                     units=units,
                 )
                 for line in form.lines
@@ -238,6 +244,8 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
         {
             "campaign": campaign,
             "form": form if lots and allowed and campaign.is_open else None,
+            "holders": holders if campaign.is_open else [],
+            "holder": holder,
             "allowed": allowed,
             "rows": rows[:200],
             "may_approve": (mine and actor.can("owner")) or supervises_campaign(actor, campaign),
@@ -245,6 +253,14 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
         },
         bad=form.is_bound,
     )
+
+
+def _holders(actor: Actor, campaign: Campaign) -> list[Organisation]:
+    """Holders whose goods the initiator may say were put right where they lie: those it was told the stock by."""
+    notices = campaign.notices.filter(answered_at__isnull=False).select_related("organisation").order_by("id")
+    sight = Sight(actor, campaign)
+    found = {one.organisation_id: one.organisation for one in notices[:200] if sight.knows(one.organisation_id)}
+    return [one for one in found.values() if one.pk != campaign.organisation_id][:50]
 
 
 @audience("signed_in")

@@ -155,7 +155,9 @@ def test_the_balance_of_every_lot_closes_and_an_unexplained_difference_bars_clos
     assert refusal(explain_difference, by=chain.world.walnuts, explanation="x", **other) == "no_difference"
 
 
-def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(chain: Chain, campaign: Campaign) -> None:
+def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(
+    chain: Chain, campaign: Campaign, client: Client
+) -> None:
     world = chain.world
     how: dict[str, Any] = {"campaign": campaign, "lot": chain.pouch_a, "correction": "加贴过敏原标签"}
     assert refusal(propose_release, by=world.walnuts_quality, micros=MICROS, **how) == "not_label_only"
@@ -191,6 +193,15 @@ def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(chai
     assert replace(figures(campaign).totals["KGM"], shipped=numbers.shipped) == numbers
     assert [row.balanced for row in balances(figures(campaign))].count(False) == 0
     assert refusal(sell, "2") == "lot_blocked"
+    # Labels are put right where the goods lie, too: at a holder that said what it has, and at no other.
+    told = notice_to(campaign, world.distributor.organisation)
+    sign_in(client, world.walnuts_quality)
+    at = f"/recall/campaigns/{campaign.uid}/releases/?holder={world.distributor.organisation.uid}"
+    assert client.get(at).status_code == 404
+    answer_stock(by=world.distributor, notice=told, lots=[answer(chain.pouch_a, 4, 4)])
+    client.post(at, {"amount_0": "4", "unit_0": "KGM", "correction": "加贴过敏原标签"})
+    assert campaign.releases.filter(holder=world.distributor.organisation, micros=4 * MICROS).count() == 1
+    campaign.refresh_from_db()
     # A wider scope brings a new hold: what was released stays released, and no more.
     expand_scope(
         by=world.walnuts_quality,
