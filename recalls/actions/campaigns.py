@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from recalls.access import require_side
 from recalls.actions.acts import check_objection, issue_act, require_competent
 from recalls.actions.assessment import check_initiator
-from recalls.actions.clocks import extend_clocks, meet_recurring
+from recalls.actions.clocks import extend_clocks, extendable_clocks, meet_recurring
 from recalls.actions.moves import move, require_row, system_for, write_step
 from recalls.actions.scopes import refresh_scope
 from recalls.channels import check_channel
@@ -268,7 +268,8 @@ def propose(
     """Propose a step that frees goods or ends something (cancel, narrow the scope, extend a limit); another person
     approves it. ``until`` is the last day an extension is asked for.
 
-    Refuses steps that need no proposal in this stage (``no_such_step``) and a missing reason (``reason_required``).
+    Refuses steps that need no proposal in this stage (``no_such_step``), a missing reason (``reason_required``) and an
+    extension where no limit runs that could be extended (``not_extendable``).
     """
     from recalls.transitions import Doer
 
@@ -276,6 +277,8 @@ def propose(
     row = transition(campaign.status, action, is_drill=campaign.is_drill)
     if row is None or Doer.PROPOSED not in row.other_than:
         raise Clash(_("召回现在的阶段不能提出这一步。"), code="no_such_step")
+    if action == "grant_extension" and not extendable_clocks(campaign).exists():
+        raise Clash(_("没有可以延长的时限。"), code="not_extendable")
     if not reason.strip():
         raise Invalid(_("请写明理由。"), code="reason_required")
     if by.user is None:

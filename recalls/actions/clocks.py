@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -136,6 +137,12 @@ def meet_recurring(*, campaign: Campaign, at: datetime.datetime) -> list[ClockIn
     return begun
 
 
+def extendable_clocks(campaign: Campaign) -> QuerySet[ClockInstance]:
+    """The running limits that the authority may extend."""
+    rules = {rule.id for rule in regime(campaign.regime).clocks if rule.extendable}
+    return campaign.clocks.filter(rule__in=rules, met_at=None, superseded_at=None)
+
+
 @transaction.atomic
 def extend_clocks(
     *, by: Actor, campaign: Campaign, until: datetime.date, document: str, reason: str, at: datetime.datetime
@@ -147,8 +154,7 @@ def extend_clocks(
     """
     if not supervises_campaign(by, campaign):
         raise NotAllowed(_("延期只能由主管部门同意。"), code="role_required")
-    extendable = {rule.id for rule in regime(campaign.regime).clocks if rule.extendable}
-    rows = list(campaign.clocks.filter(rule__in=extendable, met_at=None, superseded_at=None))
+    rows = list(extendable_clocks(campaign))
     if not rows:
         raise Clash(_("没有可以延长的时限。"), code="not_extendable")
     new = end_of_day(until)

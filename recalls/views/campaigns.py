@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, campaigns_visible_to, require_side, roles_in, supervises_campaign
-from recalls.actions.acts import objection_window, pending_objection
+from recalls.actions.acts import is_competent, objection_window, pending_objection
 from recalls.actions.assessment import reassess
 from recalls.actions.campaigns import STOPPABLE, report_progress, stop_sale
+from recalls.actions.clocks import extendable_clocks
 from recalls.actions.moves import doers, proposal_of
 from recalls.actions.scopes import lots_of
 from recalls.channels import channel_for, owed
@@ -283,8 +284,8 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
             url = reverse("recalls:campaign_step", args=[found.uid, row.action])
         else:
             url = reverse("recalls:campaign_scope", args=[found.uid])
-        if row.action == "grant_extension" and proposal is None:
-            continue  # nothing was applied for
+        if row.action == "grant_extension" and (proposal is None or not is_competent(actor, found)):
+            continue  # nothing was applied for, or not of this authority
         if row.action == "file_plan" and found.plans.exists() and returned_plan(found) is None:
             buttons.append(Button(row, url, why_not, None, words=_("修改召回计划"), later=True))
             continue
@@ -294,7 +295,8 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
             continue
         buttons.append(Button(row, url, why_not, proposal))
     later = transition(found.status, "grant_extension", is_drill=found.is_drill)
-    if later is not None and not roles.isdisjoint(FIRM) and proposal_of(found, "grant_extension") is None:
+    applies = later is not None and not roles.isdisjoint(FIRM) and extendable_clocks(found).exists()
+    if later is not None and applies and proposal_of(found, "grant_extension") is None:
         url = reverse("recalls:campaign_propose", args=[found.uid, "grant_extension"])
         buttons.append(Button(later, url, "", None, proposes=True, words=_("申请延期")))
     return sorted(buttons, key=lambda button: (button.aside, bool(button.why_not)))
@@ -311,8 +313,9 @@ _ROLES = {
 def _waits(actor: Actor, found: Campaign) -> list[tuple[str, str]]:
     """What leads on from here and others must do, with who: nobody should wonder why there is no button."""
     roles = roles_in(actor, found)
-    asked = proposal_of(found, "grant_extension") if Role.APPROVER not in roles else None
-    whose = _("监管审批办理") if actor.is_regulator else _("主管部门答复")
+    decides = Role.APPROVER in roles and is_competent(actor, found)
+    asked = proposal_of(found, "grant_extension") if not decides else None
+    whose = _("监管审批办理") if is_competent(actor, found) else _("主管部门答复")
     applied = [(_("延期申请"), whose)] if asked is not None else []
     return applied + [
         (str(row.label), _("%(who)s办理") % {"who": _("或").join(str(_ROLES[one]) for one in _ROLES if one in row.who)})

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from recalls.access import notice_link
 from recalls.actions.announcements import draft_notice
@@ -417,12 +418,21 @@ def test_a_firm_finds_how_to_ask_for_more_time_and_how_to_explain_a_silence(chai
     sign_in(client, world.county_approver)
     assert grant not in client.get(at).content.decode(), "nothing was applied for"
     sign_in(client, world.walnuts_quality)
+    running = campaign.clocks.filter(key="complete")
+    running.update(met_at=timezone.now())
+    assert ask not in client.get(at).content.decode(), "no limit runs that could be extended"
+    assert client.post(ask, {"reason": "门店分散", "until": "2099-01-01"}).status_code == 422
+    running.update(met_at=None)
     assert ask in client.get(at).content.decode()
     assert "由主管部门决定" in client.get(ask).content.decode()
     assert client.post(ask, {"reason": "门店分散", "until": "2099-01-01"}).status_code == 302
     body = client.get(at).content.decode()
     assert ask not in body
     assert "等主管部门答复" in body
+    Campaign.objects.filter(pk=campaign.pk).update(authority=world.province.organisation)
+    sign_in(client, world.county_approver)
+    assert grant not in client.get(at).content.decode(), "the province decides, and the county is offered no button"
+    Campaign.objects.filter(pk=campaign.pk).update(authority=world.county.organisation)
     sign_in(client, world.county_approver)
     assert grant in client.get(at).content.decode()
     assert 'value="2099-01-01"' in client.get(grant).content.decode(), "the day applied for"
