@@ -297,6 +297,7 @@ def step_words(step: CampaignStep) -> str:
         "object": _("提出异议"),
         "report_defect": _("报告缺陷信息"),
         "refuse_extension": _("不予延期"),
+        "distribution": _("上传分销名单"),
     }
     labels = {row.action: str(row.label) for status in Status for row in transitions_from(status)}
     words = beside.get(step.action) or labels.get(step.action, step.action)

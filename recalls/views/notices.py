@@ -37,7 +37,7 @@ from recalls.actions.notices import mark_posted, note_trouble, sides_of
 from recalls.forms import NameForm, ReasonForm, StockForm
 from recalls.letters import letter_lots, link_url, qr_svg
 from recalls.lists import NOTICES, sent_notices
-from recalls.models import Campaign, Notice, NoticeStep, OutboxMessage
+from recalls.models import Campaign, Notice, NoticeStep, OutboxMessage, Publication
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
 from recalls.queries import Coverage, coverage, publication_in_force
 from recalls.scope import parts_in_force, passed_in_force
@@ -371,6 +371,16 @@ def notice(request: HttpRequest, uid: str) -> HttpResponse:
     return page(request, "recalls/notice.html", _notice_context(actor, found))
 
 
+def _why(campaign: Campaign, publication: Publication | None) -> list[tuple[str, str]]:
+    """Why and what may happen: as announced; before that, when holders must stop already, as assessed."""
+    reason = risk = ""
+    if publication is not None:
+        reason, risk = publication.notice.reason, publication.notice.risk
+    elif (last := campaign.assessments.order_by("-id").first()) is not None:
+        reason, risk = last.basis, f"{last.get_hazard_display()} · {last.get_severity_display()}"
+    return [(label, words) for label, words in ((_("召回原因"), reason), (_("可能的危害"), risk)) if words]
+
+
 def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
     publication = publication_in_force(found.campaign)
     lots = _lot_lines(found)
@@ -381,6 +391,7 @@ def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
         "lots": lots,
         "answers": _answer_lines(found, lots),
         "public": publication.notice if publication else None,
+        "why": _why(found.campaign, publication),
         "told": found.children.count(),
         "hand_on": actor is not None and found.carrier_id == actor.owner.pk,
         "may_acknowledge": notice_move(found.status, "acknowledge", Side.RECIPIENT) is not None,

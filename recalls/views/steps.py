@@ -16,6 +16,7 @@ from recalls.access import campaign_for, is_one_person_firm, roles_in
 from recalls.actions import campaigns as act
 from recalls.actions.acts import usual_basis
 from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
+from recalls.balance import balances
 from recalls.channels import channel_for
 from recalls.effect import effect
 from recalls.figures import figures
@@ -210,6 +211,11 @@ def _figures(campaign: Campaign, action: str) -> dict[str, Any]:
     return {**found, "goods": goods_tiles(working), "effect": effect_tiles(working)}
 
 
+def _sold(campaign: Campaign) -> bool:
+    """Whether some of the goods went to consumers (2015 Measures, article 11: withdrawal is for what did not)."""
+    return any(one.sold > 0 for one in balances(figures(campaign)))
+
+
 def _check_rows(campaign: Campaign, action: str) -> list[Row]:
     """What a person should look at before taking this step."""
     scope = latest_scope(campaign)
@@ -222,6 +228,9 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
                 % {"number": scope.number, "lots": scope.lot_count, "holders": scope.holder_count},
             )
         )
+    if action in ("decide", "start", "announce") and campaign.kind == Campaign.Kind.WITHDRAWAL and _sold(campaign):
+        words = _("记录显示范围内已有货物售出。追回只适用于尚未售给消费者的，请重新评估，改为召回。")
+        rows.append(Row(_("注意"), words))
     if action == "start" and scope is not None:
         change = drift(scope)
         notified = len(change.answer.holder_ids - {campaign.organisation_id})

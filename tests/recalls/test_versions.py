@@ -18,7 +18,7 @@ from recalls.models import Campaign, Notice
 from recalls.notice_states import NoticeStatus
 from recalls.scope import Question, preview_scope
 from tests.goods import amount, day, ship
-from tests.recalls.story import Chain, announced, answer, notice_to, scoped, started
+from tests.recalls.story import FINDING, Chain, announced, answer, notice_to, scoped, started
 from tests.world import sign_in
 from trace.actions.events import Portion, record_event
 from trace.models import HoldSet
@@ -126,6 +126,9 @@ def test_buyers_on_an_uploaded_list_are_told_and_every_wrong_cell_is_named(chain
     told = campaign.notices.get(organisation__name="示例甲")
     assert told.lots.get().unconfirmed_micros == 3_000_000
     assert told.organisation.is_external
+    assert "上传分销名单" in client.get(f"/recall/campaigns/{campaign.uid}/").content.decode()
+    # Who is told before anything is public reads why.
+    assert FINDING.basis in Client().get(f"/recalls/notice/{notice_link(told)}").content.decode()
     sign_in(client, chain.world.county)
     assert _upload(client, campaign, right).status_code == 404
     sign_in(client, chain.world.distillery)
