@@ -24,7 +24,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -40,6 +40,7 @@ from pytest_django import DjangoDbBlocker
 
 from labels.kept import SHELF
 from tests.databases import default_database, sql_outside
+from tests.loaded import Loaded
 from tests.stages import Stage, begin
 from tests.world import World, make_world
 from trace import throttle
@@ -187,15 +188,9 @@ class CommittedDatabase:
 
     def manage(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run `manage.py …` on this database in a process of its own and wait for it."""
-        return subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *arguments],
-            env=self.env(**more),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        process = Loaded(str(ROOT / "manage.py"), *arguments, env=self.env(**more))
+        out, error = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(arguments, process.wait(), out, error)
 
 
 def _postgresql_url(name: str) -> str:
@@ -295,7 +290,7 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_answering(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_answering(url: str, server: Loaded, log: Path) -> None:
     """Return when the server answers at all; fail with its log when it ends or takes two minutes (busy machines do)."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and server.poll() is None:
@@ -327,36 +322,22 @@ def served(committed_db: CommittedDatabase, tmp_path: Path, settings: Any) -> It
     url = f"http://127.0.0.1:{port}"
     settings.PUBLIC_BASE_URL = url
     log = tmp_path / "server.log"
-    command = [
-        sys.executable,
-        "-m",
-        "granian",
-        "--interface",
-        "wsgi",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    output: IO[bytes]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [*command, "--no-ws", "--blocking-threads", "4", "config.wsgi:application"],
-            env=committed_db.env(TRACE_TEST_PUBLIC_BASE_URL=url),
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-        )
+    server = Loaded(
+        *("-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)),
+        *("--no-ws", "--blocking-threads", "4", "config.wsgi:application"),
+        env=committed_db.env(TRACE_TEST_PUBLIC_BASE_URL=url),
+        output=log,
+    )
+    try:
+        _wait_until_answering(url, server, log)
+        yield Served(url, committed_db, log)
+    finally:
+        server.terminate()
         try:
-            _wait_until_answering(url, server, log)
-            yield Served(url, committed_db, log)
-        finally:
-            server.terminate()
-            try:
-                server.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 @pytest.fixture(scope="session")

@@ -43,9 +43,17 @@ def manage(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.Compl
 
 
 def value(tmp_path: Path, expression: str, **settings: str) -> str:
-    """What an expression over `settings` prints."""
-    code = f"from django.conf import settings; print({expression})"
-    done = manage(tmp_path, "shell", "-c", code, **settings)
+    """What an expression over `settings` prints; reading them loads nothing else of the program."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"from django.conf import settings; print({expression})"],
+        env={**BARE, "ENV_FILE": os.devnull, "DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "config.settings"}
+        | settings,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]
 

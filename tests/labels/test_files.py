@@ -8,8 +8,6 @@ import hashlib
 import io
 import os
 import signal
-import subprocess
-import sys
 import time
 import zipfile
 from typing import Any
@@ -36,6 +34,7 @@ from labels.zpl import render_zpl
 from tests.conftest import CommittedDatabase
 from tests.labels.goods import BOTTLED_AT, bottled, held, made
 from tests.labels.test_runs import refused
+from tests.loaded import Loaded
 from tests.world import World, make_product, make_world, sign_in
 from trace.actions.events import When
 from trace.actions.files import path_of
@@ -363,11 +362,8 @@ def test_workers_killed_at_any_point_lose_no_code_and_double_none(
     world = make_world()
     run = issue_codes(by=world.distillery, lot=bottled(world, amount="1000"), count=400, key="a")
 
-    def worker() -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", WORKER], env=committed_db.env(), stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
+    def worker() -> Loaded:
+        process = Loaded("-c", WORKER, env=committed_db.env())
         assert process.stdout.readline() == "ready\n"
         return process
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from labels.suspicion import DEFAULTS, CodeFacts, Seen, Threshold, findings, nea
 from labels.viewers import destroy_old_keys, viewer
 from tests.conftest import ROOT, CommittedDatabase
 from tests.labels.goods import bottled
+from tests.loaded import Loaded
 from tests.world import World, make_world, sign_in
 from trace import throttle
 from trace.errors import DomainError
@@ -56,11 +55,11 @@ def test_a_batch_counts_each_new_view_once(unit: Unit) -> None:
 
 
 _CHILD = """
-import sys, threading, django
+import os, threading, django
 django.setup()
 from django.db import connections
 from labels.actions.scans import count_scan
-words = sys.stdin.read().split()
+words = os.environ["WORDS"].split()
 acknowledged = []
 def run(mine):
     for word in mine:
@@ -79,29 +78,15 @@ def test_sixty_four_at_once_in_four_processes_are_counted_exactly(committed_db: 
     code = Unit.objects.get().code
     words = [nonces.sign(code) for _ in range(240)]
     connection.close()
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=committed_db.env(),
-            cwd=ROOT,
-            text=True,
-        )
-        for _ in range(4)
-    ]
     # Each word goes to two processes: sent twice, counted once.
-    for number, child in enumerate(children):
-        mine = [word for index, word in enumerate(words) if index % 2 == number % 2]
-        assert child.stdin is not None
-        child.stdin.write(" ".join(mine))
-        child.stdin.close()
+    children = [
+        Loaded("-c", _CHILD, env=committed_db.env(WORDS=" ".join(words[number % 2 :: 2]))) for number in range(4)
+    ]
     answers = []
     for child in children:
-        assert child.stdout is not None
-        with child.stdout as output:
-            answers.append([int(part) for part in output.read().split()])
-        assert child.wait(timeout=120) == 0
+        said, error = child.communicate(timeout=120)
+        assert child.returncode == 0, error
+        answers.append([int(part) for part in said.split()])
     assert sum(sent for sent, _counted in answers) == 480
     assert sum(counted for _sent, counted in answers) == 240
     assert (Scan.objects.count(), ScanTally.objects.get().count) == (240, 240)
@@ -141,11 +126,10 @@ def test_many_processes_share_one_limit() -> None:
     env = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PYTHONPATH": str(ROOT),
         "TRACE_TEST_DATA_DIR": str(installed.DATA_DIR),
     }
-    children = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env, cwd=ROOT) for _ in range(2)
-    ]
+    children = [Loaded("-c", code, env=env) for _ in range(2)]
     assert throttle.may("join-misses:1", (50, 3600), now=7200.0)
     assert sum(int(child.communicate(timeout=60)[0]) for child in children) == 50
     # They have ended, as at a restart: what they counted stays.

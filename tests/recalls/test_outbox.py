@@ -5,8 +5,6 @@ import email
 import signal
 import smtplib
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from recalls.actions.outbox import LEASE, claim, due_messages, send_due, send_on
 from recalls.models import Notice, OutboxMessage
 from recalls.notice_states import NoticeStatus
 from tests.conftest import ROOT, CommittedDatabase
+from tests.loaded import Loaded
 from tests.recalls.story import Chain, make_chain, started
 from tests.world import make_world
 
@@ -236,15 +235,8 @@ def _environment(database: CommittedDatabase, box: Mailbox) -> dict[str, str]:
     return database.env(DJANGO_SETTINGS_MODULE="tests.recalls.mail_settings", TEST_SMTP_PORT=str(box.port))
 
 
-def _worker(database: CommittedDatabase, box: Mailbox, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "manage.py"), "worker", *arguments],
-        env=_environment(database, box),
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+def _worker(database: CommittedDatabase, box: Mailbox, *arguments: str) -> Loaded:
+    return Loaded(str(ROOT / "manage.py"), "worker", *arguments, env=_environment(database, box))
 
 
 def _start_a_recall() -> None:
@@ -268,8 +260,8 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_is_read_once(committed_
         connection.close()
         time.sleep(1.2)
         again = _worker(committed_db, box, "--once", "--lease", "1")
-        out, _err = again.communicate(timeout=60)
-        assert again.returncode == 0, out
+        out, error = again.communicate(timeout=60)
+        assert again.returncode == 0, out + error
     message = OutboxMessage.objects.get(channel="email")
     assert message.sent_at is not None
     assert message.attempts == 2
@@ -289,8 +281,8 @@ def test_a_worker_asked_to_stop_finishes_the_message_in_hand(committed_db: Commi
         time.sleep(0.3)
         assert worker.poll() is None
         box.stalled.clear()
-        out, _err = worker.communicate(timeout=60)
-        assert worker.returncode == 0, out
+        out, error = worker.communicate(timeout=60)
+        assert worker.returncode == 0, out + error
     assert OutboxMessage.objects.get(channel="email").sent_at is not None
     assert len(box.received) == 1
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import datetime
 import http.server
 import socket
-import subprocess
-import sys
 import threading
 from collections import Counter
 from typing import Any
@@ -23,7 +21,8 @@ from recalls.actions.outbox import send_due
 from recalls.actions.subscriptions import send_next, tell_next
 from recalls.models import Notice, OutboxMessage, PublicMessage, Subscription, WebhookDelivery
 from recalls.notice_states import NoticeStatus
-from tests.conftest import ROOT, CommittedDatabase
+from tests.conftest import CommittedDatabase
+from tests.loaded import Loaded
 from tests.recalls.story import announced, make_chain
 from tests.recalls.test_outbox import mail_server
 from tests.world import make_world
@@ -107,16 +106,14 @@ def test_killed_in_the_middle_every_message_is_sent_and_counts_once(
             TEST_SMS_PORT=str(sms.server_port),
         )
         children = [
-            subprocess.Popen(
-                [sys.executable, "-c", f"import django; django.setup(); {text}"], env=environment, cwd=ROOT
-            )
+            Loaded("-c", f"import django; django.setup(); {text}", env=environment)
             for text in CHILDREN.values()
         ]
         for took in (sms.took_one, partner.took_one, box.took_one):
             assert took.wait(60), "a sender never spoke"
         for child in children:
             child.kill()
-            child.wait(60)
+            child.communicate(timeout=60)
         assert not OutboxMessage.objects.filter(channel="sms", sent_at__isnull=False).exists()
         assert not WebhookDelivery.objects.filter(sent_at__isnull=False).exists()
         assert not PublicMessage.objects.filter(sent_at__isnull=False).exists()

@@ -14,6 +14,7 @@ import django
 
 django.setup()
 
+from django.db import OperationalError  # noqa: E402 (Django must be set up first)
 from django.test import Client  # noqa: E402 (Django must be set up first)
 from django.urls import reverse  # noqa: E402
 
@@ -25,6 +26,9 @@ from trace.actions.transfers import receive_shipment  # noqa: E402
 from trace.actor import Actor  # noqa: E402
 from trace.errors import DomainError, GuardBroken  # noqa: E402
 from trace.models import Lot, Membership, Organisation, Place, Product, Shipment  # noqa: E402
+
+BUSY = ("database_unavailable", "refused-503")
+"""What somebody is told whom the others let wait for twenty seconds: nothing was written, and one tries again."""
 
 
 def _actor(name: str) -> Actor:
@@ -46,6 +50,8 @@ def ship_until_refused(username: str, lot_uid: str, receiver_uid: str, text: str
         except GuardBroken as refused:
             sys.stdout.write(f"{shipped} {refused.code}\n")
             return
+        except OperationalError:
+            continue
         shipped += 1
 
 
@@ -86,6 +92,8 @@ def take_by_any_way(
             answer = page.post(address, fields)
             seen = re.search(r'name="seen" value="([a-z_ ]+)"', answer.content.decode())
             code = "" if answer.status_code == 302 else seen[1] if seen else f"refused-{answer.status_code}"
+        if code in BUSY:
+            continue
         if code:
             sys.stdout.write(f"{done} {code}\n")
             return
@@ -126,13 +134,20 @@ def pack_and_receive(way: int, start: Callable[[], object], packer: str, codes: 
             fields |= {f"amount_{line.pk}": "2" for line in lines} | {f"unit_{line.pk}": "KGM" for line in lines}
             answer = pages[1].post(reverse("trace:receive", args=[uid]), fields, follow=True)
             said = answer.content.decode()
+            if answer.status_code == 503:
+                return BUSY[0]
             return "" if "已登记收货" in said else "already_received" if answer.status_code in (200, 409) else "odd"
         given = [{"transfer": str(line.uid), "amount": {"value": "2", "unit": "KGM"}} for line in lines]
         return _code_of(apis[1].post(f"/shipments/{uid}/receipt", {"occurred_at": f"{at}:00+08:00", "lines": given}))
 
+    def at_last(work: Callable[[str], str], what: str) -> str:
+        while (code := work(what)) in BUSY:
+            pass
+        return code
+
     start()
-    packed = sum(done(pack(code)) for code in codes.split(","))
-    received = sum(done(answer_slip(uid)) for uid in slips.split(","))
+    packed = sum(done(at_last(pack, code)) for code in codes.split(","))
+    received = sum(done(at_last(answer_slip, uid)) for uid in slips.split(","))
     sys.stdout.write(f"{packed} {received} {','.join(sorted(refusals))}\n")
 
 
@@ -142,6 +157,8 @@ def _refusal(work: Callable[[], object]) -> str:
         work()
     except DomainError as refused:
         return refused.code
+    except OperationalError:
+        return BUSY[0]
     return ""
 
 

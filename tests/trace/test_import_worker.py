@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import subprocess
-import sys
 import time
 
 import pytest
 from django.db import connection
 
 from tests.conftest import ROOT, CommittedDatabase
+from tests.loaded import Loaded
 from tests.trace.sheets import steps_file
 from tests.world import make_product, make_world
 from trace.actions.imports import confirm_import, upload_sheet
@@ -21,12 +20,9 @@ from trace.models import Event, SheetImport
 ROWS = 400
 
 
-def worker(database: CommittedDatabase, *arguments: str) -> subprocess.Popen[str]:
+def worker(database: CommittedDatabase, *arguments: str) -> Loaded:
     """A real worker process on this database."""
-    command = [sys.executable, str(ROOT / "manage.py"), "worker", *arguments]
-    return subprocess.Popen(
-        command, env=database.env(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    return Loaded(str(ROOT / "manage.py"), "worker", *arguments, env=database.env())
 
 
 def wait_for(row: SheetImport, *states: str) -> None:
