@@ -17,9 +17,6 @@ from tests.conftest import Served
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
 
-# No machine that runs tests has a graphics processor, and imitating one takes a fifth of the browser's time.
-WITHOUT_GRAPHICS = ["--disable-gpu", "--disable-gpu-compositing", "--disable-threaded-compositing"]
-
 OpenPage = Callable[..., Page]
 
 # A busy machine draws slowly; what never comes fails all the same.
@@ -45,7 +42,7 @@ def chromium() -> Iterator[Browser]:
     try:
         with sync_playwright() as playwright:
             # Chromium's sandbox does not run as root, as which CI machines usually work; only our own pages are opened.
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *WITHOUT_GRAPHICS])
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             yield browser
             browser.close()
     finally:
