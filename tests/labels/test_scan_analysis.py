@@ -129,8 +129,8 @@ def test_many_processes_share_one_limit() -> None:
         "PYTHONPATH": str(ROOT),
         "TRACE_TEST_DATA_DIR": str(installed.DATA_DIR),
     }
-    children = [Loaded("-c", code, env=env) for _ in range(2)]
     assert throttle.may("join-misses:1", (50, 3600), now=7200.0)
+    children = [Loaded("-c", code, env=env) for _ in range(2)]
     assert sum(int(child.communicate(timeout=60)[0]) for child in children) == 50
     # They have ended, as at a restart: what they counted stays.
     assert not throttle.may("join-misses:1", (50, 3600), now=7200.0)
