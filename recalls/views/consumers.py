@@ -131,7 +131,7 @@ def receipt(request: HttpRequest, number: str) -> HttpResponse:
                 "entries": public_entries(case),
                 "word": form_word(f"forget {case.number}"),
                 "is_new": request.GET.get("new") == "1",
-                "photos": case.photos.count(),
+                "photos": 0 if case.forgotten_at else case.photos.count(),
             },
         )
     )
