@@ -17,6 +17,7 @@ from labels.models import CodeException, CodeRun, LabelFile, ProductLink, ScanRe
 from labels.qr import Material
 from recalls.consumer_forms import ToldFields
 from trace.actions.packs import MOST
+from trace.forms.fields import Text
 from trace.models import Unit
 
 MATERIALS = [
@@ -36,13 +37,14 @@ class ReportForm(ToldFields):
     word = forms.CharField(widget=forms.HiddenInput, max_length=300)
     fact = forms.CharField(widget=forms.HiddenInput, max_length=60, required=False)
     what = forms.ChoiceField(label=_("哪里不符"), choices=ScanReport.What.choices, widget=forms.RadioSelect)
-    code_text = forms.CharField(
+    code_text = Text(
         label=_("标签上的码"), required=False, max_length=CODE_TEXT_MAX, help_text=_("有多少写多少；没有可以不填。")
     )
-    words = forms.CharField(
+    words = Text(
         label=_("请说明情况"),
         required=False,
         max_length=WORDS_MAX,
+        multiline=True,
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text=_("例如：包装上写的生产日期和页面上不一样；在哪里、什么时候买的。"),
     )

@@ -293,6 +293,14 @@ def test_sending_the_form_twice_makes_one_report(client: Client, unit: Unit) -> 
     assert number in second.content.decode()
 
 
+def test_hostile_words_are_refused_in_words_of_ours(client: Client, unit: Unit) -> None:
+    answer = send_report(client, unit.code, words="a\0b", code_text="x" * 1_000_000)
+    assert answer.status_code == 422
+    assert "请删去后重新输入" in answer.content.decode()
+    assert "空字符串" not in answer.content.decode()
+    assert ScanReport.objects.count() == 0
+
+
 def test_a_code_we_never_issued_can_be_reported(client: Client, world: World) -> None:
     answer = client.get("/scan/report")
     fields = {"word": word_on(answer.content.decode()), "what": "copied", "code_text": "FAKE-0001", "words": ""}
