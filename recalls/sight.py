@@ -98,7 +98,7 @@ class Sight:
         return SeenHolder(
             organisation if self.knows(organisation.pk) else None,
             organisation.division.label,
-            str(organisation.get_kind_display()),
+            str(Organisation.Kind(organisation.kind).label),
         )
 
     def open_lots(self, lots: Iterable[int]) -> set[int]:

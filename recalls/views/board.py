@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django import forms
@@ -146,6 +147,7 @@ def campaign_board(request: HttpRequest, uid: str) -> HttpResponse:
     listed = WidePaginator(rows, _PER_PAGE).get_page(request.GET.get("page"))
     sight = Sight(actor, campaign)
     still = request.GET.get("still") == "1"
+    reached = _reached(standing)
     context = {
         "campaign": campaign,
         "clocks": [
@@ -153,17 +155,20 @@ def campaign_board(request: HttpRequest, uid: str) -> HttpResponse:
             for one in clocks_of(Campaign.objects.filter(pk=campaign.pk)).get(campaign.pk, [])
             if one.clock.met_at is None
         ],
-        "stages": _stages(standing),
+        "stages": _stages(reached),
         "effect": effect_tiles(found),
         "goods": goods_tiles(found),
         "numbers": number_tiles(numbers),
         "shares": amount_shares(numbers),
-        "lines": [(row, sight.holder(row.organisation), tone(row)) for row in listed.object_list],
+        "lines": [
+            (row, sight.holder(row.organisation), tone(row), NoticeStatus(row.status).label)
+            for row in listed.object_list
+        ],
         "page": listed,
         "which": which,
         "region": region,
         "tabs": list(_FILTERS.items()),
-        "regions": _regions(standing),
+        "regions": _regions(reached),
         "runs": list(campaign.runs.filter(finished_at=None)),
         "still": still,
         "refresh": 0 if still or not campaign.is_open else REFRESH_SECONDS,
@@ -172,9 +177,21 @@ def campaign_board(request: HttpRequest, uid: str) -> HttpResponse:
     return page(request, "recalls/campaign_board.html", context)
 
 
-def _stages(standing: QuerySet[Notice]) -> list[Share]:
-    """How many holders stand where, furthest first; one query."""
-    counts = dict(standing.values_list("status").annotate(n=Count("pk")).order_by())
+Reached = list[tuple[int, str, int]]
+"""Row number of a division, status, how many holders."""
+
+
+def _reached(standing: QuerySet[Notice]) -> Reached:
+    """How many holders stand where, by division; one query."""
+    rows = standing.order_by().values_list("organisation__division", "status")
+    return list(rows.annotate(n=Count("pk")).values_list("organisation__division", "status", "n"))
+
+
+def _stages(reached: Reached) -> list[Share]:
+    """How many holders stand where, furthest first."""
+    counts: Counter[str] = Counter()
+    for _division, status, n in reached:
+        counts[status] += n
     steps = [
         (_("已核销"), ("settled",), "good"),
         (_("已退回或就地处理"), ("returned", "disposed_on_site"), "good"),
@@ -186,13 +203,14 @@ def _stages(standing: QuerySet[Notice]) -> list[Share]:
         (_("拒收、联系不上或已升级"), ("refused", "unreachable", "escalated"), "attention"),
         (_("尚未送出"), ("created",), "mute"),
     ]
-    return [Share(label, sum(counts.get(key, 0) for key in keys), tone_) for label, keys, tone_ in steps]
+    return [Share(label, sum(counts[key] for key in keys), tone_) for label, keys, tone_ in steps]
 
 
-def _regions(standing: QuerySet[Notice]) -> list[tuple[str, str, int]]:
-    """The counties of the holders with how many there are, most first; two queries."""
-    rows = standing.values_list("organisation__division").annotate(n=Count("pk")).order_by()
-    counted = dict(rows)
+def _regions(reached: Reached) -> list[tuple[str, str, int]]:
+    """The counties of the holders with how many there are, most first; one query."""
+    counted: Counter[int] = Counter()
+    for pk, _status, n in reached:
+        counted[pk] += n
     found: dict[str, tuple[str, int]] = {}
     for division in Division.objects.filter(pk__in=counted):
         label, before = found.get(division.code[:6], (division.name, 0))
