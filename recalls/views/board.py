@@ -177,8 +177,8 @@ def campaign_board(request: HttpRequest, uid: str) -> HttpResponse:
     return page(request, "recalls/campaign_board.html", context)
 
 
-Reached = list[tuple[int, str, int]]
-"""Row number of a division, status, how many holders."""
+Reached = list[tuple[str, str, int]]
+"""Code of a division, status, how many holders."""
 
 
 def _reached(standing: QuerySet[Notice]) -> Reached:
@@ -208,7 +208,7 @@ def _stages(reached: Reached) -> list[Share]:
 
 def _regions(reached: Reached) -> list[tuple[str, str, int]]:
     """The counties of the holders with how many there are, most first; one query."""
-    counted: Counter[int] = Counter()
+    counted: Counter[str] = Counter()
     for pk, _status, n in reached:
         counted[pk] += n
     found: dict[str, tuple[str, int]] = {}
