@@ -251,11 +251,13 @@ class Through:
 @dataclass(frozen=True)
 class Extent:
     """What of a lot is covered: all of it, the units of some numbers, or what passed through one organisation (its
-    outside name), by the numbers of its units where ``ranges`` are known. False where it is all.
+    outside name), by the numbers of its units where ``ranges`` are known; uncoded goods of it may have come from
+    ``loose``. False where it is all.
     """
 
     ranges: Ranges = ()
     through: str = ""
+    loose: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.ranges or self.through)
@@ -265,14 +267,17 @@ class Extent:
         """Of a part, or of a whole lot."""
         if part is None:
             return WHOLE
-        return cls(part.ranges, part.organisation if isinstance(part, Through) else "")
+        if isinstance(part, Through):
+            return cls(part.ranges, part.organisation, frozenset(part.loose))
+        return cls(part.ranges)
 
     @classmethod
     def from_json(cls, part: Mapping[str, Any]) -> Extent:
         """Of what is kept with a frozen lot."""
         if not part:
             return WHOLE
-        return cls(tuple((first, last) for first, last in part.get("ranges", [])), part.get("through", ""))
+        ranges = tuple((first, last) for first, last in part.get("ranges", []))
+        return cls(ranges, part.get("through", ""), frozenset(part.get("loose", [])))
 
 
 WHOLE = Extent()
@@ -288,7 +293,7 @@ def within(inner: Extent, outer: Extent) -> bool:
     if not inner:
         return False
     if outer.through and not outer.ranges:
-        return inner.through == outer.through
+        return inner.through == outer.through and inner.loose <= outer.loose
     if not inner.ranges:
         return False
     return all(any(first >= begin and last <= end for begin, end in outer.ranges) for first, last in inner.ranges)

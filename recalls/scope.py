@@ -781,7 +781,7 @@ def pairs_of(version: ScopeVersion) -> frozenset[tuple[int, int]]:
 @dataclass(frozen=True)
 class Drift:
     """What has come to be since a version was frozen: lots and holders that the same question brings in now; ``wider``
-    where it covers more of a lot of which only part was covered.
+    where it covers more of a lot of which only part was covered, by its extent or by amount.
     """
 
     answer: Answer
@@ -800,6 +800,9 @@ def drift(version: ScopeVersion, answer: Answer | None = None) -> Drift:
     now = answer or preview_scope(question_of(version))
     before = coverage_of(version)
     wider = any(lot in before and not within(extent, before[lot]) for lot, extent in now.coverage.items())
+    parts = version.lots.exclude(part={}).order_by()
+    amounts = dict(parts.values_list("lot", "made_micros"))
+    wider = wider or any(line.part and line.made > amounts.get(line.lot_id, line.made) for line in now.lines)
     return Drift(now, now.lot_ids - frozenset(before), now.pairs - pairs_of(version), wider)
 
 

@@ -141,11 +141,11 @@ def start_campaign(
     the block. ``stop_order`` confirms that making and selling is stopped. Refuses a second start (``stale_state`` or
     ``no_such_step``).
     """
-    now = at or timezone.now()
     require_row(campaign, "start", by)
     if by.user is None:
         raise NotAllowed(_("这一步须由本人登录办理，不能用 API 密钥。"), code="person_required")
     lock_log_head()
+    now = at or timezone.now()
     version = refresh_scope(by=by, campaign=campaign, at=now)
     given = Given(stop_order=stop_order, reason=reason, scope=version)
     facts = {"scope": version.number, "lots": version.lot_count} if version else {}

@@ -33,7 +33,7 @@ from trace.actor import Actor
 from trace.among import among
 from trace.errors import Clash, NotFound
 from trace.ledger import lock_log_head
-from trace.models import Event, HoldSet, Lot, Transfer
+from trace.models import Event, HoldSet, Lot, LotClaimStep, Transfer
 
 _BEFORE_START = (Status.ASSESSING, Status.DECIDED, Status.ORDERED)
 
@@ -106,6 +106,7 @@ def _freeze(
         source=campaign.hold_source,
         parts={line.lot_id: line.part.ranges for line in answer.lines if line.part and line.part.ranges},
         holders=_holders_held(campaign, answer),
+        whole_at=answer.question.through,
         at=now,
     )
     version = ScopeVersion.objects.create(
@@ -163,7 +164,8 @@ def _freeze(
 def _holders_held(campaign: Campaign, answer: Answer) -> dict[int, dict[int, int | None]]:
     """Of lots of which only what passed through one organisation is covered: in whose hands they are held. Who made the
     lot or supplied it and took some of it back keeps that apart, and may move the rest of its stock; so does the
-    initiator with what comes back to it.
+    initiator with what comes back to it. Whatever the organisation itself has passed through it, so its goods are held
+    whatever their numbers: those that reach it after the freezing have others.
     """
     through = {line.lot_id: line.lot for line in answer.lines if isinstance(line.part, Through)}
     found: dict[int, dict[int, int | None]] = {pk: {} for pk in through}
@@ -223,10 +225,15 @@ _MARGIN = datetime.timedelta(minutes=10)
 
 
 def _quiet_since(version: ScopeVersion) -> bool:
-    """Whether no event was recorded since the version was calculated, so that asking again would say the same. With ten
-    minutes to spare, since an event may wait for the log with its time already taken. Makes the start of a recall of
-    100,000 lots one row's change where nothing happened.
+    """Whether nothing was recorded since the version was calculated, so that asking again would say the same: no event,
+    and no claim about goods outside, which is none. With ten minutes to spare, since an event may wait for the log with
+    its time already taken. Makes the start of a recall of 100,000 lots one row's change where nothing happened; parts
+    are asked again in any case, for codes of their numbers may have been printed since.
     """
+    if version.question.get("parts"):
+        return False
+    if LotClaimStep.objects.filter(at__gte=version.calculated_at - _MARGIN).exists():
+        return False
     last = Event.objects.order_by("-id").values_list("recorded_at", flat=True).first()
     return last is None or last < version.calculated_at - _MARGIN
 
@@ -240,17 +247,15 @@ def expand_scope(
     ``question`` None asks the frozen one again (events reported since). Refuses a scope that lost lots
     (``guard_scope_grows``), one that brings nothing new (``scope_unchanged``), a missing reason.
     """
-    now = at or timezone.now()
     require_row(campaign, "expand_scope", by)
     lock_log_head()
+    now = at or timezone.now()
     before = _require_scope(campaign)
     if question is not None:
         _check_named(by, campaign, question)
     asked = question or question_of(before)
     answer = preview_scope(asked)
-    change = drift(before) if question is None else None
-    grown = not no_wider(answer.coverage, coverage_of(before))
-    if not grown and not change:
+    if not drift(before, answer):
         raise Clash(_("范围没有变化，不需要新版本。"), code="scope_unchanged")
     version = _freeze(campaign, answer, by, reason, "", now)
     return move(
@@ -277,10 +282,10 @@ def narrow_scope(
 
     Refuses a scope with lots the version in force did not have (``scope_not_narrower``).
     """
-    now = at or timezone.now()
     require_row(campaign, "narrow_scope", by)
     _check_named(by, campaign, question)
     lock_log_head()
+    now = at or timezone.now()
     before = _require_scope(campaign)
     answer = preview_scope(question)
     covered = coverage_of(before)

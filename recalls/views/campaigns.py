@@ -522,7 +522,7 @@ def campaign_figures(request: HttpRequest, uid: str) -> HttpResponse:
     working = effect(found, numbers)
     sight = Sight(actor, found)
     opened = sight.open_lots([one.lot.pk for one in numbers.lots])
-    labels = number_labels(one.amounts for one in numbers.lots)
+    labels = number_labels(numbers, (one.amounts for one in numbers.lots))
     lines = [
         (
             sight.lot(one.lot, one.lot.pk in opened),
@@ -569,7 +569,7 @@ def campaign_figures_csv(request: HttpRequest, uid: str) -> HttpResponse:
     numbers = figures(found)
     sight = Sight(actor, found)
     opened = sight.open_lots([one.lot.pk for one in numbers.lots])
-    keys = number_labels()
+    keys = number_labels(numbers)
     rows = []
     for one in numbers.lots:
         seen = sight.lot(one.lot, one.lot.pk in opened)

@@ -26,12 +26,14 @@ def amount_shares(numbers: CampaignFigures) -> list[tuple[str, list[Share]]]:
     return found
 
 
-def number_labels(sums: Iterable[Amounts] | None = None) -> list[tuple[str, str]]:
+def number_labels(numbers: CampaignFigures, sums: Iterable[Amounts] | None = None) -> list[tuple[str, str]]:
     """The columns of the numbers, in the reader's language; of ``sums`` only those of which there is something, where
-    most recalls have nothing: used in other lots, put right and released.
+    most recalls have nothing: used in other lots, put right and released. What passed through a trader was not made.
     """
+    passed = len(numbers.parties)
+    made = _("生产") if not passed else _("经手") if passed == len(numbers.lots) else _("生产或经手")
     columns = [
-        ("made", _("生产")),
+        ("made", made),
         ("used", _("用于其他批次")),
         ("shipped", _("发出")),
         ("recovered", _("收回")),
@@ -59,7 +61,7 @@ def number_tiles(numbers: CampaignFigures) -> list[tuple[str, list[Number]]]:
                     format_amount(getattr(sums, key), unit),
                     tone="attention" if key == "unknown" and sums.unknown else "",
                 )
-                for key, label in number_labels([sums])
+                for key, label in number_labels(numbers, [sums])
             ],
         )
         for unit, sums in numbers.totals.items()

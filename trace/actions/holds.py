@@ -29,13 +29,15 @@ def prepare_hold(
     source: str = "",
     parts: Mapping[int, Sequence[tuple[int, int]]] | None = None,
     holders: Mapping[int, Mapping[int, int | None]] | None = None,
+    whole_at: int | None = None,
     at: datetime.datetime | None = None,
 ) -> HoldSet:
     """Write a hold with its members, not yet active. Cost: one insert per thousand members.
 
     ``parts`` names by lot the ranges of unit numbers of which alone it is held; ``holders`` names by lot (row numbers)
     in whose hands alone, each with how much it must keep at least (None: all it has may not move; 0: only what it takes
-    back from now on). Other lots are held whole.
+    back from now on). ``whole_at`` is the holder all of whose goods of these lots are held, whatever their numbers.
+    Other lots are held whole.
     """
     hold = HoldSet.objects.create(
         organisation=by.organisation,
@@ -61,7 +63,10 @@ def prepare_hold(
             for pk in ids
             if pk in partial or pk in at_holders
             for holder, keep in at_holders.get(pk, _ANYBODY).items()
-            for first, last in _ranges(partial.get(pk, ()) if keep != 0 else (), len(at_holders.get(pk, ())))
+            for first, last in _ranges(
+                partial.get(pk, ()) if keep != 0 and (holder is None or holder != whole_at) else (),
+                len(at_holders.get(pk, ())),
+            )
         ],
         batch_size=1000,
     )
