@@ -88,18 +88,30 @@ Wanted = dict[int, list[ScopeHolding]]
 
 
 def _untold(campaign: Campaign, version: ScopeVersion) -> Wanted:
-    """By holder, the lots of the version that it has (or had) and was not told of; the initiator needs no notice."""
-    told = set(
-        NoticeLot.objects.filter(notice__campaign=campaign)
-        .exclude(notice__status=NoticeStatus.WITHDRAWN)
-        .values_list("notice__organisation", "lot")
-    )
+    """By holder, the lots of the version that it has (or had) and was not told of; the initiator needs no notice. Of a
+    lot that was out of the scope for a while everybody was told that, and is told anew.
+    """
+    rows_told = NoticeLot.objects.filter(notice__campaign=campaign).exclude(notice__status=NoticeStatus.WITHDRAWN)
+    back = _back_in(campaign, version)
+    if back:
+        rows_told = rows_told.exclude(among("lot", back), notice__scope__number__lt=version.number)
+    told = set(rows_told.order_by().values_list("notice__organisation", "lot"))
     wanted: Wanted = defaultdict(list)
     rows = ScopeHolding.objects.filter(scope=version).exclude(organisation=campaign.organisation_id)
     for holding in rows.order_by("organisation", "id"):
         if (holding.organisation_id, holding.lot_id) not in told:
             wanted[holding.organisation_id].append(holding)
     return dict(wanted)
+
+
+def _back_in(campaign: Campaign, version: ScopeVersion) -> set[int]:
+    """The lots (row numbers) that the version before did not cover. Three queries, none of the first version."""
+    if version.number == 1:
+        return set()
+    before = campaign.scopes.filter(number__lt=version.number).order_by("-number").first()
+    if before is None:
+        return set()
+    return set(version.lots.values_list("lot", flat=True)) - set(before.lots.values_list("lot", flat=True))
 
 
 def run_next_notices(*, now: datetime.datetime | None = None) -> bool:
@@ -194,13 +206,15 @@ def _make_notices(
 
 def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: datetime.datetime) -> list[Notice]:
     """After a scope changed: tell everybody some of whose lots are out, or in with another part than before, and take
-    back notices with no lot left. Of a lot of which only part is covered, a holder known by record who can have none of
+    back notices with no lot left. Who was told by its supplier is told of a lot that is in again; holders by record get
+    another notice (``queue_notices``). Of a lot of which only part is covered, a holder known by record who can have none of
     the part has no lot left; who was told by its supplier stays told, for nobody else knows what it has.
     """
     covered = coverage_of(version)
     before = campaign.scopes.filter(number__lt=version.number).order_by("-number").first()
     earlier = coverage_of(before) if before is not None else covered
     changed = {pk for pk, ranges in covered.items() if pk in earlier and earlier[pk] != ranges}
+    again = covered.keys() - earlier.keys()
     held = pairs_of(version) if any(covered.values()) else frozenset()
     concerned: list[Notice] = []
     notices = campaign.notices.exclude(status__in=sorted(NOTICE_TERMINAL)).prefetch_related("lots")
@@ -212,7 +226,8 @@ def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: d
             if pk in covered
             and (not covered[pk] or notice.parent_id is not None or (pk, notice.organisation_id) in held)
         }
-        if lots == inside and not inside & changed:
+        told_on = again if notice.parent_id is not None and notice.scope_id != version.pk else frozenset()
+        if lots == inside and not inside & changed and not inside & told_on:
             continue
         concerned.append(notice)
         if not inside:

@@ -14,14 +14,14 @@ from django.utils import timezone
 from labels.recall_state import standing_of
 from recalls.actions import campaigns, scopes
 from recalls.actions.assessment import Standing, assess
-from recalls.actions.campaigns import decide, start_campaign
+from recalls.actions.campaigns import decide, propose, start_campaign
 from recalls.actions.outbox import send_due
-from recalls.actions.scopes import expand_scope, freeze_scope
+from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.figures import figures
-from recalls.models import Campaign, OutboxMessage
+from recalls.models import Campaign, NoticeLot, OutboxMessage
 from recalls.scope import Question, drift, lot_ids_of
 from tests.goods import amount, day, receive, ship
-from tests.recalls.story import FINDING, KNEW, Chain
+from tests.recalls.story import FINDING, KNEW, Chain, started
 from tests.recalls.test_crossing import Two
 from tests.recalls.test_through import MILLION, Coded, by_the_trader, version_of
 from tests.trace.test_packs import Hall
@@ -32,7 +32,7 @@ from trace.actions.joins import claim_lot
 from trace.actions.transfers import take_back
 from trace.errors import DomainError, GuardBroken
 from trace.guards import blocking
-from trace.models import HoldSet
+from trace.models import HoldSet, Organisation
 
 HOUR = datetime.timedelta(hours=1)
 
@@ -100,6 +100,35 @@ def test_a_claim_between_freezing_and_start_is_in_although_no_event_was_recorded
     start_campaign(by=quality, campaign=campaign, stop_order=True, at=now + 3 * HOUR)
     assert two.external.pk in lot_ids_of(version_of(campaign))
     assert blocking([two.external])
+
+
+def test_a_holder_is_told_again_of_a_lot_that_was_out_of_the_scope_for_a_while(chain: Chain) -> None:
+    world = chain.world
+    trader, shop = world.distributor.organisation, world.shop.organisation
+    receive(world.distributor, ship(world.walnuts, trader, chain.pouch_b, "3", when=day(6)), when=day(6))
+    ship(world.walnuts, shop, chain.pouch_b, "2", when=day(6))
+    campaign = started(chain, same_run=True)
+    assert set(_told(campaign, trader)) == {(chain.pouch_a.pk, 1), (chain.pouch_b.pk, 1)}
+    propose(by=world.walnuts_quality, campaign=campaign, action="narrow_scope", reason="B 检验合格")
+    narrower = Question.of([chain.pouch_a], same_run=False)
+    narrow_scope(by=world.walnuts, campaign=campaign, question=narrower, reason="B 检验合格", evidence="报告 2")
+    expand_scope(by=world.walnuts, campaign=campaign, question=Question.of([chain.pouch_a]), reason="B 复检不合格")
+    assert blocking([chain.pouch_b])
+    for holder in (trader, shop):
+        assert (chain.pouch_b.pk, 3) in _told(campaign, holder), "it was told that this lot is out"
+        assert _told(campaign, holder).count((chain.pouch_a.pk, 1)) == len(_told(campaign, holder)) - 2
+    assert OutboxMessage.objects.filter(notice__scope__number=3, kind="notice", channel="in_app").count() == 2
+    assert figures(campaign).inconsistent == []
+    expand_scope(
+        by=world.walnuts, campaign=campaign, question=Question.of([chain.pouch_a, chain.mother]), reason="示例：还有"
+    )
+    assert not [one for one in _told(campaign, trader) if one[1] == 4 and one[0] == chain.pouch_b.pk], "once is enough"
+
+
+def _told(campaign: Campaign, holder: Organisation) -> list[tuple[int, int]]:
+    """The lots a holder was told of, each with the version."""
+    rows = NoticeLot.objects.filter(notice__campaign=campaign, notice__organisation=holder)
+    return list(rows.values_list("lot", "notice__scope__number"))
 
 
 def test_times_of_events_and_holds_are_taken_under_the_log(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
