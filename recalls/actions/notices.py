@@ -207,8 +207,8 @@ def _make_notices(
 def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: datetime.datetime) -> list[Notice]:
     """After a scope changed: tell everybody some of whose lots are out, or in with another part than before, and take
     back notices with no lot left. Who was told by its supplier is told of a lot that is in again; holders by record get
-    another notice (``queue_notices``). Of a lot of which only part is covered, a holder known by record who can have none of
-    the part has no lot left; who was told by its supplier stays told, for nobody else knows what it has.
+    another notice (``queue_notices``). Of a lot of which only part is covered, a holder known by record who can have
+    none of the part has no lot left; who was told by its supplier stays told, for nobody else knows what it has.
     """
     covered = coverage_of(version)
     before = campaign.scopes.filter(number__lt=version.number).order_by("-number").first()

@@ -26,7 +26,7 @@ from tests.recalls.test_crossing import Two
 from tests.recalls.test_through import MILLION, Coded, by_the_trader, version_of
 from tests.trace.test_packs import Hall
 from tests.world import World, make_actor, sign_in
-from trace.actions import capture
+from trace import ledger
 from trace.actions.events import Portion
 from trace.actions.joins import claim_lot
 from trace.actions.transfers import take_back
@@ -143,7 +143,7 @@ def test_times_of_events_and_holds_are_taken_under_the_log(chain: Chain, monkeyp
 
         return take
 
-    monkeypatch.setattr(capture.ledger, "take_log_head", noting(capture.ledger.take_log_head))
+    monkeypatch.setattr(ledger, "take_log_head", noting(ledger.take_log_head))
     slip = ship(world.walnuts, world.cooperative.organisation, chain.pouch_a, "1", when=day(6))
     assert slip.event.recorded_at >= taken[-1]
     for module in (campaigns, scopes):
