@@ -72,9 +72,19 @@ class _AmongTexts(Lookup):
         """The condition with its parameter."""
         left, parameters = self.process_lhs(compiler, connection)
         if connection.vendor == "postgresql":
-            return f"{left} = ANY(%s::text[])", (*parameters, list(self.rhs.texts))
+            return f"{left} = ANY(%s::text[])", (*parameters, text_array(self.rhs.texts))
         given = json.dumps(self.rhs.texts, ensure_ascii=False)
         return f"{left} IN (SELECT value FROM json_each(%s))", (*parameters, given)  # noqa: S608
+
+
+def text_array(texts: Sequence[str]) -> str:
+    """Texts as PostgreSQL writes an array: the driver takes ten times as long to write one from a list."""
+    if not texts:
+        return "{}"
+    joined = "\0".join(texts)
+    if "\\" in joined or '"' in joined:
+        joined = joined.replace("\\", "\\\\").replace('"', '\\"')
+    return '{"' + joined.replace("\0", '","') + '"}'
 
 
 def among_texts(field: str, texts: Iterable[str]) -> Q:
@@ -89,7 +99,7 @@ def there(model: type[Model], column: str, texts: Sequence[str]) -> bool:
     table = model._meta.db_table
     wanted, given = "IN (SELECT value FROM json_each(%s))", [json.dumps(texts, ensure_ascii=False)]
     if connection.vendor == "postgresql":
-        wanted, given = "= ANY(%s::text[])", [list(texts)]  # type: ignore[list-item]
+        wanted, given = "= ANY(%s::text[])", [text_array(texts)]
     with connection.cursor() as cursor:
         cursor.execute(f'SELECT 1 FROM "{table}" WHERE "{column}" {wanted} LIMIT 1', given)  # noqa: S608
         return cursor.fetchone() is not None

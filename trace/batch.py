@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.db import connection, transaction
@@ -37,7 +38,7 @@ from trace.models import (
     Stock,
     Transfer,
 )
-from trace.rows import insert, new, numbered, numbers, update
+from trace.rows import insert, insert_values, new, numbers, update
 
 if TYPE_CHECKING:
     from trace.derive import StockKey
@@ -54,6 +55,7 @@ ORDER: Sequence[type[Model]] = (
 )  # fmt: skip
 NUMBERED = frozenset({PersonalRecord, Event, Lot, Shipment, Transfer})
 CHUNK = 500
+_STOCK = ("id", "lot_id", "organisation_id", "place_id", "micros")
 LOT_PARTS = ("product", "product_version__standard", "released_by", "origin_event")
 
 
@@ -88,6 +90,7 @@ class Batch:
         self._places_of: dict[tuple[int, int], list[int | None]] = defaultdict(list)
         self._stock_of: set[tuple[int, int]] = set()
         self._stock_rows: dict[StockKey, Stock] = {}
+        self._new_stock: dict[StockKey, int] = {}
         self._moved: set[StockKey] = set()
         self.transfers: dict[int, Transfer] = {}
         self._made: dict[int, int] = defaultdict(int)
@@ -277,16 +280,20 @@ class Batch:
         LogHead.objects.filter(id=1).update(last=self.number)
 
     def _write_stock(self) -> None:
+        for key in self._moved & self._new_stock.keys():
+            # Written by this batch before: it becomes a row when it changes again.
+            self._stock_rows[key] = new(
+                Stock, id=self._new_stock.pop(key), lot_id=key[0], organisation_id=key[1], place_id=key[2]
+            )
         there = [key for key in self._moved if key in self._stock_rows]
         fresh = [key for key in self._moved if key not in self._stock_rows]
         for key in there:
             self._stock_rows[key].micros = self.stock[key]
         update([self._stock_rows[key] for key in there], "micros")
-        made = [
-            new(Stock, lot_id=key[0], organisation_id=key[1], place_id=key[2], micros=self.stock[key]) for key in fresh
-        ]
-        insert(numbered(made))
-        self._stock_rows |= zip(fresh, made, strict=True)
+        free = islice(numbers(Stock, part=max(1, len(fresh))), len(fresh))
+        made = [(number, *key, self.stock[key]) for number, key in zip(free, fresh, strict=True)]
+        insert_values(Stock, _STOCK, made)
+        self._new_stock |= {key: row[0] for key, row in zip(fresh, made, strict=True)}
         self._moved.clear()
 
 

@@ -387,6 +387,8 @@ def new_serials(count: int) -> list[str]:
     """
     if count < 0:
         raise ValueError("count must not be negative")
+    if count == 1:
+        return [_bytes(SERIAL_LENGTH).translate(_SERIAL_TABLE).decode("ascii")]
     found: dict[str, None] = {}
     while len(found) < count:
         missing = count - len(found)

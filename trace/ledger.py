@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from json.encoder import encode_basestring as _text
+from json.encoder import encode_basestring as json_text
 from typing import Any
 
 from django.db.models import F
@@ -88,25 +88,27 @@ def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
     """
     told = ",".join(
         [
-            f'{{"entered":{_text(item.entered)},"enteredUnit":{_text(item.entered_unit)},"factor":{_text(item.factor)},'
+            f'{{"entered":{json_text(item.entered)},"enteredUnit":{json_text(item.entered_unit)},"factor":{json_text(item.factor)},'
             f'"holder":{_other(item, "holder")},"ilmd":{text_of(item.ilmd)},"lot":{_other(item, "lot")},'
-            f'"micros":{item.micros},"n":{item.number},"place":{_other(item, "place")},"role":{_text(item.role)},'
-            f'"transfer":{_other(item, "transfer")},"unit":{_text(item.unit.code) if item.unit else "null"}}}'
+            f'"micros":{item.micros},"n":{item.number},"place":{_other(item, "place")},"role":{json_text(item.role)},'
+            f'"transfer":{_other(item, "transfer")},"unit":{json_text(item.unit.code) if item.unit else "null"}}}'
             for item in items
         ]
     )
     person = _name(event.entered_by.uid) if event.entered_by else "null"
     return (
-        f'{{"action":{_text(event.action)},"bizStep":{_text(event.biz_step)},"corrects":{_other(event, "corrects")},'
+        f'{{"action":{json_text(event.action)},"bizStep":{json_text(event.biz_step)},'
+        f'"corrects":{_other(event, "corrects")},'
         f'"counterparty":{_other(event, "counterparty")},"data":{text_of(event.data)},'
-        f'"disposition":{_text(event.disposition)},"enteredBy":{_other(event, "entered_by_organisation")},'
-        f'"enteredByPerson":{person},"errorReason":{_text(event.error_reason)},"eventID":"urn:uuid:{event.uid}",'
+        f'"disposition":{json_text(event.disposition)},"enteredBy":{_other(event, "entered_by_organisation")},'
+        f'"enteredByPerson":{person},"errorReason":{json_text(event.error_reason)},"eventID":"urn:uuid:{event.uid}",'
         f'"eventTime":{_instant(event.occurred_at)},"eventTimeZoneOffset":{event.tz_offset},'
-        f'"flags":{text_of(event.flags)},"items":[{told}],"localStep":{_text(event.local_step)},'
-        f'"mode":{_text(event.mode)},"organisation":{_other(event, "organisation")},"place":{_other(event, "place")},'
-        f'"precision":{_text(event.precision)},"recordTime":{_instant(event.recorded_at)},'
+        f'"flags":{text_of(event.flags)},"items":[{told}],"localStep":{json_text(event.local_step)},'
+        f'"mode":{json_text(event.mode)},"organisation":{_other(event, "organisation")},'
+        f'"place":{_other(event, "place")},'
+        f'"precision":{json_text(event.precision)},"recordTime":{_instant(event.recorded_at)},'
         f'"remark":{_other(event, "remark")},"replaces":{_other(event, "replaces")},'
-        f'"template":{_text(event.template)},"type":{_text(event.event_type)}}}'
+        f'"template":{json_text(event.template)},"type":{json_text(event.event_type)}}}'
     ).encode()
 
 

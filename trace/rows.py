@@ -179,11 +179,13 @@ class _Writing:
         if not self.convert:
             yield from listed
             return
-        for each in listed:
-            values = list(each)
+        # A few hundred at a time, column by column: a third faster than value by value.
+        rows = iter(listed)
+        while part := list(islice(rows, PART)):
+            columns: list[Any] = list(zip(*part, strict=True))
             for place, convert in self.convert:
-                values[place] = convert(values[place])
-            yield values
+                columns[place] = map(convert, columns[place])
+            yield from zip(*columns, strict=True)
 
 
 @cache
@@ -301,19 +303,33 @@ def update(rows: Sequence[Model], *names: str) -> None:
         )
 
 
+_TAKE = (
+    "SELECT min(n), max(n), CASE WHEN max(n) - min(n) + 1 = count(n) THEN NULL ELSE array_agg(n ORDER BY n) END "
+    "FROM (SELECT nextval(%s::regclass) AS n FROM generate_series(1, %s)) AS taken"
+)
+
+
+@cache
+def _sequence(table: str) -> str:
+    """What gives a table's row numbers on PostgreSQL."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
+        found: str = cursor.fetchone()[0]
+    return found
+
+
 def numbers(model: type[Model], *, part: int = PART, leave: int = 0) -> Iterator[int]:
     """Free row numbers in order. On SQLite whoever asks holds the write lock and may ``leave`` some free; PostgreSQL's
     sequence gives each number once.
     """
     if connection.vendor == "postgresql":
+        # The sequence is looked up once, and numbers that follow one another need not be sent one by one.
+        sequence = _sequence(model._meta.db_table)
         while True:
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
-                    [model._meta.db_table, part],
-                )
-                found = [row[0] for row in cursor.fetchall()]
-            yield from found
+                cursor.execute(_TAKE, [sequence, part])
+                first, last, parted = cursor.fetchone()
+            yield from range(first, last + 1) if parted is None else parted
     with connection.cursor() as cursor:
         cursor.execute(f'SELECT MAX("{model._meta.pk.column}") FROM "{model._meta.db_table}"')  # noqa: S608
         last = (cursor.fetchone()[0] or 0) + leave

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.labels.goods import made
 from tests.world import World
 from trace import among
-from trace.among import rows_among, stretches
-from trace.models import Lot, Stock
+from trace.among import among_texts, rows_among, stretches, there
+from trace.models import EpcisName, Lot, Stock
 
 numbers = st.lists(st.tuples(st.integers(1, 5_000), st.integers(1, 1_500), st.integers(1, 6)), max_size=12).map(
     lambda runs: sorted({first + step * place for first, count, step in runs for place in range(count)})
@@ -42,3 +42,16 @@ def test_rows_by_stretches_are_the_rows_by_numbers(world: World, monkeypatch: py
             Lot, "id", ("organisation_id",), wanted, where="organisation_id IS NOT NULL", distinct=True
         )
         assert dict(issuers) == dict(Lot.objects.filter(pk__in=wanted).values_list("pk", "organisation"))
+
+
+def test_texts_are_found_whatever_they_hold(world: World) -> None:
+    odd = ['"', "\\", '\\"', "{a,b}", "NULL", "", " ", "a,b", "汾\n\t", "'; --", "%s"]
+    owner = world.cooperative.organisation
+    for value in odd:
+        EpcisName.objects.create(owner=owner, kind="epc", value=value)
+    mine = EpcisName.objects.filter(owner=owner)
+    assert set(mine.filter(among_texts("value", odd)).values_list("value", flat=True)) == set(odd)
+    assert [mine.filter(among_texts("value", [each])).count() for each in odd] == [1] * len(odd)
+    assert not mine.filter(among_texts("value", [])).exists()
+    assert all(there(EpcisName, "value", [each]) for each in odd)
+    assert not there(EpcisName, "value", ["{", "}", "a"])

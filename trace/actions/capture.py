@@ -359,21 +359,33 @@ def _item(
 
 def _ilmd(new: NewLot, lot: Lot) -> dict[str, Any]:
     """The lot's own master data as the event carries it, so that the lot can be made again from the log."""
+    facts = dict(new.facts)
+    issuer, product, version = _uid(lot.organisation.uid), _uid(new.product.uid), _uid(lot.product_version.uid)
+    made = lot.produced_on.isoformat() if lot.produced_on else None
+    until = lot.expires_on.isoformat() if lot.expires_on else None
     found = {
         "begins": True,
         "displayCode": lot.display_code,
-        "expiresOn": lot.expires_on.isoformat() if lot.expires_on else None,
+        "expiresOn": until,
         "external": lot.is_external,
-        "facts": dict(new.facts),
-        "issuer": _uid(lot.organisation.uid),
+        "facts": facts,
+        "issuer": issuer,
         "lotCode": lot.lot_code,
         "needsRelease": lot.needs_release,
-        "producedOn": lot.produced_on.isoformat() if lot.produced_on else None,
-        "product": _uid(new.product.uid),
-        "productVersion": _uid(lot.product_version.uid),
+        "producedOn": made,
+        "product": product,
+        "productVersion": version,
         "publicCode": lot.public_code,
     }
-    return Told(found, ledger.text_of(found))
+    text = ledger.json_text
+    return Told(
+        found,
+        f'{{"begins":true,"displayCode":{text(lot.display_code)},"expiresOn":{text(until) if until else "null"},'
+        f'"external":{"true" if lot.is_external else "false"},"facts":{ledger.text_of(facts)},"issuer":"{issuer}",'
+        f'"lotCode":{text(lot.lot_code)},"needsRelease":{"true" if lot.needs_release else "false"},'
+        f'"producedOn":{text(made) if made else "null"},"product":"{product}","productVersion":"{version}",'
+        f'"publicCode":{text(lot.public_code)}}}',
+    )
 
 
 def facts_of(event: Event, items: Sequence[EventItem], moves: str) -> derive.EventFacts:

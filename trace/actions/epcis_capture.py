@@ -36,6 +36,7 @@ from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
 from trace.epcis.event_hash import event_hash
 from trace.epcis.facts import Facts, Thing, declared, facts_of, with_context
+from trace.epcis.formats import serial_gtin
 from trace.errors import DomainError
 from trace.models import (
     EpcisContent,
@@ -53,7 +54,7 @@ from trace.models import (
     Unit,
 )
 from trace.packs import contents, micros_of
-from trace.rows import insert, insert_values, new, update
+from trace.rows import insert_values, update
 
 DEPTH = 12
 """How deep packs are looked into."""
@@ -92,9 +93,9 @@ def incoming(raw: dict[str, Any], pointer: str, context: Any) -> Incoming:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """Thousands of rows are made and all of them stay until they are written: looking for garbage among them again and
-    again takes a quarter of the time. What there is waits for the end of the part.
+def no_collection() -> Iterator[None]:
+    """Thousands of events or rows are made and all of them stay until they are written: looking for garbage among them
+    again and again takes a quarter of the time. What there is waits for the end of the part.
     """
     if not gc.isenabled():
         yield
@@ -135,7 +136,7 @@ class Writer:
 
     def write(self, events: Sequence[Incoming]) -> Outcome:
         """Write these events in their order. Needs the head of the log: takes it."""
-        with _no_collection():
+        with no_collection():
             return self._write(events)
 
     def _write(self, events: Sequence[Incoming]) -> Outcome:
@@ -316,8 +317,8 @@ class Chunk:
             for thing in (*each.facts.things, *each.facts.inputs, *each.facts.outputs)
             if (row := self.names.known[("class" if thing.is_class else "epc", thing.uri)])
         }
-        self.know_lots(sorted({row.lot_id for row in goods.values() if row.lot_id is not None}))
-        self.ask_ledger([row for row in goods.values() if row.lot_id is None])
+        self.know_lots(sorted({row.__dict__["lot_id"] for row in goods.values()} - {None}))
+        self.ask_ledger([row for row in goods.values() if row.__dict__["lot_id"] is None])
 
     def know_lots(self, ids: Sequence[int]) -> None:
         missing = [pk for pk in ids if pk not in self.lots]
@@ -334,16 +335,19 @@ class Chunk:
             # The first of serials that begin a lot together names it (``Plan._close``).
             first: dict[tuple[str, int | None], str] = {}
             for thing in (*each.facts.things, *each.facts.inputs, *each.facts.outputs):
-                row = known[("class" if thing.is_class else "epc", thing.uri)]
-                if row.lot_id is not None:
+                row = known[("class" if thing.is_class else "epc", thing.uri)].__dict__
+                if row["lot_id"] is not None:
+                    continue
+                gtin = "" if thing.is_class else serial_gtin(thing.uri)
+                if gtin and (gtin, row["alike_id"]) in first:
                     continue
                 epc = parsed(thing.uri)
                 if epc is None or not epc.gtin:
                     codes.add(f"ID-{digest_of(thing.uri)}")
                 elif epc.lot:
                     codes.add(epc.lot)
-                elif (epc.gtin, row.alike_id) not in first:
-                    first[(epc.gtin, row.alike_id)] = thing.uri
+                elif (epc.gtin, row["alike_id"]) not in first:
+                    first[(epc.gtin, row["alike_id"])] = thing.uri
                     codes.add(f"SN-{digest_of(thing.uri)}")
                     codes.add(code_of(each.eid, thing.uri))
         mine = Organisation.objects.filter(Q(kept_by=self.owner) | Q(pk__in=self.parties.mine)).values("pk")
@@ -361,6 +365,9 @@ class Chunk:
         by_code: dict[str, list[EpcisName]] = defaultdict(list)
         start = settings.PUBLIC_BASE_URL + "/c/"
         for row in rows:
+            if row.kind == "epc" and serial_gtin(row.value):
+                by_code[row.value.rpartition("/")[2]].append(row)
+                continue
             if row.value.startswith(start):
                 by_code[row.value[len(start) :]].append(row)
                 continue
@@ -419,6 +426,13 @@ class Chunk:
         # Past the descriptor, which takes ten times as long: thousands of serials are of one lot.
         row.__dict__["lot_id"] = lot.pk
         self.bound.append(row)
+
+    def bind_all(self, rows: Sequence[EpcisName], lot: Lot) -> None:
+        """The same of many rows."""
+        self.lots[lot.pk] = lot
+        for row in rows:
+            row.__dict__["lot_id"] = lot.pk
+        self.bound += rows
 
     # --- One event --------------------------------------------------------------------------------------------------
 
@@ -606,9 +620,9 @@ class Chunk:
 
     def _write_names(self) -> None:
         """Write names met here, and of others what changed: which lots they stand for, in which packs they lie."""
-        fresh = {each.pk for each in self.names.write()}
-        bound = {row.pk: row for row in self.bound if row.pk not in fresh}
-        packed = {row.pk: row for row in self.parents if row.pk not in fresh}
+        fresh = {each.id for each in self.names.write()}
+        bound = {row.id: row for row in self.bound if row.id not in fresh}
+        packed = {row.id: row for row in self.parents if row.id not in fresh}
         update(list(bound.values()), "lot_id", "alike_id")
         update(list(packed.values()), "parent_id")
         self.bound.clear()
@@ -672,6 +686,10 @@ class Chunk:
 
 # --- The index of the door ------------------------------------------------------------------------------------------
 
+_TOLD = (
+    "number", "event_id", "owner_id", "eid", "declared_at", "kind", "action", "event_time", "record_time", "document",
+)  # fmt: skip
+
 
 def index(
     written: Sequence[tuple[int, Event, Incoming, Organisation | None]],
@@ -680,26 +698,27 @@ def index(
     """What the door shows and finds of events just written: one row each, and one per name."""
     known = writer.names.known
     owner = writer.owner
-    insert(
+    insert_values(
+        EpcisEvent,
+        _TOLD,
         [
-            new(
-                EpcisEvent,
-                number=number,
-                event=event,
-                owner=owner,
-                eid=found.eid,
-                declared_at=found.facts.declared_at,
-                kind=found.facts.kind,
-                action=found.facts.action,
-                event_time=found.facts.event_time,
-                record_time=event.recorded_at,
-                document=found.text,
+            (
+                number,
+                event.pk,
+                owner.pk,
+                found.eid,
+                found.facts.declared_at,
+                found.facts.kind,
+                found.facts.action,
+                found.facts.event_time,
+                event.recorded_at,
+                found.text,
             )
             for number, event, found, _other in written
-        ]
+        ],
     )
     seen = [(owner.pk, number, found.facts.event_time) for number, _event, found, _other in written]
-    terms = [(known[key].pk, number) for number, _event, found, _other in written for key in found.terms]
+    terms = [(known[key].id, number) for number, _event, found, _other in written for key in found.terms]
     for number, _event, found, other in written:
         if other is not None:
             names = Names(other)

@@ -27,7 +27,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from trace import ledger
-from trace.actions.epcis_capture import Incoming, Outcome, Writer, incoming
+from trace.actions.epcis_capture import Incoming, Outcome, Writer, incoming, no_collection
 from trace.actions.epcis_parties import children_of, master_data
 from trace.actor import Actor
 from trace.door.names import chunks
@@ -213,7 +213,9 @@ def _attempt(job: CaptureJob) -> None:
         by = actor_of_job(job)
         _may_capture(by)
         if job.behaviour == CaptureJob.Behaviour.ROLLBACK:
-            _whole(job, by)
+            # Only a document that is kept in memory: of a large one the garbage of reading it adds up.
+            with no_collection() if job.size <= KEPT else contextlib.nullcontext():
+                _whole(job, by)
         else:
             _part_by_part(job, by)
     except Unreadable as error:

@@ -20,7 +20,7 @@ from trace.actions.events import stock_place
 from trace.batch import current
 from trace.epcis.documents import Fault
 from trace.epcis.facts import Facts, Thing
-from trace.epcis.formats import Epc, EpcInvalid, canonical, parse
+from trace.epcis.formats import Epc, EpcInvalid, canonical, parse, serial_gtin
 from trace.event_templates import EventTemplate, template
 from trace.identifiers import CSET82
 from trace.models import EpcisName, Lot, Organisation, Place, Product, Transfer
@@ -82,7 +82,7 @@ class Plan:
         self.place = place
         # What a registered organisation has is its own to say: of its goods only the names are taken.
         self.counts = performer.is_external or performer.pk in chunk.parties.mine
-        self.lot_number = _lot_number(found.raw.get("ilmd"))
+        self.lot_number = _lot_number(found.raw["ilmd"]) if "ilmd" in found.raw else ""
         self.uses: list[Use] = []
         self.outputs: list[NewLot] = []
         self.waiting: list[list[EpcisName]] = []
@@ -139,15 +139,15 @@ class Plan:
         if batch is not None:
             # ``_read_codes`` has read the codes of every product these could be of.
             batch.products.add(product.pk)
-        made, until = _dates(self.found.raw.get("ilmd"))
+        made, until = _dates(self.found.raw["ilmd"]) if begins and "ilmd" in self.found.raw else (None, None)
         return NewLot(
             product=product,
             amount=amount,
             place=self.place,
             lot_code=code,
             display_code=display,
-            produced_on=made if begins else None,
-            expires_on=until if begins else None,
+            produced_on=made,
+            expires_on=until,
             is_external=not own,
             issuer=product.organisation,
             captured=True,
@@ -212,7 +212,7 @@ class Plan:
         row = self._row(thing)
         epc = parsed(thing.uri)
         if epc is not None and epc.serial and not thing.is_class and not self.lot_number:
-            self._beside(thing, epc, row, begins=begins)
+            self._beside(thing, epc.gtin, row, begins=begins)
             return
         lot_name = self._lot_name(thing)
         if lot_name is not None and lot_name.lot_id is not None:
@@ -233,11 +233,11 @@ class Plan:
         self.outputs.append(new)
         self.waiting.append([row] if lot_name is None else [row, lot_name])
 
-    def _beside(self, thing: Thing, epc: Epc, row: EpcisName, *, begins: bool) -> None:
+    def _beside(self, thing: Thing, gtin: str, row: EpcisName, *, begins: bool) -> None:
         """A serial without a lot number: it joins the others of this event, but for those that were issued for another
         lot (``alike``), since a recall of that one must not take these along.
         """
-        key = (epc.gtin, row.alike_id)
+        key = (gtin, row.__dict__["alike_id"])
         known = self.together.get(key)
         if known is not None:
             self.waiting[known[0]].append(row)
@@ -263,8 +263,28 @@ class Plan:
                 )
         self.together.clear()
 
+    def _met_serial(self, thing: Thing, *, begins: bool) -> bool:
+        """Whether this is a serial nobody met that says nothing of a lot, and so joins the others of this event: what
+        most things of large documents are. Then it is planned.
+        """
+        if thing.is_class or self.lot_number:
+            return False
+        row = self.chunk.names.known["epc", thing.uri]
+        if row.__dict__["lot_id"] is not None:
+            return False
+        gtin = serial_gtin(thing.uri)
+        if not gtin:
+            epc = parsed(thing.uri)
+            if epc is None or not epc.serial:
+                return False
+            gtin = epc.gtin
+        self._beside(thing, gtin, row, begins=begins)
+        return True
+
     def observe(self, thing: Thing) -> None:
         """Only named. Goods nobody met begin here: they were there."""
+        if self._met_serial(thing, begins=False):
+            return
         known = self._lots(thing)
         if known is None:
             self._new(thing, begins=False)
@@ -279,6 +299,8 @@ class Plan:
 
     def make(self, thing: Thing) -> None:
         """Comes to be: a lot begins, or more of one that there is."""
+        if self._met_serial(thing, begins=True):
+            return
         known = self._lots(thing)
         if known is None:
             self._new(thing)
@@ -332,6 +354,8 @@ class Plan:
 
     def arrive(self, thing: Thing, source: Organisation | None) -> None:
         """Comes in: by a slip that waits, from what the source has of it, or from nowhere we know."""
+        if self._met_serial(thing, begins=False):
+            return
         known = self._lots(thing)
         if known is None:
             self._new(thing, begins=False)
@@ -446,8 +470,7 @@ class Plan:
         captured = capture(draft=draft, by=self.chunk.by, insist=True, at=self.chunk.writer.now)
         for begun, lot, rows in zip(self.outputs, captured.lots, self.waiting, strict=True):
             lot.product = begun.product
-            for row in rows:
-                self.chunk.bind(row, lot)
+            self.chunk.bind_all(rows, lot)
         return captured
 
 

@@ -52,7 +52,7 @@ class Names:
                 for found in EpcisName.objects.filter(among_texts("value", part), owner=self.owner, kind=kind):
                     known[(kind, found.value)] = found
         new = [
-            row(EpcisName, owner=self.owner, kind=kind, value=value)
+            row(EpcisName, owner_id=self.owner.pk, kind=kind, value=value)
             for kind, values in missing.items()
             for value in values
             if (kind, value) not in known
@@ -60,7 +60,7 @@ class Names:
         if not self.held:
             self._free = numbers(EpcisName, part=max(1, len(new)))
         for each, number in zip(new, self._free, strict=False):
-            each.pk = number
+            each.id = number
         if hold:
             self.held += new
         elif not insert_unless_there(new):

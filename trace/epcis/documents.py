@@ -429,8 +429,11 @@ def check_event(
 
 def moment(value: Any) -> datetime.datetime | None:
     """An aware instant from its text; None for what is none, or lies beyond what can be told in UTC."""
-    if not isinstance(value, str) or len(value) > 40:
-        return None
+    return _moment(value) if isinstance(value, str) and len(value) <= 40 else None
+
+
+@lru_cache(maxsize=4_096)
+def _moment(value: str) -> datetime.datetime | None:
     try:
         found = datetime.datetime.fromisoformat(value)
         found.astimezone(datetime.UTC)

@@ -27,11 +27,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
-from trace.epcis.formats import Vocabulary, canonical, split_iri, word_uri
+from trace.epcis.formats import Vocabulary, canonical, serial_link, split_iri, word_uri
 from trace.errors import Invalid
 
 MAX_DEPTH = 64
@@ -200,7 +201,8 @@ def _field(field: Field, value: Any, names: Namespaces, depth: int) -> tuple[str
         return _element(field, field.name, value, names, depth)
     deeper = depth + (2 if field.item else 1)
     if field.item == "epc" and type(value) is list and all(type(item) is str for item in value):
-        text = "".join(sorted([f"epc={text}" for item in value if (text := _value(item, names))]))
+        listed = [f"epc={text}" for item in value if (text := serial_link(item) or _value(item, names))]
+        text = "".join(sorted(listed))
         return (field.name + text if text else ""), ""
     pairs = [_element(field, field.item or field.name, item, names, deeper) for item in _flat(value)]
     text = "".join(sorted(text for text, _left in pairs))
@@ -213,6 +215,8 @@ def _field(field: Field, value: Any, names: Namespaces, depth: int) -> tuple[str
 def _element(field: Field, name: str, value: Any, names: Namespaces, depth: int) -> tuple[str, str]:
     """One element or one item of a list."""
     _require_depth(depth)
+    if type(value) is str and not field.time and len(value) <= 60 and ":" not in value:
+        return _short(name, field.words, field.number, value), ""
     if not isinstance(value, dict):
         text = _standard_value(field, value, names)
         return (f"{name}={text}" if text else ""), ""
@@ -220,6 +224,13 @@ def _element(field: Field, name: str, value: Any, names: Namespaces, depth: int)
     head = f"{name}={own}" if own else name
     inner, rest = _members(value, field.members, names, _IGNORED, depth)
     return (head + inner if own or inner else ""), (head + "".join(sorted(rest)) if rest else "")
+
+
+@lru_cache(maxsize=4_096)
+def _short(name: str, words: Vocabulary | None, number: bool, value: str) -> str:
+    """An element whose value has no colon and so no prefix: most events say the same words again."""
+    text = _standard_value(Field(name, words=words, number=number), value, KNOWN_PREFIXES)
+    return f"{name}={text}" if text else ""
 
 
 def _pairs(key: str, value: Any, names: Namespaces) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trace.epcis.documents import moment
-from trace.epcis.formats import canonical
+from trace.epcis.formats import canonical, serial_link
 from trace.epcis.vocabulary import word
 
 
@@ -169,7 +169,7 @@ def with_context(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _things(event: Mapping[str, Any], instances: str, classes: str) -> list[Thing]:
-    found = [Thing(canonical(uri), False, 1, "") for uri in event.get(instances, ())]
+    found = [Thing(serial_link(uri) or canonical(uri), False, 1, "") for uri in event.get(instances, ())]
     for element in event.get(classes, ()):
         found.append(Thing(canonical(element["epcClass"]), True, element.get("quantity"), element.get("uom", "")))
     return found

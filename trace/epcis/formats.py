@@ -263,6 +263,33 @@ def _sibling(uri: str, judge: bool) -> Epc | None:
     return None if known is None else Epc(known.scheme, known.key, serial, known.prefix_length)
 
 
+def serial_link(uri: str) -> str:
+    """``canonical`` of a Digital Link that ends with a plain serial, without remembering each; empty for all else."""
+    end = uri.rfind("/") + 1
+    stem = _link_stem(uri[:end])
+    return stem + uri[end:] if stem and uri[end:].isalnum() and uri.isascii() and len(uri) - end <= 20 else ""
+
+
+def serial_gtin(uri: str) -> str:
+    """The GTIN of such a Digital Link, if its check digit is right; empty for all else."""
+    end = uri.rfind("/") + 1
+    gtin = _stem_gtin(uri[:end])
+    return gtin if gtin and uri[end:].isalnum() and uri.isascii() and len(uri) - end <= 20 else ""
+
+
+@lru_cache(maxsize=4_096)
+def _link_stem(stem: str) -> str:
+    """What stands before serials of a product, in its canonical form; empty where that is no Digital Link."""
+    known = _of_stem(stem, False) if stem.startswith("https://") and stem.endswith("/21/") else None
+    return "" if known is None or len(stem) > MAX_URI - 20 else f"{CANONICAL_HOST}/01/{known.key}/21/"
+
+
+@lru_cache(maxsize=4_096)
+def _stem_gtin(stem: str) -> str:
+    known = _of_stem(stem, True) if _link_stem(stem) else None
+    return "" if known is None else known.gtin
+
+
 @lru_cache(maxsize=4_096)
 def _of_stem(stem: str, judge: bool) -> Epc | None:
     """What stands before a serial, with the serial A; None where that is no serialised GTIN."""

@@ -234,3 +234,25 @@ def test_every_key_in_the_examples_goes_both_ways(shared_data: Path) -> None:
         read = formats.parse(urn)
         assert read.urn() == urn
         assert formats.to_urn(read.digital_link(), lambda _digits, size=read.prefix_length: size) == urn  # type: ignore[misc]
+
+
+@given(
+    start=st.sampled_from(
+        ["https://id.gs1.org/01/", "https://example.org/a/01/", "http://id.gs1.org/01/", "https://id.gs1.org/gtin/"]
+    ),
+    key=st.sampled_from(["04012345123456", "04012345123457", "4012345123456", "x", ""]),
+    way=st.sampled_from(["/21/", "/10/L1/21/", "/22/V/21/", "/10/", "/235/", "/21/A/21/"]),
+    serial=st.text(alphabet="aB9-./%汾²", max_size=22),
+)
+def test_the_short_way_of_plain_serials_is_the_long_one(start: str, key: str, way: str, serial: str) -> None:
+    uri = f"{start}{key}{way}{serial}"
+    link, gtin = formats.serial_link(uri), formats.serial_gtin(uri)
+    assert link in ("", formats.canonical(uri))
+    try:
+        found = formats.parse(uri)
+    except EpcInvalid:
+        assert not gtin
+    else:
+        assert not gtin or (found.scheme.name, found.gtin, found.serial) == ("sgtin", gtin, serial)
+    if (start, key, way) == ("https://id.gs1.org/01/", "04012345123456", "/21/"):
+        assert bool(link) == bool(gtin) == (serial.isascii() and serial.isalnum() and len(serial) <= 20)
