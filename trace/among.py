@@ -92,16 +92,21 @@ def among_texts(field: str, texts: Iterable[str]) -> Q:
     return Q(**{f"{field}__among": _Texts(tuple(texts))})
 
 
+def texts_condition(column: str, texts: Sequence[str]) -> tuple[str, str]:
+    """The same for a query written out: the condition on a column (the caller's own word) and its parameter."""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s::text[])", text_array(texts)
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(texts, ensure_ascii=False)  # noqa: S608
+
+
 def there(model: type[Model], column: str, texts: Sequence[str]) -> bool:
     """Whether a row has one of these texts in a column, which is the caller's own word. By its index, without the work
     of building a query: asked for each event that comes in.
     """
     table = model._meta.db_table
-    wanted, given = "IN (SELECT value FROM json_each(%s))", [json.dumps(texts, ensure_ascii=False)]
-    if connection.vendor == "postgresql":
-        wanted, given = "= ANY(%s::text[])", [text_array(texts)]
+    wanted, given = texts_condition(f'"{column}"', texts)
     with connection.cursor() as cursor:
-        cursor.execute(f'SELECT 1 FROM "{table}" WHERE "{column}" {wanted} LIMIT 1', given)  # noqa: S608
+        cursor.execute(f'SELECT 1 FROM "{table}" WHERE {wanted} LIMIT 1', [given])  # noqa: S608
         return cursor.fetchone() is not None
 
 

@@ -28,7 +28,6 @@ from trace.models import (
     EventItem,
     HoldMember,
     LogEntry,
-    LogHead,
     Lot,
     LotLink,
     OldCode,
@@ -277,7 +276,8 @@ class Batch:
         self.movements.clear()
         self.arrived.clear()
         self.memo = {key: value for key, value in self.memo.items() if key[0] != "arrived"}
-        LogHead.objects.filter(id=1).update(last=self.number)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE trace_loghead SET last = %s WHERE id = 1", [self.number])
 
     def _write_stock(self) -> None:
         for key in self._moved & self._new_stock.keys():

@@ -12,6 +12,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring as json_text
 from typing import Any
 
+from django.db import connection
 from django.db.models import F
 
 from trace.batch import current
@@ -35,18 +36,26 @@ def take_log_head() -> int:
     return LogHead.objects.values_list("last", flat=True).get(id=1)
 
 
+_HOLD = "UPDATE trace_loghead SET last = last WHERE id = 1"
+
+
 def last_number() -> int:
     """The number of the last entry; 0 before the first."""
-    return LogHead.objects.filter(id=1).values_list("last", flat=True).first() or 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT last FROM trace_loghead WHERE id = 1")
+        found = cursor.fetchone()
+    return found[0] if found else 0
 
 
 def lock_log_head() -> None:
     """Let no event be written until the transaction ends, without writing one: a recall that starts sees every event
     before it, and guards refuse every one after.
     """
-    if not LogHead.objects.filter(id=1).update(last=F("last")):
-        LogHead.objects.bulk_create([LogHead(id=1, last=0)], ignore_conflicts=True)
-        LogHead.objects.filter(id=1).update(last=F("last"))
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD)
+        if not cursor.rowcount:
+            LogHead.objects.bulk_create([LogHead(id=1, last=0)], ignore_conflicts=True)
+            cursor.execute(_HOLD)
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))

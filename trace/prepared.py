@@ -15,6 +15,8 @@ from django.db.models.query import get_related_populators
 
 Row = TypeVar("Row", bound=Model)
 _MARK = "\x02 the text that is asked for \x03"
+NUMBER = -7_000_700_070_007
+"""Stands in a query for the number that is asked for beside the text."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +36,25 @@ class _Made:
 class Prepared(Generic[Row]):
     """The first row that a query of one text finds, with what ``select_related`` reads along.
 
-    ``build`` makes the query from the text. It must not look at the text, which stands for every one asked later.
+    ``build`` makes the query from the text. It must not look at the text, which stands for every one asked later, and
+    may say ``NUMBER`` for a row number that is asked for beside it.
     """
 
     def __init__(self, build: Callable[[str], QuerySet[Row]]) -> None:
         self._build = build
         self._local = threading.local()
 
-    def first(self, text: str) -> Row | None:
+    def first(self, text: str, number: int = 0) -> Row | None:
         """The row, or None."""
         made: _Made | None = getattr(self._local, connection.vendor, None)
         if made is None:
             made = self._make()
             setattr(self._local, connection.vendor, made)
         with connection.cursor() as cursor:
-            cursor.execute(made.sql, [text if each == _MARK else each for each in made.parameters])
+            cursor.execute(
+                made.sql,
+                [text if each == _MARK else number if each == NUMBER else each for each in made.parameters],
+            )
             values = cursor.fetchone()
         if values is None:
             return None

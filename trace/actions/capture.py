@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from json.encoder import encode_basestring as json_text
 from typing import Any
 
 from django.db.models import F
@@ -377,14 +378,13 @@ def _ilmd(new: NewLot, lot: Lot) -> dict[str, Any]:
         "productVersion": version,
         "publicCode": lot.public_code,
     }
-    text = ledger.json_text
     return Told(
         found,
-        f'{{"begins":true,"displayCode":{text(lot.display_code)},"expiresOn":{text(until) if until else "null"},'
+        f'{{"begins":true,"displayCode":{json_text(lot.display_code)},"expiresOn":{json_text(until) if until else "null"},'
         f'"external":{"true" if lot.is_external else "false"},"facts":{ledger.text_of(facts)},"issuer":"{issuer}",'
-        f'"lotCode":{text(lot.lot_code)},"needsRelease":{"true" if lot.needs_release else "false"},'
-        f'"producedOn":{text(made) if made else "null"},"product":"{product}","productVersion":"{version}",'
-        f'"publicCode":{text(lot.public_code)}}}',
+        f'"lotCode":{json_text(lot.lot_code)},"needsRelease":{"true" if lot.needs_release else "false"},'
+        f'"producedOn":{json_text(made) if made else "null"},"product":"{product}","productVersion":"{version}",'
+        f'"publicCode":{json_text(lot.public_code)}}}',
     )
 
 

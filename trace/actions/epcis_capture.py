@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from trace import ledger
@@ -30,7 +30,7 @@ from trace.actions.epcis_plan import Incoming, Plan, Refused, code_of, digest_of
 from trace.actions.events import When
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
-from trace.among import among_texts, there
+from trace.among import among_texts, texts_condition, there
 from trace.batch import LOT_PARTS, Batch, keep, open_batch
 from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
@@ -165,8 +165,13 @@ class Writer:
         """The events that are not there yet, each once."""
         known: set[tuple[str, str]] = set()
         for part in chunks(list({each.eid for each in events}), READ):
-            rows = EpcisEvent.objects.filter(among_texts("eid", part), owner=self.owner)
-            known |= set(rows.values_list("eid", "declared_at"))
+            wanted, given = texts_condition("eid", part)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"SELECT eid, declared_at FROM trace_epcisevent WHERE owner_id = %s AND {wanted}",  # noqa: S608
+                    [self.owner.pk, given],
+                )
+                known |= set(cursor.fetchall())
         fresh: list[Incoming] = []
         for each in events:
             if each.key in known:
@@ -350,11 +355,18 @@ class Chunk:
                     first[(epc.gtin, row["alike_id"])] = thing.uri
                     codes.add(f"SN-{digest_of(thing.uri)}")
                     codes.add(code_of(each.eid, thing.uri))
-        mine = Organisation.objects.filter(Q(kept_by=self.owner) | Q(pk__in=self.parties.mine)).values("pk")
+        ours = ", ".join(["%s"] * len(self.parties.mine))
         for part in chunks(sorted(codes), READ):
-            rows = Lot.objects.filter(among_texts("lot_code", part), organisation__in=mine, voided_by=None)
-            for issuer, product, code in rows.values_list("organisation", "product", "lot_code"):
-                batch.codes[(issuer, product)].add(code)
+            wanted, given = texts_condition("lot_code", part)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"SELECT organisation_id, product_id, lot_code FROM trace_lot WHERE {wanted} "  # noqa: S608
+                    "AND voided_by_id IS NULL AND organisation_id IN "
+                    f"(SELECT id FROM trace_organisation WHERE kept_by_id = %s OR id IN ({ours}))",
+                    [given, self.owner.pk, *self.parties.mine],
+                )
+                for issuer, product, code in cursor.fetchall():
+                    batch.codes[(issuer, product)].add(code)
         batch.asked_codes |= codes
 
     def ask_ledger(self, rows: Sequence[EpcisName]) -> None:
@@ -380,12 +392,11 @@ class Chunk:
                 by_code[epc.serial].append(row)
             elif epc.scheme.name == "sscc":
                 by_code[epc.key].append(row)
-        visible = lots_visible_to(self.by).filter(voided_by=None)
         for pairs in chunks(list(by_lot)):
             # Whether there are any costs little; which of them may be opened costs much, and mostly there are none.
             if not there(Lot, "lot_code", [lot for _gtin, lot in pairs]):
                 continue
-            found = visible.filter(
+            found = self._visible().filter(
                 product__gtin__in={gtin for gtin, _lot in pairs}, lot_code__in={lot for _gtin, lot in pairs}
             )
             for lot in found.select_related(*LOT_PARTS).order_by("is_external", "id"):
@@ -394,7 +405,7 @@ class Chunk:
                         self.bind(row, lot)
         for codes in chunks(list(by_code), READ):
             if there(Lot, "public_code", codes):
-                for lot in visible.filter(among_texts("public_code", codes)).select_related(*LOT_PARTS):
+                for lot in self._visible().filter(among_texts("public_code", codes)).select_related(*LOT_PARTS):
                     for row in by_code[lot.public_code]:
                         self.bind(row, lot)
             if not there(Unit, "code", codes):
@@ -410,6 +421,9 @@ class Chunk:
                     epc = parsed(row.value)
                     if epc is not None and epc.gtin and epc.gtin == unit.lot.product.gtin:
                         row.alike_id = unit.lot_id
+
+    def _visible(self) -> QuerySet[Lot]:
+        return lots_visible_to(self.by).filter(voided_by=None)
 
     def _meet_unit(self, row: EpcisName, unit: Unit) -> None:
         """A code issued here: one thing is of its lot, a pack is what lies in it."""

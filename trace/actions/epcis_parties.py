@@ -24,6 +24,7 @@ from trace.epcis.formats import EpcInvalid, canonical, parse
 from trace.epcis.vocabulary import local
 from trace.identifiers import uuid7
 from trace.models import Division, EpcisMaster, EpcisName, Organisation, Place, Product, ProductVersion
+from trace.prepared import NUMBER, Prepared
 from trace.rows import insert, new, update
 from trace.text import clean_text
 from trace.units import MAX_BASE_UNITS, MICROS, UNITS, EnteredAmount
@@ -124,6 +125,17 @@ def _words(text: str, most: int) -> str:
         return ""
 
 
+# Asked for each event that comes alone.
+_ORGANISATION = Prepared(lambda _text: Organisation.objects.filter(pk=NUMBER).select_related("division"))
+_ENTRY = Prepared(
+    lambda code: (
+        Product.objects.filter(organisation=NUMBER, code=code, current__isnull=False)
+        .select_related("current__standard", "organisation__division")
+        .order_by("id")
+    )
+)
+
+
 @dataclass
 class Parties:
     """Names resolved for one organisation. The head of the log is held, so nobody else makes the same ones."""
@@ -201,7 +213,10 @@ class Parties:
         if pk is None:
             return None
         if pk not in self._organisations:
-            self._organisations[pk] = Organisation.objects.select_related("division").get(pk=pk)
+            found = _ORGANISATION.first("", pk)
+            if found is None:
+                raise ValueError("a party was not kept")
+            self._organisations[pk] = found
         return self._organisations[pk]
 
     def _place(self, pk: int | None) -> Place | None:
@@ -381,8 +396,7 @@ class Parties:
         return bool(prefix) and gtin[1:].startswith(prefix)
 
     def _entry(self, issuer: Organisation, code: str, gtin: str, label: str, uom: str) -> Product:
-        rows = Product.objects.filter(organisation=issuer, code=code, current__isnull=False)
-        found = rows.select_related("current__standard", "organisation__division").first()
+        found = _ENTRY.first(code, issuer.pk)
         if found is not None:
             return found
         product = Product.objects.create(
