@@ -364,6 +364,7 @@ def _ilmd(new: NewLot, lot: Lot) -> dict[str, Any]:
     issuer, product, version = _uid(lot.organisation.uid), _uid(new.product.uid), _uid(lot.product_version.uid)
     made = lot.produced_on.isoformat() if lot.produced_on else None
     until = lot.expires_on.isoformat() if lot.expires_on else None
+    days = [json_text(each) if each else "null" for each in (until, made)]
     found = {
         "begins": True,
         "displayCode": lot.display_code,
@@ -380,10 +381,10 @@ def _ilmd(new: NewLot, lot: Lot) -> dict[str, Any]:
     }
     return Told(
         found,
-        f'{{"begins":true,"displayCode":{json_text(lot.display_code)},"expiresOn":{json_text(until) if until else "null"},'
+        f'{{"begins":true,"displayCode":{json_text(lot.display_code)},"expiresOn":{days[0]},'
         f'"external":{"true" if lot.is_external else "false"},"facts":{ledger.text_of(facts)},"issuer":"{issuer}",'
         f'"lotCode":{json_text(lot.lot_code)},"needsRelease":{"true" if lot.needs_release else "false"},'
-        f'"producedOn":{json_text(made) if made else "null"},"product":"{product}","productVersion":"{version}",'
+        f'"producedOn":{days[1]},"product":"{product}","productVersion":"{version}",'
         f'"publicCode":{json_text(lot.public_code)}}}',
     )
 
