@@ -222,6 +222,8 @@ def stop(source: Source, subject: str) -> Draft:
             ),
         ],
     )
+    if one.is_drill:
+        draft.words("", "这是演练：没有停止生产经营，货物没有封存，照常生产和销售。")
     source.goods_table(draft)
     source.sign(draft)
     return draft

@@ -13,6 +13,9 @@ from recalls.queries import clocks_of
 from trace.personal import reveal
 from trace.units import format_amount
 
+_STOPPED = "范围内批次的出库、使用和赋码自启动时起由系统拒绝；已书面通知各持有单位停售封存。"
+_DRILL = "这是演练：没有停止生产经营，货物没有封存，没有通知任何单位。"
+
 
 def plan(source: Source, subject: str) -> Draft:
     """召回计划: the items the regime asks for, as filed last (2015 Measures, article 15: eight; consumer products:
@@ -136,7 +139,7 @@ def five_day(source: Source, subject: str) -> Draft:
         "一、停止生产经营",
         [
             ("停止时间", moment(started), True),
-            ("措施", "范围内批次的出库、使用和赋码自启动时起由系统拒绝；已书面通知各持有单位停售封存。", True),
+            ("措施", _DRILL if source.campaign.is_drill else _STOPPED, True),
             ("通知持有单位", f"{source.reached.holders} 份，已确认 {source.reached.acknowledged} 份", False),
         ],
     )

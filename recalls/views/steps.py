@@ -136,6 +136,8 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
         channel=channel_for(campaign) if Guard.CHANNEL in row.guards else None,
         basis=usual_basis(campaign, _ACTS[action]) if action in _ACTS else "",
     )
+    if campaign.is_drill and "stop_order" in form.fields:
+        form.fields["stop_order"].help_text = _("演练：只记录这个决定，货物照常。")
     if request.method == "POST" and form.is_valid():
         moved = attempt(form, lambda: _take(campaign, actor, form, action, request), {"channel_wrong": "sites"})
         if moved is not None:

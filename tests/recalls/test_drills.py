@@ -24,11 +24,12 @@ from recalls.actions.drills import (
 )
 from recalls.actions.notices import Kind, enqueue
 from recalls.actions.outbox import send_due
+from recalls.actions.papers import make_paper
 from recalls.affected import affected_by
 from recalls.models import Campaign, ContactTest, Drill, OutboxMessage, Publication, PublicNotice
 from recalls.queries import public_recall_for, published
 from recalls.readiness import readiness
-from tests.recalls.story import Chain, started
+from tests.recalls.story import Chain, decided, started
 from tests.world import sign_in
 from trace.errors import DomainError
 from trace.personal import seal
@@ -174,6 +175,19 @@ def test_no_attacker_gets_a_drill_into_the_world(chain: Chain, client: Client) -
     message.refresh_from_db()
     assert message.sent_at is None
     assert mail.outbox == []
+
+
+def test_a_started_drill_says_that_nothing_was_held_or_sent(chain: Chain, client: Client) -> None:
+    campaign = decided(chain, is_drill=True)
+    sign_in(client, chain.world.walnuts)
+    at = f"/recall/campaigns/{campaign.uid}"
+    assert "不封存批次" in client.get(f"{at}/do/start/").content.decode()
+    done = client.post(f"{at}/do/start/", {"revision": campaign.revision, "stop_order": "on"}, follow=True)
+    body = done.content.decode()
+    assert "没有封存任何货物" in body
+    assert "显示已召回" not in body
+    paper = make_paper(by=chain.world.walnuts, campaign=campaign, kind="stop")
+    assert "没有停止生产经营" in str(paper.data)
 
 
 def test_pages_of_drills(chain: Chain, client: Client) -> None:
