@@ -29,6 +29,7 @@ from recalls.models import (
 from recalls.notice_states import Side
 from recalls.parts import Extent, within
 from recalls.scope import latest_scope
+from recalls.transitions import Status
 from trace.access import entered_for
 from trace.actions.holds import release_from_hold
 from trace.actor import Actor
@@ -45,9 +46,12 @@ def _lock(campaign: Campaign) -> None:
     Campaign.objects.select_for_update().get(pk=campaign.pk)
 
 
-def _require_running(campaign: Campaign) -> None:
+def _require_running(campaign: Campaign, *, closed: bool = False) -> None:
+    """Between start and end; with ``closed`` also after a regular end, when what is left is still held."""
     if campaign.is_drill:
         raise DrillStaysInside()
+    if closed and campaign.status == Status.CLOSED:
+        return
     if not campaign.has_started or not campaign.is_open:
         raise Clash(_("召回启动之后、结束之前才能登记收回和处理。"), code="no_such_step")
 
@@ -251,13 +255,14 @@ def propose_release(
 ) -> CorrectedRelease:
     """Say that so much of a lot carries a right label again (food safety law, article 63; 2015 Measures, article 25:
     label-only, corrected and sold with the correction shown), or that the defect of so many consumer products was
-    removed. It moves only after a second person has approved.
+    removed. It moves only after a second person has approved. Closing a recall leaves the rest held, so goods may be
+    put right afterwards, too.
 
     Refuses a recall of food that is about more than the label (``not_label_only``), more than the holder has, less
     what was released before (``more_than_there``), a range of units that is none (``range_wrong``).
     """
     by.require("quality", "owner")
-    _require_running(campaign)
+    _require_running(campaign, closed=True)
     if campaign.organisation_id not in entered_for(by):
         raise NotAllowed(_("更正后放行由召回单位提出。"), code="not_own")
     if not releasable(campaign):
@@ -309,7 +314,7 @@ def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.dateti
     if release.by_id == by.user.pk:
         hint = _("请由主管部门批准。") if is_one_person_firm(campaign.organisation) else ""
         raise NotAllowed(_("提出的人不能自己批准。") + hint, code="second_person")
-    _require_running(campaign)
+    _require_running(campaign, closed=True)
     _lock(campaign)
     found = ReleaseApproval.objects.filter(release=release).first()
     if found is not None:

@@ -36,6 +36,7 @@ from recalls.guards import releasable, unexplained
 from recalls.models import Campaign, Notice
 from recalls.scope import latest_scope, passed_in_force
 from recalls.sight import Sight
+from recalls.transitions import Status
 from recalls.views.doors import acting, page
 from recalls.views.goods import known_stock
 from trace.access import audience, parse_uid
@@ -235,6 +236,7 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
         if attempt(form, propose, {"range_wrong": "unit_to"}) is not None:
             messages.success(request, _("已提出，须另一人批准后才能销售。"))
             return redirect("recalls:campaign_releases", campaign.uid)
+    held = campaign.is_open or campaign.status == Status.CLOSED
     rows = campaign.releases.select_related(
         "lot__product", "lot__product_version", "holder", "by", "approval__by"
     ).order_by("-id")
@@ -243,8 +245,8 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
         "recalls/campaign_releases.html",
         {
             "campaign": campaign,
-            "form": form if lots and allowed and campaign.is_open else None,
-            "holders": holders if campaign.is_open else [],
+            "form": form if lots and allowed and held else None,
+            "holders": holders if held else [],
             "holder": holder,
             "allowed": allowed,
             "rows": rows[:200],

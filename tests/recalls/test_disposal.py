@@ -221,6 +221,14 @@ def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(
     sell_on(world.distributor, world.shop, "2")
     assert refusal(sell_on, world.distributor, world.shop, "1") == "lot_blocked"
     sell_on(world.shop, world.distributor, "1", 43)
+    # Closing leaves the rest held: it may still be put right, by two people as before.
+    now = timezone.now()
+    Campaign.objects.filter(pk=campaign.pk).update(status="closed", ended_at=now, ended_by=world.walnuts.user)
+    campaign.refresh_from_db()
+    late = propose_release(by=world.walnuts_quality, micros=MICROS, **how | {"campaign": campaign})
+    approve_release(by=world.walnuts, release=late)
+    assert refusal(sell, "2") == "lot_blocked"
+    sell("1")
 
 
 def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign, client: Client) -> None:
