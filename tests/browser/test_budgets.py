@@ -67,6 +67,12 @@ def cut_off(page: Page) -> list[str]:
     return found
 
 
+def large_letters(page: Page) -> list[str]:
+    """Whether letters of twice the size, as people set them in WeChat, make a phone's page scroll sideways."""
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    return [f"{page.url} in large letters: {overflow(page)} px"] if overflow(page) else []
+
+
 def test_nothing_keeps_people_out_of_the_main_pages(open_page: OpenPage) -> None:
     world = make_world()
     chain = make_chain(world)
@@ -87,6 +93,8 @@ def test_nothing_keeps_people_out_of_the_main_pages(open_page: OpenPage) -> None
             page.goto(path + language)
             found += barred(page) + cut_off(page)
             small += [f"{path}: {each}" for each in page.evaluate(SMALL)]
+            if path.startswith("/c/"):
+                found += large_letters(page)
     producer = signed_in(open_page, world.distillery, phone=True)
     for path in ("/", f"/labels/{run.uid}/"):
         producer.goto(path)
