@@ -59,6 +59,7 @@ def test_what_is_no_honest_photograph_is_refused(code: str) -> None:
         with pytest.raises(Invalid) as refused:
             picture_bytes(name="../../\0照片.jpg", content=io.BytesIO(data))
         assert refused.value.code == code, data[:20]
+        assert "PDF" not in refused.value.message  # where a photograph is asked for, none is offered
 
 
 def test_a_photograph_of_an_iphone_is_not_called_no_photograph() -> None:

@@ -66,7 +66,15 @@ def picture_bytes(*, name: str, content: IO[bytes]) -> bytes:
     """
     shown = _shown_name(name)
     data = _read(content, shown)
-    return _picture(data, shown)
+    try:
+        return _picture(data, shown)
+    except Invalid as error:
+        if error.code != "file_type" or _is_heic(data):
+            raise
+        raise Invalid(
+            _("文件“%(name)s”不是照片。请上传 JPG 或 PNG 图片；别的请截屏后上传截图。") % {"name": shown},
+            code="file_type",
+        ) from None
 
 
 def _read(content: IO[bytes], shown: str) -> bytes:
@@ -153,8 +161,12 @@ def _picture(data: bytes, name: str) -> bytes:
         raise broken from None
 
 
+def _is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp"
+
+
 def _not_a_kind(name: str, data: bytes) -> Invalid:
-    if data[4:8] == b"ftyp":
+    if _is_heic(data):
         # HEIC and AVIF, as phones keep them: a photograph all the same, and the person can do something about it.
         return Invalid(
             _("照片“%(name)s”是 HEIC 格式，这里打不开。请截屏后上传截图，或在手机相机设置里选“兼容性最佳”后重拍。")
