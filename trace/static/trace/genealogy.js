@@ -1,8 +1,16 @@
-// The drawing by arrow keys: the focus moves to the nearest box in that direction. Everything works without this file.
+// The drawing by arrow keys: the focus moves to the nearest box in that direction. A drawing larger than its frame opens
+// at the lot that was asked about, not in an empty corner. Everything works without this file.
 (() => {
   "use strict";
   const graph = document.querySelector(".graph");
   if (!graph) return;
+  const first = graph.querySelector(".tree-start");
+  if (first) {
+    const box = first.getBoundingClientRect();
+    const frame = graph.getBoundingClientRect();
+    graph.scrollTop += box.top + box.height / 2 - frame.top - frame.height / 2;
+    if (box.right > frame.right) graph.scrollLeft += box.right - frame.right + 12;
+  }
   const keys = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const centre = (link) => {
     const box = link.getBoundingClientRect();
