@@ -116,13 +116,17 @@ class BrokenGuard:
 
     One that ``warns`` refuses nothing: the fact is recorded and flagged. ``details`` name other records by what they
     are:
-    ``other_lot``, ``other_event``, ``report``, ``hold`` (uids), ``shipment`` (number).
+    ``other_lot``, ``other_event``, ``report``, ``hold`` (uids), ``shipment`` (number). ``product`` (row number) says of
+    which of the goods about to be made it is, so that the conflict stands at their lot.
     """
 
-    def __init__(self, code: str, message: Any, *, lot: Any = None, warns: bool = False, **details: Any) -> None:
+    def __init__(
+        self, code: str, message: Any, *, lot: Any = None, product: int = 0, warns: bool = False, **details: Any
+    ) -> None:
         self.code = code
         self._message = message
         self.lot = lot
+        self.product = product
         self.warns = warns
         self.details = details
 

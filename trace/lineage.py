@@ -449,6 +449,7 @@ def forbidden(rule: Prohibition, target: Target, material: str, where: str, lot:
             "evidence": evidence_words(rule.evidence, rule.verified),
         },
         lot=target.lot or lot,
+        product=target.product.pk if target.lot is None else 0,
         **more,
     )
 
@@ -528,6 +529,7 @@ def unborne(
             "gi_foreign",
             _("%(product)s 声明“%(claim)s”，产区是%(area)s，来源却有产区外的：%(where)s。") % amounts,
             lot=target.lot or lot,
+            product=target.product.pk if target.lot is None else 0,
             **more,
         )
     gap = in_each_language(rule.gap)
@@ -536,6 +538,7 @@ def unborne(
         _("%(product)s 声明“%(claim)s”，但不能证明来源都在产区（%(area)s）：%(where)s。") % amounts
         + (gap + _("。") if gap else ""),
         lot=target.lot or lot,
+        product=target.product.pk if target.lot is None else 0,
         warns=True,
         **more,
     )

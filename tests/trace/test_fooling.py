@@ -709,6 +709,8 @@ def test_most_of_the_nuts_are_not_left_out_as_something_else(world: World) -> No
     (made,) = turn_into(world.walnuts, [(mixed, "5")], [(claimed, "5")], when=day(3))
     assert [flag["code"] for flag in made.origin_event.flags] == ["gi_unproven"]
     assert "一成以上" in made.origin_event.flags[0]["detail"]
+    conflict = made.origin_event.conflicts.get()
+    assert (conflict.lot, conflict.details["other_lot"]) == (made, str(rest.links_up.get().parent.uid))
 
 
 def test_a_name_like_the_protected_one_is_called_unverified() -> None:

@@ -183,7 +183,7 @@ def capture(
     lots = _begin_lots(draft, event)
     items = _write_items(draft, event, lots)
     _apply(draft, event, items, lots)
-    conflicts = _flag(draft, event, broken, now)
+    conflicts = _flag(draft, event, broken, lots, now)
     keep([ledger.entry(number, event, items)])
     return Captured(event, lots, conflicts)
 
@@ -491,14 +491,17 @@ def move_stock(deltas: Mapping[derive.StockKey, int], *, fresh: AbstractSet[int]
     )
 
 
-def _flag(draft: Draft, event: Event, broken: list[BrokenGuard], now: datetime.datetime) -> list[Conflict]:
-    """One conflict row for each guard a report broke."""
+def _flag(
+    draft: Draft, event: Event, broken: list[BrokenGuard], lots: Sequence[Lot], now: datetime.datetime
+) -> list[Conflict]:
+    """One conflict row for each guard a report broke, at the lot it is about: one just made where it is about that."""
+    made = {lot.product_id: lot for lot in reversed(lots)}
     conflicts = [
         new(
             Conflict,
             event=event,
             organisation=draft.organisation,
-            lot=guard.lot,
+            lot=made.get(guard.product, guard.lot),
             code=guard.code,
             details=guard.as_record(),
             at=now,
