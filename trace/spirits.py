@@ -486,7 +486,7 @@ def _rising(draft: Draft) -> Iterator[BrokenGuard]:
             yield from _stronger_than_made(draft, lot, said, cellar)
         if record is None or said <= record.abv + CONTRADICTS:
             continue
-        more = {"report": record.report} if record.report else {}
+        more: dict[str, Any] = {"report": record.report} if record.report else {}
         yield BrokenGuard(
             "abv_contradicts",
             _("批次 %(lot)s 的酒精度填了 %(typed)s %%vol，而%(record)s记的是 %(recorded)s %%vol。")
