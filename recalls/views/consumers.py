@@ -21,7 +21,7 @@ from recalls.actions.cases import Named, file_claim, forget_case, named
 from recalls.actions.subscriptions import Scope, confirm, end, subscribe, what_words
 from recalls.consumer_forms import ClaimForm, ReceiptForm, SubscribeForm
 from recalls.models import CaseStep, ConsumerCase, RiskWarning, Subscription
-from recalls.queries import latest_publication
+from recalls.queries import publication_in_force
 from recalls.service import Key, targets
 from recalls.tokens import form_word, read_form_word, read_subscription_token
 from recalls.transitions import Status
@@ -60,7 +60,8 @@ def _private(answer: HttpResponse) -> HttpResponse:
 def claim(request: HttpRequest, ref: str) -> HttpResponse:
     """Claim what a recall offers for the goods in hand: 退货, 换货, 修理, 退款."""
     campaign = public_campaign(ref)
-    publication = latest_publication([campaign])[campaign.pk]
+    publication = publication_in_force(campaign)
+    assert publication is not None  # noqa: S101 (a public campaign has one)
     purpose = f"claim {campaign.uid}"
     goods = named(request.GET.get("code", "")[:200]) if request.GET.get("code") else Named("")
     initial = {"word": form_word(purpose), "code": goods.code}
