@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 import json
@@ -14,6 +15,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from recalls.actions import packs
 from recalls.actions.campaigns import close, file_plan, order, propose, report_progress
@@ -113,7 +115,7 @@ def test_the_documents_of_a_whole_campaign_say_the_same_on_page_and_paper(chain:
         by=by,
         campaign=campaign,
         lines=[(Lot.objects.get(pk=chain.pouch_a.pk), 5 * MICROS)],
-        planned_at=day(400).at,
+        planned_at=timezone.now() + datetime.timedelta(days=100),
         place="示例无害化处理厂",
         method="destroy",
     )
