@@ -170,7 +170,7 @@ def test_lot_is_not_released_before_the_report_it_relies_on(world: World) -> Non
 
 def test_override_needs_a_reason_of_words_and_its_reason_is_on_the_conflict(world: World) -> None:
     lot = make_lot(world.walnuts, world.kernels, "10")
-    for reason in ("", "  ", "无"):
+    for reason in ("", "  ", "无", "...........", "啊啊啊啊啊"):
         assert refused(
             lambda reason=reason: release_lot(by=world.walnuts_quality, lot=lot, when=day(2), reason=reason)
         ) == ["no_passing_report"]
