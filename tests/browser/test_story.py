@@ -289,6 +289,7 @@ def test_a_failed_sample_becomes_a_recall_that_every_page_shows_until_it_is_clos
         {
             "住所": "汾阳市示例路 1 号",
             "法定代表人": "示例法人",
+            "电子邮箱": "recall@example.org",
             "具体负责人": "示例负责人",
             "联系电话": "0358-0000000",
             "可能的危害": "长期食用可能损害肝脏",
