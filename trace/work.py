@@ -14,10 +14,10 @@ JOBS: list[Callable[[], bool]] = [run_next_import]
 
 
 def work_off() -> int:
-    """Do all that waits; how many pieces there were."""
+    """Do all that waits, a piece of each in turn, so that a long import holds up nothing else; how many there were."""
     done = 0
-    while any(job() for job in JOBS):
-        done += 1
+    while found := sum([job() for job in JOBS]):
+        done += found
     return done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -16,6 +17,7 @@ from trace.actions.imports import confirm_import, upload_sheet
 from trace.actions.rebuild import rebuild
 from trace.ledger import verify
 from trace.models import Event, SheetImport
+from trace.work import work_off
 
 ROWS = 400
 
@@ -80,3 +82,19 @@ def test_a_worker_killed_while_writing_leaves_nothing_half_and_the_next_one_fini
     assert Event.objects.count() == len(row.made) == ROWS
     assert rebuild(write=False).differences == []
     assert list(verify()) == []
+
+
+@pytest.mark.once
+def test_a_long_job_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    left, seen = {"long": 3, "short": 1}, []
+
+    def job(name: str) -> bool:
+        if not left[name]:
+            return False
+        left[name] -= 1
+        seen.append(name)
+        return True
+
+    monkeypatch.setattr("trace.work.JOBS", [partial(job, "long"), partial(job, "short")])
+    assert work_off() == 4
+    assert seen == ["long", "short", "long", "long"]
