@@ -12,16 +12,26 @@ import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import F, QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet, Sum
 
-from recalls.models import Campaign, Disposal, NoticeLot, ReturnReceipt, ScopeLot, ScopeVersion, SetAside, StockAnswer
+from recalls.models import (
+    Campaign,
+    Disposal,
+    Notice,
+    NoticeLot,
+    ReturnReceipt,
+    ScopeLot,
+    ScopeVersion,
+    SetAside,
+    StockAnswer,
+)
 from recalls.released import Released, released_of
 from trace.among import among
 from trace.genealogy import lots_by_pk
 from trace.models import EventItem, Lot, Stock, Transfer
-from trace.plain import fetched
+from trace.plain import fetched, uncollected
 
 
 @dataclass(frozen=True)
@@ -106,9 +116,14 @@ LotOrganisation = tuple[int, int]
 
 
 def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFigures:
-    """The numbers as records and answers say now, over the lots of the latest scope version. Twelve queries however
+    """The numbers as records and answers say now, over the lots of the latest scope version. Eleven queries however
     many lots, two more where goods were released.
     """
+    with uncollected():
+        return _figures(campaign, scope)
+
+
+def _figures(campaign: Campaign, scope: ScopeVersion | None) -> CampaignFigures:
     version = scope or campaign.scopes.order_by("-number").first()
     if version is None:
         return CampaignFigures([], {})
@@ -143,45 +158,40 @@ class _Sums:
         standing = {"event__corrections__isnull": True}
         inputs = EventItem.objects.filter(lot__in=inside, role="input", **standing)
         self.used = dict(inputs.values("lot").annotate(n=Sum("micros")).values_list("lot", "n"))
-        transfers = Transfer.objects.filter(lot__in=inside, voided_by=None)
-        outward = transfers.filter(sender=F("lot__organisation"))
-        self.shipped = dict(outward.values("lot").annotate(n=Sum("sent_micros")).values_list("lot", "n"))
+        transfers = Transfer.objects.filter(lot__in=inside, voided_by=None).order_by()
+        self.shipped: dict[int, int] = defaultdict(int)
         self.transit: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-        sent_to = transfers.values_list("lot", "receiver", "sent_micros", "received_micros")
-        for lot, receiver, sent, received in fetched(sent_to):
+        sent_to = transfers.values_list("lot", "sender", "receiver", "sent_micros", "received_micros")
+        for lot, sender, receiver, sent, received in fetched(sent_to):
+            if issuers[lot] == sender:
+                self.shipped[lot] += sent
             self.transit[lot][receiver] += sent - (received or 0)
         self.stock: dict[int, dict[int, int]] = defaultdict(dict)
         rows = Stock.objects.filter(lot__in=inside).order_by().values_list("lot", "organisation", "micros")
         for lot, organisation, micros in fetched(rows):
             self.stock[lot][organisation] = self.stock[lot].get(organisation, 0) + micros
-        self.answers = _latest_answers(campaign, inside)
+        told = _Told(campaign)
+        self.answers = _latest_answers(inside, told)
         self.answered_at: dict[LotOrganisation, datetime.datetime] = {}
         self.beyond: dict[int, set[int]] = defaultdict(set)
         self.listed: dict[int, dict[int, int]] = defaultdict(dict)
-        stock, transit = self.stock, self.transit
-        passed_on = NoticeLot.objects.filter(notice__campaign=campaign).order_by()
-        asked = passed_on.values_list("pk", "lot", "notice__organisation", "notice__parent", "unconfirmed_micros")
-        # Asked and put in order here, not in the query: PostgreSQL looks two more tables up for each of ten thousand
-        # notices, of which few are left.
-        without = sorted(
-            row
-            for row in fetched(asked)
-            if stock[row[1]].get(row[2], 0) <= 0
-            and row[2] not in transit[row[1]]
-            and issuers.get(row[1], row[2]) != row[2]
-        )
-        for _pk, lot, organisation, parent, micros in without:
-            if parent is None and micros:
-                self.listed[lot][organisation] = micros
-            else:
-                self.beyond[lot].add(organisation)
+        asked = NoticeLot.objects.filter(lot__in=inside).order_by()
+        for _pk, notice, lot, micros in sorted(fetched(asked.values_list("pk", "notice", "lot", "unconfirmed_micros"))):
+            organisation = told.own.get(notice)
+            if organisation is None or issuers[lot] == organisation:
+                continue
+            if self.stock[lot].get(organisation, 0) <= 0 and organisation not in self.transit[lot]:
+                if micros and notice not in told.passed_on:
+                    self.listed[lot][organisation] = micros
+                else:
+                    self.beyond[lot].add(organisation)
         self.recovered: dict[int, int] = defaultdict(int)
         self.destroyed: dict[int, int] = defaultdict(int)
         self.left_since: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         moved = ("lot", "organisation", "micros", "at")
         returns = list(ReturnReceipt.objects.filter(lot__in=inside, **standing).values_list(*moved))
         disposals = list(Disposal.objects.filter(lot__in=inside, **standing).values_list(*moved))
-        self.answered_at = _answered_at(campaign, inside, {row[1] for row in [*returns, *disposals]})
+        self.answered_at = _answered_at(inside, {row[1] for row in [*returns, *disposals]}, told)
         for lot, organisation, micros, at in returns:
             self.recovered[lot] += micros
             self._left(lot, organisation, micros, at)
@@ -245,44 +255,40 @@ class _Sums:
 
     def of(self, lot: Lot) -> Amounts:
         """The numbers of one lot."""
-        stock = self.stock[lot.pk]
+        stock, transit = self.stock[lot.pk], self.transit[lot.pk]
+        answers, left_since, let_go = self.answers[lot.pk], self.left_since[lot.pk], self.let_go[lot.pk]
         used = -self.used.get(lot.pk, 0)
         in_house = stock.get(self.initiator, 0)
-        transit = self.transit[lot.pk]
         listed = self.listed[lot.pk]
-        beyond = self.beyond[lot.pk] - set(listed)
-        holders = ({*stock, *transit}) - {self.initiator} - beyond - set(listed)
+        beyond = self.beyond[lot.pk].difference(listed)
         moving = sum(transit.values())
         made = self.parts.get(lot.pk, lot.made_micros)
         gone = made - used - self.destroyed[lot.pk] - moving - sum(stock.values())
-        said, since, let_go = self.answers[lot.pk], self.left_since[lot.pk], self.let_go[lot.pk]
         lie = sum(let_go.values())
         released = lie + max(min(self.released.get(lot.pk, 0) - lie, gone - lie), 0)
         gone -= released
         held = sold = unknown = 0
         excess = max(-in_house, 0) + max(-gone, 0)
-        for organisation in holders:
-            there = stock.get(organisation, 0) + transit.get(organisation, 0)
-            answer = said.get(organisation)
-            gave = let_go.get(organisation, 0)
-            if answer is None and not gave:
-                # Most of ten thousand holders: nothing was said, so all that is there is unknown.
-                if there > 0:
-                    unknown += there
-                else:
-                    excess -= there
-                continue
-            has = _still(answer, since.get(organisation, 0))
-            has -= min(max(has - there, 0), gave)
-            rest = there - has
-            passed_on = min(answer[1], max(rest, 0)) if answer else 0
-            held += has
-            sold += passed_on
-            unknown += max(rest - passed_on, 0)
-            excess += max(-rest, 0)
+        # Ten thousand holders and more: no step here but those that one needs.
+        for organisation in ({*stock, *transit}).difference(beyond, listed, (self.initiator,)):
+            rest = stock.get(organisation, 0) + transit.get(organisation, 0)
+            answer = answers.get(organisation)
+            if answer is not None:
+                has = max(answer.on_hand_micros - left_since.get(organisation, 0), 0)
+                has -= min(max(has - rest, 0), let_go.get(organisation, 0))
+                rest -= has
+                passed_on = min(answer.sold_micros, max(rest, 0))
+                held += has
+                sold += passed_on
+                rest -= passed_on
+            if rest > 0:
+                unknown += rest
+            else:
+                excess -= rest
         for organisation in sorted(beyond):
             # What a partner's own customer has is part of what the partner said it sold on.
-            has = _still(said.get(organisation), since.get(organisation, 0))
+            answer = answers.get(organisation)
+            has = max(answer.on_hand_micros - left_since.get(organisation, 0), 0) if answer else 0
             came = has - stock.get(organisation, 0)
             held += has
             covered = min(max(came, 0), sold)
@@ -292,13 +298,13 @@ class _Sums:
         left = max(gone, 0)
         for organisation in sorted(listed):
             # Who is known from a list only has part of what is gone; what it has not said is unknown, not sold.
-            answer = said.get(organisation)
-            has = _still(answer, since.get(organisation, 0))
-            told = has + (answer[1] if answer else 0)
+            answer = answers.get(organisation)
+            has = max(answer.on_hand_micros - left_since.get(organisation, 0), 0) if answer else 0
+            said = has + (answer.sold_micros if answer else 0)
             held += has
             excess += max(has - left, 0)
             left = max(left - has, 0)
-            silent = min(max(listed[organisation] - told, 0), left)
+            silent = min(max(listed[organisation] - said, 0), left)
             unknown, left = unknown + silent, left - silent
         return Amounts(
             made=made,
@@ -328,49 +334,67 @@ def _take(stock: dict[int, int], transit: dict[int, int], organisation: int, mic
     transit[organisation] = max(transit.get(organisation, 0) - (micros - known), 0)
 
 
-Said = tuple[int, int]
-"""What a holder said it has and sold."""
+class Said(NamedTuple):
+    """What a holder said it has and sold."""
+
+    on_hand_micros: int
+    sold_micros: int
 
 
-def _still(answer: Said | None, left: int) -> int:
-    """What a holder said it has, less what left it since."""
-    return max(answer[0] - left, 0) if answer is not None else 0
+class _Told:
+    """To whom the notices of a campaign went (``own``), which of them were passed on by a holder, and to whom those of
+    others went that answers belong to.
+
+    Read once and looked up: joined to ten thousand answers and lots of notices, an engine looks each notice up anew.
+    """
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.is_drill = campaign.is_drill
+        rows = fetched(Notice.objects.filter(campaign=campaign).order_by().values_list("pk", "organisation", "parent"))
+        self.own: dict[int, int] = {pk: organisation for pk, organisation, _parent in rows}
+        self.passed_on: set[int] = {pk for pk, _organisation, parent in rows if parent is not None}
+
+    def counting(self, notices: Iterable[int]) -> dict[int, int]:
+        """By notice to whom it went, for these; without those whose answers stay out: a drill's in all others, and all
+        others' in a drill. One query where there are notices of other campaigns.
+        """
+        strange = {pk for pk in notices if pk not in self.own}
+        if not strange or self.is_drill:
+            return self.own
+        rows = Notice.objects.filter(among("pk", strange), campaign__is_drill=False).order_by()
+        return self.own | dict(fetched(rows.values_list("pk", "organisation")))
 
 
-def _latest_answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> dict[int, dict[int, Said]]:
-    """The last stock answer per lot and holder, to whichever campaign; what was answered in a drill stays in it."""
+def _latest_answers(inside: QuerySet[Any, Any], told: _Told) -> dict[int, dict[int, Said]]:
+    """By lot and holder the last stock answer, to whichever campaign; what was answered in a drill stays in it."""
+    rows = fetched(_answers(inside).values_list("lot", "notice", "on_hand_micros", "sold_micros"))
+    holders = told.counting(row[1] for row in rows)
     found: dict[int, dict[int, Said]] = defaultdict(dict)
-    said = _answers(campaign, inside)
-    columns = ("lot", "notice__organisation", "on_hand_micros", "sold_micros")
-    for lot, organisation, has, sold in fetched(said.values_list(*columns)):
-        found[lot][organisation] = (has, sold)
+    for lot, notice, has, sold in rows:
+        if (holder := holders.get(notice)) is not None:
+            found[lot][holder] = Said(has, sold)
     return found
 
 
-def _answers(campaign: Campaign, inside: QuerySet[Any, Any]) -> QuerySet[StockAnswer]:
-    """The answers that count, the oldest first. One query for those that were set aside: they are few, and joined to
-    each answer they cost as much as the answers.
-    """
-    if campaign.is_drill:
-        told = StockAnswer.objects.filter(notice__campaign=campaign)
-        aside = SetAside.objects.filter(acknowledgement__notice__campaign=campaign)
-    else:
-        told = StockAnswer.objects.filter(lot__in=inside, notice__campaign__is_drill=False)
-        aside = SetAside.objects.filter(acknowledgement__stock__lot__in=inside)
-    void = [one for (one,) in fetched(aside.order_by().values_list("acknowledgement").distinct())]
-    return (told.exclude(among("acknowledgement", void)) if void else told).order_by("at", "id")
+def _answers(inside: QuerySet[Any, Any]) -> QuerySet[StockAnswer]:
+    """The answers that may count, the oldest first; not yet told apart by whose campaign's they are."""
+    gone = SetAside.objects.filter(acknowledgement=OuterRef("acknowledgement"))
+    return StockAnswer.objects.filter(~Exists(gone), lot__in=inside).order_by("at", "id")
 
 
 def _answered_at(
-    campaign: Campaign, inside: QuerySet[Any, Any], organisations: set[int]
+    inside: QuerySet[Any, Any], organisations: set[int], told: _Told
 ) -> dict[LotOrganisation, datetime.datetime]:
     """When the last answers of these holders were given; asked of those alone whose goods moved, since times are slow
     to read.
     """
     if not organisations:
         return {}
-    rows = _answers(campaign, inside).filter(among("notice__organisation", organisations))
-    return {(lot, one): at for lot, one, at in rows.values_list("lot", "notice__organisation", "at")}
+    rows = list(
+        _answers(inside).filter(among("notice__organisation", organisations)).values_list("lot", "notice", "at")
+    )
+    holders = told.counting(row[1] for row in rows)
+    return {(lot, holders[notice]): at for lot, notice, at in rows if notice in holders}
 
 
 @dataclass(frozen=True)

@@ -63,31 +63,42 @@ class SeenLot:
 
 class Sight:
     """What one actor may see of one campaign; asked once, used for every row. Without a campaign, what it may see
-    of a scope that is only looked at.
+    of a scope that is only looked at. Where a page shows some holders of very many, it asks about ``these`` alone (row
+    numbers): all others are then unknown.
     """
 
-    def __init__(self, actor: Actor, campaign: Campaign | None) -> None:
+    def __init__(self, actor: Actor, campaign: Campaign | None, these: Iterable[int] | None = None) -> None:
         self.everything = campaign is not None and supervises_campaign(actor, campaign)
         self._actor = actor
         self._campaign = campaign
+        self._these = None if these is None else frozenset(these)
         self._organisations = set() if self.everything else self._known_organisations()
 
     def _known_organisations(self) -> set[int]:
         actor = self._actor
         if actor.is_regulator:
-            rows = Organisation.objects.filter(division__code__startswith=actor.organisation.territory)
+            rows = Organisation.objects.filter(
+                self._asked_of("pk"), division__code__startswith=actor.organisation.territory
+            )
             known = set(rows.values_list("pk", flat=True))
             return known if self._campaign is None else known | {self._campaign.organisation_id}
         mine = entered_for(actor)
         known = set(mine)
-        dealt = Transfer.objects.filter(Q(sender__in=mine) | Q(receiver__in=mine))
+        dealt = Transfer.objects.filter(
+            Q(self._asked_of("receiver"), sender__in=mine) | Q(self._asked_of("sender"), receiver__in=mine)
+        )
         for sender, receiver in fetched(dealt.order_by().values_list("sender", "receiver").distinct()):
             known |= {sender, receiver}
-        known |= set(Organisation.objects.filter(kept_by__in=mine).values_list("pk", flat=True))
+        kept = Organisation.objects.filter(self._asked_of("pk"), kept_by__in=mine)
+        known |= set(kept.values_list("pk", flat=True))
         if self._campaign is None:
             return known
-        answered = self._campaign.notices.filter(status__in=sorted(REACHED))
+        answered = self._campaign.notices.filter(self._asked_of("organisation"), status__in=sorted(REACHED))
         return known | {holder for (holder,) in fetched(answered.order_by().values_list("organisation"))}
+
+    def _asked_of(self, field: str) -> Q:
+        """That an organisation is one of those asked about."""
+        return Q() if self._these is None else among(field, self._these)
 
     def knows(self, organisation: int) -> bool:
         """Whether the actor may know this organisation by name and amount."""

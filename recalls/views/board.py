@@ -143,9 +143,11 @@ def campaign_board(request: HttpRequest, uid: str) -> HttpResponse:
     standing = campaign_notices(actor, campaign).exclude(status=NoticeStatus.WITHDRAWN)
     numbers = figures(campaign)
     found = effect(campaign, numbers)
-    rows = _narrowed(standing, which, region).select_related("organisation__division").order_by("id")
+    # The campaign is one and known: its rows and those of its scope need not come along with each notice.
+    rows = _narrowed(standing, which, region).select_related(None).select_related("organisation__division")
+    rows = rows.order_by("id")
     listed = WidePaginator(rows, _PER_PAGE).get_page(request.GET.get("page"))
-    sight = Sight(actor, campaign)
+    sight = Sight(actor, campaign, [row.organisation_id for row in listed.object_list])
     still = request.GET.get("still") == "1"
     reached = _reached(standing)
     context = {
