@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -39,9 +40,10 @@ class Loaded:
         with reader, writer, _loading(env):
             self._process.start()
             self.stdout: IO[str] = open(os.devnull if output else os.dup(reader.fileno()), encoding="utf-8")  # noqa: SIM115
+        # Of a process that is killed nobody asks what it said: its files are closed with it, without a warning.
+        weakref.finalize(self, _close, self.stdout, self._errors)
         if output:
-            self.stdout.close()
-            self._errors.close()
+            _close(self.stdout, self._errors)
         assert self._process.pid is not None
         self.pid: int = self._process.pid
 
@@ -87,6 +89,11 @@ class Loaded:
     def kill(self) -> None:
         """End it at once."""
         self.send_signal(signal.SIGKILL)
+
+
+def _close(*files: IO[str]) -> None:
+    for file in files:
+        file.close()
 
 
 @contextlib.contextmanager
