@@ -38,7 +38,9 @@ def told(actor: Actor, lot: Lot) -> list[str]:
 
 @pytest.fixture
 def lot(world: World) -> Lot:
-    return make_lot(world.walnuts, world.kernels, "100", place=world.plant, produced_on=day(0).at.date())
+    # Of goods without a shelf life: they are not to expire while years go by.
+    kernels = make_product(world.walnuts.organisation, "KERN", "示例散装核桃仁", kind="finished")
+    return make_lot(world.walnuts, kernels, "100", place=world.plant, produced_on=day(0).at.date())
 
 
 def test_the_verdict_follows_the_lot(client: Client, world: World, lot: Lot) -> None:
