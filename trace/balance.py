@@ -7,13 +7,14 @@ counts. Yields are data (``yields`` in the templates): above them is possible an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from trace.among import among
-from trace.bounds import DEEPEST, Making, most_of, steps_of
+from trace.bounds import DEEPEST, Making, most_of, step_of, steps_of
 from trace.contents import BULK, Amount, content_typed
 from trace.errors import BrokenGuard
 from trace.lot_words import named_to
@@ -112,33 +113,54 @@ def _against(
     draft: Draft, inputs: Sequence[Amount], rest: Sequence[Amount], unit: str, made: Fraction, taken: Fraction
 ) -> Iterator[BrokenGuard]:
     """More of a unit than the inputs counted in it: against the most that the ``rest`` of them can be. Beyond that it
-    refuses, naming the lots whose amounts were counted; where the most of one is not known it warns, naming that one.
+    refuses, naming the lots whose amounts were counted; beyond an even share of pieces it warns, and where the most of
+    one is not known, naming that one.
     """
     bounds = most_of(rest, unit)
-    taken += sum((bound.most for bound in bounds if bound is not None), Fraction())
-    pieces = [each for each, bound in zip(rest, bounds, strict=True) if bound is None and each.bulk() is None]
-    if None in bounds:
-        if made > taken and pieces:
-            yield _more(inputs, _micros(made), _micros(taken), unit, pieces)
+    known = [(each, bound) for each, bound in zip(rest, bounds, strict=True) if bound is not None]
+    evenly = taken + sum((bound.most for _each, bound in known), Fraction())
+    if len(known) < len(rest):
+        pieces = [each for each, bound in zip(rest, bounds, strict=True) if bound is None and each.bulk() is None]
+        if made > evenly and pieces:
+            yield _more(inputs, _micros(made), _micros(evenly), unit, pieces)
         return
-    if made > taken:
+    ceiling = taken + sum((bound.ceiling for _each, bound in known), Fraction())
+    if made > ceiling:
         own = {each.lot.pk for each in inputs if each.lot is not None}
-        roots = [root for bound in bounds if bound is not None for root in bound.roots if root.pk not in own]
+        roots = [root for _each, bound in known for root in bound.roots if root.pk not in own]
         yield _more(
-            inputs, _micros(made), _micros(taken), unit, roots=[*dict.fromkeys(roots)], to=draft.organisation.pk
+            inputs, _micros(made), _micros(ceiling), unit, roots=[*dict.fromkeys(roots)], to=draft.organisation.pk
         )
         return
-    unsure = [each for each, bound in zip(rest, bounds, strict=True) if bound is not None and not bound.sure]
-    if unsure:
-        counted = taken - sum((bound.most for bound in bounds if bound is not None and not bound.sure), Fraction())
-        if made > counted:
-            yield _more(inputs, _micros(made), _micros(counted), unit, unsure)
+    unsure = [each for each, bound in known if not bound.sure]
+    counted = evenly - sum((bound.most for _each, bound in known if not bound.sure), Fraction())
+    if unsure and made > counted:
+        yield _more(inputs, _micros(made), _micros(counted), unit, unsure)
+    elif made > evenly:
+        yield _uneven(made, evenly, unit, [each for each, bound in known if bound.ceiling > bound.most])
+
+
+def _uneven(made: Fraction, evenly: Fraction, unit: str, shared: Sequence[Amount]) -> BrokenGuard:
+    """The warning that pieces hold more than their even share of what they were made of, as they may."""
+    return BrokenGuard(
+        "more_out_than_in",
+        _("产出 %(made)s 多于批次 %(lots)s 按件均摊的 %(taken)s。各件相差较大的不用改；否则请核对数量。")
+        % {
+            "made": amount_said(_micros(made), unit),
+            "taken": amount_said(_micros(evenly), unit),
+            "lots": _codes(shared),
+        },
+        lot=shared[0].lot,
+        warns=True,
+    )
 
 
 def _later_steps(draft: Draft) -> Iterator[BrokenGuard]:
     """A beginning stated again, against what was weighed since of the goods that came of it and state no net content.
 
     Followed through pieces only, ``DEEPEST`` steps at most: goods that can be weighed are checked where they are made.
+    A step that had more than it could before is not the correction's fault. Some eight queries and three for each step
+    further back, at each level.
     """
     again = {new.restates.pk: new for new in draft.outputs if new.restates is not None}
     if not again or len(again) < len(draft.outputs) or draft.template.gains_water:
@@ -147,57 +169,95 @@ def _later_steps(draft: Draft) -> Iterator[BrokenGuard]:
     made.inputs += [(use.lot.pk, -use.micros) for use in draft.uses if use.lot is not None and use.role == "input"]
     made.outputs += [(pk, new.micros) for pk, new in again.items()]
     instead, waiting, seen = dict.fromkeys(again, made), set(again), set()
+    before = dict.fromkeys(again, step_of(draft.replaces.pk)) if draft.replaces is not None else {}
     for _level in range(DEEPEST):
         steps = steps_of(waiting)
         seen |= waiting
-        named = {lot for step in steps.values() for lot, _micros in (*step.inputs, *step.outputs)}
-        lots = Lot.objects.filter(among("pk", named)).select_related(
-            "product", "product_version", "origin_event", "organisation__division__parent"
-        )
-        known = {lot.pk: lot for lot in lots}
-        waiting = set()
-        for step in steps.values():
-            if step.step is None or step.step.moves != "transform" or step.step.gains_water:
-                continue
-            inputs, outputs = (
-                [_amount(known[pk], micros) for pk, micros in side] for side in (step.inputs, step.outputs)
-            )
-            goods = [each for each in inputs if each.product.kind != Product.Kind.PACKAGING] or inputs
-            came_out = [each.bulk(content_typed(step.step, step.data)) for each in outputs]
-            waiting |= {
-                each.lot.pk for each, found in zip(outputs, came_out, strict=True) if found is None and each.lot
-            }
-            for unit in BULK:
-                weight = sum((found[1] for found in came_out if found is not None and found[0] == unit), Fraction())
-                bounds = most_of(goods, unit, instead) if weight else []
-                if bounds and all(bound is not None for bound in bounds):
-                    most = sum((bound.most for bound in bounds if bound is not None), Fraction())
-                    if weight > most:
-                        yield _less_than_later(draft, goods[0], outputs, (weight, most, unit))
-        waiting -= seen
+        weighed = _weighed(steps.values())
+        waiting = {pk for each in weighed for pk in each.vague} - seen
+        for unit in BULK:
+            asked = [each for each in weighed if each.weight(unit)]
+            most, earlier = _ceilings(asked, unit, instead), _ceilings(asked, unit, before)
+            for each, now, was in zip(asked, most, earlier, strict=True):
+                weight = each.weight(unit)
+                if now is not None and weight > now and (was is None or weight <= was):
+                    yield _less_than_later(draft, each.later, (weight, now, unit))
         if not waiting:
             return
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """A step that used goods up: those goods, what was measured of what came out, and what could not be."""
+
+    goods: Sequence[Amount]
+    later: Lot
+    measured: Sequence[tuple[str, Fraction]]
+    vague: Sequence[int]
+
+    def weight(self, unit: str) -> Fraction:
+        """How much came out in a unit."""
+        return sum((much for found, much in self.measured if found == unit), Fraction())
+
+
+def _weighed(steps: Iterable[Making]) -> list[_Weighed]:
+    """Those of some steps that make goods of goods, without water. One query."""
+    named = {lot for step in steps for lot, _micros in (*step.inputs, *step.outputs)}
+    rows = Lot.objects.filter(among("pk", named)).select_related(
+        "product", "product_version", "origin_event", "organisation__division__parent"
+    )
+    known = {lot.pk: lot for lot in rows}
+    found = []
+    for step in steps:
+        if step.step is None or step.step.moves != "transform" or step.step.gains_water or not step.outputs:
+            continue
+        inputs, outputs = ([_amount(known[pk], micros) for pk, micros in side] for side in (step.inputs, step.outputs))
+        typed = content_typed(step.step, step.data)
+        told = [(pk, each.bulk(typed)) for (pk, _micros), each in zip(step.outputs, outputs, strict=True)]
+        found.append(
+            _Weighed(
+                [each for each in inputs if each.product.kind != Product.Kind.PACKAGING] or inputs,
+                known[step.outputs[0][0]],
+                [measured for _pk, measured in told if measured is not None],
+                [pk for pk, measured in told if measured is None],
+            )
+        )
+    return found
+
+
+def _ceilings(steps: Sequence[_Weighed], unit: str, instead: Mapping[int, Making]) -> list[Fraction | None]:
+    """The most the goods of each step can be; None where that cannot be told or none of it hangs on ``instead``."""
+    if not steps or not instead:
+        return [None] * len(steps)
+    bounds = iter(most_of([each for step in steps for each in step.goods], unit, instead))
+    found: list[Fraction | None] = []
+    for step in steps:
+        its = [(each, next(bounds)) for each in step.goods]
+        # What is counted as it is hangs on nothing that is stated again.
+        hangs = any(bound is not None and bound.roots != (each.lot,) for each, bound in its)
+        known = [bound.ceiling for _each, bound in its if bound is not None]
+        found.append(sum(known, Fraction()) if hangs and len(known) == len(its) else None)
+    return found
 
 
 def _amount(lot: Lot, micros: int) -> Amount:
     return Amount(lot.product, lot.product_version, micros, lot)
 
 
-def _less_than_later(
-    draft: Draft, used: Amount, outputs: Sequence[Amount], found: tuple[Fraction, Fraction, str]
-) -> BrokenGuard:
-    """The broken guard of a beginning stated again with less than was weighed of it since: which lot that made."""
+def _less_than_later(draft: Draft, later: Lot, found: tuple[Fraction, Fraction, str]) -> BrokenGuard:
+    """The broken guard of a beginning stated again with less than was weighed of it since: which lot that made. How
+    much a stranger made is not said.
+    """
     weight, most, unit = found
-    later = next(each.lot for each in outputs if each.lot is not None)
+    words = {"later": named_to(draft.organisation.pk, later, below=True)}
+    if draft.organisation.pk in (later.organisation_id, later.origin_event.organisation_id):
+        sentence = _("这样更正后，%(later)s 产出的 %(made)s 多于它的投入最多能有的 %(taken)s。请核对数量。")
+        words |= {"made": amount_said(_micros(weight), unit), "taken": amount_said(_micros(most), unit)}
+    else:
+        sentence = _("这样更正后，%(later)s 的产出会多于它的投入最多能有的数量。请核对数量。")
     return BrokenGuard(
         "more_out_than_in",
-        _("这样更正后，%(later)s 产出的 %(made)s 多于投入批次 %(lot)s 最多能有的 %(taken)s。请核对数量。")
-        % {
-            "later": named_to(draft.organisation.pk, later),
-            "made": amount_said(_micros(weight), unit),
-            "lot": used.lot.code if used.lot is not None else "",
-            "taken": amount_said(_micros(most), unit),
-        },
+        sentence % words,
         lot=next(new.restates for new in draft.outputs if new.restates is not None),
         other_lot=later.uid,
     )

@@ -1,9 +1,9 @@
 """The most that goods without a net content can weigh or hold, traced back to the last amounts that can be compared.
 
-Ten kilograms counted into a thousand pieces are no more than ten kilograms when the pieces are weighed again. A lot
-counts as evenly mixed: a part of it holds that part of what went into it at most. Nothing is traced through steps that
-add water or begin goods, and no farther than ``DEEPEST`` steps and ``MOST_LOTS`` lots: three queries a step, whatever
-the world.
+Ten kilograms counted into a thousand pieces are no more than ten kilograms when the pieces are weighed again. A part of
+a lot is taken to hold that part of what went into it; boxes and planks differ, so it may hold half as much again
+(``UNEVEN``), though never more than all of it. Nothing is traced through steps that add water or begin goods, and no
+farther than ``DEEPEST`` steps and ``MOST_LOTS`` lots: three queries a step, whatever the world.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from trace.models import EventItem, Lot, Product
 from trace.units import BaseUnit
 
 DEEPEST, MOST_LOTS = 12, 300
+UNEVEN = Fraction(3, 2)
+"""How many times its even share a part of a lot counted in pieces may hold: our reading, no standard says."""
 
 HEAVIEST, LIGHTEST = Fraction(3, 2), Fraction(39, 50)
 """Kilograms in a litre at most and at least: honey weighs 1.4, pure alcohol 0.789 at 20 °C (OIML R 22)."""
@@ -37,11 +39,12 @@ _MOST: Mapping[tuple[str, str], Fraction] = {
 
 @dataclass(frozen=True)
 class Bound:
-    """The most an amount can be. ``sure`` is false where other goods were made beside it, of which nobody knows how
-    much they took; ``roots`` are the lots whose amounts were counted.
+    """The most an amount can be, evenly shared (``most``) and at all (``ceiling``). ``sure`` is false where other goods
+    were made beside it, of which nobody knows how much they took; ``roots`` are the lots whose amounts were counted.
     """
 
     most: Fraction
+    ceiling: Fraction
     sure: bool
     roots: tuple[Lot, ...]
 
@@ -121,19 +124,20 @@ class _Origins:
         """The most an amount of a lot can be: as it is counted, by density, or by what went into it."""
         own, found = self._measured(lot.pk, micros), []
         if own is not None and own[0] == self.unit:
-            return Bound(own[1], True, (lot,))
+            return Bound(own[1], own[1], True, (lot,))
         if own is not None and own[0] != self.unit and (own[0], self.unit) in _MOST:
-            found.append(Bound(own[1] * _MOST[(own[0], self.unit)], True, (lot,)))
+            dense = own[1] * _MOST[(own[0], self.unit)]
+            found.append(Bound(dense, dense, True, (lot,)))
         whole = self.whole(lot.pk, above)
         again = self.instead.get(lot.pk)
         made = sum(much for pk, much in again.outputs if pk == lot.pk) if again is not None else lot.made_micros
         if whole is not None and made > 0:
-            part = min(Fraction(1), Fraction(micros, made))
-            found.append(Bound(whole.most * part, whole.sure, whole.roots))
+            found.append(_part(whole, min(Fraction(1), Fraction(micros, made))))
         if not found:
             return None
         least = min(found, key=lambda each: each.most)
-        return replace(least, sure=any(each.sure for each in found))
+        ceiling = min(each.ceiling for each in found)
+        return replace(least, ceiling=ceiling, sure=any(each.sure for each in found))
 
     def whole(self, pk: int, above: frozenset[int]) -> Bound | None:
         """The most all of a lot can be by what went into it; None where a step adds water or begins goods, or where the
@@ -149,6 +153,7 @@ class _Origins:
                 if len(known) < len(bounds)
                 else Bound(
                     sum((each.most for each in known), Fraction()),
+                    sum((each.ceiling for each in known), Fraction()),
                     all(each.sure for each in known),
                     tuple(dict.fromkeys(root for each in known for root in each.roots)),
                 )
@@ -176,19 +181,32 @@ class _Origins:
                 beside += told[1]
             else:
                 others = True
-        left = max(sum((each.most for each in known), Fraction()) - beside, Fraction())
-        return Bound(
-            left * Fraction(own, alike),
+        whole = Bound(
+            max(sum((each.most for each in known), Fraction()) - beside, Fraction()),
+            max(sum((each.ceiling for each in known), Fraction()) - beside, Fraction()),
             not others and all(each.sure for each in known),
             tuple(dict.fromkeys(root for each in known for root in each.roots)),
         )
+        return _part(whole, Fraction(own, alike))
+
+
+def _part(whole: Bound, part: Fraction) -> Bound:
+    """What a part of an amount can be."""
+    return replace(whole, most=whole.most * part, ceiling=whole.ceiling * min(Fraction(1), part * UNEVEN))
 
 
 def steps_of(lots: Iterable[int]) -> dict[int, Making]:
-    """The standing steps that used these lots up, with all that went in and came out. Two queries."""
+    """The standing steps that used these lots up, the earliest ``MOST_LOTS`` of them, with all that went in and came
+    out. Two queries.
+    """
     standing = EventItem.objects.filter(role="input", event__corrections__isnull=True, event__corrects__isnull=True)
-    events = set(standing.filter(among("lot", lots)).order_by().values_list("event", flat=True).distinct()[:MOST_LOTS])
-    return _read_steps(events)
+    rows = standing.filter(among("lot", lots)).order_by("event").values_list("event", flat=True).distinct()
+    return _read_steps(set(rows[:MOST_LOTS]))
+
+
+def step_of(event: int) -> Making:
+    """One step, standing or not, with all that went in and came out. One query."""
+    return _read_steps([event]).get(event, Making(None, {}))
 
 
 def _read_steps(events: Iterable[int]) -> dict[int, Making]:

@@ -15,10 +15,10 @@ def path_of(division: Division) -> str:
     return f"{division.label}, {above}" if division.label.isascii() else f"{above}{division.label}"
 
 
-def named_to(organisation: int, lot: Lot) -> str:
-    """An ancestor for an organisation: its own by code, a stranger's only as what and where."""
+def named_to(organisation: int, lot: Lot, *, below: bool = False) -> str:
+    """An ancestor, or what lies ``below``, to an organisation: its own by code, a stranger's only as what and where."""
     mine = organisation in (lot.organisation_id, lot.origin_event.organisation_id)
-    return by_code(lot) if mine else by_region(lot)
+    return by_code(lot) if mine else by_region(lot, below=below)
 
 
 def by_code(lot: Lot) -> str:
@@ -26,6 +26,8 @@ def by_code(lot: Lot) -> str:
     return _("批次 %(lot)s（%(product)s）") % {"lot": lot.code, "product": label}
 
 
-def by_region(lot: Lot) -> str:
+def by_region(lot: Lot, *, below: bool = False) -> str:
     region = in_each_language(lambda: path_of(lot.organisation.division))
+    if below:
+        return _("下游一个批次（%(region)s）") % {"region": region}
     return _("上游一个批次（%(region)s）") % {"region": region}

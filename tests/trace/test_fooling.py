@@ -285,17 +285,22 @@ def test_goods_gain_no_weight_by_being_counted_in_pieces_between(world: World) -
     assert guard.code == "more_out_than_in"
     assert raw.code in guard.message, "the sentence names the lot that was weighed last"
     assert guard.details["other_lot"] == raw.uid
-    # Half of them hold half, through parts, other pieces and packs, too; what is possible says nothing.
-    assert refused(lambda: work(pieces, "500", "5.1")) == ["more_out_than_in"]
+    # Half of them hold half and half as much again at most, through parts, other pieces and packs, too; what is
+    # possible says nothing.
+    assert refused(lambda: work(pieces, "200", "3.1")) == ["more_out_than_in"]
     (half,) = step(world, "common.split", [(pieces, "400")], [(piece, "400")], by=world.walnuts, reason="示例")
     (boxes,) = turn_into(world.walnuts, [(half, "400")], [(box, "8")])
-    assert refused(lambda: work(boxes, "8", "4.1")) == ["more_out_than_in"]
+    assert refused(lambda: work(boxes, "8", "6.1")) == ["more_out_than_in"]
     with CaptureQueriesContext(connection) as deep:
         (back,) = work(boxes, "8", "4")
     assert not back.origin_event.flags
+    (heavy,) = work(pieces, "100", "1.1")
+    uneven = heavy.origin_event.conflicts.get()
+    assert (uneven.code, uneven.details["warns"]) == ("more_out_than_in", True)
+    assert "均摊" in uneven.sentence
     assert len(deep) - len(first) <= 12, "three queries a step back"
     # Reported all the same, it is recorded and flagged, and the flag names the lot.
-    (odd,) = turn_into(world.walnuts, [(pieces, "600")], [(world.kernels, "540")], insist=True)
+    (odd,) = turn_into(world.walnuts, [(pieces, "500")], [(world.kernels, "540")], insist=True)
     conflict = odd.origin_event.conflicts.get()
     assert (conflict.code, "warns" in conflict.details) == ("more_out_than_in", False)
     assert conflict.details["other_lot"] == str(raw.uid)
@@ -330,6 +335,27 @@ def test_a_correction_leaves_no_more_goods_than_it_states(world: World) -> None:
     declare_error(by=world.walnuts, event=event, reason="incorrect_data", when=day(4))
     pieces.refresh_from_db()
     assert not again("890").conflicts.exists()
+
+
+def test_a_correction_is_not_blamed_for_what_others_weighed_wrongly(world: World) -> None:
+    """Neither for goods that are counted as they are, nor for what had been too much before."""
+    fruit = make_product(world.walnuts.organisation, "P1", "示例果")
+    piece = make_product(world.walnuts.organisation, "P2", "示例件", base_unit="C62")
+    raw = make_lot(world.walnuts, world.kernels, "900")
+    for product, text in ((fruit, "5"), (piece, "50")):
+        (made,) = turn_into(world.walnuts, [(raw, "5")], [(product, text)])
+        turn_into(world.walnuts, [(made, text)], [(world.kernels, "60")], insist=True, when=day(2))
+        declare_error(by=world.walnuts, event=made.origin_event, reason="incorrect_data", when=day(4))
+        event = record_event(
+            by=world.walnuts,
+            code="common.rework",
+            when=day(1, 9),
+            data={"reason": "示例", "method": "示例"},
+            inputs=[Portion(raw, amount("6", world.kernels))],
+            outputs=[NewLot(product=product, amount=amount(text, product), restates=made)],
+            replaces=made.origin_event,
+        ).event
+        assert not event.conflicts.exists(), product
 
 
 def test_pieces_that_share_a_step_with_other_pieces_warn_within_what_went_in(world: World) -> None:
