@@ -69,7 +69,7 @@ class GeographicalIndication:
     """A claim of origin: which words claim it, where its goods must have grown, and which materials it is about.
 
     ``names`` are the protected ones. A name made of one of ``places``, at most two of ``between`` and one of ``goods``
-    reads like them: it is held against the same area, as ``alike``, and called unverified.
+    reads like them: it is held against the same area, as ``alike``, called unverified, and never refuses anything.
     """
 
     key: str
@@ -128,7 +128,7 @@ def prohibitions() -> Sequence[Prohibition]:
 
 # Letters before, the number, a part behind any sign or behind 第, a year of four digits.
 _STANDARD = re.compile(
-    r"(?P<body>[A-Z]+)?[^A-Z0-9]{0,3}(?P<kind>[TZ])?[^A-Z0-9]{0,3}(?<!\d)(?P<number>\d{3,6})"
+    r"(?P<body>(?<![A-Z])[A-Z]+)?[^A-Z0-9]{0,3}(?P<kind>[TZ])?[^A-Z0-9]{0,3}(?<!\d)(?P<number>\d{3,6})"
     r"(?:[^A-Z0-9]{1,4}0*(?P<part>[1-9]\d{0,2})(?!\d))?(?:[^A-Z0-9]{1,6}(?P<year>(?:19|20)\d\d)(?!\d))?"
 )
 _LIKE_DIGITS = str.maketrans("OIL", "011")
@@ -144,29 +144,49 @@ def standards_named(text: str) -> list[tuple[str, str]]:
     return [named for each in _STANDARD.finditer(plain) if (named := _national(plain, each))]
 
 
-def edition_typed(text: str) -> tuple[str, str] | None:
-    """The one edition of a national standard that is all a text says, besides a title in Chinese: number and year."""
+def edition_typed(text: str) -> tuple[tuple[str, str], str] | None:
+    """The edition of a national standard that a text begins with, as number and year, and what follows it.
+
+    Only GB or the number itself may stand first: 企业标准 10781.2-2022 and T/10781.2-2022 are others' standards.
+    """
     plain = _numbers_only(text)
     match = _STANDARD.match(plain)
     named = _national(plain, match) if match else None
-    if match is None or not named or not named[1] or re.search(r"[A-Z0-9]", plain[match.end() :]):
+    if match is None or not named or not named[1]:
         return None
-    return named
+    if not (match["body"] or "").startswith("GB") and match.start("number") != 0:
+        return None
+    return named, plain[match.end() :]
+
+
+def is_title(words: str, title: str) -> bool:
+    """Whether words behind a standard's number say no more than its title or a part of it."""
+    return _plain(_numbers_only(words)) in _plain(_numbers_only(title))
 
 
 def _numbers_only(text: str) -> str:
-    """A text in capitals of one width without spaces, with ordinary digits, and those written as letters O, I, L."""
-    plain = "".join(unicodedata.normalize("NFKC", text).upper().split())
+    """A text in capitals of one width without spaces, with ordinary digits, and those written as letters O, I, L.
+
+    A space before a year is a sign like any other: 10781.2 2022.
+    """
+    plain = re.sub(r"(?<!\s)\s+(?=(?:19|20)\d\d(?!\d))", "-", unicodedata.normalize("NFKC", text).upper())
+    plain = "".join(plain.split())
     plain = "".join(str(unicodedata.digit(sign, sign)) for sign in plain)
-    plain = re.sub(r"(?=[OIL]*\d)[\dOIL]{4,}", lambda found: found[0].translate(_LIKE_DIGITS), plain)
-    return plain.replace("国家标准", "GB").replace("国标", "GB")
+    plain = re.sub(r"(?<![\dOIL])(?=[OIL]*\d)[\dOIL]{4,}", lambda found: found[0].translate(_LIKE_DIGITS), plain)
+    return re.sub(r"(?:GB){2,}", "GB", plain.replace("国家标准", "GB").replace("国标", "GB"))
 
 
 def _national(plain: str, found: re.Match[str]) -> tuple[str, str] | None:
-    """Number and year of what the pattern found; None where letters or a region (DB14/T) say it is no national one."""
-    if (found["body"] or "") + (found["kind"] or "") not in ("", "T", "GB", "GBT", "GBZ"):
+    """Number and year of what the pattern found; None where letters or a region (DB14/T) say it is no national one.
+
+    What says GB itself is one whatever stands before it (Q/FJ 0001 GB/T 10781.2); a bare number is what the one before
+    it is.
+    """
+    head = (found["body"] or "") + (found["kind"] or "")
+    if head not in ("", "T", "GB", "GBT", "GBZ"):
         return None
-    if re.search(r"[A-Z]\d+[^A-Z0-9]?$", plain[: found.start()]):
+    before = re.search(r"([A-Z]+)\d+[^A-Z0-9]?$", plain[max(0, found.start() - 40) : found.start()])
+    if before and not head.startswith("GB") and before[1] not in ("T", "GB", "GBT"):
         return None
     return f"GB {found['number']}" + (f".{found['part']}" if found["part"] else ""), found["year"] or ""
 
@@ -176,20 +196,24 @@ def prohibition_for(standard: str | None, standard_text: str) -> Prohibition | N
     return next((rule for rule in prohibitions() if rule.covers(standard, standard_text)), None)
 
 
+_SOMETHING_ELSE = "(?!木|wood|椒|辣)"
+
+
 def indication_for(*texts: str) -> GeographicalIndication | None:
     """The geographical indication that a claim, a name or a brand names, if the system knows it.
 
-    Whoever names goods after it claims it, however it is spaced or spelled: 汾州 核桃, Fenzhou Walnut; walnut wood (木)
-    is something else. 汾阳核桃 or 汾州绵核桃 are not the protected name but read like it: they come back as ``alike``.
+    Whoever names goods after it claims it, however it is spaced or spelled: 汾州 核桃, Fenzhou Walnut; wood (木)
+    and chilli (小米椒, 小米辣) are something else. 汾阳核桃 or 汾州绵核桃 are not the protected name but read like it:
+    they come back as ``alike``, unless the words go on to a firm (公司, 合作社) or a package; 临汾 is another place.
     """
     plain = [_plain(text) for text in texts if text]
     for rule in _book().indications:
         names = [_plain(name) for name in (*rule.names, rule.en.removesuffix("s"))]
-        if any(re.search(f"{re.escape(name)}(?!木|wood)", text) for text in plain for name in names):
+        if any(re.search(f"{re.escape(name)}{_SOMETHING_ELSE}", text) for text in plain for name in names):
             return rule
     for rule in _book().alike:
         place, between, goods = ("|".join(map(re.escape, words)) for words in (rule.places, rule.between, rule.goods))
-        pattern = f"(?:{place})(?:{between}){{0,2}}(?:{goods})(?!木|wood)"
+        pattern = f"(?<!临)(?:{place})(?:{between}){{0,2}}(?:{goods}){_SOMETHING_ELSE}(?!手机|.*(?:公司|合作社|包装))"
         if any(re.search(pattern, text) for text in plain):
             return rule
     return None

@@ -301,7 +301,7 @@ def untrue_words(lot: Lot) -> list[BrokenGuard]:
     """What the lot's label would say that its ancestors contradict: a standard that forbids one of them, or an origin.
 
     By the version the lot was made under, since that is what labels print. A claim that merely cannot be shown is not
-    among them. Nothing is asked for products that say neither.
+    among them, nor a name that only reads like a protected one. Nothing is asked for products that say neither.
     """
     prohibition, claim = prohibition_of(lot.product_version), claim_made(lot.product_version)
     if prohibition is None and claim is None:
@@ -313,7 +313,7 @@ def untrue_words(lot: Lot) -> list[BrokenGuard]:
             where = _("它自己的产品资料") if bad.lot.pk == lot.pk else named_to(lot.organisation_id, bad.lot)
             found.append(forbidden(prohibition, target, bad.words, where, bad.lot))
     origin = weak_origins(claim, back).get(lot.pk) if claim is not None else None
-    if claim is not None and origin is not None and origin.state == OUTSIDE:
+    if claim is not None and not claim.alike and origin is not None and origin.state == OUTSIDE:
         found.append(
             unborne(claim, target, OUTSIDE, named_to(lot.organisation_id, origin.lot), origin.words, origin.lot)
         )
@@ -516,7 +516,9 @@ def _claims_of_beginnings(draft: Draft, targets: Sequence[Target]) -> Iterator[B
 def unborne(
     rule: GeographicalIndication, target: Target, state: str, where: str, words: str, lot: Lot | None
 ) -> BrokenGuard:
-    """A claim that is contradicted refuses; one that cannot be shown warns."""
+    """A claim that is contradicted refuses; one that cannot be shown warns, and so does a name that only reads like a
+    protected one, since that it claims anything is our reading.
+    """
     amounts = {
         "product": target.name,
         "claim": in_each_language(rule.label),
@@ -526,10 +528,11 @@ def unborne(
     more: dict[str, Any] = {"other_lot": lot.uid} if lot is not None else {}
     if state == OUTSIDE:
         return BrokenGuard(
-            "gi_foreign",
+            "gi_unproven" if rule.alike else "gi_foreign",
             _("%(product)s 声明“%(claim)s”，产区是%(area)s，来源却有产区外的：%(where)s。") % amounts,
             lot=target.lot or lot,
             product=target.product.pk if target.lot is None else 0,
+            warns=rule.alike,
             **more,
         )
     gap = in_each_language(rule.gap)

@@ -66,8 +66,11 @@ def _strength_fields() -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...], s
     return found
 
 
-def recorded_strengths(lots: Iterable[int], *, until: datetime.datetime | None = None) -> dict[int, Strength]:
-    """The last recorded strength of each lot that has one, by row number. Two queries per 20,000 lots.
+def recorded_strengths(
+    lots: Iterable[int], *, until: datetime.datetime | None = None, highest: bool = False
+) -> dict[int, Strength]:
+    """The last recorded strength of each lot that has one (or its ``highest``), by row number. Two queries per 20,000
+    lots.
 
     Declarations of error and what they undo do not count; ``until`` leaves out what happened later.
     """
@@ -76,7 +79,10 @@ def recorded_strengths(lots: Iterable[int], *, until: datetime.datetime | None =
     for begin in range(0, len(ids), _CHUNK):
         chunk = ids[begin : begin + _CHUNK]
         for lot, strength in (*_from_events(chunk), *_from_reports(chunk)):
-            if (until is None or strength.at <= until) and (lot not in found or strength.at >= found[lot].at):
+            if until is not None and strength.at > until:
+                continue
+            before = found.get(lot)
+            if before is None or (strength.abv > before.abv if highest else strength.at >= before.at):
                 found[lot] = strength
     return found
 
@@ -147,11 +153,14 @@ class Cellar:
     cut: bool = False
 
 
-def cellar_of(lots: Sequence[Lot | int], *, until: datetime.datetime | None = None) -> Cellar:
-    """The liquids among these lots and their ancestors. A fixed number of queries, plus some per 20,000 lots."""
+def cellar_of(lots: Sequence[Lot | int], *, until: datetime.datetime | None = None, highest: bool = False) -> Cellar:
+    """The liquids among these lots and their ancestors, each with its last recorded strength or its ``highest``.
+
+    A fixed number of queries, plus some per 20,000 lots.
+    """
     back = walk(lots, "back")
     rows = _liquids(list(back.level))
-    recorded = recorded_strengths(rows, until=until)
+    recorded = recorded_strengths(rows, until=until, highest=highest)
     parts: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for edge in back.edges:
         if edge.parent in rows and edge.child in rows:
@@ -191,7 +200,27 @@ def _litres(lot: Lot, micros: int) -> Decimal:
     bulk = Amount(lot.product, lot.product_version, micros).bulk()
     if bulk is None or bulk[0] != BaseUnit.LTR.value:
         return Decimal(micros).scaleb(-6)
-    return Decimal(bulk[1].numerator) / Decimal(bulk[1].denominator)
+    return _decimal(bulk[1])
+
+
+def _decimal(number: Fraction) -> Decimal:
+    return Decimal(number.numerator) / Decimal(number.denominator)
+
+
+def _is_measured(cellar: Cellar, pk: int) -> bool:
+    """Whether the litres of all that was mixed to a lot are known, up to the lots whose strength is recorded."""
+    waiting, seen = [pk], {pk}
+    while waiting:
+        spirit = cellar.spirits[waiting.pop()]
+        for part in spirit.parts:
+            lot = cellar.lots[part.lot]
+            bulk = Amount(lot.product, lot.product_version, 1_000_000).bulk()
+            if bulk is None or bulk[0] != BaseUnit.LTR.value:
+                return False
+            if part.lot not in seen and cellar.spirits[part.lot].abv is None:
+                seen.add(part.lot)
+                waiting.append(part.lot)
+    return True
 
 
 def _liquids(ids: Sequence[int]) -> dict[int, Lot]:
@@ -381,7 +410,9 @@ def alcohol_guards(draft: Draft) -> Iterator[BrokenGuard]:
     yield from _contradictions(draft, inputs, typed)
     went_in = sum((each.litres * _fraction(each.counted) for each in inputs if each.counted is not None), Fraction())
     listed = draft.template.input_list_field
-    # Pieces of unknown strength (empty bottles that state what they hold) bring none.
+    if not listed and all(each.counted is None for each in inputs):
+        return
+    # Beside a known strength, pieces of an unknown one (empty bottles that state what they hold) bring none.
     vague = [each for each in inputs if each.amount.product.base_unit == BaseUnit.LTR.value or _uid(each) in typed]
     if any(each.counted is None and (not listed or _uid(each) in typed) for each in vague):
         return
@@ -479,7 +510,8 @@ def _rising(draft: Draft) -> Iterator[BrokenGuard]:
     until = moments.span(draft.occurred_at, draft.precision, draft.tz_offset).last
     before = recorded_strengths([lot.pk for lot in lots], until=until)
     rest = [lot for lot in lots if lot.pk not in before]
-    cellar = cellar_of(rest, until=until) if rest else None
+    # What a parent was found to be after it was poured says nothing against what was poured.
+    cellar = cellar_of(rest, until=until, highest=True) if rest else None
     for lot in lots:
         record = before.get(lot.pk)
         if record is None and cellar is not None:
@@ -507,10 +539,11 @@ def _rising(draft: Draft) -> Iterator[BrokenGuard]:
 def _stronger_than_made(draft: Draft, lot: Lot, said: Decimal, cellar: Cellar) -> Iterator[BrokenGuard]:
     """A first strength said of a lot against the alcohol that went into it: what has more had spirit poured in.
 
-    Nothing is said where an input's strength is not known, or where grain or mash went in, too.
+    Nothing is said where an input's strength is not known, or the litres its pieces held, or where grain or mash went
+    in, too.
     """
     spirit, known = cellar.spirits.get(lot.pk), ages.strengths(cellar.spirits)
-    if spirit is None or spirit.water or not spirit.parts or lot.made_micros <= 0:
+    if spirit is None or spirit.water or not spirit.parts or lot.made_micros <= 0 or not _is_measured(cellar, lot.pk):
         return
     above = LotLink.objects.filter(child=lot, voided_by=None).exclude(parent__in=[part.lot for part in spirit.parts])
     if above.exclude(parent__product__kind=Product.Kind.PACKAGING).exists():
@@ -610,11 +643,13 @@ def _pours(each: Amount, typed: Mapping[str, tuple[Decimal, Decimal]]) -> bool:
 
 
 def _poured_litres(each: Amount, said: tuple[Decimal, Decimal] | None) -> Fraction:
-    """Litres of a liquid that goes in; those listed where its pieces state none."""
+    """Litres of a liquid that goes in; those listed where its pieces state none or were not quite full."""
     bulk = each.bulk()
-    if bulk is not None and bulk[0] == BaseUnit.LTR.value:
-        return bulk[1]
-    return Fraction(said[0]) if said is not None else Fraction()
+    if bulk is None or bulk[0] != BaseUnit.LTR.value:
+        return Fraction(said[0]) if said is not None else Fraction()
+    if said is not None and each.product.base_unit == BaseUnit.C62.value:
+        return min(bulk[1], Fraction(said[0]))
+    return bulk[1]
 
 
 def _strengths_in(
@@ -672,7 +707,7 @@ def _contradictions(
                 % {
                     "lot": lot.code,
                     "typed": f"{typed[str(lot.uid)][0].normalize():f}",
-                    "used": f"{Decimal(each.amount.micros).scaleb(-6).normalize():f}",
+                    "used": f"{_decimal(each.litres).normalize():f}",
                 },
                 lot=lot,
             )

@@ -511,6 +511,13 @@ def test_words_that_deny_it_accuse_nobody() -> None:
         "国标 10781.2",
         "GB/T lO781.2",
         "GB/T 10781.1-2021、10781.2-2022",
+        "GB 2757、GB/T 10781.2",
+        "GB2757,GB/T10781.2-2022",
+        "GB/T 10345 GB/T10781.2",
+        "Q/FJ 0001 GB/T 10781.2",
+        "GB 2757、10781.2-2022",
+        "GB/T 10781.2 2022",
+        "国家标准 GB/T 10781.2",
     ],
 )
 def test_standard_typed_in_words_is_the_same_standard(typed: str) -> None:
@@ -519,7 +526,16 @@ def test_standard_typed_in_words_is_the_same_standard(typed: str) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["GB/T 10781.20", "GB/T 20822-2007", "GB/T 10781-2022", "Q/FJ 10781.2-2020", "DB14/T 10781.2-2020", "GB 110781.2"],
+    [
+        "GB/T 10781.20",
+        "GB/T 20822-2007",
+        "GB/T 10781-2022",
+        "Q/FJ 10781.2-2020",
+        "DB14/T 10781.2-2020",
+        "DB1411/T 10781.2-2020",
+        "Q/FJ 0001、10781.2",
+        "GB 110781.2",
+    ],
 )
 def test_other_part_of_the_standard_is_another_standard(typed: str) -> None:
     assert prohibition_for(None, typed) is None
@@ -528,6 +544,12 @@ def test_other_part_of_the_standard_is_another_standard(typed: str) -> None:
 def test_an_edition_of_the_catalogue_typed_as_text_is_that_edition(world: World) -> None:
     for typed, key, text in (
         ("gb/t 10781．2—2022 清香型白酒", "gbt10781_2_2022", ""),
+        ("GB/T10781.2 2022《白酒质量要求 第2部分：清香型白酒》", "gbt10781_2_2022", ""),
+        ("10781.2-2022", "gbt10781_2_2022", ""),
+        ("GB/T 10781.2-2022 优级", None, "GB/T 10781.2-2022 优级"),
+        ("企业标准 10781.2-2022", None, "企业标准 10781.2-2022"),
+        ("团体标准10781.2-2022", None, "团体标准10781.2-2022"),
+        ("T/10781.2-2022", None, "T/10781.2-2022"),
         ("Q/FJ 0001S（参照 GB/T 10781.2-2022）", None, "Q/FJ 0001S（参照 GB/T 10781.2-2022）"),
         ("GBT 10781.2", None, "GBT 10781.2"),
     ):

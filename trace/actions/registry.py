@@ -20,7 +20,7 @@ from trace.actions.conflicts import flag_descendants, flag_origins_of, flag_own_
 from trace.actions.names import index_product
 from trace.actions.organisations import require_supervisor
 from trace.actor import Actor
-from trace.composition import edition_typed, materials
+from trace.composition import edition_typed, is_title, materials
 from trace.edits import log_changes, log_edit
 from trace.errors import Clash, Invalid, NotAllowed, NotFound, StaleState
 from trace.event_templates import families
@@ -459,12 +459,18 @@ def _gather_version(check: Gather, version: VersionInput, owner: Organisation, b
 
 
 def _edition(text: str | None) -> Standard | None:
-    """The edition of the catalogue that a typed standard is, however its number is written: its limits then apply."""
+    """The edition of the catalogue that a typed standard is, however its number is written: its limits then apply.
+
+    None where more than its title stands behind the number (a grade, another standard): that stays as it was typed.
+    """
     typed = edition_typed(text or "")
     if typed is None:
         return None
-    rows = Standard.objects.filter(number__contains=typed[1])
-    return next((row for row in rows if edition_typed(row.number) == typed), None)
+    edition, words = typed
+    for row in Standard.objects.filter(number__contains=edition[1]):
+        if edition_typed(row.number) == (edition, "") and is_title(words, row.title):
+            return row
+    return None
 
 
 def _gather_packs(check: Gather, packs: Mapping[str, str], base_unit: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from trace.access import lots_visible_to, organisations_visible_to
 from trace.actor import Actor
-from trace.composition import edition_typed
+from trace.composition import edition_typed, is_title
 from trace.errors import Invalid, NotFound
 from trace.imports.earlier import Promised, said
 from trace.models import Division, Licence, Lot, LotAlias, Organisation, Place, Product, Standard, Stock
@@ -24,6 +24,8 @@ from trace.units import unit_name, units_for
 CHUNK = 300
 Item = TypeVar("Item", int, str)
 MOST_OFFERED = 1000
+LONGEST_STANDARD = 120
+"""Signs of a cell that may name an edition of the catalogue; longer text is not read for one."""
 SEPARATOR = " · "
 
 
@@ -160,14 +162,18 @@ class Known:
         return {said(row.number): row for row in Standard.objects.all()}
 
     def standard(self, text: str) -> Standard | None:
-        """The edition in the catalogue with this number; None for an enterprise standard."""
+        """The edition in the catalogue with this number, alone or before its title; None for any other words."""
         found = self._standards.get(said(text)) or self._standards.get(said(text.partition(" ")[0]))
-        typed = edition_typed(text) if found is None else None
-        return self._editions.get(typed) if typed is not None else found
+        if found is not None or len(text) > LONGEST_STANDARD:
+            return found
+        edition, words = edition_typed(text) or (None, "")
+        row = self._editions.get(edition) if edition is not None else None
+        return row if row is not None and is_title(words, row.title) else None
 
     @cached_property
     def _editions(self) -> Mapping[tuple[str, str], Standard]:
-        return {typed: row for row in self._standards.values() if (typed := edition_typed(row.number)) is not None}
+        rows = [(edition_typed(row.number), row) for row in self._standards.values()]
+        return {typed[0]: row for typed, row in rows if typed is not None and not typed[1]}
 
     # --- Parties ------------------------------------------------------------------------------------------------
 
