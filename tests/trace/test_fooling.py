@@ -467,7 +467,7 @@ def test_jars_bought_without_a_recorded_strength_may_be_bottled(world: World) ->
     def bottle(*inputs: tuple[Lot, str], count: str = "400") -> list[Lot]:
         return step(
             world, "baijiu.bottle", list(inputs), [(bottled(world, code=f"P{count}"), count)], when=day(2),
-            line=str(line.uid), production_date=day(2).at.date().isoformat(), batch_no=f"示例{count}",
+            line=str(line.uid), production_date=day(2).at.date().isoformat(), batch_no=f"TJ-{count}",
             net_content="500", label_abv="52", standard="gbt10781_2_2022",
         )  # fmt: skip
 
