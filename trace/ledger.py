@@ -69,8 +69,8 @@ def _name(uid: uuid.UUID) -> str:
 
 @lru_cache(maxsize=4_096)
 def _instant(when: datetime.datetime) -> str:
-    """An instant in UTC as JSON."""
-    return f'"{when.astimezone(datetime.UTC).isoformat()}"'
+    """An instant as JSON. It must be in UTC: of two that differ by ``fold`` alone a cache takes one for the other."""
+    return f'"{when.isoformat()}"'
 
 
 def _other(row: Event | EventItem, link: str) -> str:
@@ -111,11 +111,11 @@ def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
         f'"counterparty":{_other(event, "counterparty")},"data":{text_of(event.data)},'
         f'"disposition":{json_text(event.disposition)},"enteredBy":{_other(event, "entered_by_organisation")},'
         f'"enteredByPerson":{person},"errorReason":{json_text(event.error_reason)},"eventID":"urn:uuid:{event.uid}",'
-        f'"eventTime":{_instant(event.occurred_at)},"eventTimeZoneOffset":{event.tz_offset},'
+        f'"eventTime":{_instant(event.occurred_at.astimezone(datetime.UTC))},"eventTimeZoneOffset":{event.tz_offset},'
         f'"flags":{text_of(event.flags)},"items":[{told}],"localStep":{json_text(event.local_step)},'
         f'"mode":{json_text(event.mode)},"organisation":{_other(event, "organisation")},'
         f'"place":{_other(event, "place")},'
-        f'"precision":{json_text(event.precision)},"recordTime":{_instant(event.recorded_at)},'
+        f'"precision":{json_text(event.precision)},"recordTime":{_instant(event.recorded_at.astimezone(datetime.UTC))},'
         f'"remark":{_other(event, "remark")},"replaces":{_other(event, "replaces")},'
         f'"template":{json_text(event.template)},"type":{json_text(event.event_type)}}}'
     ).encode()

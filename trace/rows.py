@@ -110,12 +110,15 @@ class Told(dict[str, Any]):
 # --- Writing --------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4_096)
 def _moment(value: Any) -> Any:
-    """An instant as SQLite keeps it: naive UTC text. One event writes its own into several rows."""
-    if value is None:
-        return None
-    return str(value.astimezone(datetime.UTC).replace(tzinfo=None))
+    """An instant as SQLite keeps it: naive UTC text."""
+    return None if value is None else _utc_text(value.astimezone(datetime.UTC))
+
+
+@lru_cache(maxsize=4_096)
+def _utc_text(value: datetime.datetime) -> str:
+    """One event writes its own instants into several rows. In UTC already, since a cache does not look at ``fold``."""
+    return str(value.replace(tzinfo=None))
 
 
 def _day(value: datetime.date | None) -> str | None:

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -76,6 +77,9 @@ def test_the_bytes_that_are_hashed_are_sorted_json_of_all_that_is_said() -> None
     ]
     data = ledger.canonical(event, items)
     said = json.loads(data)
+    twice = datetime.datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Paris"))
+    for event.occurred_at, hour in ((twice, "00:30"), (twice.replace(fold=1), "01:30")):
+        assert json.loads(ledger.canonical(event, items))["eventTime"][11:16] == hour, "a clock shows it twice"
     assert json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() == data
     none = ("corrects", "replaces", "remark", "counterparty")
     assert said == {

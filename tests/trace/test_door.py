@@ -13,7 +13,9 @@ from tests.goods import make_lot, stock_of
 from tests.trace.door_client import CONTEXT, Door, document, door_of, event, lot_class, problem, told
 from tests.trace.epcis.examples import events_of, folder, json_documents
 from tests.world import GTIN, World, sign_in
+from trace.actions.corrections import declare_error
 from trace.actions.epcis_jobs import run_next_capture
+from trace.actions.events import When
 from trace.actions.rebuild import rebuild
 from trace.door.querying import token_of
 from trace.door.shaping import party_uri
@@ -236,6 +238,23 @@ def test_an_error_declaration_takes_back_what_was_captured_and_both_stay(world: 
     assert len(door.events(EXISTS_errorDeclaration="true", EQ_errorReason="did_not_occur")) == 1
 
 
+def test_an_error_declaration_that_finds_nothing_to_take_back_moves_nothing(world: World, door: Door) -> None:
+    first = {**made("DOOR-8", 50), "eventID": "urn:uuid:0199b0c0-0000-7000-8000-000000000008"}
+    door.captured(document(first))
+    lot = Lot.objects.get()
+    never = made("DOOR-9", 50, eventID="urn:uuid:0199b0c0-0000-7000-8000-000000000009")
+    shipped = sent_to(party_uri(world.shop.organisation), "DOOR-8", 5, eventID="urn:uuid:" + "8" * 8)
+    for hour, wrong in enumerate([first, first, never, shipped]):
+        declared = {**wrong, "errorDeclaration": {"declarationTime": f"2026-11-01T0{hour}:00:00Z"}}
+        assert door.captured(document(declared))["conflicts"] == 0
+    assert stock_of(lot, world.distillery.organisation) == 0
+    assert (Lot.objects.get(), Transfer.objects.count()) == (lot, 0)
+    assert len(door.events(EXISTS_errorDeclaration="true")) == 4, "each is kept"
+    door.captured(document(never))
+    assert stock_of(Lot.objects.get(lot_code="DOOR-9"), world.distillery.organisation) == 50 * 10**6
+    assert rebuild(write=False).differences == []
+
+
 def test_rollback_takes_nothing_and_proceed_what_is_right(world: World, door: Door) -> None:
     wrong = event(action="ADD", quantityList=[{"epcClass": lot_class(GTIN, "DOOR-6"), "quantity": 0.00000015}])
     both = document(made("DOOR-5"), wrong, made("DOOR-7"))
@@ -372,8 +391,15 @@ def test_serials_of_two_products_that_say_their_lots_later_are_no_ancestors_of_e
         {second.pk, third.pk},
     ]
     assert [stock_of(lot, us) for lot in made_of_grain] == [10**6, 10**6], "counted once"
+    beside = Event.objects.filter(template="common.produce", data__basis="EPCIS", items__lot=one).get()
+    declare_error(by=world.distillery, event=beside, reason="did_not_occur", when=When(timezone.now()))
     door.captured(document({**said, "errorDeclaration": {"declarationTime": "2026-11-01T00:00:00Z"}}))
     assert [stock_of(lot, us) for lot in (one, two)] == [0, 0], "taken back with what went before it"
+    assert len(door.events(EXISTS_errorDeclaration="true")) == 1, "of what was captured only"
+    turning = Event.objects.get(items__lot=third, items__role="input")
+    declare_error(by=world.distillery, event=turning, reason="did_not_occur", when=When(timezone.now()))
+    assert [stock_of(lot, us) for lot in made_of_grain] == [0, 0], "by form as well"
+    assert [stock_of(lot, us) for lot in (first, second, third)] == [2 * 10**6, 2 * 10**6, 10**6]
     assert rebuild(write=False).differences == []
 
 

@@ -6,6 +6,7 @@ import datetime
 import uuid
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import IntegrityError, connection, models, transaction
@@ -82,6 +83,16 @@ def test_rows_are_the_same_whoever_writes_them(db: None) -> None:
                     transaction.set_rollback(True)
             assert len(tables[-1]) >= count, model
             assert tables[-1] == tables[-2], model
+
+
+def test_an_hour_that_clocks_show_twice_is_two_instants(db: None) -> None:
+    at = datetime.datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Paris"))
+    instants = [at, at.replace(fold=1)]
+    with transaction.atomic():
+        insert([new(EpcisSeen, owner_id=1, number=number, event_time=each) for number, each in enumerate(instants)])
+        kept = list(EpcisSeen.objects.order_by("number").values_list("event_time", flat=True))
+        transaction.set_rollback(True)
+    assert [each.hour for each in kept] == [0, 1]
 
 
 def test_links_are_given_as_rows_or_numbers_and_defaults_are_the_models(db: None) -> None:

@@ -10,6 +10,7 @@ from django.db.models import F
 from trace import derive
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture, facts_of, move_stock
+from trace.actions.epcis_index import is_beside
 from trace.actions.events import When, checked_data
 from trace.actions.unit_states import restate_units
 from trace.actor import Actor
@@ -17,7 +18,19 @@ from trace.divided import parts_of
 from trace.errors import BrokenGuard, Clash, Invalid, NotAllowed
 from trace.event_templates import template
 from trace.ledger import lock_log_head
-from trace.models import Conflict, Event, Lot, LotClaim, LotClaimStep, LotLink, Shipment, Stock, TestReport, Transfer
+from trace.models import (
+    Conflict,
+    Event,
+    LogEntry,
+    Lot,
+    LotClaim,
+    LotClaimStep,
+    LotLink,
+    Shipment,
+    Stock,
+    TestReport,
+    Transfer,
+)
 from trace.sentences import gettext as _
 
 
@@ -34,11 +47,12 @@ def declare_error(
     """Declare one event wrong (EPCIS errorDeclaration; CBV reasons ``did_not_occur``, ``incorrect_data``).
 
     Stock moves back, links and lots begun are marked void, receipts and shipments are taken back, all in one
-    transaction. Where lots begun here were already used, stock falls below zero, goods left by a release taken back
-    or were released by a report taken back, the declaration stands and conflicts are flagged. The corrected statement,
-    if any, is recorded afterwards with ``replaces``. Refuses others' events (``not_own``), a second declaration
-    (``already_declared``), a declaration about a declaration (``not_correctable``), a shipment already
-    confirmed by its receiver (``receipt_stands``: the receipt must be declared wrong first).
+    transaction; what was written right before an event of EPCIS by reason of it goes along. Where lots begun here were
+    already used, stock falls below zero, goods left by a release taken back or were released by a report taken back,
+    the declaration stands and conflicts are flagged. The corrected statement, if any, is recorded afterwards with
+    ``replaces``. Refuses others' events (``not_own``), a second declaration (``already_declared``), a declaration about
+    a declaration (``not_correctable``), a shipment already confirmed by its receiver (``receipt_stands``: the receipt
+    must be declared wrong first).
     """
     by.require("operator", "quality")
     sides = {event.organisation_id}
@@ -56,6 +70,8 @@ def declare_error(
         raise Clash(_("这个环节已经声明过有误。"), code="already_declared")
     if Transfer.objects.filter(shipment__event=event, received_by__isnull=False).exists():
         raise Clash(_("收货单位已经确认收货。请先请对方更正收货记录。"), code="receipt_stands")
+    for before in _went_before(event):
+        declare_error(by=by, event=before, reason=reason, when=when, remark=remark, at=at)
     items = list(event.items.select_related("lot").order_by("number"))
     draft = Draft(
         template=template("common.correct"),
@@ -81,6 +97,28 @@ def declare_error(
     restate_units([item.unit_id for item in items if item.unit_id is not None])
     _flag_consequences(event, change, captured.event)
     return captured
+
+
+def _went_before(event: Event) -> list[Event]:
+    """Events in which serials went over into their lots by reason of this captured one (``Plan.name_first``): they
+    stand right before it in the log. Without those that were declared wrong by themselves.
+    """
+    proof = event.data.get("epcis_sha256")
+    if proof is None or is_beside(event):
+        return []
+    found: list[Event] = []
+    number = LogEntry.objects.get(event=event).number
+    while True:
+        number -= 1
+        before = (
+            Event.objects.filter(log__number=number, template="common.produce")
+            .select_related("organisation", "place")
+            .first()
+        )
+        if before is None or not is_beside(before) or before.data["epcis_sha256"] != proof:
+            return found
+        if not before.corrections.exists():
+            found.append(before)
 
 
 def _undo(event: Event, change: derive.Effects, by: Event) -> None:

@@ -24,7 +24,6 @@ from trace import ledger
 from trace.access import lots_visible_to
 from trace.actions.capture import Captured
 from trace.actions.corrections import declare_error
-from trace.actions.epcis_index import is_beside
 from trace.actions.epcis_parties import MasterData, Parties, amount_in, keep_master
 from trace.actions.epcis_plan import Incoming, Plan, Refused, code_of, digest_of, parsed, side_of
 from trace.actions.events import When
@@ -225,14 +224,13 @@ class Writer:
             return
         when = datetime.datetime.fromisoformat(found.facts.declared_at)
         try:
-            for event in [*_went_before(original), original.event_id]:
-                captured = declare_error(
-                    by=self.by,
-                    event=Event.objects.select_related("organisation", "place").get(pk=event),
-                    reason=reason if reason in Event.ErrorReason.values else Event.ErrorReason.INCORRECT_DATA,
-                    when=When(min(when, self.now), found.facts.tz_offset),
-                    at=self.now,
-                )
+            captured = declare_error(
+                by=self.by,
+                event=Event.objects.select_related("organisation", "place").get(pk=original.event_id),
+                reason=reason if reason in Event.ErrorReason.values else Event.ErrorReason.INCORRECT_DATA,
+                when=When(min(when, self.now), found.facts.tz_offset),
+                at=self.now,
+            )
         except DomainError as error:
             outcome.faults.append(Fault(f"{found.pointer}/errorDeclaration", error.code, error.message))
             outcome.refused.add(id(found))
@@ -240,21 +238,6 @@ class Writer:
         self.names.load(found.terms)
         index([(ledger.last_number(), captured.event, found, None)], self)
         outcome.numbers.append(ledger.last_number())
-
-
-def _went_before(original: EpcisEvent) -> list[int]:
-    """Events in which serials went over into their lots by reason of this one (``Plan.name_first``): they stand right
-    before it in the log.
-    """
-    found: list[int] = []
-    number = original.number
-    proof = original.event.data.get("epcis_sha256")
-    while True:
-        number -= 1
-        event = Event.objects.filter(log__number=number, template="common.produce").first()
-        if event is None or not is_beside(event) or event.data["epcis_sha256"] != proof:
-            return found
-        found.append(event.pk)
 
 
 class Chunk:
@@ -453,6 +436,8 @@ class Chunk:
     def _one(self, found: Incoming) -> tuple[Captured, Organisation | None]:
         """Plan and write one event; answers with it the other registered side, if one is named."""
         facts = found.facts
+        if facts.declared_at:
+            return self._nothing_taken_back(found), None
         if facts.kind == "TransformationEvent":
             return self._transform(found), None
         if facts.kind == "ObjectEvent":
@@ -482,6 +467,16 @@ class Chunk:
         plan = Plan(self, found, performer, place)
         for thing in things:
             plan.observe(thing)
+        return plan.capture("common.reported")
+
+    def _nothing_taken_back(self, found: Incoming) -> Captured:
+        """An error declaration of what is not here or was taken back already: it is kept and moves nothing."""
+        facts = found.facts
+        performer, place = self._performer(facts)
+        plan = Plan(self, found, performer, place)
+        for thing in (*facts.things, *facts.inputs, *facts.outputs):
+            if plan.is_known(thing):
+                plan.observe(thing)
         return plan.capture("common.reported")
 
     def _object(self, found: Incoming) -> tuple[Captured, Organisation | None]:

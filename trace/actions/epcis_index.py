@@ -70,7 +70,8 @@ def _write(events: list[Event], numbers: dict[int, int]) -> None:
     owners: dict[int, Organisation] = {}
     for event in sorted(events, key=lambda each: numbers[each.pk]):
         document = shaped.get(event.pk)
-        if document is None or is_beside(event):
+        wrong = event.corrects
+        if document is None or is_beside(event) or (wrong is not None and is_beside(wrong)):
             continue
         number = numbers[event.pk]
         facts = facts_of(document, document["eventID"])

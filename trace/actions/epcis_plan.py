@@ -293,6 +293,10 @@ class Plan:
             self._remember(thing, lot, amount)
             self._use(lot, "subject", 0, amount)
 
+    def is_known(self, thing: Thing) -> bool:
+        """Whether there are lots behind it already."""
+        return bool(self._lots(thing))
+
     def name(self, lot: Lot, micros: int) -> None:
         """A lot named with so much of it."""
         self._use(lot, "subject", 0, EnteredAmount(decimal_text(micros), lot.product.base_unit, "1/1", micros))
@@ -467,7 +471,13 @@ class Plan:
             counterparty=counterparty,
             disposition=None if beside else facts.disposition[:40] if ":" not in facts.disposition else "",
         )
-        captured = capture(draft=draft, by=self.chunk.by, insist=True, at=self.chunk.writer.now)
+        captured = capture(
+            draft=draft,
+            by=self.chunk.by,
+            insist=True,
+            guarded=not facts.declared_at,  # that something was wrong offends against nothing
+            at=self.chunk.writer.now,
+        )
         for begun, lot, rows in zip(self.outputs, captured.lots, self.waiting, strict=True):
             lot.product = begun.product
             self.chunk.bind_all(rows, lot)

@@ -370,7 +370,7 @@ def _number(text: str) -> str:
 _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s?([Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
-_WHOLE_SECONDS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?[+-]\d\d:\d\d", re.ASCII)
+_WHOLE_SECONDS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?[+-](?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _CANONICAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[01]\d:\d\d:[0-5]\d\.\d{3}Z", re.ASCII)
 
 
