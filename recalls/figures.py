@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Sum
 
 from recalls.models import (
     Campaign,
+    CorrectedRelease,
     Disposal,
     Notice,
     NoticeLot,
@@ -203,6 +204,7 @@ class _Sums:
             self._only_part(version, lot)
         self.released: dict[int, int] = {}
         self.let_go: dict[int, dict[int, int]] = defaultdict(dict)
+        self.put_right: dict[int, Mapping[int, int]] = {}
         for lot, one in released_of(campaign).items():
             self._release(lot, one)
 
@@ -211,6 +213,7 @@ class _Sums:
         part, the stock is that of the day it was frozen.
         """
         taken = 0
+        self.put_right[lot] = one.at_first
         for organisation, micros in (one.at_first if lot in self.parts else one.there).items():
             stock, transit = self.stock[lot], self.transit[lot]
             had = max(stock.get(organisation, 0), 0) + transit.get(organisation, 0)
@@ -257,6 +260,7 @@ class _Sums:
         """The numbers of one lot."""
         stock, transit = self.stock[lot.pk], self.transit[lot.pk]
         answers, left_since, let_go = self.answers[lot.pk], self.left_since[lot.pk], self.let_go[lot.pk]
+        put_right = self.put_right.get(lot.pk, {})
         used = -self.used.get(lot.pk, 0)
         in_house = stock.get(self.initiator, 0)
         listed = self.listed[lot.pk]
@@ -275,7 +279,9 @@ class _Sums:
             answer = answers.get(organisation)
             if answer is not None:
                 has = max(answer.on_hand_micros - left_since.get(organisation, 0), 0)
-                has -= min(max(has - rest, 0), let_go.get(organisation, 0))
+                # Said before it was put right; it may be sold since.
+                mine = max(let_go.get(organisation, 0), put_right.get(organisation, 0))
+                has -= min(max(has - rest, 0), mine)
                 rest -= has
                 passed_on = min(answer.sold_micros, max(rest, 0))
                 held += has
@@ -415,7 +421,7 @@ class Recovered:
 
 def recovered_against(campaign: Campaign) -> list[Recovered]:
     """Per lot: recovered goods must be destroyed, put right or still there (food safety law, article 63: they must not
-    go back to market).
+    go back to market). What was put right where it lay, with others, never came back and does not count.
     """
     version = campaign.scopes.order_by("-number").first()
     if version is None or not ReturnReceipt.objects.filter(lot__in=version.lots.values("lot")).exists():
@@ -427,7 +433,19 @@ def recovered_against(campaign: Campaign) -> list[Recovered]:
     )
     for lot, micros in destroyed.values_list("lot", "micros"):
         own[lot] += micros
+    here = CorrectedRelease.objects.filter(
+        campaign=campaign, holder=campaign.organisation, lot__in=[one.lot.pk for one in rows], approval__isnull=False
+    )
+    released: dict[int, int] = defaultdict(int)
+    for lot, micros in here.values_list("lot", "micros"):
+        released[lot] += micros
     return [
-        Recovered(one.unit, one.amounts.recovered, own[one.lot.pk], one.amounts.released, one.amounts.in_house)
+        Recovered(
+            one.unit,
+            one.amounts.recovered,
+            own[one.lot.pk],
+            min(released[one.lot.pk], one.amounts.released),
+            one.amounts.in_house,
+        )
         for one in rows
     ]

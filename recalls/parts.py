@@ -293,7 +293,7 @@ def within(inner: Extent, outer: Extent) -> bool:
     if not inner:
         return False
     if outer.through and not outer.ranges:
-        return inner.through == outer.through and inner.loose <= outer.loose
+        return inner.through == outer.through
     if not inner.ranges:
         return False
     return all(any(first >= begin and last <= end for begin, end in outer.ranges) for first, last in inner.ranges)

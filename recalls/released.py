@@ -11,6 +11,7 @@ from django.db.models import F, Sum
 
 from recalls.models import Campaign, CorrectedRelease
 from trace.among import among
+from trace.guards import CALLED_IN
 from trace.models import EventItem, Transfer
 
 
@@ -54,7 +55,7 @@ def released_of(campaign: Campaign) -> Mapping[int, Released]:
             one.there[receiver] += sent if got is None else min(sent, got)
     gone = EventItem.objects.filter(
         among("lot", found), micros__lt=0, event__corrections__isnull=True, event__recorded_at__gte=begun
-    ).exclude(event__template="common.destroy")
+    ).exclude(CALLED_IN)
     moved = gone.values("lot", "holder", "event__recorded_at").annotate(n=Sum("micros"))
     for lot, holder, at, micros in moved.values_list("lot", "holder", "event__recorded_at", "n"):
         if lot is not None and holder in found[lot].there and at >= found[lot].since:

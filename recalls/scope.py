@@ -793,13 +793,24 @@ class Drift:
         return bool(self.new_lots or self.new_pairs or self.wider)
 
 
+def _looser(now: Extent, before: Extent) -> bool:
+    """Whether goods without codes may now have come from one they could not before, where no codes tell. A supplier
+    that drops out makes the extent no smaller: it is still what passed through the same hands.
+    """
+    return bool(before.through and not before.ranges and not now.loose <= before.loose)
+
+
 def drift(version: ScopeVersion, answer: Answer | None = None) -> Drift:
     """Ask the question of a frozen version again: events reported since may have brought lots and holders. Who has
     just asked brings the answer.
     """
     now = answer or preview_scope(question_of(version))
     before = coverage_of(version)
-    wider = any(lot in before and not within(extent, before[lot]) for lot, extent in now.coverage.items())
+    wider = any(
+        not within(extent, before[lot]) or _looser(extent, before[lot])
+        for lot, extent in now.coverage.items()
+        if lot in before
+    )
     parts = version.lots.exclude(part={}).order_by()
     amounts = dict(parts.values_list("lot", "made_micros"))
     wider = wider or any(line.part and line.made > amounts.get(line.lot_id, line.made) for line in now.lines)

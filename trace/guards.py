@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 # What holds and recalls call for is never blocked by them (architecture.md, rule 1).
 BLOCKED_MOVES = frozenset({"transform", "ship", "retail", "pack", "place_on_sale", "code", "recode"})
+CALLED_IN = Q(event__template="common.destroy") | Q(event__template="common.return", event__data__has_key="recall_case")
+"""Items by which goods are destroyed or go back in a recall: the rest that was not put right, never what was let go."""
 SHANGHAI = datetime.timezone(datetime.timedelta(hours=8))
 
 
@@ -338,7 +340,7 @@ def _let_go(draft: Draft, lot: Lot, holds: list[Blocking]) -> bool:
     wanted = -sum(use.micros for use in draft.uses if use.lot is not None and use.lot.pk == lot.pk and use.micros < 0)
     moved = EventItem.objects.filter(
         lot=lot, holder=draft.organisation, micros__lt=0, event__corrections__isnull=True
-    ).exclude(event__template="common.destroy")
+    ).exclude(CALLED_IN)
     for hold in {one.hold.pk for one in holds}:
         mine = [row for row in rows if row.hold_id == hold]
         since = min(row.at for row in mine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -25,9 +26,12 @@ from recalls.models import (
     ReleaseApproval,
     ReturnDispatch,
     ReturnOddity,
+    ReturnReceipt,
+    ScopeVersion,
 )
 from recalls.notice_states import Side
 from recalls.parts import Extent, within
+from recalls.released import released_of
 from recalls.scope import latest_scope
 from recalls.transitions import Status
 from trace.access import entered_for
@@ -259,7 +263,8 @@ def propose_release(
     put right afterwards, too.
 
     Refuses a recall of food that is about more than the label (``not_label_only``), more than the holder has, less
-    what was released before (``more_than_there``), a range of units that is none (``range_wrong``).
+    what was let go and is still there or waits for approval (``more_than_there``), a range of units that is none
+    (``range_wrong``).
     """
     by.require("quality", "owner")
     _require_running(campaign, closed=True)
@@ -273,16 +278,16 @@ def propose_release(
     _lock(campaign)
     if units is not None and not 0 < units[0] <= units[1]:
         raise Invalid(_("件号范围不对，请从小到大填写。"), code="range_wrong")
-    there = sum(Stock.objects.filter(lot=lot, organisation=who).values_list("micros", flat=True))
     version = latest_scope(campaign)
-    covered = version.lots.filter(lot=lot).first() if version else None
-    if version is not None and covered is not None and covered.part:
-        if units is not None and not within(Extent((units,)), Extent(covered.exact)):
-            raise Invalid(_("这些件号不在召回范围内，不需要放行。"), code="range_wrong")
-        held = version.holdings.filter(lot=lot, organisation=who).first()
-        there = min(there, held.on_hand_micros + held.unconfirmed_micros if held else 0)
-    before = sum(campaign.releases.filter(lot=lot, holder=who).values_list("micros", flat=True))
-    if micros > there - before:
+    covered = version.lots.filter(lot=lot).first() if version and units is not None else None
+    if (
+        covered is not None
+        and covered.part
+        and units is not None
+        and not within(Extent((units,)), Extent(covered.exact))
+    ):
+        raise Invalid(_("这些件号不在召回范围内，不需要放行。"), code="range_wrong")
+    if micros > _left_to_release(campaign, version, lot, who):
         raise Invalid(_("没有这么多在库，不能放行。"), code="more_than_there")
     return CorrectedRelease.objects.create(
         campaign=campaign,
@@ -296,6 +301,28 @@ def propose_release(
         by_organisation=by.organisation,
         at=at or timezone.now(),
     )
+
+
+def _left_to_release(campaign: Campaign, version: ScopeVersion | None, lot: Lot, who: Organisation) -> int:
+    """How much of a lot may still be put right with a holder: its stock without what was let go and is still there
+    and without what waits for approval. Of a part no more than it had of it when the version was frozen, with what
+    came to it and left it in recalls since, less all that was released there.
+    """
+    proposed = campaign.releases.filter(lot=lot, holder=who)
+    waiting = sum(proposed.filter(approval__isnull=True).values_list("micros", flat=True))
+    released = released_of(campaign).get(lot.pk)
+    still = max(released.there.get(who.pk, 0), 0) if released else 0
+    stock = sum(Stock.objects.filter(lot=lot, organisation=who).values_list("micros", flat=True))
+    left = stock - still - waiting
+    if version is None or not version.lots.filter(lot=lot).exclude(part={}).exists():
+        return left
+    held = version.holdings.filter(lot=lot, organisation=who).first()
+    part = held.on_hand_micros + held.unconfirmed_micros if held else 0
+    since: dict[str, Any] = {"lot": lot, "event__corrections__isnull": True, "at__gt": version.calculated_at}
+    part += sum(ReturnReceipt.objects.filter(received_by_organisation=who, **since).values_list("micros", flat=True))
+    part -= sum(ReturnReceipt.objects.filter(organisation=who, **since).values_list("micros", flat=True))
+    part -= sum(Disposal.objects.filter(organisation=who, **since).values_list("micros", flat=True))
+    return min(left, part - sum(proposed.values_list("micros", flat=True)))
 
 
 @transaction.atomic

@@ -203,6 +203,10 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
     if wanted and holder == campaign.organisation:
         raise NotFound(_("没有找到，或者您无权查看。"))
     lots = _own(campaign, holder) if mine else []
+    if holder != campaign.organisation:
+        # What the holder made itself of the recalled goods stays veiled, as in the balance.
+        opened = Sight(actor, campaign).open_lots([lot.pk for lot, _micros in lots])
+        lots = [pair for pair in lots if pair[0].pk in opened]
     approving = request.POST.get("approve", "")
     form = ReleaseForm(request.POST if request.method == "POST" and not approving else None, lots=lots)
     if campaign.track == Product.Track.CONSUMER:

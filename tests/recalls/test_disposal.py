@@ -13,6 +13,8 @@ from PIL import Image
 
 from recalls.access import notice_link
 from recalls.actions.answers import answer_stock
+from recalls.actions.assessment import assess
+from recalls.actions.campaigns import decide, start_campaign
 from recalls.actions.disposal import (
     approve_release,
     explain_difference,
@@ -23,18 +25,19 @@ from recalls.actions.disposal import (
     send_back_by_link,
 )
 from recalls.actions.goods import GoodsLine, destroy, receive_return
-from recalls.actions.scopes import expand_scope
+from recalls.actions.scopes import expand_scope, freeze_scope
 from recalls.balance import balances
-from recalls.figures import figures
+from recalls.figures import figures, recovered_against
 from recalls.guards import unexplained
 from recalls.models import Assessment, Campaign, Disposal, ReturnOddity
 from recalls.scope import Question
-from tests.goods import amount, day, receive, ship
-from tests.recalls.story import Chain, announced, answer, notice_to
-from tests.world import sign_in
-from trace.actions.events import When
+from tests.goods import amount, day, receive, ship, turn_into
+from tests.recalls.story import FINDING, KNEW, Chain, announced, answer, notice_to
+from tests.world import make_product, sign_in
+from trace.actions.events import Portion, When, record_event
 from trace.actions.files import store_file
 from trace.errors import DomainError
+from trace.models import Organisation
 from trace.units import MICROS
 
 
@@ -161,18 +164,7 @@ def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(
     world = chain.world
     how: dict[str, Any] = {"campaign": campaign, "lot": chain.pouch_a, "correction": "加贴过敏原标签"}
     assert refusal(propose_release, by=world.walnuts_quality, micros=MICROS, **how) == "not_label_only"
-    last = campaign.assessments.get()
-    Assessment.objects.create(
-        campaign=campaign,
-        hazard="labelling",
-        severity="none",
-        probability="remote",
-        verdict="recall",
-        basis="示例",
-        level=3,
-        by=last.by,
-        by_organisation=last.by_organisation,
-    )
+    label_case(campaign)
     assert refusal(propose_release, by=world.walnuts_quality, micros=6 * MICROS, **how) == "more_than_there"
     assert refusal(propose_release, by=world.walnuts_quality, micros=MICROS, units=(5, 2), **how) == "range_wrong"
     release = propose_release(by=world.walnuts_quality, micros=2 * MICROS, **how)
@@ -229,6 +221,134 @@ def test_only_what_was_corrected_may_be_sold_again_and_only_in_a_label_case(
     approve_release(by=world.walnuts, release=late)
     assert refusal(sell, "2") == "lot_blocked"
     sell("1")
+
+
+def label_case(campaign: Campaign) -> Campaign:
+    """The campaign with its newest assessment about the label alone."""
+    last = campaign.assessments.get()
+    Assessment.objects.create(
+        campaign=campaign,
+        hazard="labelling",
+        severity="none",
+        probability="remote",
+        verdict="recall",
+        basis="示例",
+        level=3,
+        by=last.by,
+        by_organisation=last.by_organisation,
+    )
+    return campaign
+
+
+def put_right(chain: Chain, campaign: Campaign, micros: int, holder: Organisation | None = None) -> None:
+    """So much of the pouches proposed and approved."""
+    how: dict[str, Any] = {"campaign": campaign, "lot": chain.pouch_a, "correction": "加贴过敏原标签"}
+    release = propose_release(by=chain.world.walnuts_quality, micros=micros, holder=holder, **how)
+    approve_release(by=chain.world.walnuts, release=release)
+
+
+def test_who_gives_back_the_rest_sells_what_was_put_right(chain: Chain, campaign: Campaign) -> None:
+    world, lot = chain.world, chain.pouch_a
+    holder = world.distributor.organisation
+    answer_stock(by=world.distributor, notice=notice_to(campaign, holder), lots=[answer(lot, 16, 16)])
+    put_right(chain, label_case(campaign), 5 * MICROS, holder)
+    lines = [GoodsLine(lot, amount("11", world.kernels))]
+    receive_return(by=world.walnuts, campaign=campaign, organisation=holder, lines=lines, when=day(40))
+    numbers = figures(campaign).totals["KGM"]
+    assert (numbers.released, numbers.held, numbers.in_house) == (5 * MICROS, 0, 16 * MICROS)
+    # What was put right elsewhere does not stand for what came back: the whole of that is still there.
+    assert [(one.released, one.unaccounted) for one in recovered_against(campaign)] == [(0, 0)]
+    sold = ship(world.distributor, world.shop.organisation, lot, "5", when=day(41))
+    assert sold.transfers.get().sent_micros == 5 * MICROS
+    assert [row.balanced for row in balances(figures(campaign))] == [True]
+
+
+def test_a_release_elsewhere_hides_nothing_that_came_back_and_is_gone(chain: Chain, campaign: Campaign) -> None:
+    world, lot = chain.world, chain.pouch_a
+    holder = world.distributor.organisation
+    answer_stock(by=world.distributor, notice=notice_to(campaign, holder), lots=[answer(lot, 16, 16)])
+    put_right(chain, label_case(campaign), 6 * MICROS, holder)
+    lines = [GoodsLine(lot, amount("10", world.kernels))]
+    receive_return(by=world.walnuts, campaign=campaign, organisation=holder, lines=lines, when=day(40))
+    record_event(
+        by=world.walnuts,
+        code="common.sample",
+        when=day(42),
+        data={
+            "lab": "示例",
+            "lab_cma": "-",
+            "report_no": "1",
+            "report_hash": "-",
+            "purpose": "出厂检验",
+            "sample_qty": "8",
+        },
+        subjects=[Portion(lot, amount("8", world.kernels))],
+        insist=True,
+    )
+    assert [one.unaccounted for one in recovered_against(campaign)] == [3 * MICROS]
+
+
+def test_what_a_holder_made_of_recalled_goods_stays_veiled_where_releases_are_proposed(
+    chain: Chain, client: Client
+) -> None:
+    world = chain.world
+    holder = world.distributor.organisation
+    product = make_product(holder, name="示例分装核桃仁")
+    (bag,) = turn_into(world.distributor, [(chain.pouch_a, "5")], [(product, "5")], when=day(6))
+    campaign = label_case(announced(chain))
+    assert bag.pk in {one.lot.pk for one in figures(campaign).lots}
+    told = [answer(chain.pouch_a, 11, 11), answer(bag, 5, 5)]
+    answer_stock(by=world.distributor, notice=notice_to(campaign, holder), lots=told)
+    sign_in(client, world.walnuts_quality)
+    at = f"/recall/campaigns/{campaign.uid}/releases/?holder={holder.uid}"
+    page = client.get(at).content.decode()
+    assert chain.pouch_a.code in page
+    assert bag.code not in page
+    assert client.post(at, {"amount_1": "5", "unit_1": "KGM", "correction": "示例"}).status_code == 422
+    assert not campaign.releases.exists()
+
+
+def test_what_was_released_and_sold_is_not_taken_off_twice(chain: Chain, campaign: Campaign) -> None:
+    world, lot = chain.world, chain.pouch_a
+    how: dict[str, Any] = {
+        "campaign": label_case(campaign),
+        "lot": lot,
+        "correction": "示例",
+        "by": world.walnuts_quality,
+    }
+    put_right(chain, campaign, 2 * MICROS)
+    assert refusal(propose_release, micros=4 * MICROS, **how) == "more_than_there"
+    ship(world.walnuts, world.distributor.organisation, lot, "2", when=day(41))
+    assert refusal(propose_release, micros=4 * MICROS, **how) == "more_than_there"
+    propose_release(micros=2 * MICROS, **how)
+    assert refusal(propose_release, micros=2 * MICROS, **how) == "more_than_there", "two wait for approval"
+    propose_release(micros=MICROS, **how)
+
+
+def test_what_came_back_of_a_part_may_be_put_right(chain: Chain) -> None:
+    world, lot = chain.world, chain.pouch_a
+    quality, trader = world.walnuts_quality, world.distributor.organisation
+    campaign = assess(
+        by=quality,
+        organisation=quality.organisation,
+        track="food",
+        title="示例：经销商贴错标签",
+        knew_at=KNEW,
+        finding=replace(FINDING, hazard="labelling", severity="none", probability="remote", level=3),
+    )
+    freeze_scope(by=quality, campaign=campaign, question=Question.of([lot], through=trader))
+    campaign = start_campaign(by=quality, campaign=decide(by=world.walnuts, campaign=campaign), stop_order=True)
+    how: dict[str, Any] = {"campaign": campaign, "lot": lot, "correction": "示例"}
+    assert refusal(propose_release, by=quality, micros=MICROS, **how) == "more_than_there", (
+        "the maker's own is not held"
+    )
+    lines = [GoodsLine(lot, amount("16", world.kernels))]
+    receive_return(by=world.walnuts, campaign=campaign, organisation=trader, lines=lines, when=day(40))
+    assert refusal(propose_release, by=quality, micros=17 * MICROS, **how) == "more_than_there"
+    propose_release(by=quality, micros=16 * MICROS, **how)
+    assert refusal(propose_release, by=quality, micros=MICROS, **how) == "more_than_there"
+    gone = how | {"holder": trader}
+    assert refusal(propose_release, by=quality, micros=MICROS, **gone) == "more_than_there"
 
 
 def test_the_pages_of_goods_work_for_both_sides(chain: Chain, campaign: Campaign, client: Client) -> None:

@@ -25,12 +25,13 @@ from recalls.gs1 import recall_notification
 from recalls.letters import letter_lots
 from recalls.models import Campaign, ScopeVersion
 from recalls.parts import Extent, within
-from recalls.scope import Answer, Question, Why, drift, latest_scope, preview_scope
+from recalls.scope import Answer, Question, Why, coverage_of, drift, latest_scope, preview_scope
 from recalls.through import Passed, passed
 from tests.goods import amount, day, make_lot, receive, ship, turn_into
 from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain
 from tests.trace.test_packs import Hall
 from tests.world import World, make_actor, make_organisation, make_product, sign_in
+from trace.actions.corrections import declare_error
 from trace.actions.events import Portion
 from trace.actions.pack_shipments import take_back_packs
 from trace.actions.transfers import take_back
@@ -351,6 +352,36 @@ def test_units_shipped_by_their_codes_are_told_apart(world: World) -> None:
     (line,) = change.answer.lines
     assert line.part is not None
     assert (line.part.ranges, getattr(line.part, "loose", ())) == ((), (str(world.distillery.organisation.uid),))
+
+
+def test_units_that_come_back_to_the_maker_stay_there_though_nobody_else_had_any(world: World) -> None:
+    hall = Hall(world, world.distillery)
+    lot, trader = hall.lot(12), world.distributor
+    first, second, third, _fourth = hall.cartons(lot, each=3)
+    hall.receive(hall.ship(first, second), first, second)
+    by_the_trader(trader, _quality(trader), lot)
+    for carton in (first, second):
+        take_back_packs(by=world.distillery, source=trader.organisation, packs=[carton.code], when=day(40))
+    with pytest.raises(GuardBroken):
+        hall.ship(first, to=world.cooperative)
+    hall.ship(third, to=world.cooperative)
+
+
+def test_a_supplier_that_drops_out_bars_no_wider_scope(chain: Chain) -> None:
+    world, lot, trader = chain.world, chain.pouch_a, chain.world.distributor
+    quality, third = _quality(trader), make_organisation("示例第三家", "retailer")
+    receive(world.cooperative, ship(world.walnuts, world.cooperative.organisation, lot, "2", when=day(6)), when=day(6))
+    wrong = ship(world.cooperative, trader.organisation, lot, "1", when=day(7))
+    campaign = by_the_trader(trader, quality, lot)
+    told = set(coverage_of(version_of(campaign))[lot.pk].loose)
+    assert told == {str(world.walnuts.organisation.uid), str(world.cooperative.organisation.uid)}
+    declare_error(by=world.cooperative, event=wrong.event, reason="did_not_occur", when=day(41))
+    assert not drift(version_of(campaign)), "a supplier fewer is nothing new"
+    ship(trader, third, lot, "1", when=day(42), insist=True)
+    expand_scope(by=quality, campaign=campaign, question=None, reason="示例：又发现一家")
+    assert coverage_of(version_of(campaign))[lot.pk].loose == {str(world.walnuts.organisation.uid)}
+    ship(world.cooperative, trader.organisation, lot, "1", when=day(8), insist=True)
+    assert drift(version_of(campaign)).wider, "and one more is"
 
 
 def test_a_unit_passed_or_did_not_or_nobody_knows() -> None:

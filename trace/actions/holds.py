@@ -63,9 +63,10 @@ def prepare_hold(
             for pk in ids
             if pk in partial or pk in at_holders
             for holder, keep in at_holders.get(pk, _ANYBODY).items()
-            for first, last in _ranges(
-                partial.get(pk, ()) if keep != 0 and (holder is None or holder != whole_at) else (),
+            for first, last in _rows(
+                partial.get(pk, ()) if keep != 0 else (),
                 len(at_holders.get(pk, ())),
+                whole=holder is not None and holder == whole_at,
             )
         ],
         batch_size=1000,
@@ -84,6 +85,16 @@ def _ranges(ranges: Sequence[tuple[int, int]], holders: int) -> Sequence[tuple[i
     if not ranges or (holders and len(ranges) * holders > MOST_RANGE_ROWS):
         return [(None, None)]
     return ranges
+
+
+def _rows(
+    ranges: Sequence[tuple[int, int]], holders: int, *, whole: bool
+) -> Iterable[tuple[int, int] | tuple[None, None]]:
+    """The rows of one holder's goods of a lot. Where all of them are held (``whole``) the ranges stand beside it: by
+    them the same units are known in other hands.
+    """
+    rows = _ranges(ranges, holders)
+    return dict.fromkeys([(None, None), *rows]) if whole else rows
 
 
 def add_to_hold(*, hold: HoldSet, lots: Iterable[Lot | int]) -> None:
