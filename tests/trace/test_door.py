@@ -238,6 +238,39 @@ def test_an_error_declaration_takes_back_what_was_captured_and_both_stay(world: 
     assert len(door.events(EXISTS_errorDeclaration="true", EQ_errorReason="did_not_occur")) == 1
 
 
+def wrongly(said: dict[str, Any]) -> dict[str, Any]:
+    """The declaration that this was wrong."""
+    return document({**said, "errorDeclaration": {"declarationTime": "2026-11-01T00:00:00Z"}})
+
+
+def test_what_was_declared_wrong_is_stated_again_with_the_same_names(world: World, door: Door) -> None:
+    us = world.distillery.organisation
+    first = made("DOOR-4", 50, eventID="urn:uuid:" + "4" * 8)
+    door.captured(document(first))
+    door.captured(wrongly(first))
+    door.captured(document(made("DOOR-4", 40), sent_to(party_uri(world.shop.organisation), "DOOR-4", 15)))
+    void, lot = Lot.objects.order_by("pk")
+    assert (void.voided_by is None, lot.voided_by is None, lot.lot_code) == (False, True, "DOOR-4")
+    assert (stock_of(void, us), stock_of(lot, us), Transfer.objects.get().lot) == (0, 25 * 10**6, lot)
+    door.captured(document(event(epcList=serials(1, 2, 3), bizStep="inspecting")))
+    unnamed = Lot.objects.latest("pk")
+    said = event(action="ADD", epcList=serials(2, 9), ilmd={"cbvmda:lotNumber": "L80"}, eventID="urn:uuid:" + "5" * 8)
+    door.captured(document(said))
+    door.captured(wrongly(said))
+    door.captured(document(event(action="ADD", epcList=serials(2, 9), ilmd={"cbvmda:lotNumber": "L81"})))
+    named = Lot.objects.get(lot_code="L81")
+    assert (stock_of(unnamed, us), stock_of(named, us)) == (2 * 10**6, 2 * 10**6), "one came over, one is new"
+    assert set(walk([named], "back").reached) == {unnamed.pk}
+    # Where goods of it went away, the lot stays what the name means: its recall must find them.
+    again = made("DOOR-5", 50, eventID="urn:uuid:" + "6" * 8)
+    door.captured(document(again, sent_to(party_uri(world.shop.organisation), "DOOR-5", 15)))
+    assert set(Conflict.objects.values_list("code", flat=True)) == {"not_released"}
+    door.captured(wrongly(again))
+    door.captured(document(made("DOOR-5", 40)))
+    assert Lot.objects.filter(lot_code="DOOR-5").count() == 1
+    assert rebuild(write=False).differences == []
+
+
 def test_an_error_declaration_that_finds_nothing_to_take_back_moves_nothing(world: World, door: Door) -> None:
     first = {**made("DOOR-8", 50), "eventID": "urn:uuid:0199b0c0-0000-7000-8000-000000000008"}
     door.captured(document(first))

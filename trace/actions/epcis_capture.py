@@ -223,6 +223,7 @@ class Writer:
             self._together([found], outcome)
             return
         when = datetime.datetime.fromisoformat(found.facts.declared_at)
+        before = ledger.last_number()
         try:
             captured = declare_error(
                 by=self.by,
@@ -235,9 +236,59 @@ class Writer:
             outcome.faults.append(Fault(f"{found.pointer}/errorDeclaration", error.code, error.message))
             outcome.refused.add(id(found))
             return
+        _names_back(original, before)
+        self._anew()
         self.names.load(found.terms)
         index([(ledger.last_number(), captured.event, found, None)], self)
         outcome.numbers.append(ledger.last_number())
+
+
+def _names_back(original: EpcisEvent, before: int) -> None:
+    """Names of lots that are void by what was declared after this number of the log, and that no other event names:
+    serials that went over from lots without a number are of those again, what else was named is of none until it is
+    met again. Where other events name the lot its goods are there, and the names stay.
+    """
+    declarations = Event.objects.filter(log__number__gt=before)
+    wrong = [pk for pk in declarations.values_list("corrects", flat=True) if pk is not None]
+    void = Lot.objects.filter(origin_event__in=wrong, voided_by__isnull=False)
+    others = EventItem.objects.filter(lot__in=void, event__corrects=None, event__corrections=None)
+    free = list(void.exclude(pk__in=others.values("lot")).values_list("pk", flat=True))
+    names = EpcisName.objects.filter(lot__in=free)
+    serials = list(names.filter(owner=original.owner_id, kind="epc").values_list("value", flat=True))
+    back = _were_of(serials, original, wrong)
+    names.update(lot=None)
+    for lot, values in back.items():
+        for part in chunks(values):
+            EpcisName.objects.filter(among_texts("value", part), owner=original.owner_id, kind="epc", lot=None).update(
+                lot=lot
+            )
+
+
+def _were_of(serials: Sequence[str], original: EpcisEvent, wrong: Sequence[int]) -> dict[int, list[str]]:
+    """Of these serials those that were of a lot without a number before these events, by lots."""
+    lots = Lot.objects.filter(items__event__in=wrong, items__role="input", voided_by=None).distinct()
+    inputs = [lot.pk for lot in lots if lot.unnumbered]
+    if not inputs or not serials:
+        return {}
+    touched: dict[int, set[int]] = defaultdict(set)
+    items = EventItem.objects.filter(lot__in=inputs, event__log__number__lt=original.number)
+    for number, lot in items.exclude(event__in=wrong).values_list("event__log__number", "lot"):
+        touched[number].add(lot)
+    found: dict[str, set[int]] = defaultdict(set)
+    for part in chunks(serials):
+        terms = EpcisTerm.objects.filter(
+            among_texts("name__value", part),
+            name__owner=original.owner_id,
+            name__kind__in=("epc", "inEpc", "outEpc"),
+            number__lt=original.number,
+        )
+        for serial, number in terms.values_list("name__value", "number"):
+            found[serial] |= touched.get(number, set())
+    back: dict[int, list[str]] = defaultdict(list)
+    for serial, candidates in found.items():
+        if len(candidates) == 1:
+            back[candidates.pop()].append(serial)
+    return back
 
 
 class Chunk:
