@@ -14,6 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labels.actions.checks import begin_checks, keep_hashes
+from labels.compose import compose
+from labels.contents import sample_content
 from labels.layouts import DEFAULT_SHEET, Layout
 from labels.layouts import layout as layout_of
 from labels.models import CodeException, CodeRun, CodeStep
@@ -73,7 +75,8 @@ def issue_codes(
     (``forbidden_ancestor``, ``gi_foreign``, not insistable), counts outside 1 to 1,000,000 (``bad_count``), a GTIN not
     confirmed (``gtin_not_confirmed``) or whose lot code another lot's labels carry (``gtin_lot_taken``), a key used
     for something else (``run_key_reused``), an unknown layout, level or material, check codes on labels of a lot
-    (``checks_need_units``) or on a layout without room for them (``checks_need_room``).
+    (``checks_need_units``) or on a layout without room for them (``checks_need_room``), and texts or characters that
+    no label of this layout can carry (what ``compose`` refuses).
     """
     by.require("operator", "quality")
     now = at or timezone.now()
@@ -87,6 +90,8 @@ def issue_codes(
         return _same_run(earlier.get(), lot, kind, count)
     require_unblocked(lot)
     gtin = gtin_for(lot, kind, with_gtin)
+    sample = sample_content(lot, kind=kind, public_host=settings.PUBLIC_BASE_URL, gtin=gtin, with_check=checks)
+    compose(sample, found, Material(material))
     try:
         with transaction.atomic():
             return _issue(by, lot, count, key, kind, level, found, material, gtin, checks, when, now, at)

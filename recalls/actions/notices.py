@@ -37,6 +37,7 @@ from recalls.notice_states import (
     Side,
     notice_move,
 )
+from recalls.parts import within
 from recalls.scope import coverage_of, latest_scope, pairs_of
 from recalls.sms import mobile_number
 from trace.access import entered_for
@@ -89,12 +90,18 @@ Wanted = dict[int, list[ScopeHolding]]
 
 def _untold(campaign: Campaign, version: ScopeVersion) -> Wanted:
     """By holder, the lots of the version that it has (or had) and was not told of; the initiator needs no notice. Of a
-    lot that was out of the scope for a while everybody was told that, and is told anew.
+    lot that was out of the scope for a while everybody was told that, and is told anew; so is who had settled its
+    answer about less of a lot.
     """
     rows_told = NoticeLot.objects.filter(notice__campaign=campaign).exclude(notice__status=NoticeStatus.WITHDRAWN)
-    back = _back_in(campaign, version)
+    back, wider = _back_in(campaign, version), _wider_in(campaign, version)
     if back:
         rows_told = rows_told.exclude(among("lot", back), notice__scope__number__lt=version.number)
+    if wider:
+        # Open notices are told of the change; whose answer was settled is asked again.
+        rows_told = rows_told.exclude(
+            among("lot", wider), notice__scope__number__lt=version.number, notice__status=NoticeStatus.SETTLED
+        )
     told = set(rows_told.order_by().values_list("notice__organisation", "lot"))
     wanted: Wanted = defaultdict(list)
     rows = ScopeHolding.objects.filter(scope=version).exclude(organisation=campaign.organisation_id)
@@ -112,6 +119,17 @@ def _back_in(campaign: Campaign, version: ScopeVersion) -> set[int]:
     if before is None:
         return set()
     return set(version.lots.values_list("lot", flat=True)) - set(before.lots.values_list("lot", flat=True))
+
+
+def _wider_in(campaign: Campaign, version: ScopeVersion) -> set[int]:
+    """The lots of which the version covers more than the version before did."""
+    before = campaign.scopes.filter(number__lt=version.number).order_by("-number").first()
+    if before is None:
+        return set()
+    earlier = coverage_of(before)
+    if not any(earlier.values()):
+        return set()
+    return {pk for pk, part in coverage_of(version).items() if pk in earlier and not within(part, earlier[pk])}
 
 
 def run_next_notices(*, now: datetime.datetime | None = None) -> bool:
@@ -208,14 +226,17 @@ def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: d
     """After a scope changed: tell everybody some of whose lots are out, or in with another part than before, and take
     back notices with no lot left. Who was told by its supplier is told of a lot that is in again; holders by record get
     another notice (``queue_notices``). Of a lot of which only part is covered, a holder known by record who can have
-    none of the part has no lot left; who was told by its supplier stays told, for nobody else knows what it has.
+    none of the part has no lot left; who was told by its supplier or from an uploaded list stays told, for no record
+    says what it has.
     """
     covered = coverage_of(version)
     before = campaign.scopes.filter(number__lt=version.number).order_by("-number").first()
     earlier = coverage_of(before) if before is not None else covered
     changed = {pk for pk, ranges in covered.items() if pk in earlier and earlier[pk] != ranges}
     again = covered.keys() - earlier.keys()
-    held = pairs_of(version) if any(covered.values()) else frozenset()
+    by_holder = bool(again) or any(covered.values())
+    held = pairs_of(version) if by_holder else frozenset()
+    ever = _recorded(campaign, version, held) if by_holder else frozenset()
     concerned: list[Notice] = []
     notices = campaign.notices.exclude(status__in=sorted(NOTICE_TERMINAL)).prefetch_related("lots")
     for notice in notices.select_related("organisation", "campaign"):
@@ -224,9 +245,15 @@ def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: d
             pk
             for pk in lots
             if pk in covered
-            and (not covered[pk] or notice.parent_id is not None or (pk, notice.organisation_id) in held)
+            and (
+                not covered[pk]
+                or notice.parent_id is not None
+                or (pk, notice.organisation_id) in held
+                or (pk, notice.organisation_id) not in ever
+            )
         }
-        told_on = again if notice.parent_id is not None and notice.scope_id != version.pk else frozenset()
+        unrecorded = {pk for pk in again & lots if (pk, notice.organisation_id) not in held}
+        told_on = unrecorded if notice.scope_id != version.pk else set()
         if lots == inside and not inside & changed and not inside & told_on:
             continue
         concerned.append(notice)
@@ -235,6 +262,23 @@ def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: d
     if not campaign.is_drill:
         enqueue(concerned, kind=Kind.CHANGE, by=by, at=at, round_=version.number)
     return concerned
+
+
+def _recorded(
+    campaign: Campaign, version: ScopeVersion, held: frozenset[tuple[int, int]]
+) -> frozenset[tuple[int, int]]:
+    """Lot and holder of every version, of the holders that were told and are not in this one: who is in none was told
+    from an uploaded list. No query where everybody is in it.
+    """
+    told = campaign.notices.filter(parent=None).exclude(status__in=sorted(NOTICE_TERMINAL))
+    rows = told.order_by().values_list("lots__lot", "organisation")
+    doubtful = {organisation for lot, organisation in rows if (lot, organisation) not in held}
+    if not doubtful:
+        return frozenset()
+    earlier = ScopeHolding.objects.filter(among("organisation", doubtful), scope__campaign=campaign).exclude(
+        scope=version
+    )
+    return frozenset(earlier.order_by().values_list("lot", "organisation").distinct())
 
 
 def queue_end(*, campaign: Campaign, by: Actor, at: datetime.datetime, reason: str = "") -> None:

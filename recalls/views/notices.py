@@ -37,7 +37,7 @@ from recalls.actions.notices import mark_posted, note_trouble, sides_of
 from recalls.forms import NameForm, ReasonForm, StockForm
 from recalls.letters import letter_lots, link_url, qr_svg
 from recalls.lists import NOTICES, sent_notices
-from recalls.models import Campaign, Notice, NoticeStep, OutboxMessage, Publication
+from recalls.models import Campaign, Notice, NoticeLot, NoticeStep, OutboxMessage, Publication
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
 from recalls.queries import Coverage, coverage, publication_in_force
 from recalls.scope import parts_in_force, passed_in_force
@@ -352,12 +352,19 @@ def notice_list(request: HttpRequest) -> HttpResponseBase:
 
 
 def _just_withdrawn(actor: Actor) -> list[Notice]:
-    """Notices to this actor that were sent and taken back in the last two weeks, the last ones."""
+    """Notices to this actor that were sent and taken back in the last two weeks, the last ones; not where all its lots
+    came back into the same recall, of which another notice tells.
+    """
     lately = NoticeStep.objects.filter(
         notice=OuterRef("pk"), action="withdraw", at__gte=timezone.now() - datetime.timedelta(days=14)
     )
     rows = notices_received_by(actor).filter(Exists(lately), status=NoticeStatus.WITHDRAWN, sent_at__isnull=False)
-    return list(rows.order_by("-id")[:5])
+    found = list(rows.order_by("-id").prefetch_related("lots")[:5])
+    standing = NoticeLot.objects.filter(
+        notice__campaign__in={one.campaign_id for one in found}, notice__organisation=actor.owner
+    ).exclude(notice__status=NoticeStatus.WITHDRAWN)
+    again = set(standing.order_by().values_list("notice__campaign", "lot"))
+    return [one for one in found if any((one.campaign_id, row.lot_id) not in again for row in one.lots.all())]
 
 
 @audience("signed_in")

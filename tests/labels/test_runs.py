@@ -44,6 +44,16 @@ def test_a_run_issues_units_numbered_from_one_with_one_commissioning_event(world
     assert list(verify()) == []
 
 
+def test_no_codes_are_issued_for_labels_that_cannot_carry_the_words(world: World) -> None:
+    lot = bottled(world)
+    lot.organisation.name = "示例" + "很长的单位名称" * 8
+    with pytest.raises(DomainError) as refused:
+        issue_codes(by=world.distillery, lot=lot, count=30, key="long", layout="roll-40x30")
+    assert refused.value.code in ("label_too_many_lines", "label_text_too_long")
+    assert not Unit.objects.exists()
+    assert issue_codes(by=world.distillery, lot=lot, count=30, key="long", layout="roll-100x70").issued == 30
+
+
 def test_the_next_run_goes_on_counting(world: World) -> None:
     lot = bottled(world)
     issue_codes(by=world.distillery, lot=lot, count=30, key="a")

@@ -11,6 +11,7 @@ from django.test import Client
 from labels.recall_state import standing_of
 from recalls.actions.assessment import assess
 from recalls.actions.campaigns import decide, propose, start_campaign
+from recalls.actions.distribution import Buyer, tell_buyers
 from recalls.actions.goods import GoodsLine, destroy, receive_return
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.actions.signals import raise_signal
@@ -220,6 +221,8 @@ def test_narrowing_to_a_part_tells_everybody_and_widening_tells_them_again(sold:
     campaign = sold.started()
     assert blocking([sold.lot])[sold.lot.pk][0].unit_from is None
     assert campaign.notices.count() == 2
+    listed = Buyer("示例名单商店", sold.lot, 10**6, "", "list@example.com", "示例路 9 号")
+    (unrecorded,) = tell_buyers(by=world.distillery, campaign=campaign, buyers=[listed])
     third, fourth = sold.cartons[2:]
     part = sold.cartons_part(third, fourth)
     propose(by=world.distillery_quality, campaign=campaign, action="narrow_scope", reason="示例：只有后两箱")
@@ -230,7 +233,8 @@ def test_narrowing_to_a_part_tells_everybody_and_widening_tells_them_again(sold:
     assert states == {
         world.distributor.organisation.pk: NoticeStatus.WITHDRAWN,
         world.shop.organisation.pk: NoticeStatus.WITHDRAWN,
-    }, "neither has anything of the two cartons that never left"
+        unrecorded.organisation_id: unrecorded.status,
+    }, "neither has anything of the two cartons that never left; what a listed buyer has no record says"
     assert not standing_of(sold.lot, sold.bottle(5)).recalled
     assert standing_of(sold.lot, third).recalled, "a carton answers to what lies in it"
     first, second = campaign.scopes.order_by("number")
@@ -250,7 +254,18 @@ def test_narrowing_to_a_part_tells_everybody_and_widening_tells_them_again(sold:
     )
     assert standing_of(sold.lot, sold.bottle(5)).recalled
     told = campaign.notices.exclude(status=NoticeStatus.WITHDRAWN)
-    assert {one.organisation for one in told} == {world.distributor.organisation, world.shop.organisation}
+    both = {world.distributor.organisation, world.shop.organisation}
+    assert {one.organisation for one in told} == both | {unrecorded.organisation}
+
+
+def test_who_settled_its_answer_about_a_part_is_asked_again_when_more_is_recalled(sold: Sold) -> None:
+    campaign = sold.started(sold.cartons_part(sold.cartons[0]))
+    (notice,) = campaign.notices.all()
+    Notice.objects.filter(pk=notice.pk).update(status=NoticeStatus.SETTLED)
+    expand_scope(by=sold.world.distillery_quality, campaign=campaign, question=sold.question(), reason="示例：又一瓶")
+    again = campaign.notices.filter(organisation=notice.organisation).exclude(pk=notice.pk).get()
+    assert again.is_open
+    assert campaign.notices.count() == 3, "and the shop that has the second carton"
 
 
 def test_the_page_narrows_to_a_part_by_steps_and_shows_why_the_rest_is_free(sold: Sold, client: Client) -> None:

@@ -52,5 +52,6 @@ class Command(BaseCommand):
         note, sources = Path(settings.STATIC_ROOT) / ".collected", static_sources()
         if note.is_file() and note.read_text() == sources:
             return
+        note.unlink(missing_ok=True)  # what is cut off here is begun anew at the next start
         call_command("collectstatic", interactive=False, verbosity=0)
         note.write_text(sources)
