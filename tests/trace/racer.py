@@ -136,7 +136,9 @@ def pack_and_receive(way: int, start: Callable[[], object], packer: str, codes: 
             said = answer.content.decode()
             if answer.status_code == 503:
                 return BUSY[0]
-            return "" if "已登记收货" in said else "already_received" if answer.status_code in (200, 409) else "odd"
+            # Refused: led to the slip, told by the action, or, where it was answered between two looks, by the form.
+            refused = answer.status_code in (200, 409, 422)
+            return "" if "已登记收货" in said else "already_received" if refused else f"odd-{answer.status_code}"
         given = [{"transfer": str(line.uid), "amount": {"value": "2", "unit": "KGM"}} for line in lines]
         return _code_of(apis[1].post(f"/shipments/{uid}/receipt", {"occurred_at": f"{at}:00+08:00", "lines": given}))
 
