@@ -69,6 +69,20 @@ def turn_into(
     return captured.lots
 
 
+def sampled(by: Actor, lot: Lot, text: str, *, when: When) -> None:
+    """A sample for a laboratory is taken from a lot, whatever stands against it."""
+    data = {
+        "lab": "示例",
+        "lab_cma": "-",
+        "report_no": "1",
+        "report_hash": "-",
+        "purpose": "出厂检验",
+        "sample_qty": text,
+    }
+    subjects = [Portion(lot, amount(text, lot.product))]
+    record_event(by=by, code="common.sample", when=when, data=data, subjects=subjects, insist=True)
+
+
 def passed(by: Actor, lot: Lot, *, when: When | None = None, value: str = "1.0", number: str = "示例-1") -> TestReport:
     """A report on a lot with one item; fails above 5."""
     return record_report(

@@ -108,7 +108,40 @@ def _untold(campaign: Campaign, version: ScopeVersion) -> Wanted:
     for holding in rows.order_by("organisation", "id"):
         if (holding.organisation_id, holding.lot_id) not in told:
             wanted[holding.organisation_id].append(holding)
+    for holding in _unrecorded(campaign, version, back, wider):
+        if (holding.organisation_id, holding.lot_id) not in told:
+            wanted[holding.organisation_id].append(holding)
     return dict(wanted)
+
+
+def _unrecorded(campaign: Campaign, version: ScopeVersion, back: set[int], wider: set[int]) -> list[ScopeHolding]:
+    """What holders in no version's record (told from an uploaded list, or by their supplier) were told of lots that are
+    in again, or of which more is in since they had settled; whose notice is open is told on that (``queue_changes``).
+    Rows that are not kept.
+    """
+    if not back and not wider:
+        return []
+    earlier = NoticeLot.objects.filter(
+        among("lot", back | wider), notice__campaign=campaign, notice__scope__number__lt=version.number
+    )
+    rows = list(earlier.order_by("id").select_related("notice"))
+    open_now = {(row.notice.organisation_id, row.lot_id) for row in rows if row.notice.is_open}
+    known = ScopeHolding.objects.filter(
+        among("organisation", {row.notice.organisation_id for row in rows}), scope__campaign=campaign
+    )
+    recorded = open_now | set(known.order_by().values_list("organisation", "lot").distinct())
+    found: dict[tuple[int, int], ScopeHolding] = {}
+    for row in rows:
+        pair = (row.notice.organisation_id, row.lot_id)
+        if pair not in recorded and (row.lot_id in back or row.notice.status == NoticeStatus.SETTLED):
+            found[pair] = ScopeHolding(
+                scope=version,
+                organisation_id=row.notice.organisation_id,
+                lot_id=row.lot_id,
+                on_hand_micros=row.on_hand_micros,
+                unconfirmed_micros=row.unconfirmed_micros,
+            )
+    return [found[pair] for pair in sorted(found)]
 
 
 def _back_in(campaign: Campaign, version: ScopeVersion) -> set[int]:
@@ -187,17 +220,22 @@ def _piece(untold: Wanted) -> Wanted:
 def _make_notices(
     campaign: Campaign, version: ScopeVersion, wanted: Wanted, by: Actor, at: datetime.datetime
 ) -> list[Notice]:
-    """The notices of these holders with their messages. Cost: a fixed number of statements and one per thousand
-    rows.
+    """The notices of these holders with their messages; who is in no record is told by whom it was told before. Cost: a
+    fixed number of statements and one per thousand rows.
     """
     known = {row.pk: row for row in Organisation.objects.filter(among("pk", wanted))}
+    unrecorded = [pk for pk, rows in wanted.items() if all(row.pk is None for row in rows)]
+    earlier = campaign.notices.filter(among("organisation", unrecorded)).order_by("id")
+    before = {row.organisation_id: row for row in earlier} if unrecorded else {}
     notices = Notice.objects.bulk_create(
         [
             Notice(
                 campaign=campaign,
                 scope=version,
                 organisation=known[pk],
-                carrier_id=known[pk].kept_by_id if known[pk].is_external else None,
+                carrier_id=before[pk].carrier_id if pk in before else _carrier(known[pk]),
+                parent_id=before[pk].parent_id if pk in before else None,
+                tier=before[pk].tier if pk in before else 1,
                 created_at=at,
             )
             for pk in sorted(wanted)
@@ -220,6 +258,11 @@ def _make_notices(
     if not campaign.is_drill:
         enqueue(notices, kind=Kind.NOTICE, by=by, at=at)
     return notices
+
+
+def _carrier(holder: Organisation) -> int | None:
+    """The member that knows an outsider and can hand its letter on."""
+    return holder.kept_by_id if holder.is_external else None
 
 
 def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: datetime.datetime) -> list[Notice]:

@@ -352,19 +352,22 @@ def notice_list(request: HttpRequest) -> HttpResponseBase:
 
 
 def _just_withdrawn(actor: Actor) -> list[Notice]:
-    """Notices to this actor that were sent and taken back in the last two weeks, the last ones; not where all its lots
-    came back into the same recall, of which another notice tells.
+    """Notices to this actor that were sent and taken back in the last two weeks, the last five; not where another
+    notice of the recall tells the same holder of all its lots.
     """
     lately = NoticeStep.objects.filter(
         notice=OuterRef("pk"), action="withdraw", at__gte=timezone.now() - datetime.timedelta(days=14)
     )
     rows = notices_received_by(actor).filter(Exists(lately), status=NoticeStatus.WITHDRAWN, sent_at__isnull=False)
-    found = list(rows.order_by("-id").prefetch_related("lots")[:5])
-    standing = NoticeLot.objects.filter(
-        notice__campaign__in={one.campaign_id for one in found}, notice__organisation=actor.owner
-    ).exclude(notice__status=NoticeStatus.WITHDRAWN)
-    again = set(standing.order_by().values_list("notice__campaign", "lot"))
-    return [one for one in found if any((one.campaign_id, row.lot_id) not in again for row in one.lots.all())]
+    out = NoticeLot.objects.filter(~_told_again("notice__campaign", "notice__organisation"), notice=OuterRef("pk"))
+    return list(rows.filter(Exists(out)).order_by("-id")[:5])
+
+
+def _told_again(campaign: str, organisation: str) -> Exists:
+    """Whether the lot of a row is in another notice to the same holder that was not taken back."""
+    standing = NoticeLot.objects.exclude(notice__status=NoticeStatus.WITHDRAWN)
+    same = {"notice__campaign": OuterRef(campaign), "notice__organisation": OuterRef(organisation)}
+    return Exists(standing.filter(lot=OuterRef("lot"), **same))
 
 
 @audience("signed_in")
@@ -400,6 +403,8 @@ def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
         "public": publication.notice if publication else None,
         "why": _why(found.campaign, publication),
         "told": found.children.count(),
+        "told_again": found.status == NoticeStatus.WITHDRAWN
+        and found.lots.filter(_told_again("notice__campaign", "notice__organisation")).exists(),
         "hand_on": actor is not None and found.carrier_id == actor.owner.pk,
         "may_acknowledge": notice_move(found.status, "acknowledge", Side.RECIPIENT) is not None,
     }

@@ -31,10 +31,10 @@ from recalls.figures import figures, recovered_against
 from recalls.guards import unexplained
 from recalls.models import Assessment, Campaign, Disposal, ReturnOddity
 from recalls.scope import Question
-from tests.goods import amount, day, receive, ship, turn_into
+from tests.goods import amount, day, receive, sampled, ship, turn_into
 from tests.recalls.story import FINDING, KNEW, Chain, announced, answer, notice_to
 from tests.world import make_product, sign_in
-from trace.actions.events import Portion, When, record_event
+from trace.actions.events import When
 from trace.actions.files import store_file
 from trace.errors import DomainError
 from trace.models import Organisation
@@ -270,21 +270,7 @@ def test_a_release_elsewhere_hides_nothing_that_came_back_and_is_gone(chain: Cha
     put_right(chain, label_case(campaign), 6 * MICROS, holder)
     lines = [GoodsLine(lot, amount("10", world.kernels))]
     receive_return(by=world.walnuts, campaign=campaign, organisation=holder, lines=lines, when=day(40))
-    record_event(
-        by=world.walnuts,
-        code="common.sample",
-        when=day(42),
-        data={
-            "lab": "示例",
-            "lab_cma": "-",
-            "report_no": "1",
-            "report_hash": "-",
-            "purpose": "出厂检验",
-            "sample_qty": "8",
-        },
-        subjects=[Portion(lot, amount("8", world.kernels))],
-        insist=True,
-    )
+    sampled(world.walnuts, lot, "8", when=day(42))
     assert [one.unaccounted for one in recovered_against(campaign)] == [3 * MICROS]
 
 

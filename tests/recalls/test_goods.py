@@ -8,7 +8,7 @@ from recalls.actions.goods import GoodsLine, destroy, receive_return
 from recalls.figures import Amounts, figures, recovered_against
 from recalls.models import Campaign, Disposal, ReturnReceipt
 from recalls.notice_states import NoticeStatus
-from tests.goods import amount, day, receive, stock_of
+from tests.goods import amount, day, receive, sampled, stock_of
 from tests.recalls.story import Chain, announced, answer, notice_to, started
 from trace.errors import DomainError, GuardBroken
 from trace.models import Conflict, Lot, Organisation, Transfer
@@ -219,27 +219,12 @@ def test_a_stranger_cannot_destroy(chain: Chain) -> None:
 
 
 def test_what_came_back_and_is_nowhere_is_said(chain: Chain) -> None:
-    from trace.actions.events import Portion, record_event
 
     world = chain.world
     campaign = started(chain)
     back(chain, campaign, world.distributor.organisation, "10")
     assert not any(one.unaccounted for one in recovered_against(campaign))
-    record_event(
-        by=world.walnuts,
-        code="common.sample",
-        when=day(42),
-        data={
-            "lab": "示例",
-            "lab_cma": "-",
-            "report_no": "1",
-            "report_hash": "-",
-            "purpose": "出厂检验",
-            "sample_qty": "8",
-        },
-        subjects=[Portion(chain.pouch_a, amount("8", world.kernels))],
-        insist=True,
-    )
+    sampled(world.walnuts, chain.pouch_a, "8", when=day(42))
     assert [one.unaccounted for one in recovered_against(campaign)] == [3 * MICROS]
 
 

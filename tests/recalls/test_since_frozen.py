@@ -15,10 +15,13 @@ from labels.recall_state import standing_of
 from recalls.actions import campaigns, scopes
 from recalls.actions.assessment import Standing, assess
 from recalls.actions.campaigns import decide, propose, start_campaign
+from recalls.actions.distribution import Buyer, tell_buyers
 from recalls.actions.outbox import send_due
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
+from recalls.actions.tree import Customer, pass_on
 from recalls.figures import figures
-from recalls.models import Campaign, NoticeLot, OutboxMessage
+from recalls.models import Campaign, Notice, NoticeLot, OutboxMessage
+from recalls.notice_states import NoticeStatus
 from recalls.scope import Question, drift, lot_ids_of
 from tests.goods import amount, day, receive, ship
 from tests.recalls.story import FINDING, KNEW, Chain, started
@@ -102,27 +105,47 @@ def test_a_claim_between_freezing_and_start_is_in_although_no_event_was_recorded
     assert blocking([two.external])
 
 
-def test_a_holder_is_told_again_of_a_lot_that_was_out_of_the_scope_for_a_while(chain: Chain) -> None:
+def test_a_holder_is_told_again_of_a_lot_that_was_out_of_the_scope_for_a_while(chain: Chain, client: Client) -> None:
     world = chain.world
     trader, shop = world.distributor.organisation, world.shop.organisation
     receive(world.distributor, ship(world.walnuts, trader, chain.pouch_b, "3", when=day(6)), when=day(6))
     ship(world.walnuts, shop, chain.pouch_b, "2", when=day(6))
     campaign = started(chain, same_run=True)
     assert set(_told(campaign, trader)) == {(chain.pouch_a.pk, 1), (chain.pouch_b.pk, 1)}
+    # In no record: who is on an uploaded list, one of them settled before, and whom one of these told in its turn.
+    names = ("示例名单一店", "示例名单二店")
+    listed = [Buyer(name, chain.pouch_b, MILLION, "", f"{at}@example.com", "示例路") for at, name in enumerate(names)]
+    one, two = tell_buyers(by=world.walnuts, campaign=campaign, buyers=listed)
+    (child,) = pass_on(by=world.walnuts, notice=one, customers=[Customer("示例三店", "", "3@example.com")])
+    Notice.objects.filter(pk=two.pk).update(status=NoticeStatus.SETTLED)
     propose(by=world.walnuts_quality, campaign=campaign, action="narrow_scope", reason="B 检验合格")
     narrower = Question.of([chain.pouch_a], same_run=False)
     narrow_scope(by=world.walnuts, campaign=campaign, question=narrower, reason="B 检验合格", evidence="报告 2")
     expand_scope(by=world.walnuts, campaign=campaign, question=Question.of([chain.pouch_a]), reason="B 复检不合格")
     assert blocking([chain.pouch_b])
+    outside = [one, two, child]
+    assert [Notice.objects.get(pk=each.pk).status for each in outside] == ["withdrawn", "settled", "withdrawn"]
+    again = [campaign.notices.get(organisation=each.organisation, scope__number=3) for each in outside]
+    assert [(each.parent_id, each.tier, each.carrier_id) for each in again] == [
+        (each.parent_id, each.tier, each.carrier_id) for each in outside
+    ]
+    assert all(each.is_open and list(each.lots.values_list("lot", flat=True)) == [chain.pouch_b.pk] for each in again)
+    sign_in(client, world.walnuts)
+    body = client.get(f"/recall/notices/{one.uid}/").content.decode()
+    assert "已另发通知" in body
+    assert "您不需要再为它们做什么" not in body
+    assert "不再在这次召回之内" not in client.get("/recall/notices/").content.decode()
     for holder in (trader, shop):
         assert (chain.pouch_b.pk, 3) in _told(campaign, holder), "it was told that this lot is out"
         assert _told(campaign, holder).count((chain.pouch_a.pk, 1)) == len(_told(campaign, holder)) - 2
     assert OutboxMessage.objects.filter(notice__scope__number=3, kind="notice", channel="in_app").count() == 2
+    assert OutboxMessage.objects.filter(notice__in=again, kind="notice", channel="email").count() == 3
     assert figures(campaign).inconsistent == []
     expand_scope(
         by=world.walnuts, campaign=campaign, question=Question.of([chain.pouch_a, chain.mother]), reason="示例：还有"
     )
-    assert not [one for one in _told(campaign, trader) if one[1] == 4 and one[0] == chain.pouch_b.pk], "once is enough"
+    for holder in (trader, one.organisation):
+        assert (chain.pouch_b.pk, 4) not in _told(campaign, holder), "once is enough"
 
 
 def _told(campaign: Campaign, holder: Organisation) -> list[tuple[int, int]]:
