@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
+from recalls.balance import balances
 from recalls.figures import LotAmounts, figures, recovered_against
 from recalls.law import LegalEvent, regime
 from recalls.models import Assessment, Campaign, ConsumerCase, DisposalFile, PublicNotice, ScopeVersion
@@ -164,6 +165,17 @@ def releasable(campaign: Campaign) -> bool:
     return campaign.track == Product.Track.CONSUMER or label_only(campaign)
 
 
+def sold_some(campaign: Campaign) -> bool:
+    """Whether records or answers say that some of the goods were sold (2015 Measures, article 11: to withdraw is for
+    what was not).
+    """
+    return any(one.sold > 0 for one in balances(figures(campaign)))
+
+
+def _not_sold(campaign: Campaign, given: Given) -> bool:
+    return not campaign.quiet or not sold_some(campaign)
+
+
 def _red_lines(campaign: Campaign, given: Given) -> bool:
     return not red_lines(campaign)
 
@@ -242,6 +254,7 @@ CHECKS: Mapping[Guard, Callable[[Campaign, Given], bool]] = {
     Guard.SUMMARY_COMPLETE: _summary_complete,
     Guard.BALANCED: _balanced,
     Guard.RED_LINES: _red_lines,
+    Guard.NOT_SOLD: _not_sold,
 }
 
 FROM_THE_PERSON = frozenset(

@@ -118,10 +118,13 @@ def compose_sms(message: OutboxMessage) -> str:
     notice = message.notice
     if notice.campaign.is_drill:
         raise DrillStaysInside()
+    turned = message.kind == Kind.CHANGE and notice.campaign.steps.filter(action="turn_recall").exists()
     words = {
         Kind.NOTICE: "【召回】%(from)s正在召回“%(title)s”。请立即停售封存，并打开链接答复：%(link)s",
         Kind.REMINDER: "【召回催办】“%(title)s”还没有收到您的答复，请立即停售并答复：%(link)s",
-        Kind.CHANGE: "【召回范围变更】“%(title)s”的范围有变更，哪些批次仍在范围内见：%(link)s",
+        Kind.CHANGE: "【转为召回】“%(title)s”已有货物售出，现为召回，请继续停售，核对库存：%(link)s"
+        if turned
+        else "【召回范围变更】“%(title)s”的范围有变更，哪些批次仍在范围内见：%(link)s",
         Kind.END: "【召回结束】“%(title)s”已结束，封存的货物仍不得再售。%(from)s",
     }[Kind(message.kind)]
     campaign = notice.campaign
@@ -163,16 +166,33 @@ def _body(notice: Notice, kind: str) -> str:
         opening = _(
             "%(to)s：\n\n召回 %(number)s“%(title)s”的范围有变更。打开下面的链接，可以看到哪些批次仍在召回范围内。"
         )
+        if campaign.steps.filter(action="turn_recall").exists():
+            opening = _(
+                "%(to)s：\n\n%(number)s“%(title)s”原是追回，因已有货物售出，现已转为召回。"
+                "请继续停售封存，召回公告发布后在门店张贴，并核对您填写的库存。"
+            )
         parts = [opening % facts, *_changed_lots(notice), link_url(notice), campaign.organisation.label]
         return "\n\n".join(parts)
     opening = _(
         "%(to)s：\n\n%(from)s 正在召回下列产品（%(number)s，%(level)s）：%(title)s。记录显示您单位有或曾有这些批次。"
     )
+    quiet_steps = _(
+        "请立即：\n1. 停止销售和使用，把货物单独封存；\n2. 这是追回：货物应当还没有售给消费者，已经售出的请如实填写；"
+        "告知您的下游客户；\n3. 打开下面的链接确认收到，并填写每个批次的库存（不需要账号）。"
+    )
     steps = _(
         "请立即：\n1. 停止销售和使用，把货物单独封存；\n2. 在门店张贴召回公告，告知您的下游客户；\n"
         "3. 打开下面的链接确认收到，并填写每个批次的库存（不需要账号）。"
     )
-    return "\n\n".join([opening % facts, _lot_list(notice), steps, link_url(notice), campaign.organisation.label])
+    return "\n\n".join(
+        [
+            opening % facts,
+            _lot_list(notice),
+            quiet_steps if campaign.quiet else steps,
+            link_url(notice),
+            campaign.organisation.label,
+        ]
+    )
 
 
 def _changed_lots(notice: Notice) -> list[str]:

@@ -32,7 +32,7 @@ from recalls.models import (
     WorkCalendarDay,
 )
 from recalls.notice_states import ANSWERED, NOTICE_TERMINAL, EscalationStep, NoticeStatus
-from recalls.transitions import PUBLIC, Status, transitions_from
+from recalls.transitions import PUBLIC, TRANSITIONS, Status
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
 from trace.errors import Invalid
@@ -299,7 +299,7 @@ def step_words(step: CampaignStep) -> str:
         "refuse_extension": _("不予延期"),
         "distribution": _("上传分销名单"),
     }
-    labels = {row.action: str(row.label) for status in Status for row in transitions_from(status)}
+    labels = {row.action: str(row.label) for row in reversed(TRANSITIONS)}  # the first row of an action names it
     words = beside.get(step.action) or labels.get(step.action, step.action)
     if (step.action, step.about) == ("propose", "grant_extension"):
         return _("申请延期")  # The firm applies; what it applies for is the authority's step.

@@ -92,6 +92,10 @@ class Kind(StrEnum):
     ANY = "any"
     REAL = "real"
     DRILL = "drill"
+    TOLD = "told"
+    """Real, and not one that may do without the public."""
+    QUIET = "quiet"
+    """A withdrawal, no drill, that was not announced: the goods are with firms and no consumer has any."""
 
 
 class Guard(StrEnum):
@@ -113,6 +117,7 @@ class Guard(StrEnum):
     SUMMARY_COMPLETE = "summary_complete"
     BALANCED = "balanced"
     RED_LINES = "red_lines"
+    NOT_SOLD = "not_sold"
 
 
 GUARDS: "Mapping[Guard, StrOrPromise]" = {
@@ -132,6 +137,7 @@ GUARDS: "Mapping[Guard, StrOrPromise]" = {
     Guard.SUMMARY_COMPLETE: _("召回总结内容不全，请补齐各项。"),
     Guard.BALANCED: _("数量不平且未说明原因，不能结案。"),
     Guard.RED_LINES: _("效果评价红线未消除，不能结案。"),
+    Guard.NOT_SOLD: _("记录或答复显示已有货物售出，只追回不够：请转为召回，并发布召回公告。"),
 }
 
 
@@ -146,6 +152,7 @@ class Effect(StrEnum):
     UNBLOCK_LOTS = "unblock_lots"
     QUEUE_NOTICES = "queue_notices"
     QUEUE_DELTA_NOTICES = "queue_delta_notices"
+    TELL_TURNED = "tell_turned"
     QUEUE_END_NOTICES = "queue_end_notices"
     PUBLISH = "publish"
     FREEZE_FIGURES = "freeze_figures"
@@ -181,8 +188,12 @@ class Transition:
         """Whether a reason in words must be given."""
         return Guard.REASON in self.guards
 
-    def is_for(self, *, is_drill: bool) -> bool:
-        """Whether the row is for drills, for real campaigns, or for both."""
+    def is_for(self, *, is_drill: bool, quiet: bool = False) -> bool:
+        """Whether the row is for drills, for real campaigns, for both, or only for withdrawals not announced
+        (``quiet``).
+        """
+        if self.kind in (Kind.QUIET, Kind.TOLD):
+            return quiet if self.kind is Kind.QUIET else not is_drill and not quiet
         return self.kind is Kind.ANY or (self.kind is Kind.DRILL) == is_drill
 
     def second_person_missing(self, by: object, doers: Mapping[Doer, object | None]) -> Doer | None:
@@ -272,10 +283,25 @@ TRANSITIONS: tuple[Transition, ...] = (
         _BEFORE_ANNOUNCEMENT, _S.IN_PROGRESS, "rehearse", _("转入演练实施"), FIRM | REGULATOR,
         kind=Kind.DRILL,
     ),
+    # Goods that no consumer has yet are taken back without telling the public (2015 Measures, article 11); another
+    # than who found that none were sold says so. Where some were sold after all it becomes a recall, which one person
+    # can do, for it protects; what was written down stays, and the way goes on over the announcement.
+    *_rows(
+        _BEFORE_ANNOUNCEMENT, _S.IN_PROGRESS, "take_back", _("只追回，不发公告"), frozenset({_R.OWNER, _R.APPROVER}),
+        other_than=(Doer.ASSESSED,), guards=(_G.SCOPE, _G.NOT_SOLD, _G.REASON), kind=Kind.QUIET,
+    ),
+    *_rows(
+        _BEFORE_ANNOUNCEMENT, None, "turn_recall", _("转为召回"), FIRM | REGULATOR, guards=(_G.REASON,),
+        effects=(_E.TELL_TURNED,), kind=Kind.QUIET,
+    ),
+    *_rows(
+        (_S.IN_PROGRESS, *_AFTER_COLLECTING), _S.STARTED, "turn_recall", _("转为召回"), FIRM | REGULATOR,
+        guards=(_G.REASON,), effects=(_E.TELL_TURNED,), kind=Kind.QUIET,
+    ),
     *_rows(
         (*_RUNNING, *_AFTER_COLLECTING), None, "amend_notice", _("更正或补充公告"),
         frozenset({_R.OWNER, _R.APPROVER}), other_than=(Doer.NOTICE_DRAFTED,),
-        guards=(_G.NOTICE_COMPLETE, _G.CHANNEL, _G.REASON), effects=(_E.PUBLISH,), kind=Kind.REAL,
+        guards=(_G.NOTICE_COMPLETE, _G.CHANNEL, _G.REASON), effects=(_E.PUBLISH,), kind=Kind.TOLD,
     ),
     # Carrying out: the first answer or return moves it by itself.
     *_rows(
@@ -305,7 +331,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     # Disposal, summary, evaluation.
     *_rows(
         (_S.IN_PROGRESS,), _S.DISPOSING, "finish_collecting", _("收回完成，转入处理"), FIRM,
-        guards=(_G.NOTICES_ANSWERED,), events=(_L.COLLECTED,),
+        guards=(_G.NOT_SOLD, _G.NOTICES_ANSWERED), events=(_L.COLLECTED,),
     ),
     *_rows(
         (_S.DISPOSING,), _S.AWAITING_SUMMARY, "finish_disposal", _("处理完成"), FIRM,
@@ -313,7 +339,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *_rows(
         (_S.AWAITING_SUMMARY,), _S.SUMMARISED, "summarise", _("报送召回总结"), FIRM,
-        guards=(_G.SUMMARY_COMPLETE,), effects=(_E.FREEZE_FIGURES,), events=(_L.SUMMARISED,),
+        guards=(_G.NOT_SOLD, _G.SUMMARY_COMPLETE), effects=(_E.FREEZE_FIGURES,), events=(_L.SUMMARISED,),
     ),
     *_rows((_S.SUMMARISED,), _S.EVALUATING, "evaluate", _("开始评价"), REGULATOR),
     *_rows(
@@ -324,12 +350,12 @@ TRANSITIONS: tuple[Transition, ...] = (
     # The authority may evaluate but need not (2015 rule, art. 34), so a summary can be closed at once.
     *_rows(
         (_S.SUMMARISED,), _S.CLOSED, "close", _("结案"), frozenset({_R.APPROVER}),
-        other_than=(Doer.SUMMARISED,), guards=(_G.BALANCED, _G.RED_LINES),
+        other_than=(Doer.SUMMARISED,), guards=(_G.NOT_SOLD, _G.BALANCED, _G.RED_LINES),
         effects=(_E.FREEZE_FIGURES, _E.QUEUE_END_NOTICES), events=(_L.CLOSED,), kind=Kind.REAL,
     ),
     *_rows(
         (_S.EVALUATING,), _S.CLOSED, "close", _("结案"), frozenset({_R.APPROVER}),
-        other_than=(Doer.SUMMARISED, Doer.EVALUATED), guards=(_G.BALANCED, _G.RED_LINES),
+        other_than=(Doer.SUMMARISED, Doer.EVALUATED), guards=(_G.NOT_SOLD, _G.BALANCED, _G.RED_LINES),
         effects=(_E.FREEZE_FIGURES, _E.QUEUE_END_NOTICES), events=(_L.CLOSED,), kind=Kind.REAL,
     ),
     # A drill is the firm's own exercise, so its owner may end it.
@@ -354,16 +380,16 @@ TRANSITIONS: tuple[Transition, ...] = (
 )  # fmt: skip
 
 
-def transition(source: Status | str, action: str, *, is_drill: bool = False) -> Transition | None:
+def transition(source: Status | str, action: str, *, is_drill: bool = False, quiet: bool = False) -> Transition | None:
     """The row of this action in this status, or None when the table has none (the caller refuses)."""
     for row in TRANSITIONS:
-        if row.source == source and row.action == action and row.is_for(is_drill=is_drill):
+        if row.source == source and row.action == action and row.is_for(is_drill=is_drill, quiet=quiet):
             return row
     return None
 
 
 def transitions_from(
-    source: Status | str, *, roles: Collection[str] | None = None, is_drill: bool = False
+    source: Status | str, *, roles: Collection[str] | None = None, is_drill: bool = False, quiet: bool = False
 ) -> tuple[Transition, ...]:
     """What can be done in this status, by anybody or by a person with one of ``roles``; guards are not asked
     here.
@@ -371,5 +397,7 @@ def transitions_from(
     return tuple(
         row
         for row in TRANSITIONS
-        if row.source == source and row.is_for(is_drill=is_drill) and (roles is None or not row.who.isdisjoint(roles))
+        if row.source == source
+        and row.is_for(is_drill=is_drill, quiet=quiet)
+        and (roles is None or not row.who.isdisjoint(roles))
     )

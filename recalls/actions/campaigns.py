@@ -211,6 +211,24 @@ def announce(
 
 
 @transaction.atomic
+def take_back(*, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None) -> Campaign:
+    """Carry out a withdrawal without telling the public (2015 Measures, article 11): another than who assessed says
+    why none of the goods can have been sold. Refused while a record or an answer says that some were
+    (``guard_not_sold``).
+    """
+    return move(campaign=campaign, action="take_back", by=by, given=Given(reason=reason), at=at)
+
+
+@transaction.atomic
+def turn_recall(*, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None) -> Campaign:
+    """Some of what was to be taken back was sold after all: the withdrawal becomes a recall (转为召回), every holder is
+    told, and the announcement is due. What was answered and handed back stands. One person suffices, for it protects.
+    """
+    given = Given(reason=reason)
+    return move(campaign=campaign, action="turn_recall", by=by, given=given, at=at, kind=Campaign.Kind.RECALL)
+
+
+@transaction.atomic
 def amend_notice(
     *,
     by: Actor,
@@ -247,7 +265,7 @@ def carry_out_by_itself(*, by: Actor, campaign: Campaign, at: datetime.datetime)
     move.
     """
     campaign.refresh_from_db()
-    if transition(campaign.status, "carry_out", is_drill=campaign.is_drill) is None:
+    if transition(campaign.status, "carry_out", is_drill=campaign.is_drill, quiet=campaign.quiet) is None:
         return
     try:
         move(campaign=campaign, action="carry_out", by=system_for(by), at=at)
@@ -274,7 +292,7 @@ def propose(
     from recalls.transitions import Doer
 
     require_side(by, campaign)
-    row = transition(campaign.status, action, is_drill=campaign.is_drill)
+    row = transition(campaign.status, action, is_drill=campaign.is_drill, quiet=campaign.quiet)
     if row is None or Doer.PROPOSED not in row.other_than:
         raise Clash(_("召回现在的阶段不能提出这一步。"), code="no_such_step")
     if action == "grant_extension" and not extendable_clocks(campaign).exists():

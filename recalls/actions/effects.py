@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Mapping
 
 from recalls.actions.disposal import carry_releases
-from recalls.actions.notices import queue_changes, queue_end, queue_notices
+from recalls.actions.notices import queue_changes, queue_end, queue_notices, queue_turned
 from recalls.channels import channel_for, named_sites
 from recalls.effect import kept_figures
 from recalls.errors import DrillStaysInside
@@ -71,6 +71,10 @@ def _queue_delta_notices(campaign: Campaign, by: Actor, given: Given, at: dateti
         queue_changes(campaign=campaign, version=version, by=by, at=at)
 
 
+def _tell_turned(campaign: Campaign, by: Actor, given: Given, at: datetime.datetime) -> None:
+    queue_turned(campaign=campaign, by=by, at=at)
+
+
 def _queue_end_notices(campaign: Campaign, by: Actor, given: Given, at: datetime.datetime) -> None:
     queue_end(campaign=campaign, by=by, at=at, reason=given.reason)
 
@@ -105,6 +109,7 @@ EFFECTS: Mapping[Effect, EffectFunction] = {
     Effect.UNBLOCK_LOTS: _unblock_lots,
     Effect.QUEUE_NOTICES: _queue_notices,
     Effect.QUEUE_DELTA_NOTICES: _queue_delta_notices,
+    Effect.TELL_TURNED: _tell_turned,
     Effect.QUEUE_END_NOTICES: _queue_end_notices,
     Effect.PUBLISH: _publish,
     Effect.FREEZE_FIGURES: _freeze_figures,

@@ -82,7 +82,7 @@ def require_row(campaign: Campaign, action: str, by: Actor) -> Transition:
     """The row of the table, if this person may take it; refuses ``no_such_step``, ``role_required``,
     ``person_required`` (two people cannot be shown for a key without a person) and ``second_person_required``.
     """
-    row = transition(campaign.status, action, is_drill=campaign.is_drill)
+    row = transition(campaign.status, action, is_drill=campaign.is_drill, quiet=campaign.quiet)
     if row is None:
         raise Clash(
             _("召回现在处于“%(status)s”，不能办理这一步。请刷新页面。") % {"status": campaign.get_status_display()},

@@ -324,6 +324,16 @@ def _recorded(
     return frozenset(earlier.order_by().values_list("lot", "organisation").distinct())
 
 
+def queue_turned(*, campaign: Campaign, by: Actor, at: datetime.datetime) -> None:
+    """Tell everybody who was told of a withdrawal that it is a recall now: the announcement is to be put up, and what
+    went to consumers counts. Once: a campaign turns once.
+    """
+    notices = campaign.notices.exclude(status=NoticeStatus.WITHDRAWN).exclude(sent_at=None)
+    if not campaign.is_drill:
+        told = list(notices.select_related("organisation", "campaign"))
+        enqueue(told, kind=Kind.CHANGE, by=by, at=at, round_=1)
+
+
 def queue_end(*, campaign: Campaign, by: Actor, at: datetime.datetime, reason: str = "") -> None:
     """Tell everybody who was told that it is over. Notices of a cancelled campaign are taken back."""
     notices = list(campaign.notices.select_related("organisation", "campaign"))

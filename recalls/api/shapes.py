@@ -237,7 +237,7 @@ def campaign_out(row: Campaign) -> CampaignOut:
         explanation=row.explanation,
         limits=limits,
         scope=ScopeRef.of(scope) if scope else None,
-        actions=[step.action for step in transitions_from(row.status, is_drill=row.is_drill)],
+        actions=[step.action for step in transitions_from(row.status, is_drill=row.is_drill, quiet=row.quiet)],
     )
 
 

@@ -124,6 +124,11 @@ class Campaign(models.Model):
         return f"{self.number} {self.title}" if self.number else self.title
 
     @property
+    def quiet(self) -> bool:
+        """Whether it is a withdrawal that the public was not told of: no consumer has the goods, as far as is known."""
+        return self.kind == self.Kind.WITHDRAWAL and not self.is_drill and self.announced_at is None
+
+    @property
     def hold_source(self) -> str:
         """How the campaign's holds name it in trace."""
         return f"{HOLD_SOURCE}{self.uid}"

@@ -26,7 +26,7 @@ from recalls.channels import channel_for, owed
 from recalls.effect import effect
 from recalls.figures import Amounts, figures
 from recalls.forms import AssessmentForm, ProgressForm, ReasonForm
-from recalls.guards import EXPLAINED, drafted_notice, open_guards, red_lines, refusal, releasable
+from recalls.guards import EXPLAINED, drafted_notice, open_guards, red_lines, refusal, releasable, sold_some
 from recalls.law import Form, regime, regime_for
 from recalls.lists import CAMPAIGNS
 from recalls.models import Campaign, CampaignStep, ScopeVersion
@@ -146,6 +146,10 @@ def _asked(actor: Actor, found: Campaign) -> list[Asked]:
     """What the authority asked of the firm, or the firm of the authority, and is not done yet."""
     rows: list[Asked] = []
     acts = reverse("recalls:campaign_acts", args=[found.uid])
+    if found.quiet and found.has_started and sold_some(found):
+        turn = reverse("recalls:campaign_step", args=[found.uid, "turn_recall"])
+        words = _("记录或答复显示已有货物售出。追回只适用于尚未售给消费者的：请转为召回并发布公告，之前不能往下办。")
+        rows.append(Asked(_("追回的货物已有售出"), words, turn, _("转为召回")))
     waiting = found.releases.filter(approval=None).count()
     if waiting:
         releases = reverse("recalls:campaign_releases", args=[found.uid])
@@ -238,7 +242,10 @@ def _why_this_law(found: Campaign) -> list[Row]:
 
 
 _ASIDE = frozenset(
-    {"refuse", "return_plan", "amend_notice", "expand_scope", "narrow_scope", "grant_extension", "strengthen", "cancel"}
+    {
+        *("refuse", "return_plan", "amend_notice", "expand_scope", "narrow_scope"),
+        *("grant_extension", "strengthen", "cancel", "turn_recall"),
+    }
 )
 """Steps that lead aside or back: shown after those that lead on."""
 
@@ -267,7 +274,7 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
     """The rows of the table from here that this actor's roles allow, each with what is missing."""
     roles = roles_in(actor, found)
     buttons: list[Button] = []
-    for row in transitions_from(found.status, roles=roles, is_drill=found.is_drill):
+    for row in transitions_from(found.status, roles=roles, is_drill=found.is_drill, quiet=found.quiet):
         proposal = proposal_of(found, row.action) if Doer.PROPOSED in row.other_than else None
         missing = [
             refusal(guard).message
@@ -294,7 +301,7 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
             buttons.append(Button(row, url, "", None, proposes=True))
             continue
         buttons.append(Button(row, url, why_not, proposal))
-    later = transition(found.status, "grant_extension", is_drill=found.is_drill)
+    later = transition(found.status, "grant_extension", is_drill=found.is_drill, quiet=found.quiet)
     applies = later is not None and not roles.isdisjoint(FIRM) and extendable_clocks(found).exists()
     if later is not None and applies and proposal_of(found, "grant_extension") is None:
         url = reverse("recalls:campaign_propose", args=[found.uid, "grant_extension"])
@@ -319,11 +326,15 @@ def _waits(actor: Actor, found: Campaign) -> list[tuple[str, str]]:
     applied = [(_("延期申请"), whose)] if asked is not None else []
     return applied + [
         (str(row.label), _("%(who)s办理") % {"who": _("或").join(str(_ROLES[one]) for one in _ROLES if one in row.who)})
-        for row in transitions_from(found.status, is_drill=found.is_drill)
+        for row in transitions_from(found.status, is_drill=found.is_drill, quiet=found.quiet)
         if row.action not in (*_ASIDE, *PROPOSABLE, "refuse", "order", "strengthen", "return_plan")
         and row.target != row.source
         and row.who.isdisjoint(roles)
     ]
+
+
+_BEFORE = (Status.STARTED, Status.PLAN_FILED)
+"""Stages in which a withdrawal may still be announced."""
 
 
 def _state(done: bool, begun: bool = False) -> str:
@@ -365,7 +376,7 @@ def _tasks(actor: Actor, found: Campaign, scope: ScopeVersion | None, reached: C
             hint=_("退回修改") if returned_plan(found) is not None else "",
         )
     )
-    if not found.is_drill:
+    if not found.is_drill and not (found.quiet and found.has_started and found.status not in _BEFORE):
         tasks += [
             Task(
                 _("召回公告：起草"),

@@ -402,6 +402,7 @@ def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
         "answers": _answer_lines(found, lots),
         "public": publication.notice if publication else None,
         "why": _why(found.campaign, publication),
+        "turned": found.campaign.steps.filter(action="turn_recall").exists(),
         "told": found.children.count(),
         "told_again": found.status == NoticeStatus.WITHDRAWN
         and found.lots.filter(_told_again("notice__campaign", "notice__organisation")).exists(),

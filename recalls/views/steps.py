@@ -16,13 +16,12 @@ from recalls.access import campaign_for, is_one_person_firm, roles_in
 from recalls.actions import campaigns as act
 from recalls.actions.acts import usual_basis
 from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
-from recalls.balance import balances
 from recalls.channels import channel_for
 from recalls.effect import effect
 from recalls.figures import figures
 from recalls.first_words import first_plan
 from recalls.forms import ProposalForm, StepForm
-from recalls.guards import EXPLAINED, drafted_notice, open_guards, refusal
+from recalls.guards import EXPLAINED, drafted_notice, open_guards, refusal, sold_some
 from recalls.law import regime
 from recalls.models import Campaign
 from recalls.queries import coverage
@@ -75,6 +74,8 @@ STEPS: dict[str, Step] = {
     "file_plan": lambda c, by, f: act.file_plan(by=by, campaign=c, items=f.plan()),
     "return_plan": lambda c, by, f: act.return_plan(by=by, campaign=c, reason=_reason(f)),
     "announce": lambda c, by, f: act.announce(by=by, campaign=c, **_sites(f)),
+    "take_back": lambda c, by, f: act.take_back(by=by, campaign=c, reason=_reason(f)),
+    "turn_recall": lambda c, by, f: act.turn_recall(by=by, campaign=c, reason=_reason(f)),
     "amend_notice": lambda c, by, f: act.amend_notice(by=by, campaign=c, reason=_reason(f), **_sites(f)),
     "rehearse": lambda c, by, f: act.rehearse(by=by, campaign=c),
     "carry_out": lambda c, by, f: act.carry_out(by=by, campaign=c),
@@ -118,7 +119,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
     """Check the answers, give what the step asks for, take it."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
-    row = transition(campaign.status, action, is_drill=campaign.is_drill)
+    row = transition(campaign.status, action, is_drill=campaign.is_drill, quiet=campaign.quiet)
     if action not in STEPS:
         raise NotFound(_("没有这个步骤。"))
     if row is None or request.method == "POST":
@@ -213,11 +214,6 @@ def _figures(campaign: Campaign, action: str) -> dict[str, Any]:
     return {**found, "goods": goods_tiles(working), "effect": effect_tiles(working)}
 
 
-def _sold(campaign: Campaign) -> bool:
-    """Whether some of the goods went to consumers (2015 Measures, article 11: withdrawal is for what did not)."""
-    return any(one.sold > 0 for one in balances(figures(campaign)))
-
-
 def _check_rows(campaign: Campaign, action: str) -> list[Row]:
     """What a person should look at before taking this step."""
     scope = latest_scope(campaign)
@@ -230,8 +226,8 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
                 % {"number": scope.number, "lots": scope.lot_count, "holders": scope.holder_count},
             )
         )
-    if action in ("decide", "start", "announce") and campaign.kind == Campaign.Kind.WITHDRAWAL and _sold(campaign):
-        words = _("记录显示范围内已有货物售出。追回只适用于尚未售给消费者的，请重新评估，改为召回。")
+    if action in ("decide", "start") and campaign.quiet and sold_some(campaign):
+        words = _("记录显示范围内已有货物售出。追回只适用于尚未售给消费者的，请重新评估；启动之后，请转为召回。")
         rows.append(Row(_("注意"), words))
     if action == "start" and scope is not None:
         change = drift(scope)
@@ -316,7 +312,7 @@ def campaign_propose(request: HttpRequest, uid: str, action: str) -> HttpRespons
     """Propose a step that another person then approves: cancelling, narrowing, extending."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
-    row = transition(campaign.status, action, is_drill=campaign.is_drill)
+    row = transition(campaign.status, action, is_drill=campaign.is_drill, quiet=campaign.quiet)
     if row is None or Doer.PROPOSED not in row.other_than:
         raise NotFound(_("没有这个步骤。"))
     form = ProposalForm(request.POST or None, action=action)

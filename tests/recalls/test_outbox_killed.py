@@ -106,8 +106,7 @@ def test_killed_in_the_middle_every_message_is_sent_and_counts_once(
             TEST_SMS_PORT=str(sms.server_port),
         )
         children = [
-            Loaded("-c", f"import django; django.setup(); {text}", env=environment)
-            for text in CHILDREN.values()
+            Loaded("-c", f"import django; django.setup(); {text}", env=environment) for text in CHILDREN.values()
         ]
         for took in (sms.took_one, partner.took_one, box.took_one):
             assert took.wait(60), "a sender never spoke"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import io
@@ -15,17 +16,40 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
+from recalls import letters
 from recalls.actions.acts import object_to_recall, pending_objection
 from recalls.actions.announcements import Shown, draft_notice
+from recalls.actions.answers import answer_stock
 from recalls.actions.assessment import Finding, Standing, assess, reassess
-from recalls.actions.campaigns import announce, close, decide, order, start_campaign
+from recalls.actions.campaigns import (
+    amend_notice,
+    announce,
+    close,
+    decide,
+    finish_collecting,
+    order,
+    start_campaign,
+    take_back,
+    turn_recall,
+)
 from recalls.actions.papers import make_paper
 from recalls.actions.scopes import freeze_scope
 from recalls.actions.signals import raise_signal
 from recalls.guards import red_lines
-from recalls.models import CalendarLoad, Campaign, ClockInstance, DisposalFile, NoticePicture
+from recalls.models import CalendarLoad, Campaign, ClockInstance, DisposalFile, NoticePicture, OutboxMessage
 from recalls.scope import Question
-from tests.recalls.story import ANNOUNCEMENT, FINDING, KNEW, Chain, announced, started, summarised
+from tests.recalls.story import (
+    ANNOUNCEMENT,
+    FINDING,
+    KNEW,
+    Chain,
+    announced,
+    answer,
+    notice_to,
+    scoped,
+    started,
+    summarised,
+)
 from tests.recalls.test_acts import serve
 from tests.recalls.test_papers import refused
 from tests.world import make_actor, sign_in
@@ -106,6 +130,38 @@ def test_a_label_correction_is_a_type_of_its_own(chain: Chain) -> None:
         refused(lambda wrong=wrong: assess(finding=wrong, **how), "not_label_only")
     campaign = assess(finding=finding, **how)
     assert (campaign.kind, str(campaign.get_kind_display())) == ("label", "标签更正（不影响安全）")
+
+
+def test_a_withdrawal_needs_no_announcement_until_some_of_it_was_sold(chain: Chain, client: Client) -> None:
+    world = chain.world
+    campaign = scoped(chain)
+    reassess(by=world.walnuts_quality, campaign=campaign, finding=dataclasses.replace(FINDING, verdict="withdraw"))
+    campaign = start_campaign(
+        by=world.walnuts_quality, campaign=decide(by=world.walnuts, campaign=campaign), stop_order=True
+    )
+    told = notice_to(campaign, world.distributor.organisation)
+    assert (
+        "这是追回" in letters.compose(told.messages.filter(channel="email").first() or OutboxMessage(notice=told)).body
+    )
+    refused(lambda: take_back(by=world.walnuts_quality, campaign=campaign, reason="示例"), "role_required")
+    campaign = take_back(by=world.walnuts, campaign=campaign, reason="示例：都在仓库")
+    assert (campaign.status, campaign.announced_at) == ("in_progress", None)
+    refused(lambda: amend_notice(by=world.walnuts, campaign=campaign, channel="示例", reason="示例"), "no_such_step")
+
+    answer_stock(by=world.distributor, notice=told, lots=[answer(chain.pouch_a, 14, 14, sold=2)])
+    campaign.refresh_from_db()
+    refused(lambda: finish_collecting(by=world.walnuts, campaign=campaign, reason="示例"), "guard_not_sold")
+    sign_in(client, world.county)
+    page = client.get(reverse("recalls:campaign", args=[campaign.uid])).content.decode()
+    assert "追回的货物已有售出" in page
+    campaign = turn_recall(by=world.county, campaign=campaign, reason="示例：已售两袋")
+    assert (campaign.status, campaign.kind) == ("started", "recall")
+    changes = told.messages.filter(kind="change")
+    assert changes.exists()
+    assert "现已转为召回" in letters.compose(changes.first() or OutboxMessage(notice=told)).body
+    refused(lambda: turn_recall(by=world.county, campaign=campaign, reason="示例"), "no_such_step")
+    draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    assert announce(by=world.walnuts, campaign=campaign, channel="示例").status == "announced"
 
 
 def consumer_campaign(chain: Chain) -> Campaign:

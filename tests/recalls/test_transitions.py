@@ -25,7 +25,7 @@ from recalls.transitions import (
 from trace.models import Membership
 
 TWO_PEOPLE = {
-    "refuse", "decide", "order", "announce", "amend_notice", "narrow_scope", "grant_extension", "cancel",
+    "refuse", "take_back", "decide", "order", "announce", "amend_notice", "narrow_scope", "grant_extension", "cancel",
     "close",
 }  # fmt: skip
 
