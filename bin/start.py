@@ -162,7 +162,8 @@ def main() -> None:
         signal.signal(each, told_to_stop)
     workers = os.environ.get("WEB_WORKERS") or ("1" if demo else "2")
     options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--host", HOST, "--port", str(port)]
-    options += ["--workers", workers, "--blocking-threads", "8", "--respawn-failed-workers"]
+    threads = str(min(8, 2 * (os.cpu_count() or 1) + 1))  # more than this the server calls too many for the machine
+    options += ["--workers", workers, "--blocking-threads", threads, "--respawn-failed-workers"]
     processes.start("server", "-m", "granian", *options, "config.wsgi:application")
     processes.start("worker", "manage.py", "worker")
     status = 1

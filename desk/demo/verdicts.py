@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -106,9 +107,12 @@ def _labelled(key: str, position: int) -> tuple[CodeRun, Unit] | None:
 
 
 def example_links() -> Iterator[tuple[Verdict, str]]:
-    """Each verdict with the address of a label that gives it."""
+    """Each verdict with the address, on the running server, of a label that gives it. (A label keeps the address it was
+    printed with.)
+    """
     for verdict, where in EXAMPLES.items():
         found = _labelled(*where)
         if found is not None:
-            yield verdict, uri_of(*found)
+            printed = urlsplit(uri_of(*found))
+            yield verdict, settings.PUBLIC_BASE_URL.rstrip("/") + printed._replace(scheme="", netloc="").geturl()
     yield Verdict.UNKNOWN, build_unit_uri(settings.PUBLIC_BASE_URL, gtin=None, serial=NEVER_ISSUED)
