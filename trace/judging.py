@@ -29,6 +29,7 @@ STRENGTH_UNKNOWN = "strength_unknown"
 CONVERTED = "converted"
 NOT_A_NUMBER = "not_a_number"
 
+ABSENT = "absent"
 CATALOGUE, DECLARED, REPORT = "catalogue", "declared", "report"
 _ORDER = {CATALOGUE: 0, DECLARED: 1, REPORT: 2}
 """Of equal limits the law's is named first."""
@@ -36,7 +37,8 @@ _ORDER = {CATALOGUE: 0, DECLARED: 1, REPORT: 2}
 
 @dataclass(frozen=True)
 class Rule:
-    """One limit as it is written: ``operator`` is ``<=``, ``>=`` or ``between`` (then ``value`` is ``a~b``).
+    """One limit as it is written: ``operator`` is ``<=``, ``>=``, ``between`` (then ``value`` is ``a~b``) or ``absent``
+    (不得检出: nothing of it may be found).
 
     ``at_100_vol``: stated for pure alcohol, so that the result is converted first. ``kind`` is whose limit it is, the
     rest says which one.
@@ -76,13 +78,21 @@ class Judgement:
 
 
 def number(text: str) -> Fraction | None:
-    """The exact number a decimal text stands for, or None where it is none (or beyond 10⁹)."""
+    """The exact number a decimal text stands for, or None where it is none, beyond 10⁹ or finer than 10⁻⁴⁰ (written
+    out, 1e-99999999 would take a hundred million digits).
+    """
     try:
-        found = Decimal(text.strip())
+        found = Decimal(text.strip()) if len(text) <= LONGEST else None
     except InvalidOperation:
         return None
-    return Fraction(found) if found.is_finite() and abs(found) <= 10**9 else None
+    if found is None or not found.is_finite() or abs(found) > 10**9:
+        return None
+    exponent = found.as_tuple().exponent
+    return Fraction(found) if isinstance(exponent, int) and exponent >= -FINEST else None
 
+
+LONGEST, FINEST = 100, 40
+"""Characters of a number, and digits behind its point."""
 
 _UNITS: dict[str, tuple[str, Fraction]] = {
     "g/kg": ("mass", Fraction(1, 1000)),
@@ -98,6 +108,9 @@ _UNITS: dict[str, tuple[str, Fraction]] = {
     "mg/l": ("volume", Fraction(1, 1000)),
     "ug/ml": ("volume", Fraction(1, 1000)),
     "ug/l": ("volume", Fraction(1, 10**6)),
+    "g/100ml": ("volume", Fraction(10)),
+    "mg/100ml": ("volume", Fraction(1, 100)),
+    "mg/100g": ("mass", Fraction(1, 10**5)),
     "mm": ("length", Fraction(1)),
     "mmt": ("length", Fraction(1)),
     "g": ("weight", Fraction(1)),
@@ -115,6 +128,11 @@ def unit_factor(measured: str, limit: str) -> Fraction | None:
     """By what a result is multiplied to stand in the limit's unit; None where the two measure different things."""
     here, there = _unit(measured), _unit(limit)
     return here[1] / there[1] if here[0] == there[0] else None
+
+
+def is_amount(unit: str) -> bool:
+    """Whether a unit counts how much of something there is, of which there is never less than nothing."""
+    return _unit(unit)[0] in {kind for kind, _factor in _UNITS.values()} or _unit(unit)[0].startswith("%vol")
 
 
 _APPLIES = re.compile(r"(<=|>=|<|>)\s*(\d{1,3})y")
@@ -170,11 +188,22 @@ def judge(result: Result, rules: Sequence[Rule], *, strength: Fraction | None = 
     the reason given where there is no limit at all.
     """
     bounds = [bound for rule in rules for bound in _bounds(rule)]
-    if not bounds:
+    found = [_found(result, rule) for rule in rules if rule.operator == ABSENT]
+    if not bounds and not found:
         named = next(iter(rules), None)
         return Judgement(NOT_JUDGED, why_none or (LIMIT_UNKNOWN if named else NO_LIMIT), named)
-    judged = [_against(result, bound, strength) for bound in _strictest(bounds)]
+    judged = found + [_against(result, bound, strength) for bound in _strictest(bounds)]
     return min(judged, key=lambda each: (FAIL, NOT_JUDGED, PASS).index(each.verdict))
+
+
+def _found(result: Result, rule: Rule) -> Judgement:
+    """Something that must not be found at all: what lies below its limit of quantification was not."""
+    if result.operator in ("<", "nd"):
+        return Judgement(PASS, "", rule)
+    value = number(result.value)
+    if value is None:
+        return Judgement(NOT_JUDGED, NOT_A_NUMBER, rule)
+    return Judgement(FAIL if value else PASS, "", rule)
 
 
 def _strictest(bounds: Sequence[_Bound]) -> list[_Bound]:

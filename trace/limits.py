@@ -18,9 +18,12 @@ from fractions import Fraction
 from django.utils import timezone
 
 from trace import judging
+from trace.composition import materials_named
+from trace.errors import Invalid
 from trace.event_templates import EventTemplate, TemplateField, parse_measured, templates
 from trace.judging import Judgement, Result, Rule
 from trace.models import Limit, Lot, Product, ProductVersion, Standard
+from trace.sentences import gettext as _
 from trace.steps import family_of
 
 ABV = "abv"
@@ -67,19 +70,24 @@ def tests_of(product: Product) -> dict[str, TemplateField]:
     """The items the tests of a product's family ask for, by field key; nothing for raw materials, which those tests
     are not about.
     """
+    return {field.key: field for step in _tests(product) for field in measured_fields(step)}
+
+
+def _tests(product: Product) -> list[EventTemplate]:
     family = family_of(product)
     if family is None or product.kind == Product.Kind.RAW:
-        return {}
-    found: dict[str, TemplateField] = {}
-    for code in family.templates:
-        if templates()[code].moves == "sample":
-            found.update((each.key, each) for each in measured_fields(templates()[code]))
-    return found
+        return []
+    return [templates()[code] for code in family.templates if templates()[code].moves == "sample"]
 
 
 def measured_fields(found: EventTemplate) -> list[TemplateField]:
     """The fields of a template that hold a result; the amount sampled is none."""
     return [field for field in found.fields if field.type == "decimal" and field.key != found.amount_field]
+
+
+def absent_fields(found: EventTemplate) -> list[TemplateField]:
+    """The fields of a template that name what must not be found (甜味剂), one result a line."""
+    return [field for field in found.fields if field.absent]
 
 
 def plain_name(text: str) -> str:
@@ -113,7 +121,7 @@ class Book:
 
     def rules(self, field: TemplateField) -> tuple[list[Rule], str]:
         """The rules for one item, and the reason where there are none."""
-        rules, why = self._catalogue(field)
+        rules, why = self._absent(field) if field.absent else self._catalogue(field)
         declared = self.version.declared_limits.get(field.key)
         if declared:
             rules.append(
@@ -126,6 +134,13 @@ class Book:
                 )
             )
         return rules, why
+
+    def _absent(self, field: TemplateField) -> tuple[list[Rule], str]:
+        """The rule that nothing of it may be found, where its standard was in force."""
+        standard = self.edition(field.limit_ref)
+        if standard is None:
+            return [], judging.NO_EDITION
+        return [Rule(judging.ABSENT, "0", source=standard.number)], ""
 
     def edition(self, reference: str) -> Standard | None:
         """The edition of the referenced standard in force on the production date, if the catalogue has it."""
@@ -198,7 +213,8 @@ def value_for(limit: Limit, grade: str) -> tuple[str, str]:
 def entries_from_data(found: EventTemplate, data: Mapping[str, object]) -> list[ResultEntry]:
     """Items out of a test template's own fields (``walnut.test``: moisture, afb1 …), computed ones left to the judge.
 
-    未检出 keeps its limit of quantification.
+    未检出 keeps its limit of quantification. Of what must not be found each line is an item (糖精钠 未检出); one
+    without a result is refused (``not_a_number``).
     """
     entries = []
     for field in measured_fields(found):
@@ -211,7 +227,33 @@ def entries_from_data(found: EventTemplate, data: Mapping[str, object]) -> list[
                 field.key, field.zh, measured.value, measured.operator, field.unit, measured.loq, name_en=field.en
             )
         )
+    for field in absent_fields(found):
+        lines = data.get(field.key)
+        entries += [_absent_entry(field, str(line)) for line in lines] if isinstance(lines, (list, tuple)) else []
     return entries
+
+
+_LINE = re.compile(
+    r"(?P<name>.*?)[\s:,=]*(?P<value>(?:未检出|阴性|n\.?d\b\.?|not detected).*|[<≤]?\s*\d+(?:\.\d+)?)"
+    r"\s*(?P<unit>(?:[^\d\s.]\S{0,19})?)",
+    re.IGNORECASE,
+)
+
+
+def _absent_entry(field: TemplateField, line: str) -> ResultEntry:
+    """``糖精钠 0.5 g/kg`` or ``安赛蜜 未检出(<0.01)`` as an item."""
+    match = _LINE.fullmatch(unicodedata.normalize("NFKC", line).strip())
+    if match is None:
+        raise Invalid(
+            _("“%(text)s”没有写明结果，请写成例如“糖精钠 未检出”或“糖精钠 0.02 g/kg”。") % {"text": line[:40]},
+            code="not_a_number",
+        )
+    name, said = match["name"].strip()[:120] or field.zh, match["value"]
+    if said[0].isdigit() or said[0] in "<≤":
+        measured = parse_measured(said)
+        return ResultEntry(field.key, name, measured.value, measured.operator, match["unit"], measured.loq)
+    loq = re.search(r"\d+(?:\.\d+)?", said)
+    return ResultEntry(field.key, name, operator="nd", loq=loq[0] if loq else "")
 
 
 def judge_entries(
@@ -222,9 +264,8 @@ def judge_entries(
     An item is matched to a test of the template it was entered by, else of the product's family, by its key or its
     name. What is not matched is judged by the limit the report states, if any.
     """
-    fields = tests_of(lot.product)
-    if found is not None:
-        fields |= {field.key: field for field in measured_fields(found)}
+    steps = _tests(lot.product) + ([found] if found is not None else [])
+    fields = {field.key: field for step in steps for field in (*measured_fields(step), *absent_fields(step))}
     names = {
         plain_name(name): field
         for field in reversed(fields.values())
@@ -235,11 +276,13 @@ def judge_entries(
     produced_on = lot.produced_on or timezone.localtime(lot.begun_at).date()
     book = Book(lot.product_version, fields.values(), produced_on, tested_on)
     by_key = {field.key: entry for entry, field in matched if field is not None}
-    strength = _strength(by_key.get(ABV))
+    strengths = [_strength(entry) for entry, field in matched if field is not None and field.key == ABV]
+    # Of several the lowest: by it most stands at 100 %vol.
+    strength = min((each for each in strengths if each is not None), default=None)
     converted = {
         field.computed_from[0]: field
         for field in fields.values()
-        if field.computed_rule == _CONVERSION and field.computed_from[0] in by_key
+        if _is_conversion(field) and field.computed_from[0] in by_key
     }
     typed_over = {field.key for field in converted.values()}
     judged: list[Judged] = []
@@ -264,12 +307,24 @@ def _matched(
     field = fields.get(entry.parameter)
     if field is not None:
         return (entry if entry.unit else replace(entry, unit=field.unit)), field
-    return entry, names.get(plain_name(entry.name))
+    field = names.get(plain_name(entry.name))
+    if field is not None:
+        if not field.computed and _says_converted(entry.name):
+            done = (each for each in fields.values() if _is_conversion(each) and each.computed_from[0] == field.key)
+            field = next(done, field)
+        return entry, field
+    named = materials_named("", entry.name, entry.name_en)
+    return entry, next((each for each in fields.values() if each.absent in named), None)
 
 
-def _strength(entry: ResultEntry | None) -> Fraction | None:
+def _says_converted(name: str) -> bool:
+    """Whether an item's name says that its result stands at 100 %vol already: 甲醇（以100%酒精度计）."""
+    return "100%" in unicodedata.normalize("NFKC", name).replace(" ", "")
+
+
+def _strength(entry: ResultEntry) -> Fraction | None:
     """The measured alcohol by volume, if it is a number."""
-    found = judging.number(entry.value) if entry is not None and entry.operator == "=" else None
+    found = judging.number(entry.value) if entry.operator == "=" else None
     return found if found is not None and 0 < found <= 100 else None
 
 
@@ -300,6 +355,7 @@ def _converted(entry: ResultEntry, field: TemplateField, book: Book, strength: F
         name=field.zh,
         name_en=field.en,
         value=shown_at_100_vol(entry.value, strength),
+        unit=result.unit,
         loq=shown_at_100_vol(entry.loq, strength),
         limit_operator="",
         limit_value="",

@@ -29,14 +29,19 @@ def waiting_for_answer(laboratory: Organisation) -> QuerySet[TestReport]:
 
 def contradictory_reports(actor: Actor) -> QuerySet[TestReport]:
     """Standing reports of a regulator's territory that contradict something: denied by their laboratory, with a name
-    or CMA number that is not the laboratory's, or with a number that another lot's report of that laboratory has.
+    or CMA number that is not the laboratory's, signed after that CMA number had lapsed, or with a number that another
+    lot's report of that laboratory has.
 
-    Each row says which by ``last_answer``, ``other_cma``, ``other_name`` and ``number_again``.
+    Each row says which by ``last_answer``, ``other_cma``, ``lapsed_cma``, ``other_name`` and ``number_again``. A number
+    the laboratory gave up counts for what it signed before.
     """
     code = actor.organisation.territory
     near = Q(organisation__division__code__startswith=code) | Q(lot__organisation__division__code__startswith=code)
     own_cma = Licence.objects.filter(
-        organisation=OuterRef("laboratory"), kind=Licence.Kind.CMA, number=OuterRef("cma_number"), ended_at=None
+        Q(ended_at=None) | Q(ended_at__date__gte=OuterRef("issued_on")),
+        organisation=OuterRef("laboratory"),
+        kind=Licence.Kind.CMA,
+        number=OuterRef("cma_number"),
     )
     again = (
         TestReport.objects.standing()
@@ -48,12 +53,14 @@ def contradictory_reports(actor: Actor) -> QuerySet[TestReport]:
         .filter(near)
         .with_answer()
         .annotate(
+            lapsed_cma=Exists(own_cma.filter(valid_until__lt=OuterRef("issued_on"))),
             other_cma=~Exists(own_cma) & Q(laboratory__isnull=False) & ~Q(cma_number=""),
             other_name=Q(laboratory__isnull=False) & ~Q(laboratory_name=F("laboratory__name")),
             number_again=Exists(again),
         )
     )
-    found = rows.filter(Q(last_answer="denied") | Q(other_cma=True) | Q(other_name=True) | Q(number_again=True))
+    wrong = Q(other_cma=True) | Q(lapsed_cma=True) | Q(other_name=True) | Q(number_again=True)
+    found = rows.filter(Q(last_answer="denied") | wrong)
     return found.select_related("lot__product_version", "organisation", "laboratory", "event").order_by("-id")
 
 
@@ -91,6 +98,8 @@ def contradictions_of(row: Any) -> list[str]:
         found.append(_("检验机构否认：%(reason)s") % {"reason": answers[-1].reason})
     if row.other_cma:
         found.append(_("CMA 编号 %(number)s 不是这家检验机构登记的编号") % {"number": row.cma_number})
+    if row.lapsed_cma:
+        found.append(_("签发时 CMA 编号 %(number)s 已过有效期") % {"number": row.cma_number})
     if row.other_name:
         found.append(_("报告写的机构名称与这个 CMA 编号的持有机构不同"))
     if row.number_again:

@@ -96,6 +96,8 @@ def limit_words(operator: str, value: str, unit: str) -> str:
     """A limit with its sign; empty where none is known."""
     if not value:
         return ""
+    if operator == judging.ABSENT:
+        return _("不得检出")
     if operator == "between":
         return f"{value.replace('~', '–')} {unit}".strip()
     return f"{SIGNS.get(operator, operator)} {value} {unit}".strip()

@@ -22,7 +22,7 @@ from trace.actions.limits import (
 from trace.actor import Actor
 from trace.errors import Clash, FieldErrors, GuardBroken, Invalid, NotAllowed, NotFound, StaleState
 from trace.models import Conflict, Limit, LimitVersion, Lot, Standard, TestReport
-from trace.report_questions import contradictory_reports, reports_serving, waiting_for_answer
+from trace.report_questions import contradictions_of, contradictory_reports, reports_serving, waiting_for_answer
 
 pytestmark = pytest.mark.django_db
 
@@ -128,8 +128,16 @@ def test_contradictions_are_listed_for_the_regulator(world: World) -> None:
     assert found == {strange, borrowed, *twice}
     assert fine not in found
     assert not contradictory_reports(world.other_county).exists()
-    make_licence(world.lab.organisation, "cma", "231400349999")
+    licence = make_licence(world.lab.organisation, "cma", "231400349999")
     assert strange not in contradictory_reports(world.county)
+    licence.ended_at = day(3).at
+    licence.save()
+    assert strange not in contradictory_reports(world.county)
+    licence.valid_until = day(1).at.date()
+    licence.save()
+    assert contradictions_of(contradictory_reports(world.county).get(pk=strange.pk)) == [
+        "签发时 CMA 编号 231400349999 已过有效期"
+    ]
 
 
 def test_one_report_serves_what_is_made_of_the_lot(client: Client, world: World) -> None:

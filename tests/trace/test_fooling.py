@@ -896,6 +896,18 @@ def test_a_report_on_the_nuts_releases_no_bag_and_a_failed_one_is_not_forgotten(
     assert (conflict.code, conflict.details["report"]) == ("ancestor_failed", str(failing.uid))
 
 
+def test_a_release_learns_later_that_what_went_in_had_failed(world: World) -> None:
+    source = make_lot(world.grower, world.fresh_walnuts, "100", place=world.plot)
+    receive(world.walnuts, ship(world.grower, world.walnuts.organisation, source, "50"), when=day(4), place=world.plant)
+    (made,) = step(world, "common.process", [(source, "10")], [(world.kernels, "5")], by=world.walnuts, when=day(5))
+    passed(world.walnuts, made, when=day(6))
+    released_by = release_lot(by=world.walnuts_quality, lot=made, when=day(7)).event
+    failing = passed(world.grower, source, when=day(8), value="9", number="示例-2")
+    conflict = released_by.conflicts.get()
+    assert (conflict.code, conflict.lot, conflict.details["report"]) == ("ancestor_failed", made, str(failing.uid))
+    assert source.lot_code not in str(conflict.details)
+
+
 def test_one_report_serves_the_parts_a_lot_was_divided_into(world: World) -> None:
     """一次检验、结果互认: not for what was made of the lot, but for what it still is."""
     maker, quality = world.walnuts, world.walnuts_quality

@@ -13,6 +13,7 @@ from trace.errors import Invalid
 from trace.event_templates import template, validate_data
 from trace.limits import entries_from_data
 from trace.models import Limit, Lot, ProductVersion, Standard, TestReport, TestResult
+from trace.result_words import result_line
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +98,57 @@ def test_a_converted_value_cannot_be_typed_over(world: World) -> None:
     )
     assert rows["methanol_100"].value == "0.7143"
     assert rows["methanol_100"].verdict == "fail"
+
+
+def test_an_item_that_says_it_is_converted_is_not_converted_again(world: World) -> None:
+    said = [
+        ResultEntry("1", "酒精度", "42", unit="%vol"),
+        ResultEntry("2", "甲醇（以 100％ 酒精度计）", "0.35", unit="g/L"),
+    ]
+    lot = bottled(world)
+    rows = report_of(world, lot, said)
+    assert (rows["2"].verdict, rows["2"].limit_value, len(rows)) == ("pass", "0.6", 2)
+    rows = report_of(world, lot, [*said, ResultEntry("3", "甲醇", "0.30", unit="g/L")])
+    assert (set(rows), rows["methanol_100"].verdict) == ({"1", "3", "methanol_100"}, "fail")
+
+
+def test_of_two_strengths_the_lower_one_converts(world: World) -> None:
+    strengths = [ResultEntry(str(n), "酒精度", text, unit="%vol") for n, text in enumerate(("42", "60"))]
+    rows = report_of(world, bottled(world), [*strengths, ResultEntry("methanol", "甲醇", "0.30", unit="g/L")])
+    assert (rows["methanol_100"].value, rows["methanol_100"].unit) == ("0.7143", "g/L")
+
+
+def test_a_sweetener_found_fails_the_liquor(world: World) -> None:
+    typed = {"abv": "53", "methanol": "0.1", "cyanide": "未检出(<0.02)", "solids": "0.4"}
+    lot = bottled(world)
+    rows = from_form(lot, world, "baijiu.factory_test", **typed, sweeteners=["糖精钠：0.5 g/kg"])
+    found = rows["sweeteners"]
+    assert (found.name, found.value, found.unit, found.limit_operator) == ("糖精钠", "0.5", "g/kg", "absent")
+    assert (found.limit_source, found.limit_verified) == ("GB 2760-2024", False)
+    assert found.verdict == found.report.verdict == "fail"
+    assert result_line(found).limit == "不得检出"
+    rows = from_form(lot, world, "baijiu.factory_test", **typed, sweeteners=["安赛蜜(E950) <0.01 mg/kg"])
+    assert rows["sweeteners"].report.verdict == "pass"
+    assert report_of(world, lot, [ResultEntry("1", "甜蜜素", "0.2", unit="g/kg")])["1"].verdict == "fail"
+    with pytest.raises(Invalid) as caught:
+        from_form(lot, world, "baijiu.factory_test", **typed, sweeteners=["糖精钠"])
+    assert caught.value.code == "not_a_number"
+
+
+def test_results_in_the_fields_of_a_step_are_judged_though_a_program_tells_others(world: World) -> None:
+    report = record_report(
+        by=world.distillery,
+        lot=bottled(world),
+        report_number="示例-1",
+        issued_on=day(2).at.date(),
+        results=[ResultEntry("solids", "固形物", "0.1", unit="g/L")],
+        when=day(2),
+        laboratory_name="示例检测技术服务有限公司",
+        code="baijiu.factory_test",
+        data={"abv": "42", "methanol": "0.5", "cyanide": "0.1", "solids": "0.1", "sample_qty": "0"},
+    )
+    assert report.verdict == "fail"
+    assert [row.verdict for row in report.results.filter(parameter="methanol_100")] == ["fail"]
 
 
 def test_the_test_form_judges_what_it_converts(world: World) -> None:
@@ -187,9 +239,16 @@ def test_an_item_the_catalogue_does_not_know_is_judged_by_the_report_alone(world
 
 
 def test_what_is_no_number_is_refused(world: World) -> None:
-    with pytest.raises(Invalid) as refused:
-        report_of(world, bottled(world), [ResultEntry("x", "示例项目", "三")])
-    assert refused.value.code == "not_a_number"
+    lot = bottled(world)
+    for entry, code in (
+        (ResultEntry("x", "示例项目", "三"), "not_a_number"),
+        (ResultEntry("x", "示例项目", "1e-99999999"), "not_a_number"),
+        (ResultEntry("solids", "固形物", "-5"), "below_zero"),
+        (ResultEntry("x", "示例项目", operator="nd", loq="-1", unit="mg/kg"), "below_zero"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            report_of(world, lot, [entry])
+        assert refused.value.code == code
 
 
 def test_the_amount_sampled_is_told_in_the_unit_of_the_product(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace.judging import DECLARED, Result, Rule, applies_at, judge, overall, unit_factor
+from trace.judging import DECLARED, Result, Rule, applies_at, judge, number, overall, unit_factor
 
 NUMBERS = st.integers(0, 2000).map(lambda n: f"{n // 1000}.{n % 1000:03d}")
 OPERATORS = st.sampled_from(["<=", ">="])
@@ -97,6 +97,7 @@ def test_units_are_converted_where_they_fit_and_refused_where_not() -> None:
     assert ruled(Result("=", "4.9", unit="mg/L"), Rule("<=", "5.0", "ug/kg")) == ("not_judged", "unit_differs")
     assert ruled(Result("=", "4.9"), Rule("<=", "5.0", "ug/kg")) == ("not_judged", "unit_differs")
     assert unit_factor("mg/L", "g/L") == Fraction(1, 1000)
+    assert unit_factor("mg/100mL", "g/L") == Fraction(1, 100)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,20 @@ def test_a_year_ends_on_its_matching_day(condition: str, day: str, holds: bool) 
 def test_exactly_one_of_the_two_limits_of_a_lot_age_holds(produced: datetime.date, days: int) -> None:
     tested = produced + datetime.timedelta(days=days)
     assert applies_at("<=1y", produced, tested) is not applies_at(">1y", produced, tested)
+
+
+def test_a_number_that_cannot_be_written_out_is_none() -> None:
+    assert [number(text) for text in ("1e-99999999", "0e-99999999", "1e10", "1" * 101, "NaN")] == [None] * 5
+    assert number("1e-9") == Fraction(1, 10**9)
+
+
+def test_what_must_be_absent_fails_as_soon_as_any_is_found() -> None:
+    rule = Rule("absent", "0")
+    assert ruled(Result("=", "0.001", unit="g/kg"), rule) == ("fail", "")
+    assert (
+        ruled(Result("nd"), rule) == ruled(Result("<", "0.01"), rule) == ruled(Result("=", "0"), rule) == ("pass", "")
+    )
+    assert ruled(Result("=", "some"), rule) == ("not_judged", "not_a_number")
 
 
 def test_one_failure_fails_the_report() -> None:

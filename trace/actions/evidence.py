@@ -13,15 +13,17 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture
 from trace.actions.events import Portion, When, attach_files, checked_data, portion_use, prepare
 from trace.actor import Actor
+from trace.among import among
 from trace.divided import goods_of, parts_of
 from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed, NotFound
 from trace.event_templates import COMMON, EventTemplate, template
 from trace.genealogy import walk
 from trace.guards import blocking
 from trace.identifiers import normalise_cma
-from trace.judging import number, overall
+from trace.judging import ABSENT, is_amount, number, overall
 from trace.ledger import lock_log_head
 from trace.limits import Judged, ResultEntry, entries_from_data, judge_entries
+from trace.lot_words import named_to
 from trace.models import (
     Conflict,
     Event,
@@ -40,6 +42,8 @@ from trace.text import clean_text
 from trace.units import decimal_text
 
 __all__ = ["ResultEntry", "answer_report", "entries_from_data", "record_report", "release_lot"]
+MOST_BELOW = 200_000
+"""Lots made of a failed one that are looked at for their release."""
 REASON_MIN, REASON_MAX = 4, 500
 """Characters of the reason for a release without a passing report: the regulator must be able to read why."""
 
@@ -76,6 +80,11 @@ def record_report(
     lot (``report_exists``), wrong CMA shape, values that are no numbers.
     """
     by.require("operator", "quality", "officer", "approver")
+    found = template(code)
+    if data and found.family != COMMON:
+        # What stands in the step's own fields is a result, too, whether or not it is said again.
+        given = {entry.parameter for entry in results}
+        results = [*results, *(each for each in entries_from_data(found, data) if each.parameter not in given)]
     if not results:
         raise Invalid(_("请至少填写一个检验项目。"), code="results_required")
     name = laboratory.name if laboratory else laboratory_name.strip()
@@ -89,9 +98,9 @@ def record_report(
     same = TestReport.objects.filter(lot=lot, laboratory_name=name, report_number=report_number)
     if same.filter(event__corrections__isnull=True).exists():
         raise Clash(_("这份报告已经登记过。"), code="report_exists")
-    found = template(code)
     tested_on = timezone.localtime(when.at).date()
     judged = judge_entries(lot, results, tested_on=tested_on, found=found if found.family != COMMON else None)
+    _check_amounts(judged)
     event = _sampling_event(
         found,
         by,
@@ -128,12 +137,47 @@ def record_report(
 
 
 def _flag_released(report: TestReport, at: datetime.datetime | None) -> None:
-    """A failed report contradicts the releases of the lot and of what was only divided off it: a conflict for each."""
+    """A failed report contradicts the releases of the lot and of what was only divided off it: a conflict for each.
+    What was made of it and is released already is flagged as it would have been at its release (``ancestor_failed``).
+    """
     if report.verdict != TestReport.Verdict.FAIL:
         return
-    for lot in parts_of(Lot.objects.select_related("released_by", "organisation").get(pk=report.lot_id)):
+    parts = parts_of(Lot.objects.select_related("released_by", "organisation").get(pk=report.lot_id))
+    for lot in parts:
         if lot.released_by is not None:
             _flag(report, lot, lot.released_by, at)
+    same = {lot.pk for lot in parts}
+    below = [pk for pk in walk([report.lot_id], "forward", limit=MOST_BELOW).level if pk not in same]
+    made = Lot.objects.filter(among("pk", below), released_by__isnull=False, voided_by=None).select_related(
+        "released_by"
+    )
+    source = Lot.objects.select_related("product_version", "origin_event", "organisation__division__parent")
+    tested = source.get(pk=report.lot_id)
+    Conflict.objects.bulk_create(
+        [
+            Conflict(
+                event=lot.released_by,
+                organisation_id=lot.organisation_id,
+                lot=lot,
+                code="ancestor_failed",
+                details=_ancestor_failed(lot, report, tested).as_record(),
+                at=at or timezone.now(),
+            )
+            for lot in made.order_by("pk")
+            if lot.released_by is not None
+        ],
+        batch_size=500,
+    )
+
+
+def _ancestor_failed(lot: Lot, report: TestReport, tested: Lot) -> BrokenGuard:
+    """What a lot was made of had failed; a stranger's lot is named by its region only."""
+    message = _("批次 %(lot)s 用的%(other)s检验不合格（报告 %(report)s）。请说明怎样处理过。") % {
+        "lot": lot.code,
+        "other": named_to(lot.organisation_id, tested),
+        "report": report.report_number,
+    }
+    return BrokenGuard("ancestor_failed", message, lot=lot, warns=True, report=report.uid, other_lot=tested.uid)
 
 
 def _flag(report: TestReport, lot: Lot, release: Event, at: datetime.datetime | None) -> None:
@@ -160,6 +204,14 @@ def _check_numbers(results: Sequence[ResultEntry]) -> None:
         for text in (*needed, entry.loq, entry.limit_value):
             if (text or text in needed) and number(text) is None:
                 raise Invalid(_("“%(text)s”不是合理的数值。") % {"text": text[:20]}, code="not_a_number")
+
+
+def _check_amounts(judged: Sequence[Judged]) -> None:
+    """Refuse less than nothing of a substance (``below_zero``): it would keep every limit."""
+    for entry in (each.entry for each in judged):
+        for text in (entry.value, entry.loq):
+            if is_amount(entry.unit) and (number(text) or 0) < 0:
+                raise Invalid(_("“%(text)s”小于零，请核对。") % {"text": text[:20]}, code="below_zero")
 
 
 def _laboratory_named(name: str, cma: str) -> Organisation | None:
@@ -233,7 +285,7 @@ def _item(judged: Judged) -> dict[str, str]:
         "parameter": entry.name,
         "measured": _measured(entry),
         "unit": entry.unit,
-        "limit": f"{rule.operator}{rule.value}" if rule else "",
+        "limit": "" if rule is None else "不得检出" if rule.operator == ABSENT else f"{rule.operator}{rule.value}",
         "method": entry.method,
         "verdict": judged.judgement.verdict,
     }
@@ -369,16 +421,12 @@ def _failed_upstream(lot: Lot, line: set[int]) -> Iterator[BrokenGuard]:
     above = walk([lot], "back").level
     rows = TestReport.objects.counted().filter(lot__in=[pk for pk in above if pk not in line])
     newest: dict[int, TestReport] = {}
-    for row in rows.select_related("lot").order_by("-issued_on", "-id"):
+    shown = ("lot__product_version", "lot__origin_event", "lot__organisation__division__parent")
+    for row in rows.select_related(*shown).order_by("-issued_on", "-id"):
         newest.setdefault(row.lot_id, row)
     for row in newest.values():
         if row.verdict == TestReport.Verdict.FAIL:
-            message = _("批次 %(lot)s 用的批次 %(other)s 检验不合格（报告 %(report)s）。请说明怎样处理过。") % {
-                "lot": lot.code,
-                "other": row.lot.code,
-                "report": row.report_number,
-            }
-            yield BrokenGuard("ancestor_failed", message, lot=lot, warns=True, report=row.uid, other_lot=row.lot.uid)
+            yield _ancestor_failed(lot, row, row.lot)
 
 
 @transaction.atomic

@@ -131,6 +131,7 @@ class TemplateField(Named):
     below_loq: bool = False
     personal: bool = False
     added: bool = False
+    absent: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -495,6 +496,7 @@ def _field(row: Mapping[str, Any]) -> TemplateField:
         below_loq=row.get("below_loq", False),
         personal=row.get("personal", False),
         added=row.get("added", False),
+        absent=row.get("absent", ""),
     )
 
 
