@@ -164,6 +164,23 @@ def is_title(words: str, title: str) -> bool:
     return _plain(_numbers_only(words)) in _plain(_numbers_only(title))
 
 
+GRADES: Mapping[str, tuple[str, ...]] = {
+    "特级": ("special",),
+    "优级": ("superior",),
+    "一级": ("first", "g1"),
+    "二级": ("second", "g2"),
+    "三级": ("third", "g3"),
+}
+"""What labels call a grade, and what the catalogue of limits does."""
+_GRADE = re.compile(f"[^0-9A-Z一-鿿]*({'|'.join(GRADES)})品?[^0-9A-Z一-鿿]*$")
+
+
+def grade_typed(words: str) -> tuple[str, str]:
+    """The grade that words behind a standard's number end with (优级, （一级品）), empty where none; and the rest."""
+    found = _GRADE.search(words)
+    return (found[1], words[: found.start()]) if found else ("", words)
+
+
 def _numbers_only(text: str) -> str:
     """A text in capitals of one width without spaces, with ordinary digits, and those written as letters O, I, L.
 

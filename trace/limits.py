@@ -18,7 +18,7 @@ from fractions import Fraction
 from django.utils import timezone
 
 from trace import judging
-from trace.composition import materials_named
+from trace.composition import GRADES, materials_named
 from trace.errors import Invalid
 from trace.event_templates import EventTemplate, TemplateField, parse_measured, templates
 from trace.judging import Judgement, Result, Rule
@@ -28,14 +28,6 @@ from trace.steps import family_of
 
 ABV = "abv"
 _CONVERSION = "at_100_vol"
-_GRADES: Mapping[str, tuple[str, ...]] = {
-    "特级": ("special",),
-    "优级": ("superior",),
-    "一级": ("first", "g1"),
-    "二级": ("second", "g2"),
-    "三级": ("third", "g3"),
-}
-"""What labels call a grade, and what the catalogue does."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +193,7 @@ def value_for(limit: Limit, grade: str) -> tuple[str, str]:
         return f"{limit.grades.get('from', '')}~{limit.grades.get('to', '')}", ""
     if limit.value or not limit.grades:
         return limit.value, ""
-    for key in (grade.strip(), *_GRADES.get(grade.strip(), ())):
+    for key in (grade.strip(), *GRADES.get(grade.strip(), ())):
         if key in limit.grades:
             return str(limit.grades[key]), ""
     return "", judging.GRADE_UNKNOWN

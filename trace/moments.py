@@ -10,6 +10,8 @@ import datetime
 from dataclasses import dataclass
 
 DAY = "day"
+CHINA = 480
+"""Minutes east of UTC of the time everybody here goes by."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,16 @@ def span(at: datetime.datetime, precision: str, tz_offset: int = 480) -> Span:
     )
 
 
-def words(at: datetime.datetime, precision: str = "minute", tz_offset: int = 480) -> str:
-    """The moment for a message: with the minute only where it is known."""
+def words(at: datetime.datetime, precision: str = "minute", tz_offset: int = CHINA) -> str:
+    """The moment for a message: with the minute only where it is known, with the zone where it is not that of China.
+
+    So that two moments of different zones beside each other can be compared: ``2026-11-29 10:00 UTC+09:00``.
+    """
     zone = datetime.timezone(datetime.timedelta(minutes=tz_offset))
-    return at.astimezone(zone).strftime("%Y-%m-%d" if precision == DAY else "%Y-%m-%d %H:%M")
+    text = at.astimezone(zone).strftime("%Y-%m-%d" if precision == DAY else "%Y-%m-%d %H:%M")
+    return text if tz_offset == CHINA else f"{text} {zone_words(tz_offset)}"
+
+
+def zone_words(tz_offset: int) -> str:
+    """Minutes east of UTC as ``UTC+05:30``."""
+    return f"UTC{'-' if tz_offset < 0 else '+'}{abs(tz_offset) // 60:02d}:{abs(tz_offset) % 60:02d}"

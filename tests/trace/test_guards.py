@@ -10,6 +10,7 @@ import pytest
 
 from tests.goods import amount, day, make_lot, passed, receive, released, ship, turn_into
 from tests.world import World, make_place, make_product
+from trace import moments
 from trace.actions.capture import NewLot
 from trace.actions.corrections import declare_error
 from trace.actions.events import Portion, When, record_event
@@ -86,6 +87,16 @@ def test_day_of_an_event_is_the_one_of_its_own_offset(world: World) -> None:
     assert refused(lambda: turn_into(world.walnuts, [(parent, "1")], [(world.kernels, "1")], when=early)) == [
         "before_parent"
     ]
+
+
+def test_times_of_two_zones_are_told_with_the_zone_that_is_not_chinas(world: World) -> None:
+    parent = make_lot(world.walnuts, world.kernels, "10", when=When(day(5, hour=10).at, tz_offset=540))
+    with pytest.raises(GuardBroken) as error:
+        turn_into(world.walnuts, [(parent, "1")], [(world.kernels, "1")], when=day(5, hour=9))
+    begun, written = "11:00 UTC+09:00", "09:00。"
+    assert begun in error.value.message
+    assert written in error.value.message
+    assert moments.zone_words(-210) == "UTC-03:30"
 
 
 def test_beginning_moved_behind_its_use_names_the_use_and_is_flagged(world: World) -> None:
@@ -546,7 +557,7 @@ def test_an_edition_of_the_catalogue_typed_as_text_is_that_edition(world: World)
         ("gb/t 10781．2—2022 清香型白酒", "gbt10781_2_2022", ""),
         ("GB/T10781.2 2022《白酒质量要求 第2部分：清香型白酒》", "gbt10781_2_2022", ""),
         ("10781.2-2022", "gbt10781_2_2022", ""),
-        ("GB/T 10781.2-2022 优级", None, "GB/T 10781.2-2022 优级"),
+        ("GB/T 10781.2-2022 固液法白酒", None, "GB/T 10781.2-2022 固液法白酒"),
         ("企业标准 10781.2-2022", None, "企业标准 10781.2-2022"),
         ("团体标准10781.2-2022", None, "团体标准10781.2-2022"),
         ("T/10781.2-2022", None, "T/10781.2-2022"),
@@ -557,6 +568,23 @@ def test_an_edition_of_the_catalogue_typed_as_text_is_that_edition(world: World)
         version = Product.objects.get(pk=world.kernels.pk).current
         assert version is not None
         assert (version.standard_id, version.standard_text) == (key, text)
+
+
+def test_a_grade_typed_behind_the_edition_is_the_grade(world: World) -> None:
+    typed_first, another = "GB/T 10781.2-2022 优级", "GB/T10781.2—2022 清香型白酒（一级品）"
+    for typed, chosen, key, grade in (
+        (typed_first, "", "gbt10781_2_2022", "优级"),
+        (typed_first, "优级品", "gbt10781_2_2022", "优级品"),
+        (another, "", "gbt10781_2_2022", "一级"),
+        (typed_first, "一级", None, "一级"),
+        ("GB/T 10781.2-2022 固液法 优级", "", None, ""),
+    ):
+        version = VersionInput(name="示例", standard_text=typed, grade=chosen)
+        edit_product(row=world.kernels, version=version, by=world.walnuts)
+        now = Product.objects.get(pk=world.kernels.pk).current
+        assert now is not None
+        assert (now.standard_id, now.grade) == (key, grade)
+        assert now.standard_text == ("" if key else typed)
 
 
 def test_product_of_another_standard_may_contain_it(world: World) -> None:

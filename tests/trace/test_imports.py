@@ -303,6 +303,24 @@ def test_everything_wrong_in_a_row_is_told_at_once(world: World) -> None:
     assert not Product.objects.filter(code="N-1").exists()
 
 
+def test_what_stands_beside_an_unknown_lot_is_checked_all_the_same(world: World) -> None:
+    base = make_product(world.distillery.organisation, "JJ", "示例基酒", base_unit="LTR", kind="intermediate")
+    jar = make_lot(world.distillery, base, "100")
+    shared = {"when_on": "2026-09-20", "outputs-*-product": "JJ", "outputs-*-amount": "90", "d_output_abv": "60"}
+    strengths = (("无此批次", "六十五"), ("无此批次", "165"), (jar.lot_code, "x"), ("无此批次", "65"))
+    facts = [{**shared, "inputs-*-lot": lot, "inputs-*-amount": "10", "inputs-*-x_abv": abv} for lot, abv in strengths]
+    row = upload(world.distillery, "steps", steps_file("baijiu.blend", facts), step="baijiu.blend")
+    found = [(issue["row"], issue["code"]) for issue in row.issues if issue["code"] != "place_required"]
+    assert found == [
+        (2, "lot_not_found"),
+        (2, "not_a_number"),
+        (3, "lot_not_found"),
+        (3, "out_of_range"),
+        (4, "not_a_number"),
+        (5, "lot_not_found"),
+    ]
+
+
 def test_a_missing_an_unknown_and_a_doubled_column_are_named(world: World, raw: Product) -> None:
     rows = [["日期", "批号", "数量", "数量", "颜色"], ["2026-09-20", "A-1", "5", "5", "红"]]
     row = upload(world.walnuts, "steps", excel(rows), step="common.opening")

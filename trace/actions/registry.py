@@ -20,7 +20,7 @@ from trace.actions.conflicts import flag_descendants, flag_origins_of, flag_own_
 from trace.actions.names import index_product
 from trace.actions.organisations import require_supervisor
 from trace.actor import Actor
-from trace.composition import edition_typed, is_title, materials
+from trace.composition import edition_typed, grade_typed, is_title, materials
 from trace.edits import log_changes, log_edit
 from trace.errors import Clash, Invalid, NotAllowed, NotFound, StaleState
 from trace.event_templates import families
@@ -438,9 +438,11 @@ def _gather_version(check: Gather, version: VersionInput, owner: Organisation, b
     }
     if version.standard is not None and fields["standard_text"]:
         check.refuse("standard_text", Invalid(_("执行标准只填一处：从目录选择，或填企业标准。"), code="standard_twice"))
-    standard = version.standard or _edition(fields["standard_text"])
-    if standard is not None and version.standard is None:
-        fields["standard_text"] = ""
+    standard = version.standard
+    if standard is None:
+        standard, grade = _edition(fields["standard_text"], fields["grade"])
+        if standard is not None:
+            fields |= {"standard_text": "", "grade": grade}
     today = timezone.localdate()
     if standard is not None and standard.ended_on and standard.ended_on <= today:
         check.refuse("standard", Invalid(_("这个版本的标准已废止，请选现行版本。"), code="standard_ended"))
@@ -458,19 +460,24 @@ def _gather_version(check: Gather, version: VersionInput, owner: Organisation, b
     return fields
 
 
-def _edition(text: str | None) -> Standard | None:
+def _edition(text: str | None, grade: str | None) -> tuple[Standard | None, str]:
     """The edition of the catalogue that a typed standard is, however its number is written: its limits then apply.
 
-    None where more than its title stands behind the number (a grade, another standard): that stays as it was typed.
+    With the grade, which may stand behind the number as labels have it (``GB/T 10781.2-2022 优级``). None where more
+    than title and grade stands there (another standard), or another grade than was chosen: that stays as it was typed.
     """
+    chosen = (grade or "").strip()
     typed = edition_typed(text or "")
     if typed is None:
-        return None
+        return None, chosen
     edition, words = typed
+    said, rest = grade_typed(words)
+    if said and chosen.removesuffix("品") not in ("", said):
+        return None, chosen
     for row in Standard.objects.filter(number__contains=edition[1]):
-        if edition_typed(row.number) == (edition, "") and is_title(words, row.title):
-            return row
-    return None
+        if edition_typed(row.number) == (edition, "") and is_title(rest, row.title):
+            return row, chosen or said
+    return None, chosen
 
 
 def _gather_packs(check: Gather, packs: Mapping[str, str], base_unit: str) -> dict[str, str]:

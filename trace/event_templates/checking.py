@@ -445,11 +445,12 @@ def _row(row: Mapping[str, object], columns: Sequence[Column]) -> JsonValue:
             if column.required:
                 raise Invalid(_("请填写“%(name)s”。") % {"name": column.label()}, code="required")
             continue
-        cleaned[column.key] = _cell(column, cell)
+        cleaned[column.key] = clean_cell(column, cell)
     return cleaned
 
 
-def _cell(column: Column, value: object) -> str:
+def clean_cell(column: Column, value: object) -> str:
+    """One cell of a list, as its column takes it. Raises Invalid: no number, ``out_of_range``, ``unknown_choice`` …"""
     if column.type == "enum":
         return _choice(value, column.choices)
     if column.type == "measured":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.utils import timezone
@@ -31,7 +31,15 @@ from trace.actions.registry import PlaceInput
 from trace.actions.steps import NewParty, ReportEntry, StepEntry
 from trace.crossing import old_code_key
 from trace.errors import DomainError, FieldErrors, Invalid, NotFound
-from trace.event_templates import TemplateField, parse_day, parse_measured, parse_moment, validate_data
+from trace.event_templates import (
+    Column,
+    TemplateField,
+    clean_cell,
+    parse_day,
+    parse_measured,
+    parse_moment,
+    validate_data,
+)
 from trace.identifiers import normalise_captured_lot_code, normalise_cma, normalise_lot_code
 from trace.models import Division, HoldSet, Lot, Organisation, Place, Product
 from trace.packs import sizes_of, unit_code
@@ -159,6 +167,8 @@ class Reader:
             portion = self._portion(name, asks_amount=f"{name}-amount" in self.form.fields)
             if portion is not None:
                 found.append((name, portion))
+            elif key == "inputs":
+                self._columns(name, self.plan.input_columns)
         return found
 
     def _portion(self, name: str, *, asks_amount: bool) -> Portion | None:
@@ -224,6 +234,8 @@ class Reader:
             made = self._output(name)
             if made is not None:
                 found.append(made)
+            else:
+                self._columns(name, self.plan.output_columns)
         return found
 
     def _cells(self, name: str) -> list[str]:
@@ -340,7 +352,7 @@ class Reader:
                 {
                     "lot": str(portion.lot.uid),
                     "litres": decimal_text(portion.amount.micros) if portion.amount else "",
-                    **self._columns(name, [column.key for column in self.plan.input_columns]),
+                    **self._columns(name, self.plan.input_columns),
                 }
                 for name, portion in inputs
             ]
@@ -350,18 +362,19 @@ class Reader:
             found[template.output_list_field] = [
                 {
                     "litres": decimal_text(made.micros),
-                    **self._columns(name, [column.key for column in self.plan.output_columns]),
+                    **self._columns(name, self.plan.output_columns),
                 }
                 for name, made in zip(filled, outputs, strict=False)
             ]
         return {key: rows for key, rows in found.items() if rows}
 
-    def _columns(self, name: str, keys: list[str]) -> dict[str, str]:
-        """What stands beside a lot; a blank is refused there."""
+    def _columns(self, name: str, columns: Sequence[Column]) -> dict[str, str]:
+        """What stands beside a lot, also beside one that nobody knows; a blank or what cannot be is refused there."""
         row: dict[str, str] = {}
-        for key in keys:
-            text = self.read(f"{name}-x_{key}", lambda key=key: self._required(f"{name}-x_{key}"))
-            row[key] = text or "0"
+        for column in columns:
+            cell = f"{name}-x_{column.key}"
+            text = self.read(cell, lambda cell=cell, column=column: clean_cell(column, self._required(cell)))
+            row[column.key] = text or "0"
         return row
 
     def _control(self, key: str) -> str:

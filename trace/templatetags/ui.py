@@ -29,7 +29,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import get_language, gettext, gettext_lazy, pgettext
 
-from trace import units
+from trace import moments, units
 from trace.parts import Share
 
 register = template.Library()
@@ -58,9 +58,7 @@ def _zone_words(offset: timedelta) -> str:
     """北京时间 for +08:00; other offsets as UTC+05:30."""
     if offset == _BEIJING:
         return gettext("北京时间")
-    minutes = int(offset.total_seconds()) // 60
-    sign = "-" if minutes < 0 else "+"
-    return f"UTC{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+    return moments.zone_words(int(offset.total_seconds()) // 60)
 
 
 def _local(value: datetime, offset_minutes: int | None = None) -> datetime:
