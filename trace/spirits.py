@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy
 
 from trace import ages, moments
 from trace.balance import evidence_words, inputs_of, outputs_of, typed_content
+from trace.batch import current
 from trace.composition import is_water
 from trace.contents import Amount
 from trace.errors import BrokenGuard
@@ -102,6 +103,50 @@ def _from_events(lots: Sequence[int]) -> Iterator[tuple[int, Strength]]:
             yield lot, Strength(abv, at, template(code).label(), str(uid))
 
 
+@cache
+def _parts_fields() -> Mapping[str, str]:
+    """Per template: the list of parts that says the strength of what goes in."""
+    return {code: each.input_list_field for code, each in templates().items() if each.input_list_field}
+
+
+def listed_strengths(lots: Mapping[int, Lot], *, holder: int | None = None) -> dict[int, Strength]:
+    """What lists of parts say of these lots: the strength stated first, by row number. One query per 20,000 lots.
+
+    All there is of a spirit that was bought or there before the system: nobody noted its strength until it was used.
+    With a ``holder`` what an open batch has it use counts, too.
+    """
+    found: dict[int, Strength] = {}
+    ids = list(lots)
+    for begin in range(0, len(lots), _CHUNK):
+        rows = (
+            EventItem.objects.filter(lot__in=ids[begin : begin + _CHUNK], role="input")
+            .filter(event__template__in=list(_parts_fields()))
+            .filter(event__corrections__isnull=True, event__corrects__isnull=True)
+            .order_by("event_id", "number")
+        )
+        columns = ("lot", "event__template", "event__data", "event__occurred_at", "event__uid")
+        for lot, code, data, at, uid in rows.values_list(*columns):
+            for abv in _listed(code, data, lots[lot]):
+                found.setdefault(lot, Strength(abv, at, template(code).label(), str(uid)))
+    batch = current()
+    if batch is None or holder is None:
+        return found
+    for lot in ids:
+        for event, _micros in batch.movements.get((lot, holder), ()):
+            for abv in _listed(event.template, event.data, lots[lot]):
+                found.setdefault(
+                    lot, Strength(abv, event.occurred_at, template(event.template).label(), str(event.uid))
+                )
+    return found
+
+
+def _listed(code: str, data: Mapping[str, Any], lot: Lot) -> list[Decimal]:
+    """The strengths a step's list of parts says of a lot."""
+    rows = data.get(_parts_fields().get(code, "")) or ()
+    said = [_number(row.get("abv")) for row in rows if str(row.get("lot")) == str(lot.uid)]
+    return [abv for abv in said if abv is not None]
+
+
 def _abv_of(code: str, role: str, micros: int, data: Mapping[str, Any], facts: Mapping[str, Any]) -> Decimal | None:
     """The strength one event says of one lot."""
     if code == "common.sensor":
@@ -154,7 +199,8 @@ class Cellar:
 
 
 def cellar_of(lots: Sequence[Lot | int], *, until: datetime.datetime | None = None, highest: bool = False) -> Cellar:
-    """The liquids among these lots and their ancestors, each with its last recorded strength or its ``highest``.
+    """The liquids among these lots and their ancestors, each with its last recorded strength or its ``highest``; what
+    nothing is known of with the one it was listed with when it was used.
 
     A fixed number of queries, plus some per 20,000 lots.
     """
@@ -167,6 +213,9 @@ def cellar_of(lots: Sequence[Lot | int], *, until: datetime.datetime | None = No
             # A join says that an external lot is its supplier's lot, without an amount: it is all of it.
             parts[edge.child][edge.parent] += edge.micros or rows[edge.child].made_micros
     rows = _poured(rows, parts)
+    recorded = (
+        listed_strengths({pk: lot for pk, lot in rows.items() if pk not in recorded and not parts[pk]}) | recorded
+    )
     spirits = {
         pk: ages.Spirit(
             entered_on=_entered_on(lot),
@@ -434,7 +483,7 @@ def alcohol_guards(draft: Draft) -> Iterator[BrokenGuard]:
             % {
                 **amounts,
                 "came_out": f"{float(came_out) / 100:.1f}",
-                "percent": _percent(came_out - went_in, went_in),
+                "percent": _percent(came_out - went_in, went_in, str(rule.gain)),
                 "gain": rule.gain,
                 "evidence": evidence,
             }
@@ -452,7 +501,7 @@ def alcohol_guards(draft: Draft) -> Iterator[BrokenGuard]:
             % {
                 **amounts,
                 "came_out": f"{float(came_out) / 100:.1f}",
-                "percent": _percent(went_in - came_out, went_in),
+                "percent": _percent(went_in - came_out, went_in, str(rule.loss)),
                 "loss": rule.loss,
                 "evidence": evidence,
             },
@@ -603,8 +652,12 @@ def _label(each: Amount) -> str:
     return in_each_language(lambda: each.version.label if each.version is not None else str(each.product))
 
 
-def _percent(part: Fraction, whole: Fraction) -> str:
-    return f"{float(part / whole * 100):.1f}" if whole else "100"
+def _percent(part: Fraction, whole: Fraction, beyond: str = "") -> str:
+    """A share in percent; with a second digit where one would read like the bound it goes ``beyond``."""
+    if not whole:
+        return "100"
+    share = float(part / whole * 100)
+    return f"{share:.1f}" if f"{share:.1f}" != f"{float(beyond or -1):.1f}" else f"{share:.2f}"
 
 
 def _fraction(number: Decimal) -> Fraction:
@@ -655,12 +708,17 @@ def _poured_litres(each: Amount, said: tuple[Decimal, Decimal] | None) -> Fracti
 def _strengths_in(
     draft: Draft, liquids: Sequence[Amount], typed: Mapping[str, tuple[Decimal, Decimal]]
 ) -> list[_Input]:
-    """Each liquid with the strength that counts: recorded, else mixed from its ancestors, else typed."""
+    """Each liquid with the strength that counts: recorded, else mixed from its ancestors, else listed when it was used
+    before, else typed.
+    """
     until = moments.span(draft.occurred_at, draft.precision, draft.tz_offset).last
     lots = [each.lot for each in liquids if each.lot is not None]
     recorded = recorded_strengths([lot.pk for lot in lots], until=until)
-    rest = [lot for lot in lots if lot.pk not in recorded]
-    mixed = ages.strengths(cellar_of(rest, until=until).spirits) if rest else {}
+    rest = {lot.pk: lot for lot in lots if lot.pk not in recorded}
+    cellar = cellar_of(list(rest.values()), until=until) if rest else Cellar({}, {})
+    mixed = ages.strengths(cellar.spirits)
+    bare = {pk: lot for pk, lot in rest.items() if pk in cellar.spirits and not cellar.spirits[pk].parts}
+    recorded |= listed_strengths(bare, holder=draft.organisation.pk)
     found = []
     for each in liquids:
         assert each.lot is not None  # noqa: S101 (tells the type checker)
@@ -708,6 +766,18 @@ def _contradictions(
                     "lot": lot.code,
                     "typed": f"{typed[str(lot.uid)][0].normalize():f}",
                     "used": f"{_decimal(each.litres).normalize():f}",
+                },
+                lot=lot,
+            )
+        said_of = _listed(draft.template.code, draft.data, lot)
+        if max(said_of) - min(said_of) > CONTRADICTS:
+            yield BrokenGuard(
+                "abv_contradicts",
+                _("组分表里批次 %(lot)s 的酒精度前后不一：%(least)s 和 %(most)s %%vol。")
+                % {
+                    "lot": lot.code,
+                    "least": f"{min(said_of).normalize():f}",
+                    "most": f"{max(said_of).normalize():f}",
                 },
                 lot=lot,
             )

@@ -356,6 +356,29 @@ def hall(world: World) -> tuple[Product, Lot, Lot]:
     return base, vatted(world, base, "1000", "65"), make_lot(world.distillery, water, "1000")
 
 
+def test_bought_spirit_is_as_strong_in_one_blend_as_in_another(world: World) -> None:
+    base = spirit(world)
+    bought = make_lot(world.distillery, base, "300")
+    blend(world, [(bought, "100")], (base, "100", "70"), typed={bought: ("100", "70")}, when=day(4))
+
+    def again(abv: str, when: When, rows: int = 1) -> Lot:
+        parts = [{"lot": str(bought.uid), "litres": "20", "abv": each} for each in (abv, "70")[:rows]]
+        out = [(base, f"{20 * rows}")]
+        litres = f"{20 * rows}"
+        return step(
+            world, "baijiu.blend", [(bought, litres)], out, when=when, parts=parts, output_abv=abv, insist=False
+        )[0]
+
+    for when in (day(3), day(5)):
+        with pytest.raises(GuardBroken) as error:
+            again("80", when)
+        assert "70.0 %vol" in error.value.message
+        assert error.value.broken[0].details["other_event"] == str(bought.items.get(role="input").event.uid)
+    with pytest.raises(GuardBroken, match="70 和 80 %vol"):
+        again("80", day(5), rows=2)
+    assert again("70.5", day(5))
+
+
 def test_blending_with_water_is_no_contradiction(world: World, hall: tuple[Product, Lot, Lot]) -> None:
     base, jar, water = hall
     (made,) = blend(world, [(jar, "100"), (water, "22.6")], (base, "122.5", "53"), typed={jar: ("100", "65")})
