@@ -82,11 +82,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One lot (or line of a list) to fill in; ``folded`` controls are seldom needed."""
+    """One lot (or line of a list) to fill in; ``folded`` controls are seldom needed, ``hidden`` ones not for people: which
+    lot is stated again.
+    """
 
     legend: str
     cells: list[Cell]
     folded: list[Cell]
+    hidden: list[BoundField]
 
 
 @dataclass(frozen=True)
@@ -487,6 +490,7 @@ class StepForm(forms.Form):
                     legend or self._row_name(spec, number),
                     self._cells(cells, number),
                     self._cells(folded, number),
+                    [self[name] for name in (f"{key}-{number}-restates",) if name in self.fields],
                 )
                 for number, (legend, cells, folded) in enumerate(spec.rows)
             ]
