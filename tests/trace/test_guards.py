@@ -191,6 +191,15 @@ def test_override_needs_a_reason_of_words_and_its_reason_is_on_the_conflict(worl
     assert captured.event.mode == "report"
 
 
+def test_release_against_a_failed_report_names_it(world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels, "10")
+    passed(world.walnuts, lot, when=day(1))
+    report = passed(world.walnuts, lot, when=day(2), value="9", number="示例-不合格-1")
+    with pytest.raises(GuardBroken, match="示例-不合格-1") as error:
+        release_lot(by=world.walnuts_quality, lot=lot, when=day(3))
+    assert error.value.broken[0].details["report"] == report.uid
+
+
 # --- Balance --------------------------------------------------------------------------------------------------------
 
 

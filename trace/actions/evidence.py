@@ -375,11 +375,16 @@ def release_lot(
     reports = TestReport.objects.counted().filter(lot__in=line)
     latest = reports.order_by("-issued_on", "-id").first()
     passing = (reports.filter(pk=report.pk).first() if report is not None else None) or latest
-    failed = reports.filter(verdict=TestReport.Verdict.FAIL).exists()
-    broken = passing is None or passing.verdict != TestReport.Verdict.PASS or failed
-    message = _("批次 %(lot)s 没有合格的检验报告，或有不合格报告。仍要放行须写明理由，监管部门可见。") % {
-        "lot": lot.code
-    }
+    failed = reports.filter(verdict=TestReport.Verdict.FAIL).order_by("-issued_on", "-id").first()
+    broken = passing is None or passing.verdict != TestReport.Verdict.PASS or failed is not None
+    named: dict[str, Any] = {"report": failed.uid} if failed is not None else {}
+    if failed is not None:
+        message = _("批次 %(lot)s 的检验报告 %(report)s 不合格。仍要放行须写明理由，监管部门可见。") % {
+            "lot": lot.code,
+            "report": failed.report_number,
+        }
+    else:
+        message = _("批次 %(lot)s 没有合格的检验报告。仍要放行须写明理由，监管部门可见。") % {"lot": lot.code}
     if report is not None and report.lot_id not in line:
         broken = True
         message = _(
@@ -389,7 +394,7 @@ def release_lot(
     reason = clean_text(reason, REASON_MAX, multiline=True)
     # Dots and one letter over and over are no words.
     if broken and len({sign for sign in reason if sign.isalnum()}) < REASON_MIN:
-        raise GuardBroken(message, [BrokenGuard("no_passing_report", message, lot=lot)])
+        raise GuardBroken(message, [BrokenGuard("no_passing_report", message, lot=lot, **named)])
     found = template("common.release")
     draft = Draft(
         template=found,
@@ -407,7 +412,7 @@ def release_lot(
         ),
         remark=remark,
         found=[
-            *([BrokenGuard("no_passing_report", message, lot=lot, reason=reason)] if broken else []),
+            *([BrokenGuard("no_passing_report", message, lot=lot, reason=reason, **named)] if broken else []),
             *_failed_upstream(lot, line),
         ],
     )
