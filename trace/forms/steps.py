@@ -82,8 +82,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One lot (or line of a list) to fill in; ``folded`` controls are seldom needed, ``hidden`` ones not for people: which
-    lot is stated again.
+    """One lot (or line of a list) to fill in; ``folded`` controls are seldom needed, ``hidden``: which lot is stated
+    again.
     """
 
     legend: str
