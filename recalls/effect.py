@@ -3,6 +3,7 @@
 *Recall rate* in both forms of the county forms (磐石 forms 3 and 4): recovered against planned, and against sold.
 Planned is what the recall is after (made and not turned into other lots), sold is what left the maker. *退回率*
 (GB/T 40993-2021, seen in excerpt): remedied with consumers and recovered from distribution, against affected.
+What a seller paid for and sent back came back, so no more counts as remedied than is with consumers or unknown.
 *Accounted*: destroyed or blocked and known where, against planned; what nobody knows stands apart.
 """
 
@@ -220,7 +221,8 @@ def _goods(campaign: Campaign, numbers: CampaignFigures) -> dict[str, GoodsRates
     for lot, pieces in settled.values_list("lot").annotate(n=Sum("pieces")).order_by():
         size = pack_of_level(lots[lot].lot, "item") if lot is not None else None
         if lot is not None and size is not None:
-            remedied[lots[lot].unit] += int(size[1] * pieces * MICROS)
+            out = lots[lot].amounts.sold + lots[lot].amounts.unknown
+            remedied[lots[lot].unit] += min(int(size[1] * pieces * MICROS), out)
     traded: Counter[str] = Counter()
     returns = ReturnReceipt.objects.filter(lot__in=lots, event__corrections__isnull=True)
     for lot, micros in returns.values_list("lot").annotate(n=Sum("micros")).order_by():

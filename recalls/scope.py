@@ -153,6 +153,18 @@ class Question:
         )
 
 
+def same_question(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two questions as they are kept ask the same: the words beside them and the unit numbers that a part comes
+    to today are no part of what is asked.
+    """
+
+    def asked(data: Mapping[str, Any]) -> dict[str, Any]:
+        parts = [{key: part[key] for key in ("lot", "kind", "words")} for part in data.get("parts", [])]
+        return {**data, "left_out_reason": "", "parts": parts}
+
+    return asked(one) == asked(other)
+
+
 class ScopeLine(NamedTuple):
     """One lot of the answer with its reason and the path to it, its amounts by record (millionths) and how many
     conflicts lie on it. ``note`` names the equipment or container shared; it belongs to the first lot of the path.

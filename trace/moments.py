@@ -23,9 +23,12 @@ class Span:
 
 
 def span(at: datetime.datetime, precision: str, tz_offset: int = 480) -> Span:
-    """The interval of an instant with its precision (``minute`` or ``day``) and entered offset in minutes."""
+    """The interval of an instant with its precision (``minute`` or ``day``) and entered offset in minutes. Who writes
+    a minute means any moment of it: goods taken in at 9:43:20 may leave at 9:43.
+    """
     if precision != DAY:
-        return Span(at, at)
+        first = at.replace(second=0, microsecond=0)
+        return Span(first, first + datetime.timedelta(seconds=59, microseconds=999_999))
     zone = datetime.timezone(datetime.timedelta(minutes=tz_offset))
     day = at.astimezone(zone).date()
     return Span(

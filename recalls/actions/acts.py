@@ -32,6 +32,12 @@ ALONE = frozenset({Kind.ASK_REPORT, Kind.INSPECTION, Kind.REQUIRE_CHANGES})
 """Acts an officer may write down; all others take an approver."""
 
 
+WEIGHED = frozenset({"evaluate", "strengthen", "close"})
+"""Steps by which an authority judges a recall as a whole: the competent one's, or of one above it. Ordering is not
+among them, for goods must stop whoever is nearest (food safety law, article 63: the departments from the county up).
+"""
+
+
 def usual_basis(campaign: Campaign, kind: str) -> str:
     """The article an act of this kind usually rests on, in Chinese; a regime whose text was not checked says so."""
     law = regime(campaign.regime)
@@ -154,7 +160,12 @@ def require_competent(by: Actor, campaign: Campaign) -> None:
     """Refuse (``not_competent``) an authority below the competent one."""
     if not is_competent(by, campaign):
         whose = campaign.authority.label if campaign.authority else _("主管部门")
-        raise NotAllowed(_("这次召回由%(authority)s主管，延期由它决定。") % {"authority": whose}, code="not_competent")
+        raise NotAllowed(_("这次召回由%(authority)s主管，由它决定。") % {"authority": whose}, code="not_competent")
+
+
+def leaves_to_another(by: Actor, campaign: Campaign, action: str) -> bool:
+    """Whether a step is for the competent authority and this regulator is one below it: it reads along."""
+    return action in WEIGHED and by.is_regulator and not campaign.is_drill and not is_competent(by, campaign)
 
 
 # --- The report of a defect ------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
-from recalls.actions.moves import write_step
+from recalls.actions.moves import turn_page, write_step
 from recalls.channels import channel_for
 from recalls.errors import DrillStaysInside
 from recalls.law import regime
@@ -141,6 +141,7 @@ def draft_notice(
     )
     _show(notice, last, pictures, keep, by)
     write_step(campaign, "draft_notice", by, now, data={"notice": notice.number})
+    turn_page(campaign)
     return notice
 
 

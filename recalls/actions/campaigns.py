@@ -13,16 +13,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
-from recalls.actions.acts import check_objection, issue_act, require_competent
+from recalls.actions.acts import check_objection, issue_act, leaves_to_another, require_competent
 from recalls.actions.assessment import check_initiator
 from recalls.actions.clocks import extend_clocks, extendable_clocks, meet_recurring
 from recalls.actions.moves import move, require_row, system_for, write_step
-from recalls.actions.scopes import refresh_scope
+from recalls.actions.scopes import check_named, refresh_scope, require_narrower
 from recalls.channels import check_channel
 from recalls.effect import kept_figures
 from recalls.guards import Given
 from recalls.law import Form
 from recalls.models import Campaign, CampaignSeries, CampaignStep, Figures, RecallPlan, RegulatorAct
+from recalls.scope import Question, latest_scope, preview_scope
 from recalls.transitions import Status, transition
 from trace.actions.holds import place_hold
 from trace.actor import Actor
@@ -281,13 +282,16 @@ def propose(
     action: str,
     reason: str,
     until: datetime.date | None = None,
+    question: Question | None = None,
     at: datetime.datetime | None = None,
 ) -> CampaignStep:
     """Propose a step that frees goods or ends something (cancel, narrow the scope, extend a limit); another person
-    approves it. ``until`` is the last day an extension is asked for.
+    approves it. ``until`` is the last day an extension is asked for, ``question`` what a narrower scope would cover:
+    the second person approves this and nothing else.
 
-    Refuses steps that need no proposal in this stage (``no_such_step``), a missing reason (``reason_required``) and an
-    extension where no limit runs that could be extended (``not_extendable``).
+    Refuses steps that need no proposal in this stage (``no_such_step``), a missing reason (``reason_required``), an
+    extension where no limit runs that could be extended (``not_extendable``), a narrower scope that is not said
+    (``scope_required``) or is none (``scope_not_narrower``).
     """
     from recalls.transitions import Doer
 
@@ -301,9 +305,25 @@ def propose(
         raise Invalid(_("请写明理由。"), code="reason_required")
     if by.user is None:
         raise NotAllowed(_("这一步须由本人登录办理，不能用 API 密钥。"), code="person_required")
-    data = {"until": until.isoformat()} if until is not None else {}
+    data: dict[str, Any] = {"until": until.isoformat()} if until is not None else {}
+    if action == "narrow_scope":
+        data |= _narrower(by, campaign, question)
     now = at or timezone.now()
     return write_step(campaign, "propose", by, now, about=action, given=Given(reason=reason), data=data)
+
+
+def _narrower(by: Actor, campaign: Campaign, question: Question | None) -> dict[str, Any]:
+    """What is kept of a proposal to narrow the scope: the question, how many lots it leaves, and which version in force
+    it was compared with.
+    """
+    before = latest_scope(campaign)
+    if question is None or before is None:
+        raise Invalid(_("请先在召回范围页算出要缩小到的范围，再提出。"), code="scope_required")
+    check_named(by, campaign, question)
+    answer = preview_scope(question)
+    require_narrower(answer, before)
+    asked = answer.question.as_json(answer.lots)
+    return {"question": asked, "lots": len(answer.lines), "scope": before.number}
 
 
 @transaction.atomic
@@ -384,9 +404,17 @@ def summarise(
     )
 
 
+def _require_weighing(by: Actor, campaign: Campaign, action: str) -> None:
+    """Refuse an authority below the competent one where the recall as a whole is judged."""
+    if leaves_to_another(by, campaign, action):
+        require_competent(by, campaign)
+
+
 @transaction.atomic
 def evaluate(*, by: Actor, campaign: Campaign, at: datetime.datetime | None = None) -> Campaign:
-    """The authority begins to evaluate the summary."""
+    """The authority begins to evaluate the summary. Refuses one below the competent (``not_competent``)."""
+    require_row(campaign, "evaluate", by)
+    _require_weighing(by, campaign, "evaluate")
     return move(campaign=campaign, action="evaluate", by=by, at=at)
 
 
@@ -402,8 +430,11 @@ def strengthen(
     act: ActWords | None = None,
     at: datetime.datetime | None = None,
 ) -> Campaign:
-    """The authority finds it wanting and orders stronger measures, or to recall ``again``: back to carrying out."""
+    """The authority finds it wanting and orders stronger measures, or to recall ``again``: back to carrying out.
+    Refuses one below the competent (``not_competent``).
+    """
     require_row(campaign, "strengthen", by)
+    _require_weighing(by, campaign, "strengthen")
     kind = RegulatorAct.Kind.RECALL_AGAIN if again else RegulatorAct.Kind.STRENGTHEN
     _serve(by, campaign, kind, document, served_at, reason, act, at or timezone.now())
     given = Given(reason=reason, document=document, served_at=served_at)
@@ -413,8 +444,11 @@ def strengthen(
 @transaction.atomic
 def close(*, by: Actor, campaign: Campaign, reason: str = "", at: datetime.datetime | None = None) -> Campaign:
     """Close (结案): the authority's approver (for a drill the owner), another than who summed up. Blocked while answers
-    and records contradict each other and nobody explained, or a red line is crossed. Lots stay blocked.
+    and records contradict each other and nobody explained, or a red line is crossed, and for an authority below the
+    competent one (``not_competent``). Lots stay blocked.
     """
+    require_row(campaign, "close", by)
+    _require_weighing(by, campaign, "close")
     return move(campaign=campaign, action="close", by=by, given=Given(reason=reason), at=at)
 
 

@@ -32,7 +32,19 @@ from trace.personal import seal
 from trace.text import clean_text
 
 _SUPERVISING = frozenset(
-    {"order", "return_plan", "grant_extension", "evaluate", "strengthen", "close", "propose", "check"}
+    {
+        "order",
+        "act",
+        "return_plan",
+        "grant_extension",
+        "refuse_extension",
+        "evaluate",
+        "strengthen",
+        "close",
+        "propose",
+        "check",
+        "paper",
+    }
 )
 """Steps of a regulator that supervise and carry nothing out."""
 

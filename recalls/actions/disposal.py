@@ -187,9 +187,9 @@ def _send_back(
     who, number = clean_text(carrier, 60), clean_text(parcel, 60)
     _lock(notice.campaign)
     same = notice.dispatches.filter(parcel=number, lot__in=[lot.pk for lot, _micros in lines]) if number else None
-    if same is not None and same.exists():
-        return list(same)
-    return [
+    known = list(same) if same is not None else []
+    told = {one.lot_id for one in known}
+    return known + [
         ReturnDispatch.objects.create(
             notice=notice,
             lot=lot,
@@ -202,6 +202,7 @@ def _send_back(
             at=now,
         )
         for lot, micros in lines
+        if lot.pk not in told
     ]
 
 
@@ -304,16 +305,24 @@ def propose_release(
 
 
 def _left_to_release(campaign: Campaign, version: ScopeVersion | None, lot: Lot, who: Organisation) -> int:
-    """How much of a lot may still be put right with a holder: its stock without what was let go and is still there
-    and without what waits for approval. Of a part no more than it had of it when the version was frozen, with what
-    came to it and left it in recalls since, less all that was released there.
+    """How much of a lot may still be put right with a holder: what is there without what waits for approval. A proposal
+    whose goods left since can no longer be approved and keeps nothing.
     """
-    proposed = campaign.releases.filter(lot=lot, holder=who)
-    waiting = sum(proposed.filter(approval__isnull=True).values_list("micros", flat=True))
+    left = _to_release(campaign, version, lot, who)
+    waiting = campaign.releases.filter(lot=lot, holder=who, approval__isnull=True).order_by("id")
+    for micros in waiting.values_list("micros", flat=True):
+        if micros <= left:
+            left -= micros
+    return left
+
+
+def _to_release(campaign: Campaign, version: ScopeVersion | None, lot: Lot, who: Organisation) -> int:
+    """A holder's stock without what was let go and is still there. Of a part no more than it had of it when the version
+    was frozen, with what came to it and left it in recalls since, less all that was released there.
+    """
     released = released_of(campaign).get(lot.pk)
     still = max(released.there.get(who.pk, 0), 0) if released else 0
-    stock = sum(Stock.objects.filter(lot=lot, organisation=who).values_list("micros", flat=True))
-    left = stock - still - waiting
+    left = sum(Stock.objects.filter(lot=lot, organisation=who).values_list("micros", flat=True)) - still
     if version is None or not version.lots.filter(lot=lot).exclude(part={}).exists():
         return left
     held = version.holdings.filter(lot=lot, organisation=who).first()
@@ -322,13 +331,13 @@ def _left_to_release(campaign: Campaign, version: ScopeVersion | None, lot: Lot,
     part += sum(ReturnReceipt.objects.filter(received_by_organisation=who, **since).values_list("micros", flat=True))
     part -= sum(ReturnReceipt.objects.filter(organisation=who, **since).values_list("micros", flat=True))
     part -= sum(Disposal.objects.filter(organisation=who, **since).values_list("micros", flat=True))
-    return min(left, part - sum(proposed.values_list("micros", flat=True)))
+    return min(left, part - (released.at_first.get(who.pk, 0) if released else 0))
 
 
 @transaction.atomic
 def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.datetime | None = None) -> ReleaseApproval:
     """The second person lets corrected goods go: an owner of the initiator (or the authority's approver) who did not
-    propose it. Twice is once.
+    propose it. Twice is once. Refuses goods that left the holder since they were proposed (``more_than_there``).
     """
     now = at or timezone.now()
     campaign = release.campaign
@@ -346,6 +355,8 @@ def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.dateti
     found = ReleaseApproval.objects.filter(release=release).first()
     if found is not None:
         return found
+    if release.micros > _to_release(campaign, latest_scope(campaign), release.lot, release.holder):
+        raise Invalid(_("提出之后货已经不在那里了，不能放行。请核对后重新提出。"), code="more_than_there")
     approval = ReleaseApproval.objects.create(release=release, by=by.user, by_organisation=by.organisation, at=now)
     hold = HoldSet.objects.filter(
         source=campaign.hold_source, kind=HoldSet.Kind.RECALL, active_from__isnull=False, ended_at=None

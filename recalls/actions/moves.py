@@ -51,6 +51,14 @@ def write_step(
     )
 
 
+def turn_page(campaign: Campaign) -> None:
+    """What the next step rests on was changed (another draft, another scope): who looked before and decides now gets
+    ``stale_state`` and reads it first.
+    """
+    Campaign.objects.filter(pk=campaign.pk).update(revision=F("revision") + 1)
+    campaign.refresh_from_db(fields=["revision"])
+
+
 def doers(campaign: Campaign, action: str) -> dict[Doer, int | None]:
     """Who did what a second person must not have done, by row number of the user; None where nobody is on record."""
     assessment = campaign.assessments.order_by("-id").first()
@@ -68,9 +76,14 @@ def doers(campaign: Campaign, action: str) -> dict[Doer, int | None]:
 
 
 def proposal_of(campaign: Campaign, action: str) -> CampaignStep | None:
-    """The standing proposal to take this action: made in the present stage and not yet carried out."""
+    """The standing proposal to take this action: made in the present stage and not yet carried out. That the first
+    answer moves a recall on by itself takes nothing back.
+    """
     last = campaign.steps.filter(action="propose", about=action).order_by("-id").first()
-    if last is None or last.new != campaign.status:
+    if last is None:
+        return None
+    moved = campaign.steps.filter(id__gt=last.pk).exclude(old=F("new")).exclude(action="carry_out")
+    if moved.exists():
         return None
     done = campaign.steps.filter(
         Q(action=action) | Q(action=f"refuse_{action.removeprefix('grant_')}", about=action), id__gt=last.pk

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
-from recalls.actions.moves import move, require_row, write_step
+from recalls.actions.moves import move, proposal_of, require_row, turn_page, write_step
 from recalls.guards import Given, refusal
 from recalls.law import regime
 from recalls.models import Campaign, ScopeHolding, ScopeLot, ScopeVersion
@@ -26,6 +26,7 @@ from recalls.scope import (
     preview_scope,
     question_of,
     require_whole,
+    same_question,
 )
 from recalls.transitions import Guard, Status
 from trace.actions.holds import prepare_hold
@@ -57,7 +58,7 @@ def freeze_scope(
     require_side(by, campaign)
     if campaign.status not in _BEFORE_START:
         raise Clash(_("召回已经启动。请用“扩大召回范围”或“缩小召回范围”。"), code="no_such_step")
-    _check_named(by, campaign, question)
+    check_named(by, campaign, question)
     lock_log_head()
     answer = preview_scope(question)
     if question.parts and not evidence.strip():
@@ -76,11 +77,12 @@ def freeze_scope(
             **({"evidence": version.evidence} if version.evidence else {}),
         },
     )
+    turn_page(campaign)
     return version
 
 
-def _check_named(by: Actor, campaign: Campaign, question: Question) -> None:
-    """A firm names lots of its own or that it had; who it may not see it cannot name."""
+def check_named(by: Actor, campaign: Campaign, question: Question) -> None:
+    """A firm names lots of its own or that it had; who it may not see it cannot name (``not_found``)."""
     from trace.access import lots_visible_to
 
     allowed = set(lots_visible_to(by).filter(pk__in=question.named).values_list("pk", flat=True))
@@ -252,7 +254,7 @@ def expand_scope(
     now = at or timezone.now()
     before = _require_scope(campaign)
     if question is not None:
-        _check_named(by, campaign, question)
+        check_named(by, campaign, question)
     asked = question or question_of(before)
     answer = preview_scope(asked)
     if not drift(before, answer):
@@ -280,17 +282,23 @@ def narrow_scope(
 ) -> Campaign:
     """A narrower scope frees goods: proposed by one, approved by another, with evidence; who was told is told again.
 
-    Refuses a scope with lots the version in force did not have (``scope_not_narrower``).
+    Refuses a scope with lots the version in force did not have (``scope_not_narrower``), and another question than the
+    one proposed, or one proposed before the scope got another version (``not_as_proposed``).
     """
     require_row(campaign, "narrow_scope", by)
-    _check_named(by, campaign, question)
+    check_named(by, campaign, question)
     lock_log_head()
     now = at or timezone.now()
     before = _require_scope(campaign)
     answer = preview_scope(question)
-    covered = coverage_of(before)
-    if not no_wider(answer.coverage, covered) or no_wider(covered, answer.coverage):
-        raise Clash(_("新范围须少于现有范围，且不含新的批次。"), code="scope_not_narrower")
+    require_narrower(answer, before)
+    proposal = proposal_of(campaign, "narrow_scope")
+    asked = proposal.data.get("question") if proposal is not None else None
+    if proposal is not None and asked is not None:
+        if proposal.data.get("scope") != before.number:
+            raise Clash(_("提出之后召回范围又有了新的一版，请重新提出。"), code="not_as_proposed")
+        if not same_question(asked, answer.question.as_json(answer.lots)):
+            raise Clash(_("这和提出的范围不一样。请按提出的范围批准，或者重新提出。"), code="not_as_proposed")
     version = _freeze(campaign, answer, by, reason, evidence, now)
     return move(
         campaign=campaign,
@@ -300,6 +308,13 @@ def narrow_scope(
         at=now,
         data={"scope": version.number, "lots": version.lot_count, "sha256": version.sha256, "evidence": evidence},
     )
+
+
+def require_narrower(answer: Answer, before: ScopeVersion) -> None:
+    """Refuse (``scope_not_narrower``) an answer that is no less than a version, or covers what that does not."""
+    covered = coverage_of(before)
+    if not no_wider(answer.coverage, covered) or no_wider(covered, answer.coverage):
+        raise Clash(_("新范围须少于现有范围，且不含新的批次。"), code="scope_not_narrower")
 
 
 def _require_scope(campaign: Campaign) -> ScopeVersion:

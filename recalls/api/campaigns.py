@@ -13,7 +13,7 @@ from pydantic import Field
 from recalls.access import campaign_for, campaigns_visible_to, require_side, signal_for
 from recalls.actions import campaigns as act
 from recalls.actions.announcements import MOST_PICTURES, Announcement, Shown, draft_notice
-from recalls.actions.assessment import Finding, assess, reassess
+from recalls.actions.assessment import Finding, Standing, assess, reassess
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.api import examples
 from recalls.api.area import area
@@ -140,6 +140,22 @@ class FindingIn(In):
     experts: Annotated[str, Text(500, multiline=True)] = ""
 
 
+class StandingIn(In):
+    """As what the firm recalls. A trader says why it recalls what another made, and how it knows that the producer is
+    gone or unknown.
+    """
+
+    initiator: Literal["producer", "brand_owner", "trader"] = "producer"
+    ground: Literal["", "own_fault", "producer_gone", "unknown"] = Field("", description="A trader's reason.")
+    words: Annotated[str, Text(300)] = Field("", description="With producer_gone, unknown: how that is known.")
+
+
+class FindingAgainIn(FindingIn):
+    """Another assessment; `standing` is left out where it stays."""
+
+    standing: StandingIn | None = None
+
+
 class AssessmentIn(In):
     """Opens a recall. `knew_at` (知悉时间) is set once: it chooses the legal regime and starts the clocks."""
 
@@ -150,6 +166,7 @@ class AssessmentIn(In):
     finding: FindingIn
     signals: list[Uid] = Field(default_factory=list, max_length=50)
     is_drill: bool = False
+    standing: StandingIn | None = Field(None, description="The producer's own recall when left out.")
 
 
 FINDING_IN = {
@@ -190,8 +207,14 @@ def open_campaign(request: HttpRequest, body: AssessmentIn) -> CampaignOut:
         finding=Finding(**body.finding.model_dump()),
         signals=[signal_for(actor, uid) for uid in body.signals],
         is_drill=body.is_drill,
+        standing=_standing(body.standing),
     )
     return campaign_out(campaign)
+
+
+def _standing(said: StandingIn | None) -> Standing | None:
+    """As the action takes it."""
+    return None if said is None else Standing(said.initiator, said.ground, said.words)
 
 
 @area.write(
@@ -202,11 +225,12 @@ def open_campaign(request: HttpRequest, body: AssessmentIn) -> CampaignOut:
     body_example=FINDING_IN,
     summary=gettext_lazy("再次评估"),
 )
-def assess_again(request: HttpRequest, uid: Named, body: FindingIn) -> CampaignOut:
+def assess_again(request: HttpRequest, uid: Named, body: FindingAgainIn) -> CampaignOut:
     """Add another assessment before the decision."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
-    reassess(by=actor, campaign=campaign, finding=Finding(**body.model_dump()))
+    finding = Finding(**body.model_dump(exclude={"standing"}))
+    reassess(by=actor, campaign=campaign, finding=finding, standing=_standing(body.standing))
     return campaign_out(campaign_for(actor, uid))
 
 
@@ -214,7 +238,9 @@ def assess_again(request: HttpRequest, uid: Named, body: FindingIn) -> CampaignO
 
 
 class QuestionIn(In):
-    """What is asked of the genealogy. Without `lots` the question of the version in force is asked again."""
+    """What is asked of the genealogy. With nothing but the defaults the question of the version in force is asked
+    again; whoever asks anything else names the `lots`.
+    """
 
     lots: list[Uid] = Field(default_factory=list, max_length=MOST_LOTS, description="Lots known to be bad.")
     sources: list[Uid] = Field(
@@ -252,7 +278,7 @@ def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
     """The question in lots the caller may open, or that the version in force names already."""
     scope = latest_scope(campaign)
     if not asked.lots:
-        if scope is None:
+        if scope is None or asked.sources or asked.left_out or asked.part_of or asked.through:
             raise Invalid(_("请至少指明一个批次。"), code="lots_required")
         return question_of(scope)
     known = {str(row.uid): row for row in scope_lots(scope)} if scope is not None else {}
@@ -532,6 +558,9 @@ class ProposalIn(In):
     action: Literal["cancel", "narrow_scope", "grant_extension"]
     reason: WrittenReason
     until: Day | None = Field(None, description="grant_extension: the last day asked for.")
+    scope: QuestionIn | None = Field(
+        None, description="narrow_scope: what the narrower scope covers; the other person approves this alone."
+    )
 
 
 @area.write(
@@ -546,7 +575,10 @@ def propose_step(request: HttpRequest, uid: Named, body: ProposalIn) -> StepOut:
     """Propose a step."""
     actor = acting(request)
     campaign = campaign_for(actor, uid)
-    step = act.propose(by=actor, campaign=campaign, action=body.action, reason=body.reason, until=body.until)
+    question = _question(actor, campaign, body.scope) if body.scope is not None else None
+    step = act.propose(
+        by=actor, campaign=campaign, action=body.action, reason=body.reason, until=body.until, question=question
+    )
     return StepOut.of(step)
 
 

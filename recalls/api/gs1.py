@@ -1,11 +1,12 @@
 """GS1's recall messages in and out, and what a partner does with a notice beyond answering it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from recalls.access import received_notice_for
 from recalls.actions.answers import LotAnswer, answer_stock
@@ -23,6 +24,7 @@ from trace.units import parse_amount
 
 Message = Literal["productRecallNotification", "productRemovalConfirmation", "productRecallCloseoutNotification"]
 Words = Annotated[str, Text(300)]
+Long = Annotated[str, Text(1000, multiline=True)]
 
 
 class Gs1Out(Out):
@@ -57,28 +59,85 @@ def get_gs1(request: HttpRequest, uid: Named, kind: Named) -> Gs1Out:
     return Gs1Out(message=make(notice))
 
 
-class RemovedItem(In):
-    """What was removed of one lot, in its base unit."""
+class Gs1Part(BaseModel):
+    """A part of a partner's message. The standard has far more names than are asked about here, and what is not asked
+    about is passed over: another system sends its whole message.
+    """
 
-    batchNumber: Annotated[str, Text(60, required=True)]  # noqa: N815  (GS1's name)
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Gs1Party(Gs1Part):
+    """A party by name."""
+
+    organisationName: Words = ""  # noqa: N815  (GS1's name)
+
+
+class Gs1Reason(Gs1Part):
+    """Why goods are recalled."""
+
+    text: Long = ""
+
+
+class Gs1Item(Gs1Part):
+    """A lot as a trade item."""
+
+    batchNumber: Annotated[str, Text(60)] = ""  # noqa: N815
+    gtin: Annotated[str, Text(14)] | None = None
+    tradeItemDescription: Words = ""  # noqa: N815
+
+
+class RemovedItem(Gs1Item):
+    """What was removed of one lot, in `measurementUnitCode` or else its base unit; two lots of one code are told apart
+    by `gtin` or `tradeItemDescription`.
+    """
+
+    batchNumber: Annotated[str, Text(60, required=True)]  # noqa: N815
     quantityOnHand: Words  # noqa: N815
     quantityRemoved: Words  # noqa: N815
     quantitySold: Words = "0"  # noqa: N815
     quantityUnknown: Words = "0"  # noqa: N815
+    measurementUnitCode: Annotated[str, Text(20)] = ""  # noqa: N815
 
 
-class Gs1In(In):
-    """One of the three messages. A confirmation answers the notice it names; a notification or close-out of another
-    system becomes a signal, for a person to judge.
+class Gs1In(Gs1Part):
+    """One of the three messages, as `/notices/{uid}/gs1/{kind}` gives them. A confirmation answers the notice it names;
+    a notification or close-out of another system becomes a signal, for a person to judge. `issuer`, `reason` and
+    `batchNumbers` say in one word what the nested fields say.
     """
 
     messageType: Message  # noqa: N815
     noticeIdentification: Uid | None = None  # noqa: N815
     pRNTitle: Words = ""  # noqa: N815
+    recallNumber: Annotated[str, Text(60)] | None = None  # noqa: N815
+    productRecallInitiator: Gs1Party = Gs1Party()  # noqa: N815
+    productRecallReason: Gs1Reason = Gs1Reason()  # noqa: N815
+    recalledTradeItem: list[Gs1Item] = Field([], max_length=200)  # noqa: N815
+    instructions: Long = ""
     issuer: Words = ""
-    reason: Words = ""
+    reason: Long = ""
     batchNumbers: list[Words] = Field([], max_length=200)  # noqa: N815
     removedTradeItem: list[RemovedItem] = Field([], max_length=200)  # noqa: N815
+
+    def said(self) -> str:
+        """A notification or close-out in lines for a person; refuses one that says nothing (``required``)."""
+        items = [
+            " ".join(each for each in (one.tradeItemDescription, one.gtin, one.batchNumber) if each)
+            for one in self.recalledTradeItem
+        ]
+        lines = [
+            self.pRNTitle,
+            self.recallNumber or "",
+            self.issuer or self.productRecallInitiator.organisationName,
+            self.reason or self.productRecallReason.text,
+            " ".join(self.batchNumbers),
+            *items,
+            self.instructions,
+        ]
+        told = [one for one in lines if one.strip()]
+        if not told:
+            raise Invalid(_("请至少写明名称（pRNTitle）、发出单位、原因或批号中的一项。"), code="required")
+        return "\n".join([self.messageType, *told])
 
 
 class Gs1Taken(Out):
@@ -111,22 +170,36 @@ def take_gs1(request: HttpRequest, body: Gs1In) -> Gs1Taken:
         if body.noticeIdentification is None:
             raise Invalid(_("请写明 noticeIdentification。"), code="required")
         notice = received_notice_for(actor, body.noticeIdentification)
-        rows = notice.lots.select_related("lot__product", "lot__product_version")
-        asked: dict[str, Lot] = {row.lot.code: row.lot for row in rows}
+        rows = notice.lots.select_related("lot__product", "lot__product_version").order_by("id")
+        left = [row.lot for row in rows]
         answers = []
         for item in body.removedTradeItem:
-            lot = asked.get(item.batchNumber)
-            if lot is None:
-                raise Invalid(_("请逐个批次填写，没有的填 0。"), code="lots_incomplete")
-            unit = lot.product.base_unit
+            lot = _lot_of(item, left)
+            left.remove(lot)
+            base = lot.product.base_unit
             texts = (item.quantityOnHand, item.quantityRemoved, item.quantitySold, item.quantityUnknown)
-            amounts = [parse_amount(text, unit, unit, allow_zero=True).micros for text in texts]
+            unit = item.measurementUnitCode or base
+            packs = lot.product_version.packs
+            amounts = [parse_amount(text, unit, base, packs, allow_zero=True).micros for text in texts]
             answers.append(LotAnswer(lot, *amounts))
         row = answer_stock(by=actor, notice=notice, lots=answers)
         return Gs1Taken(became="answer", uid=str(row.uid))
-    words = [body.messageType, body.pRNTitle, body.issuer, body.reason, " ".join(body.batchNumbers)]
-    signal = raise_signal(by=actor, source="supplier", text="\n".join(one for one in words if one)[:2000])
+    signal = raise_signal(by=actor, source="supplier", text=body.said()[:2000])
     return Gs1Taken(became="signal", uid=str(signal.uid))
+
+
+def _lot_of(item: RemovedItem, left: Sequence[Lot]) -> Lot:
+    """Which of the lots not answered yet an item means; refuses (``lots_incomplete``) one the notice does not ask
+    about.
+    """
+    found = [lot for lot in left if lot.code == item.batchNumber]
+    if item.gtin:
+        found = [lot for lot in found if lot.product.gtin == item.gtin] or found
+    if item.tradeItemDescription:
+        found = [lot for lot in found if lot.product_version.label == item.tradeItemDescription] or found
+    if not found:
+        raise Invalid(_("请逐个批次填写，没有的填 0。"), code="lots_incomplete")
+    return found[0]
 
 
 class CustomerIn(In):

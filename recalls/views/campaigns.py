@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, campaigns_visible_to, require_side, roles_in, supervises_campaign
-from recalls.actions.acts import is_competent, objection_window, pending_objection
+from recalls.actions.acts import is_competent, leaves_to_another, objection_window, pending_objection
 from recalls.actions.assessment import reassess
 from recalls.actions.campaigns import STOPPABLE, report_progress, stop_sale
 from recalls.actions.clocks import extendable_clocks
@@ -31,13 +31,14 @@ from recalls.law import Form, regime, regime_for
 from recalls.lists import CAMPAIGNS
 from recalls.models import Campaign, CampaignStep, ScopeVersion
 from recalls.queries import Coverage, campaign_rows, clocks_of, coverage, returned_plan, step_words
-from recalls.scope import latest_scope
+from recalls.scope import Question, latest_scope
 from recalls.sight import Sight
 from recalls.through import suppliers_of, through_of
 from recalls.transitions import FIRM, OPEN, TERMINAL, Doer, Role, Status, Transition, transition, transitions_from
 from recalls.views.board import effect_tiles, goods_tiles
-from recalls.views.doors import acting, page
+from recalls.views.doors import acting, csv_answer, page
 from recalls.views.numbers import amount_shares, number_labels, number_tiles
+from recalls.views.scopes import address_of
 from recalls.views.steps import PROPOSABLE, STEPS, second_words
 from trace.access import audience
 from trace.actor import Actor
@@ -293,13 +294,18 @@ def _buttons(actor: Actor, found: Campaign) -> list[Button]:
             url = reverse("recalls:campaign_scope", args=[found.uid])
         if row.action == "grant_extension" and (proposal is None or not is_competent(actor, found)):
             continue  # nothing was applied for, or not of this authority
+        if leaves_to_another(actor, found, row.action):
+            continue
         if row.action == "file_plan" and found.plans.exists() and returned_plan(found) is None:
             buttons.append(Button(row, url, why_not, None, words=_("修改召回计划"), later=True))
             continue
         if row.action in PROPOSABLE and Doer.PROPOSED in row.other_than and proposal is None:
-            url = reverse("recalls:campaign_propose", args=[found.uid, row.action])
+            if row.action != "narrow_scope":  # what is proposed there is chosen on the scope's page first
+                url = reverse("recalls:campaign_propose", args=[found.uid, row.action])
             buttons.append(Button(row, url, "", None, proposes=True))
             continue
+        if proposal is not None and "question" in proposal.data:
+            url += f"?{address_of(Question.from_json(proposal.data['question']))}"
         buttons.append(Button(row, url, why_not, proposal))
     later = transition(found.status, "grant_extension", is_drill=found.is_drill, quiet=found.quiet)
     applies = later is not None and not roles.isdisjoint(FIRM) and extendable_clocks(found).exists()
@@ -329,7 +335,7 @@ def _waits(actor: Actor, found: Campaign) -> list[tuple[str, str]]:
         for row in transitions_from(found.status, is_drill=found.is_drill, quiet=found.quiet)
         if row.action not in (*_ASIDE, *PROPOSABLE, "refuse", "order", "strengthen", "return_plan")
         and row.target != row.source
-        and row.who.isdisjoint(roles)
+        and (row.who.isdisjoint(roles) or leaves_to_another(actor, found, row.action))
     ]
 
 
@@ -588,15 +594,6 @@ def campaign_figures_csv(request: HttpRequest, uid: str) -> HttpResponse:
         rows.append([seen.product, seen.code, unit_name(one.unit), *values])
     data = csv_table([_("产品"), _("批号"), _("计量单位"), *(label for _key, label in keys)], rows)
     return csv_answer(data, f"recall-{found.uid.hex[:8]}-figures.csv")
-
-
-def csv_answer(data: bytes, name: str) -> HttpResponse:
-    """A table to be saved under this name."""
-    return HttpResponse(
-        data,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
 
 
 @audience("signed_in")

@@ -25,3 +25,12 @@ def acting(request: HttpRequest) -> Actor:
 def page(request: HttpRequest, template: str, context: dict[str, Any], *, bad: bool = False) -> HttpResponse:
     """A page; 422 where a form was refused."""
     return render(request, template, context, status=422 if bad else 200)
+
+
+def csv_answer(data: bytes, name: str) -> HttpResponse:
+    """A table to be saved under this name."""
+    return HttpResponse(
+        data,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -36,8 +36,7 @@ from recalls.scope import (
 )
 from recalls.sight import SeenHolder, SeenLot, Sight, through_choices
 from recalls.transitions import Status, transition
-from recalls.views.campaigns import csv_answer
-from recalls.views.doors import acting, page
+from recalls.views.doors import acting, csv_answer, page
 from trace.access import audience, lots_visible_to, parse_uid
 from trace.actor import Actor
 from trace.errors import Invalid, NotFound
@@ -56,7 +55,7 @@ def _uids(query: QueryDict, key: str) -> list[Any]:
     return [parse_uid(value) for value in query.getlist(key)[:500]]
 
 
-def _question(actor: Actor, campaign: Campaign, query: QueryDict) -> Question:
+def asked_scope(actor: Actor, campaign: Campaign, query: QueryDict) -> Question:
     """What the address bar asks; without a lot in it, what the version in force asked, else the signals' lots.
 
     A lot the actor may not open can only be kept, where the version in force names it already.
@@ -224,7 +223,7 @@ def campaign_scope(request: HttpRequest, uid: str) -> HttpResponse:
     campaign = campaign_for(actor, uid)
     require_side(actor, campaign)
     query = request.POST if request.method == "POST" else request.GET
-    question = _question(actor, campaign, query)
+    question = asked_scope(actor, campaign, query)
     scope = latest_scope(campaign)
     answer, problem = _answer(question)
     mode = _mode(campaign, answer, scope)
@@ -253,12 +252,23 @@ def campaign_scope(request: HttpRequest, uid: str) -> HttpResponse:
         "through": next((one for one in choices if one.pk == question.through), None),
     }
     context["own_fault"] = campaign.own_fault
+    context |= _proposed(campaign, question)
     if answer is not None:
         context |= _shown(request, actor, campaign, answer)
         if scope is not None and campaign.has_started and "lot" not in request.GET:
             change = drift(scope, answer)
             context["drift"] = change if change else None
     return page(request, "recalls/campaign_scope.html", context, bad=form.is_bound)
+
+
+def _proposed(campaign: Campaign, question: Question) -> dict[str, Any]:
+    """Where a narrower scope was proposed: by whom, and the way to it unless it is the one looked at."""
+    proposal = proposal_of(campaign, "narrow_scope")
+    if proposal is None or "question" not in proposal.data:
+        return {"own_address": address_of(question)}
+    proposed, own = Question.from_json(proposal.data["question"]), address_of(question)
+    looked_at = address_of(replace(proposed, left_out_reason=question.left_out_reason)) == own
+    return {"own_address": own, "proposal": proposal, "proposed": "" if looked_at else address_of(proposed)}
 
 
 def _mode(campaign: Campaign, answer: Answer | None, scope: ScopeVersion | None) -> str:
@@ -340,7 +350,7 @@ def _shown(request: HttpRequest, actor: Actor, campaign: Campaign, answer: Answe
         "lines": [shown.line(line) for line in listed.object_list],
         "holders": shown.holders(),
         "divisible": divisible([line.lot_id for line in listed.object_list]) if not answer.question.through else set(),
-        "part_url": f"{reverse('recalls:campaign_scope_part', args=[campaign.uid])}?{_address(answer.question)}",
+        "part_url": f"{reverse('recalls:campaign_scope_part', args=[campaign.uid])}?{address_of(answer.question)}",
         "sources": [(lot, shown.sight.lot(lot, lot.pk in opened), level) for lot, level in sources[:200]],
         "levers": [(one, shown.sight.lot(answer.lots[one.start], one.start in opened)) for one in least],
         "conflicts": sum(line.conflicts for line in answer.lines),
@@ -359,7 +369,7 @@ def campaign_scope_part(request: HttpRequest, uid: str) -> HttpResponse:
     campaign = campaign_for(actor, uid)
     require_side(actor, campaign)
     query = request.POST if request.method == "POST" else request.GET
-    question = _question(actor, campaign, query)
+    question = asked_scope(actor, campaign, query)
     lot = Lot.objects.filter(uid=parse_uid(query.get("of", ""))).select_related("product_version").first()
     if lot is None or lot.pk not in lots_visible_to(actor).filter(pk=lot.pk).values_list("pk", flat=True):
         raise NotFound(_("没有找到，或者您无权查看。"))
@@ -369,8 +379,8 @@ def campaign_scope_part(request: HttpRequest, uid: str) -> HttpResponse:
         part = Part(lot.pk, PartKind(form.cleaned_data["kind"]), form.words(), form.cleaned_data["reason"])
         if attempt(form, lambda: resolved(part)) is not None:
             asked = replace(question, parts=(*others, part))
-            return redirect(f"{reverse('recalls:campaign_scope', args=[campaign.uid])}?{_address(asked)}")
-    whole = _address(replace(question, parts=others))
+            return redirect(f"{reverse('recalls:campaign_scope', args=[campaign.uid])}?{address_of(asked)}")
+    whole = address_of(replace(question, parts=others))
     return page(
         request,
         "recalls/campaign_scope_part.html",
@@ -379,7 +389,7 @@ def campaign_scope_part(request: HttpRequest, uid: str) -> HttpResponse:
             "lot": lot,
             "form": form,
             "question": question,
-            "kept": [(key, value) for key, values in QueryDict(_address(question)).lists() for value in values],
+            "kept": [(key, value) for key, values in QueryDict(address_of(question)).lists() for value in values],
             "numbered": lot.units.filter(number__gt=0).count() if divisible([lot.pk]) else 0,
             "whole": whole if len(others) < len(question.parts) else "",
         },
@@ -387,7 +397,7 @@ def campaign_scope_part(request: HttpRequest, uid: str) -> HttpResponse:
     )
 
 
-def _address(question: Question) -> str:
+def address_of(question: Question) -> str:
     """The question as the address bar says it."""
     ids = {*question.named, *question.sources, *question.left_out, *(one.lot for one in question.parts)}
     uid = {pk: str(name) for pk, name in Lot.objects.filter(pk__in=ids).values_list("pk", "uid")}
@@ -421,7 +431,7 @@ def campaign_scope_csv(request: HttpRequest, uid: str) -> HttpResponse:
     actor = acting(request)
     campaign = campaign_for(actor, uid)
     require_side(actor, campaign)
-    answer, problem = _answer(_question(actor, campaign, request.GET))
+    answer, problem = _answer(asked_scope(actor, campaign, request.GET))
     if answer is None:
         raise Invalid(problem or _("请至少指明一个批次。"), code="lots_required")
     shown = Shown(actor, campaign, answer, answer.lines)

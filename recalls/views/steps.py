@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -25,17 +25,19 @@ from recalls.guards import EXPLAINED, drafted_notice, open_guards, refusal, sold
 from recalls.law import regime
 from recalls.models import Campaign
 from recalls.queries import coverage
-from recalls.scope import drift, latest_scope
+from recalls.scope import drift, latest_scope, lot_ids_of, preview_scope
 from recalls.transitions import Doer, Guard, Status, transition
 from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
 from recalls.views.numbers import number_tiles
 from recalls.views.public import article_16
+from recalls.views.scopes import address_of, asked_scope
 from trace.access import audience
 from trace.actions.files import store_file
 from trace.actor import Actor
-from trace.errors import NotFound
+from trace.errors import DomainError, NotFound
 from trace.forms.fields import attempt
+from trace.models import Lot
 from trace.parts import Row
 
 Step = Callable[[Campaign, Actor, StepForm], Campaign]
@@ -316,10 +318,18 @@ def campaign_propose(request: HttpRequest, uid: str, action: str) -> HttpRespons
     if row is None or Doer.PROPOSED not in row.other_than:
         raise NotFound(_("没有这个步骤。"))
     form = ProposalForm(request.POST or None, action=action)
+    asked: dict[str, Any] = {}
+    kept: list[tuple[str, str]] = []
+    if action == "narrow_scope":
+        query = request.POST if request.method == "POST" else request.GET
+        if "lot" not in query:
+            return redirect("recalls:campaign_scope", campaign.uid)
+        asked = {"question": asked_scope(actor, campaign, query)}
+        kept = [(key, each) for key, values in QueryDict(address_of(asked["question"])).lists() for each in values]
     if request.method == "POST" and form.is_valid():
         step = attempt(
             form,
-            lambda: act.propose(by=actor, campaign=campaign, action=action, **form.cleaned_data),
+            lambda: act.propose(by=actor, campaign=campaign, action=action, **asked, **form.cleaned_data),
         )
         if step is not None:
             applied = _("延期申请已提出，等主管部门答复。")
@@ -329,9 +339,22 @@ def campaign_propose(request: HttpRequest, uid: str, action: str) -> HttpRespons
     return page(
         request,
         "recalls/campaign_propose.html",
-        {"campaign": campaign, "row": row, "form": form, "action": action},
+        {"campaign": campaign, "row": row, "form": form, "action": action, "kept": kept, **_leaves(campaign, asked)},
         bad=form.is_bound,
     )
+
+
+def _leaves(campaign: Campaign, asked: dict[str, Any]) -> dict[str, Any]:
+    """What a proposed narrower scope would leave of the lots in force; nothing where it cannot be computed."""
+    scope = latest_scope(campaign)
+    if scope is None or not asked:
+        return {}
+    try:
+        answer = preview_scope(asked["question"])
+    except DomainError as error:
+        return {"problem": error.message}
+    freed = Lot.objects.filter(pk__in=sorted(lot_ids_of(scope) - answer.lot_ids)[:20]).order_by("id")
+    return {"scope": scope, "left": len(answer.lines), "freed": [lot.code for lot in freed]}
 
 
 PROPOSABLE = tuple(

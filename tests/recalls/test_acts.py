@@ -13,14 +13,15 @@ from django.utils import timezone
 
 from recalls.actions.acts import is_competent, issue_act
 from recalls.actions.announcements import draft_notice, prove_publication
+from recalls.actions.answers import acknowledge
 from recalls.actions.assessment import assess
-from recalls.actions.campaigns import announce, grant_extension, order, propose
+from recalls.actions.campaigns import announce, close, evaluate, grant_extension, order, propose
 from recalls.actions.moves import proposal_of
 from recalls.channels import channel_for, owed
 from recalls.law import LegalEvent
 from recalls.models import Campaign, Publication, RegulatorAct
 from tests.goods import day
-from tests.recalls.story import ANNOUNCEMENT, FINDING, Chain, announced, scoped, started
+from tests.recalls.story import ANNOUNCEMENT, FINDING, Chain, announced, notice_to, scoped, started, summarised
 from tests.recalls.test_papers import refused
 from tests.world import sign_in
 from trace.actor import Actor
@@ -88,6 +89,30 @@ def extension_asked(chain: Chain) -> Campaign:
         until=day(120).at.date(),
     )
     return campaign
+
+
+def test_an_application_stands_when_the_first_answer_moves_the_recall_on(chain: Chain) -> None:
+    campaign = extension_asked(chain)
+    asked = proposal_of(campaign, "grant_extension")
+    acknowledge(by=chain.world.distributor, notice=notice_to(campaign, chain.world.distributor.organisation))
+    campaign.refresh_from_db()
+    assert campaign.status == "in_progress"
+    assert proposal_of(campaign, "grant_extension") == asked
+
+
+def test_a_county_reads_along_where_the_province_judges_the_recall(chain: Chain, client: Client) -> None:
+    world = chain.world
+    campaign = summarised(chain)
+    Campaign.objects.filter(pk=campaign.pk).update(authority=world.province.organisation)
+    campaign.refresh_from_db()
+    for step in (evaluate, close):
+        error = refused(lambda step=step: step(by=world.county_approver, campaign=campaign), "not_competent")
+        assert world.province.organisation.name in error.message
+    sign_in(client, world.county_approver)
+    assert "do/close/" not in client.get(f"/recall/campaigns/{campaign.uid}/").content.decode()
+    sign_in(client, world.province_approver)
+    assert "do/close/" in client.get(f"/recall/campaigns/{campaign.uid}/").content.decode()
+    assert close(by=world.province_approver, campaign=campaign).status == "closed"
 
 
 def test_an_extension_is_refused_by_an_act_and_the_application_is_answered(chain: Chain) -> None:

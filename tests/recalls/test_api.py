@@ -334,6 +334,22 @@ def test_another_assessment_changes_the_level_before_the_decision(chain: Chain) 
     assert_problem(api.post(path, {**FINDING, "level": 3}), 409, "no_such_step")
 
 
+def test_a_trader_recalls_by_the_api_what_another_made(chain: Chain) -> None:
+    api = person(make_actor(chain.world.distributor.organisation, "quality"))
+    body = {"track": "food", "title": "示例核桃仁 受潮", "knew_at": KNEW, "finding": FINDING}
+    assert_problem(api.post("/campaigns", {**body, "standing": {"initiator": "trader"}}), 422, "ground_required")
+    made = ok(api.post("/campaigns", {**body, "standing": {"initiator": "trader", "ground": "own_fault"}}), 201)
+    path, lots = f"/campaigns/{made['uid']}", [str(chain.pouch_a.uid)]
+    ok(api.post(f"{path}/scopes", {"lots": lots}), 201)
+    assert_problem(api.get(f"{path}/scope?left_out={lots[0]}"), 422, "lots_required")
+    other = {**FINDING, "standing": {"initiator": "brand_owner"}}
+    ok(api.post(f"{path}/assessments", other), 201)
+    assert_problem(step(person(chain.world.distributor), Campaign.objects.get(), "decide"), 409, "initiator_wrong")
+    again = {**FINDING, "standing": {"initiator": "trader", "ground": "own_fault"}}
+    ok(api.post(f"{path}/assessments", again), 201)
+    assert ok(step(person(chain.world.distributor), Campaign.objects.get(), "decide"))["status"] == "decided"
+
+
 def test_the_authority_needs_its_document(chain: Chain) -> None:
     campaign = scoped(chain)
     approver = person(chain.world.county_approver)

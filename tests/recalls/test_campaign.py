@@ -57,7 +57,7 @@ from tests.recalls.story import (
     started,
     summarised,
 )
-from trace.errors import DomainError, GuardBroken
+from trace.errors import DomainError, GuardBroken, StaleState
 from trace.guards import blocking
 from trace.models import HoldSet
 
@@ -486,6 +486,17 @@ def test_a_wider_scope_must_be_wider(chain: Chain) -> None:
     assert campaign.scopes.count() == 1
 
 
+def test_who_publishes_has_read_the_draft_that_is_published(chain: Chain) -> None:
+    campaign = started(chain)
+    draft_notice(by=chain.world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    read = Campaign.objects.get(pk=campaign.pk)
+    draft_notice(by=chain.world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    with pytest.raises(StaleState):
+        announce(by=chain.world.walnuts, campaign=read, channel="本系统公告页")
+    read.refresh_from_db()
+    assert announce(by=chain.world.walnuts, campaign=read, channel="本系统公告页").status == "announced"
+
+
 def test_a_narrower_scope_takes_two_and_frees_goods(chain: Chain) -> None:
     world = chain.world
     campaign = started(chain, same_run=True)
@@ -493,7 +504,20 @@ def test_a_narrower_scope_takes_two_and_frees_goods(chain: Chain) -> None:
     with pytest.raises(DomainError) as refused:
         narrow_scope(by=world.walnuts, campaign=campaign, question=narrower, reason="B 检验合格", evidence="报告 2")
     assert code_of(refused) == "second_person_required"
-    propose(by=world.walnuts_quality, campaign=campaign, action="narrow_scope", reason="B 检验合格")
+    proposal = {"by": world.walnuts_quality, "campaign": campaign, "action": "narrow_scope", "reason": "B 检验合格"}
+    other = Question.of([chain.pouch_b], same_run=False)
+    for question, code in (
+        (None, "scope_required"),
+        (Question.of([chain.pouch_a, chain.pouch_b]), "scope_not_narrower"),
+    ):
+        with pytest.raises(DomainError) as refused:
+            propose(**proposal, question=question)
+        assert code_of(refused) == code
+    propose(**proposal, question=other)
+    with pytest.raises(DomainError) as refused:
+        narrow_scope(by=world.walnuts, campaign=campaign, question=narrower, reason="B 检验合格", evidence="报告 2")
+    assert code_of(refused) == "not_as_proposed", "the second person approves what the first proposed, nothing else"
+    propose(**proposal, question=narrower)
     narrow_scope(by=world.walnuts, campaign=campaign, question=narrower, reason="B 检验合格", evidence="报告 2")
     assert blocking([chain.pouch_b]) == {}
     assert chain.pouch_a.pk in blocking([chain.pouch_a])

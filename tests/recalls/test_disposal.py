@@ -311,6 +311,18 @@ def test_what_was_released_and_sold_is_not_taken_off_twice(chain: Chain, campaig
     propose_release(micros=MICROS, **how)
 
 
+def test_goods_that_left_since_they_were_proposed_are_not_let_go(chain: Chain, campaign: Campaign) -> None:
+    world, lot, trader = chain.world, chain.pouch_a, chain.world.distributor.organisation
+    how: dict[str, Any] = {"campaign": label_case(campaign), "lot": lot, "correction": "示例", "holder": trader}
+    release = propose_release(by=world.walnuts_quality, micros=16 * MICROS, **how)
+    line = [GoodsLine(lot, amount("10", world.kernels))]
+    receive_return(by=world.walnuts, campaign=campaign, organisation=trader, lines=line, when=day(40))
+    assert refusal(approve_release, by=world.walnuts, release=release) == "more_than_there"
+    assert not campaign.releases.filter(approval__isnull=False).exists()
+    again = propose_release(by=world.walnuts_quality, micros=6 * MICROS, **how)
+    assert approve_release(by=world.walnuts, release=again) == approve_release(by=world.walnuts, release=again)
+
+
 def test_what_came_back_of_a_part_may_be_put_right(chain: Chain) -> None:
     world, lot = chain.world, chain.pouch_a
     quality, trader = world.walnuts_quality, world.distributor.organisation

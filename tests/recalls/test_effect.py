@@ -8,7 +8,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from recalls.actions.acts import issue_act
 from recalls.actions.answers import acknowledge, answer_stock
 from recalls.actions.campaigns import report_progress
 from recalls.actions.checks import draw_check, record_check
@@ -16,7 +18,7 @@ from recalls.actions.goods import GoodsLine, receive_return
 from recalls.actions.notices import note_trouble
 from recalls.effect import effect
 from recalls.law.checking import LEVELS, check_level, draw, sample_size
-from recalls.models import Campaign, CheckResult, Notice
+from recalls.models import Campaign, CheckResult, ConsumerCase, Notice
 from tests.goods import amount, day
 from tests.recalls.story import Chain, announced, answer, notice_to, started
 from tests.world import World, make_actor, make_organisation, sign_in
@@ -90,6 +92,48 @@ def test_only_who_neither_ran_nor_told_the_recall_checks_it(chain: Chain, audito
     assert (found.rounds, found.sampled, found.checked, found.passed) == (2, 4, 2, 500)
     assert found.outcomes == {"effective": 1, "not_informed": 1}
     assert CheckResult.objects.count() == 3, "what was found first stays on record"
+
+
+def test_who_served_a_document_of_the_authority_may_check(chain: Chain) -> None:
+    campaign = started(chain)
+    issue_act(
+        by=chain.world.county,
+        campaign=campaign,
+        kind="inspection",
+        number="示例检〔2026〕1号",
+        served_at=timezone.now(),
+        content="示例：现场查看封存",
+    )
+    assert draw_check(by=chain.world.county, campaign=campaign, level="A").size == 4
+
+
+def test_what_a_seller_paid_for_and_sent_back_counts_once(chain: Chain) -> None:
+    world = chain.world
+    campaign = announced(chain)
+    told = notice_to(campaign, world.distributor.organisation)
+    # Of its 16 kg the distributor has 15 back from buyers it paid; one went to a consumer, whose goods were replaced.
+    answer_stock(by=world.distributor, notice=told, lots=[answer(chain.pouch_a, 15, 15, sold=1)])
+    for holder, kilograms in ((world.shop.organisation, 10), (chain.outsider, 5), (chain.far_outsider, 4)):
+        kept = [answer(chain.pouch_a, kilograms, kilograms)]
+        answer_stock(by=world.walnuts, notice=notice_to(campaign, holder), lots=kept)
+    line = [GoodsLine(chain.pouch_a, amount("15", world.kernels))]
+    receive_return(
+        by=world.walnuts, campaign=campaign, organisation=world.distributor.organisation, lines=line, when=day(40)
+    )
+    for number, pieces in enumerate((75, 5)):
+        ConsumerCase.objects.create(
+            number=f"T20261129-{number}",
+            nonce=str(number),
+            kind="claim",
+            what="recall",
+            campaign=campaign,
+            lot=chain.pouch_a,
+            status="settled",
+            pieces=pieces,
+            received_at=timezone.now(),
+            due_at=timezone.now(),
+        )
+    assert effect(campaign).goods["KGM"].returned == (15 + 1) * 1000 // 40, "16 kg were paid for, one is still out"
 
 
 def test_the_figures_are_the_same_on_the_page_in_the_report_and_in_the_api(chain: Chain, client: Client) -> None:

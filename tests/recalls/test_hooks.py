@@ -7,7 +7,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from django.test import Client
@@ -16,11 +16,13 @@ from django.utils import timezone
 from recalls import posting
 from recalls.actions.answers import answer_stock
 from recalls.actions.hooks import add_webhook, deliver_due, end_webhook, rotate_secret, try_again
+from recalls.api.gs1 import Message
 from recalls.gs1 import closeout_notification, recall_notification, removal_confirmation
 from recalls.models import Signal, WebhookDelivery
 from tests.recalls.story import Chain, announced, answer, notice_to, started
 from tests.world import sign_in
 from trace.errors import DomainError
+from trace.personal import reveal
 
 
 class Receiver(http.server.HTTPServer):
@@ -205,6 +207,17 @@ def test_messages_come_in_by_the_api(chain: Chain, client: Client) -> None:
     assert (taken.status_code, taken.json()["became"]) == (200, "answer")
     told.refresh_from_db()
     assert told.status == "isolated"
+    # What is given out is taken in, whole: the partner's system is as ours.
+    given = {kind: client.get(f"{url.rpartition('/')[0]}/{kind}").json()["message"] for kind in get_args(Message)}
+    before = Signal.objects.count()
+    assert post("/gs1/messages", given["productRemovalConfirmation"]).json()["became"] == "answer"
+    signal = post("/gs1/messages", given["productRecallNotification"]).json()
+    words = reveal(Signal.objects.get(uid=signal["uid"]).words)
+    assert chain.pouch_a.code in words
+    assert campaign.title in words
+    assert post("/gs1/messages", given["productRecallCloseoutNotification"]).json()["became"] == "signal"
+    assert Signal.objects.count() == before + 2
+    assert post("/gs1/messages", {"messageType": "productRecallNotification"}).status_code == 422
     notification = {"messageType": "productRecallNotification", "pRNTitle": "示例", "batchNumbers": ["A1"]}
     before = Signal.objects.count()
     assert post("/gs1/messages", notification).json()["became"] == "signal"

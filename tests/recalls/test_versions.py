@@ -36,8 +36,8 @@ def test_expanding_and_narrowing_tells_the_right_people_and_the_page_shows_both(
     assert shop.count() == 2
     assert campaign.notices.filter(organisation=chain.outsider).count() == 1
     mail.outbox.clear()
-    propose(by=world.walnuts_quality, campaign=campaign, action="narrow_scope", reason="乙批复检合格")
     narrow = Question.of([chain.pouch_b], same_run=False)
+    propose(by=world.walnuts_quality, campaign=campaign, action="narrow_scope", reason="乙批复检合格", question=narrow)
     narrow_scope(by=world.walnuts, campaign=campaign, question=narrow, reason="甲批合格", evidence="示例报告 3 号")
     told = notice_to(campaign, chain.outsider)
     assert told.status == NoticeStatus.WITHDRAWN

@@ -143,6 +143,18 @@ def test_goods_are_not_used_before_they_arrived(world: World) -> None:
     assert sell(day(6, hour=9))
 
 
+def test_goods_that_arrived_within_a_minute_leave_in_that_minute(world: World) -> None:
+    lot = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "10"))
+    minute = day(6).at.replace(second=0, microsecond=0)
+    arrived = When(minute + datetime.timedelta(seconds=20))
+    receive(world.distributor, ship(world.walnuts, world.distributor.organisation, lot, "4", when=day(5)), when=arrived)
+    assert ship(world.distributor, world.shop.organisation, lot, "1", when=When(minute)), "a form knows no seconds"
+    before = When(minute - datetime.timedelta(minutes=1))
+    assert refused(lambda: ship(world.distributor, world.shop.organisation, lot, "1", when=before)) == [
+        "before_arrival"
+    ]
+
+
 def test_report_signed_before_its_sample_was_taken_is_refused(world: World) -> None:
     lot = make_lot(world.walnuts, world.kernels, "10")
 
