@@ -1,6 +1,7 @@
 """The way of a campaign: each step by whom it may be taken, once, and what it does."""
 
 import datetime
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -504,7 +505,8 @@ def test_a_narrower_scope_takes_two_and_frees_goods(chain: Chain) -> None:
     with pytest.raises(DomainError) as refused:
         narrow_scope(by=world.walnuts, campaign=campaign, question=narrower, reason="B 检验合格", evidence="报告 2")
     assert code_of(refused) == "second_person_required"
-    proposal = {"by": world.walnuts_quality, "campaign": campaign, "action": "narrow_scope", "reason": "B 检验合格"}
+    quality = world.walnuts_quality
+    proposal: dict[str, Any] = {"by": quality, "campaign": campaign, "action": "narrow_scope", "reason": "B 检验合格"}
     other = Question.of([chain.pouch_b], same_run=False)
     for question, code in (
         (None, "scope_required"),

@@ -225,8 +225,10 @@ def test_narrowing_to_a_part_tells_everybody_and_widening_tells_them_again(sold:
     (unrecorded,) = tell_buyers(by=world.distillery, campaign=campaign, buyers=[listed])
     third, fourth = sold.cartons[2:]
     part = sold.cartons_part(third, fourth)
-    proposal = {"action": "narrow_scope", "reason": "示例：只有后两箱", "question": sold.question(part)}
-    propose(by=world.distillery_quality, campaign=campaign, **proposal)
+    question = sold.question(part)
+    propose(
+        by=world.distillery_quality, campaign=campaign, action="narrow_scope", reason="示例：两箱", question=question
+    )
     campaign = narrow_scope(
         by=world.distillery, campaign=campaign, question=sold.question(part), reason="示例", evidence=PROOF
     )
