@@ -49,6 +49,14 @@ def test_the_stricter_limit_decides_in_either_order(value: str, law: str, own: s
     assert found.rule.kind == ("declared" if Fraction(own) < Fraction(law) else "catalogue")
 
 
+def test_the_stricter_limit_is_found_across_units() -> None:
+    law, own = Rule("<=", "0.02", "mg/kg"), Rule("<=", "5", "µg/kg", kind=DECLARED)
+    for rules in ([law, own], [own, law]):
+        assert judge(Result("=", "10", unit="µg/kg"), rules).rule == own
+        assert ruled(Result("=", "0.010", unit="mg/kg"), *rules) == ("fail", "")
+        assert ruled(Result("=", "5", unit="µg/kg"), *rules) == ("pass", "")
+
+
 @given(NUMBERS, st.integers(1, 100), NUMBERS)
 def test_conversion_to_pure_alcohol_never_rounds(value: str, strength: int, limit: str) -> None:
     rule = Rule("<=", limit, "g/L", at_100_vol=True)
@@ -72,6 +80,7 @@ def test_not_detected_is_not_zero() -> None:
     assert ruled(Result("nd", loq="0.6"), rule) == ("not_judged", "loq_too_high")
     assert ruled(Result("nd"), rule) == ("not_judged", "loq_unknown")
     assert ruled(Result("nd", loq="0.025"), Rule(">=", "0.5")) == ("fail", "")
+    assert ruled(Result("nd", loq="0.025"), Rule(">=", "0")) == ("pass", "")
 
 
 def test_without_a_limit_nothing_is_judged() -> None:
