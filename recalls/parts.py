@@ -23,8 +23,9 @@ from trace import moments
 from trace.among import among
 from trace.errors import DomainError, Invalid
 from trace.event_templates import template
-from trace.models import EventItem, Lot, Stock, Transfer, Unit
-from trace.packs import TOP_HOLDER, amount_of, leaves, numbers_of, spans, unit_code
+from trace.models import EventItem, Lot, Organisation, Stock, Transfer, Unit
+from trace.packs import TOP_HOLDER, amount_of, leaves, micros_of, numbers_of, spans, unit_code
+from trace.units import format_amount
 
 Ranges = tuple[tuple[int, int], ...]
 MOST_RANGES = 1_000
@@ -395,6 +396,33 @@ def _levels(rows: QuerySet[Unit]) -> dict[int | None, dict[str, int]]:
         there = receivers.get(event, who) if event is not None else who
         found[there][level] = found[there].get(level, 0) + n
     return found
+
+
+def require_range(lot: Lot, holder: Organisation, first: int, last: int, micros: int) -> None:
+    """Refuse (``range_wrong``) a range of unit numbers that does not stand for so much of a lot (millionths) with this
+    holder: numbers no label was issued for, units that an event left in other hands, another amount. Where the product
+    does not say what a unit holds, the amount cannot be compared.
+    """
+    found = _levels(leaves(_numbered(lot.pk).filter(number__gte=first, number__lte=last)))
+    total: dict[str, int] = defaultdict(int)
+    for levels in found.values():
+        for level, count in levels.items():
+            total[level] += count
+    words = {"first": first, "last": last, "lot": lot.code}
+    if not total:
+        raise Invalid(_("批次 %(lot)s 没有件号 %(first)s—%(last)s 的单件。") % words, code="range_wrong")
+    if found.keys() - {None, holder.pk}:
+        raise Invalid(
+            _("件号 %(first)s—%(last)s 里有按记录不在“%(holder)s”手里的单件。") % {**words, "holder": holder.label},
+            code="range_wrong",
+        )
+    there = micros_of(lot, total)
+    if there is not None and there != micros:
+        amount = format_amount(there, lot.product.base_unit)
+        raise Invalid(
+            _("件号 %(first)s—%(last)s 的单件一共是 %(amount)s，与填写的数量不符。") % {**words, "amount": amount},
+            code="range_wrong",
+        )
 
 
 _UP = ("pk", "parent", "parent__parent", "parent__parent__parent")

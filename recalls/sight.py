@@ -149,6 +149,14 @@ def through_choices(
     return sorted(rows, key=lambda row: row.pk not in mine)
 
 
+def answered_holders(actor: Actor, campaign: Campaign) -> list[Organisation]:
+    """Holders whose goods the initiator may say were put right where they lie: those it was told the stock by."""
+    notices = campaign.notices.filter(answered_at__isnull=False).select_related("organisation").order_by("id")
+    sight = Sight(actor, campaign)
+    found = {one.organisation_id: one.organisation for one in notices[:200] if sight.knows(one.organisation_id)}
+    return [one for one in found.values() if one.pk != campaign.organisation_id][:50]
+
+
 def known_notice(actor: Actor, uid: str, notice: str) -> tuple[Campaign, Notice]:
     """A notice of a campaign the actor has a side in, to a holder it may know; NotFound for any other."""
     campaign = campaign_for(actor, uid)

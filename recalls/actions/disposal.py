@@ -30,7 +30,7 @@ from recalls.models import (
     ScopeVersion,
 )
 from recalls.notice_states import Side
-from recalls.parts import Extent, within
+from recalls.parts import Extent, require_range, within
 from recalls.released import released_of
 from recalls.scope import latest_scope
 from recalls.transitions import Status
@@ -264,8 +264,8 @@ def propose_release(
     put right afterwards, too.
 
     Refuses a recall of food that is about more than the label (``not_label_only``), more than the holder has, less
-    what was let go and is still there or waits for approval (``more_than_there``), a range of units that is none
-    (``range_wrong``).
+    what was let go and is still there or waits for approval (``more_than_there``), a range of units that is none or
+    stands for other goods (``range_wrong``, ``require_range``): their labels will say that they are sound.
     """
     by.require("quality", "owner")
     _require_running(campaign, closed=True)
@@ -288,6 +288,8 @@ def propose_release(
         and not within(Extent((units,)), Extent(covered.exact))
     ):
         raise Invalid(_("这些件号不在召回范围内，不需要放行。"), code="range_wrong")
+    if units is not None:
+        require_range(lot, who, *units, micros)
     if micros > _left_to_release(campaign, version, lot, who):
         raise Invalid(_("没有这么多在库，不能放行。"), code="more_than_there")
     return CorrectedRelease.objects.create(

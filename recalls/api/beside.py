@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from pydantic import Field
 
 from recalls.access import (
     campaign_for,
@@ -27,7 +28,7 @@ from recalls.api.shapes import NoticeOut, notices_out
 from recalls.balance import Balance, balances
 from recalls.figures import figures
 from recalls.models import CorrectedRelease, DisposalPlan, Drill, ReturnDispatch
-from recalls.sight import Sight
+from recalls.sight import Sight, answered_holders
 from trace.access import lot_for, parse_uid
 from trace.api.auth import acting
 from trace.api.given import WrittenReason
@@ -379,6 +380,7 @@ class CorrectedIn(In):
 
     lines: Lines
     correction: Line
+    holder: Uid | None = Field(None, description="Who has the goods and answered its notice; else the caller.")
     units: tuple[Annotated[int, Whole(1, 2**31 - 1)], Annotated[int, Whole(1, 2**31 - 1)]] | None = None
 
 
@@ -401,8 +403,14 @@ def add_release(request: HttpRequest, uid: Named, body: CorrectedIn) -> list[Rel
     campaign = campaign_for(actor, uid)
     if body.units is not None and len(body.lines) > 1:
         raise Invalid(_("件号范围只用于一个批次。"), code="range_wrong")
+    holder = None
+    if body.holder is not None:
+        holder = next((one for one in answered_holders(actor, campaign) if str(one.uid) == body.holder), None)
+        if holder is None:
+            raise NotFound(_("没有找到，或者您无权查看。"))
     rows = [
         propose_release(
+            holder=holder,
             by=actor,
             campaign=campaign,
             lot=line.lot,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -35,13 +36,13 @@ from recalls.goods_forms import DifferenceForm, OddityForm, PlanForm, ReleaseFor
 from recalls.guards import releasable, unexplained
 from recalls.models import Campaign, Notice
 from recalls.scope import latest_scope, passed_in_force
-from recalls.sight import Sight
+from recalls.sight import Sight, answered_holders
 from recalls.transitions import Status
 from recalls.views.doors import acting, page
 from recalls.views.goods import known_stock
 from trace.access import audience, parse_uid
 from trace.actor import Actor
-from trace.errors import NotFound
+from trace.errors import Invalid, NotFound
 from trace.forms.fields import attempt
 from trace.models import Lot, Organisation, Product
 
@@ -197,7 +198,7 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
     require_side(actor, campaign)
     mine = campaign.organisation_id == actor.owner.pk
     allowed = releasable(campaign)
-    holders = _holders(actor, campaign) if mine and allowed else []
+    holders = answered_holders(actor, campaign) if mine and allowed else []
     wanted = request.GET.get("holder", "")
     holder = next((one for one in holders if str(one.uid) == wanted), campaign.organisation)
     if wanted and holder == campaign.organisation:
@@ -224,18 +225,21 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
         units = (data["unit_from"], data["unit_to"] or data["unit_from"]) if data["unit_from"] else None
 
         def propose() -> list[Any]:
-            return [
-                propose_release(
-                    by=actor,
-                    campaign=campaign,
-                    lot=line.lot,
-                    micros=line.amount.micros,
-                    correction=data["correction"],
-                    holder=holder,
-                    units=units,
-                )
-                for line in form.lines
-            ]
+            if units is not None and len(form.lines) > 1:
+                raise Invalid(_("件号范围只用于一个批次。"), code="range_wrong")
+            with transaction.atomic():
+                return [
+                    propose_release(
+                        by=actor,
+                        campaign=campaign,
+                        lot=line.lot,
+                        micros=line.amount.micros,
+                        correction=data["correction"],
+                        holder=holder,
+                        units=units,
+                    )
+                    for line in form.lines
+                ]
 
         if attempt(form, propose, {"range_wrong": "unit_to"}) is not None:
             messages.success(request, _("已提出，须另一人批准后才能销售。"))
@@ -259,14 +263,6 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
         },
         bad=form.is_bound,
     )
-
-
-def _holders(actor: Actor, campaign: Campaign) -> list[Organisation]:
-    """Holders whose goods the initiator may say were put right where they lie: those it was told the stock by."""
-    notices = campaign.notices.filter(answered_at__isnull=False).select_related("organisation").order_by("id")
-    sight = Sight(actor, campaign)
-    found = {one.organisation_id: one.organisation for one in notices[:200] if sight.knows(one.organisation_id)}
-    return [one for one in found.values() if one.pk != campaign.organisation_id][:50]
 
 
 @audience("signed_in")

@@ -11,6 +11,7 @@ from django.test import Client
 from labels.recall_state import standing_of
 from recalls.actions.assessment import assess
 from recalls.actions.campaigns import decide, propose, start_campaign
+from recalls.actions.disposal import propose_release
 from recalls.actions.distribution import Buyer, tell_buyers
 from recalls.actions.goods import GoodsLine, destroy, receive_return
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
@@ -23,6 +24,7 @@ from recalls.parts import Part, PartKind, hours_words, resolved
 from recalls.scope import Question, latest_scope, preview_scope, question_of
 from tests.goods import amount, day, ship
 from tests.recalls.story import FINDING
+from tests.recalls.test_disposal import label_case
 from tests.trace.test_packs import Hall
 from tests.world import World, sign_in
 from trace.actions.events import Portion
@@ -304,3 +306,31 @@ def test_the_page_narrows_to_a_part_by_steps_and_shows_why_the_rest_is_free(sold
     sign_in(client, sold.world.distillery_quality)
     assert client.get(page + "?" + "&".join(["part=" + str(sold.lot.uid)])).status_code in (200, 404)
     assert client.get(page + "part/?of=%00").status_code == 404
+
+
+def test_only_numbers_that_stand_for_the_goods_put_right_are_let_go(sold: Sold, client: Client) -> None:
+    world, campaign = sold.world, sold.started()
+    label_case(campaign)
+    how = {"by": world.distillery_quality, "campaign": campaign, "lot": sold.lot, "correction": "示例：加贴更正标签"}
+
+    def tried(first: int, last: int, litres: str) -> str:
+        try:
+            propose_release(**how, micros=amount(litres, world.baijiu).micros, units=(first, last))  # type: ignore[arg-type]
+        except DomainError as error:
+            return f"{error.code}: {error.message}"
+        return ""
+
+    # Cartons 3 and 4 (bottles 7 to 12, half a litre each) are at home; 1 to 3 are with the distributor.
+    assert tried(13, 14, "1").startswith("range_wrong: 批次")
+    assert world.distillery.owner.label in tried(3, 8, "3")
+    assert tried(7, 12, "1") == "range_wrong: 件号 7—12 的单件一共是 3 升，与填写的数量不符。"
+    assert tried(7, 8, "1") == ""
+    sign_in(client, world.distillery_quality)
+    at = f"/recall/campaigns/{campaign.uid}/releases/"
+    page = client.post(
+        at,
+        {"amount_0": "1", "unit_0": "LTR", "correction": "示例：加贴标签", "unit_from": "9", "unit_to": "12"},
+    )
+    assert page.status_code == 422
+    assert "件号 9—12 的单件一共是 2 升" in page.content.decode()
+    assert campaign.releases.count() == 1
