@@ -22,6 +22,7 @@ from trace.errors import DomainError, Invalid
 from trace.event_templates import templates
 from trace.imports.book import error_book, template_book
 from trace.imports.checking import PROBLEM
+from trace.imports.child import number_text
 from trace.imports.columns import importable, sheet_for
 from trace.imports.known import Known
 from trace.ledger import verify
@@ -110,6 +111,19 @@ def test_csv_in_every_encoding_and_with_every_separator_is_understood(
     assert (row.status, row.problem, row.issues) == ("ready", "", [])
 
 
+def test_a_quotation_mark_left_open_swallows_no_rows(world: World, raw: Product) -> None:
+    sheet = sheet_for("steps", "common.opening")
+    rows = table(sheet, [opening(**{"outputs-*-lot_code": f"OLD-{n}"}) for n in range(4)])
+    lines = comma(rows).decode().splitlines()
+    lines[2] = lines[2][:-1].rpartition(",")[0] + ',"没写完,'
+    for text in ("\n".join(lines), "\n".join([*lines[:4], lines[4].replace("示例", '"示例')])):
+        row = upload(world.walnuts, "steps", text.encode(), step="common.opening")
+        assert (row.status, "第 3 行" in row.problem) == ("unreadable", True)
+    titled = "开账；示例；二〇二六\n\n" + comma([*rows, [*rows[1][:-3], "第一行\n第二行，还有", "", ""]]).decode()
+    row = upload(world.walnuts, "steps", titled.encode(), step="common.opening")
+    assert (row.total, codes(row)) == (5, ["lot_code_taken"])
+
+
 @pytest.mark.parametrize(
     "when",
     [
@@ -147,6 +161,13 @@ def test_amounts_with_their_unit_in_the_cell_or_beside_it(
     facts = opening(**{"outputs-*-amount": amount, "outputs-*-unit": unit})
     imported(world.walnuts, "steps", steps_file("common.opening", [facts]), step="common.opening")
     assert Lot.objects.get().made_micros == micros
+
+
+@pytest.mark.once
+def test_a_number_is_what_a_spreadsheet_shows() -> None:
+    assert [number_text(value) for value in (0.1 + 0.2, 3 * 1.1, 1e-7, 250000.0, 9520000010010)] == [
+        "0.3", "3.3", "0.0000001", "250000", "9520000010010",
+    ]  # fmt: skip
 
 
 def test_a_sheet_in_english_means_the_same(world: World, raw: Product) -> None:
@@ -427,6 +448,19 @@ def test_what_changed_between_check_and_confirmation_writes_nothing_and_is_shown
 
 
 # --- Whole, once, found again ---------------------------------------------------------------------------------------
+
+
+def test_rows_that_say_the_very_same_are_named_before_they_are_written(
+    world: World, raw: Product, client: Client
+) -> None:
+    rows = [opening(**{"outputs-*-lot_code": ""})] * 3
+    row = upload(world.walnuts, "steps", steps_file("common.opening", rows), step="common.opening")
+    page = sign_in(client, world.walnuts).get(reverse("trace:import_detail", args=[row.uid])).content.decode()
+    assert "第 3 行同第 2 行" in page
+    assert "第 4 行同第 2 行" in page
+    row = upload(world.walnuts, "steps", steps_file("common.opening", rows[:1]), step="common.opening")
+    page = client.get(reverse("trace:import_detail", args=[row.uid])).content.decode()
+    assert "一模一样" not in page
 
 
 def test_the_same_file_again_is_noticed_and_confirming_twice_imports_once(world: World, raw: Product) -> None:

@@ -30,6 +30,8 @@ CELL_MAX = 4_000
 LAST_ROW = 30_000
 _DOCTYPE = re.compile(rb"<\x00?!\x00?(D\x00?O\x00?C\x00?T\x00?Y\x00?P\x00?E|E\x00?N\x00?T\x00?I\x00?T\x00?Y)")
 _SEPARATORS = ",;\t，；"
+_END = "\n\x01end of the file\x01\n"
+"""A line of our own after the last one: where it does not come back as a row, a quotation mark was left open."""
 
 
 class Refused(Exception):
@@ -166,10 +168,13 @@ def cell_text(cell: Any) -> Any:
 
 
 def number_text(value: float) -> str:
-    """A number without the digits a binary fraction adds and without an exponent."""
+    """A number without the digits a binary fraction adds and without an exponent.
+
+    A file keeps 0.1 + 0.2 as 0.30000000000000004; spreadsheets show fifteen digits, and that is what was meant.
+    """
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
-    exact = Decimal(str(value))
+    exact = Decimal(format(value, ".15g") if isinstance(value, float) else str(value))
     if abs(exact) >= 10**20 or (exact and abs(exact) < Decimal("1e-12")):
         return str(value)
     text = format(exact, "f")
@@ -190,14 +195,27 @@ def csv_rows(data: bytes) -> Iterator[tuple[int, list[Any]]]:
     text = decoded(data)
     if "\x00" in text:
         raise Refused("sheet_kind")
-    head = next((line for line in text.splitlines()[:50] if line.strip()), "") if len(text) < 2**24 else text[:5000]
-    separator = max(_SEPARATORS, key=head.count)
+    # A title above the headings may have signs of its own: the line with most of one sign decides.
+    head = [line for line in text[:20_000].splitlines()[:50] if line.strip()][:5]
+    separator = max(_SEPARATORS, key=lambda sign: max((line.count(sign) for line in head), default=0))
     csv.field_size_limit(200_000)
     try:
-        for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1):
+        for number, cells in enumerate(csv.reader(io.StringIO(text + _END, newline=""), delimiter=separator), start=1):
+            if cells == [_END.strip()]:
+                return
+            for cell in cells:
+                if "\n" in cell or "\r" in cell:
+                    check_quotes(cell, separator, len(cells), number)
             yield number, [plain(cell) for cell in cells]
     except csv.Error:
         raise Refused("sheet_broken") from None
+
+
+def check_quotes(cell: str, separator: str, columns: int, number: int) -> None:
+    """Refuse a cell that swallowed the rows after it, since a quotation mark before it was never closed."""
+    fewest = max(2, columns // 2)
+    if cell.endswith(_END) or any(line.count(separator) >= fewest for line in cell.splitlines()[1:]):
+        raise Refused("sheet_quotes", row=number)
 
 
 def decoded(data: bytes) -> str:

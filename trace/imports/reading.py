@@ -35,7 +35,7 @@ def read_sheet(data: bytes, *, wall_seconds: float = WALL_SECONDS) -> list[Line]
     """The rows of an Excel or CSV file.
 
     Refuses (Invalid) with a sentence: ``sheet_empty``, ``sheet_old_excel``, ``sheet_kind``, ``sheet_broken``,
-    ``sheet_locked``, ``sheet_entities``, ``sheet_encoding``, ``sheet_too_large``, ``too_many_rows``,
+    ``sheet_locked``, ``sheet_entities``, ``sheet_encoding``, ``sheet_quotes``, ``sheet_too_large``, ``too_many_rows``,
     ``too_many_columns``.
     """
     if not data.strip():
@@ -56,14 +56,14 @@ def read_sheet(data: bytes, *, wall_seconds: float = WALL_SECONDS) -> list[Line]
         raise _refusal("sheet_too_large")
     answer = json.loads(done.stdout)
     if "refused" in answer:
-        raise _refusal(answer["refused"], most=answer.get("most", 0))
+        raise _refusal(answer["refused"], most=answer.get("most", 0), row=answer.get("row", 0))
     lines = [Line(number, cells) for number, cells in answer["rows"]]
     if not lines:
         raise _refusal("sheet_empty")
     return lines
 
 
-def _refusal(code: str, most: int = 0) -> Invalid:
+def _refusal(code: str, most: int = 0, row: int = 0) -> Invalid:
     """The sentence for a code of the child."""
     sentences = {
         "sheet_empty": _("这个文件是空的。请下载模板，填好后再上传。"),
@@ -73,6 +73,10 @@ def _refusal(code: str, most: int = 0) -> Invalid:
         "sheet_locked": _("文件有密码保护。请去掉密码后再上传。"),
         "sheet_entities": _("文件里引用了外部内容，为安全起见没有读取。请用表格软件另存为 .xlsx 后再上传。"),
         "sheet_encoding": _("认不出文件的文字编码。请在表格软件里另存为 .xlsx 或“CSV UTF-8”后再上传。"),
+        "sheet_quotes": _(
+            "第 %(row)d 行有一个英文双引号没有成对，后面的行会被并进同一格。请改好引号，或另存为 .xlsx 后再上传。"
+        )
+        % {"row": row},
         "sheet_too_large": _(
             "文件展开后太大，为安全起见没有读取。请只保留要导入的行和列，把数据粘贴到新下载的模板里再上传。"
         ),

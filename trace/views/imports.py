@@ -37,6 +37,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ROWS_SHOWN = 15
 ISSUES_SHOWN = 100
 MADE_SHOWN = 60
+ALIKE_SHOWN = 10
 Status = SheetImport.Status
 
 
@@ -221,6 +222,7 @@ class Preview:
     issues: list[ShownIssue] = field(default_factory=list)
     more_issues: int = 0
     more_rows: int = 0
+    alike: list[tuple[int, int]] = field(default_factory=list)
 
 
 @audience("party", "operator", "quality")
@@ -263,7 +265,9 @@ def _made(each: Sequence[str]) -> tuple[str, str]:
 
 
 def preview_of(row: SheetImport) -> Preview:
-    """The heading, the first wrong rows (or the first rows), and what is wrong in words."""
+    """The heading, the first wrong rows (or the first rows), what is wrong in words, and the first rows that say the
+    very same as one before them.
+    """
     lines = [Line(number, cells) for number, cells in row.rows]
     if not lines:
         return Preview()
@@ -281,7 +285,19 @@ def preview_of(row: SheetImport) -> Preview:
         issues=[_shown_issue(issue, head, by_number) for issue in row.issues[:ISSUES_SHOWN]],
         more_issues=max(0, len(row.issues) - ISSUES_SHOWN),
         more_rows=max(0, len(bad or rest) - len(shown)),
+        alike=_alike(rest)[:ALIKE_SHOWN],
     )
+
+
+def _alike(lines: Sequence[Line]) -> list[tuple[int, int]]:
+    """Numbers of rows that say the very same as a row before them, and of that row."""
+    first: dict[tuple[str, ...], int] = {}
+    found = []
+    for line in lines:
+        before = first.setdefault(tuple(_text(cell) for cell in line.cells), line.number)
+        if before != line.number:
+            found.append((line.number, before))
+    return found
 
 
 def _text(cell: Any) -> str:
