@@ -377,7 +377,7 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
     conflicts = conflicts_visible_to(actor).filter(answered_at=None, voided_by=None)
     signals = signals_visible_to(actor).filter(status=Signal.Status.NEW, is_drill=False)
     claims = reverse("trace:gtin_claim_list")
-    failed = TestReport.objects.filter(
+    failed = TestReport.objects.standing().filter(
         verdict=TestReport.Verdict.FAIL,
         at__gte=now - datetime.timedelta(days=30),
         lot__organisation__division__code__startswith=actor.organisation.territory,
@@ -422,7 +422,13 @@ def _regulator(actor: Actor, now: datetime.datetime) -> Home:
             f"{reverse('trace:chase_list')}?kind=differences",
             "scale",
         ),
-        Need(failed.count(), _("近 30 天不合格报告"), reverse("trace:report_list"), "flask", "danger"),
+        Need(
+            failed.count(),
+            _("近 30 天不合格报告"),
+            f"{reverse('trace:report_list')}?verdict=fail",
+            "flask",
+            "danger",
+        ),
         Need(
             contradictory_reports(actor).count(),
             _("检验报告有矛盾"),

@@ -24,7 +24,7 @@ class SeenLot(NamedTuple):
     """One lot of a walk as an actor may see it. ``lot`` is None where it is another's: then only the rest may be
     shown.
 
-    ``verdict`` sums up its standing reports: ``fail`` if any failed, ``pass`` if any passed, else empty. ``number``
+    ``verdict`` sums up the reports that count: ``fail`` if any failed, ``pass`` if any passed, else empty. ``number``
     counts the lots of the walk from 1, nearest first, and stands for the lot where its name may not be told.
     """
 
@@ -114,9 +114,9 @@ def _open(actor: Actor, lots: Iterable[int]) -> set[int]:
 
 
 def _verdicts(lots: Iterable[int]) -> dict[int, str]:
-    """The summed-up verdict per lot that has standing reports."""
+    """The summed-up verdict per lot that has standing reports which their laboratory does not deny."""
     found: dict[int, str] = {}
-    rows = TestReport.objects.filter(among("lot", lots), event__corrections__isnull=True)
+    rows = TestReport.objects.counted().filter(among("lot", lots))
     for lot, verdict in rows.values_list("lot", "verdict").order_by("id"):
         if verdict == TestReport.Verdict.FAIL or (verdict == TestReport.Verdict.PASS and not found.get(lot)):
             found[lot] = verdict

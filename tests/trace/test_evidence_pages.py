@@ -23,6 +23,7 @@ from trace.actor import Actor
 from trace.errors import Clash, FieldErrors, GuardBroken, Invalid, NotAllowed, NotFound, StaleState
 from trace.models import Conflict, Limit, LimitVersion, Lot, Standard, TestReport
 from trace.report_questions import contradictions_of, contradictory_reports, reports_serving, waiting_for_answer
+from trace.tracing import answer
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +86,14 @@ def test_only_the_named_laboratory_answers_and_denies_with_a_reason(world: World
     own = named(world, make_lot(world.walnuts, world.kernels), by=world.lab, report_number="示例-12")
     assert says(own) == "issued"
     assert own not in waiting_for_answer(world.lab.organisation)
+
+
+def test_a_denied_report_says_nothing_in_the_trace(world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels)
+    report = named(world, lot)
+    assert [step.state for step in answer(world.walnuts, lot, "back").steps] == ["passed"]
+    answer_report(by=world.lab, report=report, answer="denied", reason="没有这个编号")
+    assert [step.state for step in answer(world.walnuts, lot, "back").steps] == [""]
 
 
 def test_a_denied_report_releases_nothing(world: World) -> None:
