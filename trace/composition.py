@@ -20,7 +20,7 @@ from trace.units import is_english
 
 PATH = Path(__file__).parent / "data" / "composition.yaml"
 WATER = "water"
-_SPACED = re.compile(r"(?<=[\u4e00-\u9fff])[\s\u200b-\u200d\u2060\ufeff·・._-]+(?=[\u4e00-\u9fff])")
+_SPACED = re.compile(r"(?<=[\u4e00-\u9fff])[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff·・._-]+(?=[\u4e00-\u9fff])")
 # A word after one of these says that the thing is not there: 不含甜味剂, 未添加食用酒精.
 _NEGATED = re.compile(
     r"(不含|不得|不添加|不直接或间接添加|未添加|未检出|零添加|无(?![水色味])|非|没有|禁止)(?:添加|使用)?[^，。；、,;.]{0,6}$"

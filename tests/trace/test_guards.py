@@ -552,6 +552,16 @@ def test_words_that_deny_it_accuse_nobody() -> None:
     assert materials_named("", "不含糖，含食用酒精") == {"edible_alcohol"}
 
 
+@pytest.mark.once
+def test_other_names_of_the_same_substance_are_known() -> None:
+    for name in ("食用酒\u00ad精", "Food grade alcohol", "Grain alcohol 95%"):
+        assert materials_named("", name) == {"edible_alcohol"}, name
+    for name in ("蛋白糖", "示例AK糖", "安塞蜜", "木糖醇", "甜味素", "罗汉果甜苷"):
+        assert materials_named("", name) == {"sweetener"}, name
+    assert materials_named("", "酒用己酸乙酯") == {"flavouring"}
+    assert materials_named("", "核桃、蔗糖、赤小豆") == set()
+
+
 @pytest.mark.parametrize(
     "typed",
     [
