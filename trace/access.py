@@ -43,6 +43,7 @@ from trace.models import (
     Transfer,
     User,
 )
+from trace.models.evidence import TestReportQuerySet
 from trace.report_questions import serves
 
 Audience = Literal["public", "party", "regulator", "operator", "signed_in"]
@@ -465,7 +466,7 @@ def certificate_for(actor: Actor, uid: str | uuid.UUID) -> Certificate:
     return found
 
 
-def reports_visible_to(actor: Actor) -> QuerySet[TestReport]:
+def reports_visible_to(actor: Actor) -> TestReportQuerySet:
     """Test reports of lots the actor may open, and those it recorded or issued itself."""
     mine = entered_for(actor)
     return TestReport.objects.filter(

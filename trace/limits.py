@@ -22,7 +22,7 @@ from trace.composition import GRADES, materials_named
 from trace.errors import Invalid
 from trace.event_templates import EventTemplate, TemplateField, parse_measured, templates
 from trace.judging import Judgement, Result, Rule
-from trace.models import Limit, Lot, Product, ProductVersion, Standard
+from trace.models import Limit, Lot, Product, ProductVersion, Standard, TestReport
 from trace.sentences import gettext as _
 from trace.steps import family_of
 
@@ -75,6 +75,23 @@ def _tests(product: Product) -> list[EventTemplate]:
 def measured_fields(found: EventTemplate) -> list[TemplateField]:
     """The fields of a template that hold a result; the amount sampled is none."""
     return [field for field in found.fields if field.type == "decimal" and field.key != found.amount_field]
+
+
+def untested(lot: Lot, reports: Iterable[TestReport]) -> list[TemplateField]:
+    """What the test before release of a lot's family must measure and none of these reports does; nothing for lots that
+    need no release. Reads ``results``: prefetch them.
+    """
+    if not lot.needs_release:
+        return []
+    rows = [row for report in reports for row in report.results.all()]
+    said = {row.parameter for row in rows} | {plain_name(row.name) for row in rows}
+    return [
+        field
+        for step in _tests(lot.product)
+        if step.gate == "release"
+        for field in measured_fields(step)
+        if field.required and not said & {field.key, plain_name(field.zh), plain_name(field.en)}
+    ]
 
 
 def absent_fields(found: EventTemplate) -> list[TemplateField]:

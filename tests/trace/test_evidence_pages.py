@@ -6,6 +6,7 @@ import io
 import openpyxl
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from tests.goods import day, make_lot, passed, receive, released, ship, turn_into
 from tests.world import World, make_licence, sign_in
@@ -94,6 +95,29 @@ def test_a_denied_report_says_nothing_in_the_trace(world: World) -> None:
     assert [step.state for step in answer(world.walnuts, lot, "back").steps] == ["passed"]
     answer_report(by=world.lab, report=report, answer="denied", reason="没有这个编号")
     assert [step.state for step in answer(world.walnuts, lot, "back").steps] == [""]
+
+
+def test_what_a_report_before_release_did_not_test_is_said(client: Client, world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels)
+    report = named(world, lot)
+    sign_in(client, world.walnuts_quality)
+    words = "没有检验的项目：水分、酸价、过氧化值。"
+    form = f"{reverse('trace:step_form', args=['common.release'])}?lot={lot.uid}"
+    for page in (reverse("trace:report_detail", args=[report.uid]), form):
+        assert words in client.get(page).content.decode()
+    moist = [ResultEntry("1", name, "1.0") for name in ("水分", "酸价（以脂肪计）", "过氧化值")]
+    record_report(
+        by=world.walnuts,
+        lot=lot,
+        report_number="示例-10",
+        issued_on=day(2).at.date(),
+        results=moist,
+        when=day(2),
+        laboratory_name="示例检测技术服务有限公司",
+    )
+    assert "没有检验的项目" not in client.get(form).content.decode()
+    answer_report(by=world.lab, report=report, answer="denied", reason="没有这个编号")
+    assert report.report_number + "</a>" not in client.get(form).content.decode()
 
 
 def test_a_denied_report_releases_nothing(world: World) -> None:

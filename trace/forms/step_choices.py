@@ -83,8 +83,9 @@ def offer_for(actor: Actor, plan: Plan) -> Offer:
         if plan.moves == "release":
             # A release rests on a report on the very goods; the others would be offered to be refused.
             lines = goods_of([each.lot for each in found.lots]).values()
-            reports = reports.filter(lot__in={lot.pk for line in lines for lot in line})
-        found.reports = list(reports.select_related("lot").order_by("-id")[:MOST])
+            reports = reports.counted().filter(lot__in={lot.pk for line in lines for lot in line})
+            reports = reports.prefetch_related("results")
+        found.reports = list(reports.select_related("lot__product").order_by("-id")[:MOST])
     if plan.moves == "correct":
         own = Event.objects.filter(organisation=actor.owner, corrects=None, corrections__isnull=True)
         found.events = list(own.select_related("place").order_by("-id")[:50])

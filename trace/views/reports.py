@@ -30,6 +30,7 @@ from trace.event_templates import EventTemplate, template, templates
 from trace.exports import asked_format, export
 from trace.forms.evidence import ReportAnswerForm
 from trace.forms.fields import attempt
+from trace.limits import untested
 from trace.lists import CONTRADICTORY_REPORTS, NAMED_REPORTS, REPORTS
 from trace.models import Event, Lot, Organisation, ReportAnswer, TestReport
 from trace.report_questions import contradictions_of, contradictory_reports, reports_naming, waiting_for_answer
@@ -117,6 +118,7 @@ def _report_page(
         "report": report,
         "badge": BADGES[report.verdict],
         "results": [result_line(row) for row in report.results.all()],
+        "untested": [field.label() for field in untested(report.lot, [report])] if report.verdict == "pass" else [],
         "declared": report.event.corrections.first(),
         "said": "laboratory" if report.laboratory_says == "issued" else "self_declared",
         "word": laboratory_word(report),

@@ -24,6 +24,7 @@ from trace.event_templates import COMMON, EventTemplate, Family, families, famil
 from trace.forms.step_choices import offer_for
 from trace.forms.step_start import from_event, from_lot
 from trace.forms.steps import DATA, Start, StepForm
+from trace.limits import untested
 from trace.models import Event, EventItem, Lot, Membership, Organisation, Product, StoredFile
 from trace.steps import Plan, families_made, family_of, plan_for
 from trace.templatetags.ui import url_or_none
@@ -343,6 +344,7 @@ def _page(
 ) -> HttpResponse:
     """The form with everything typed, what was refused, and what is known about the step."""
     plan = form.plan
+    reports = _reports_of(form) if plan.moves == "release" else []
     context = {
         "form": form,
         "plan": plan,
@@ -363,7 +365,8 @@ def _page(
         "back": reverse("trace:event_new") if not actor.is_regulator else reverse("trace:report_list"),
         "upload_max": settings.UPLOAD_MAX_BYTES,
         "datalists": datalists_of(form),
-        "reports": _reports_of(form) if plan.moves == "release" else [],
+        "reports": reports,
+        "untested": [field.label() for field in untested(reports[0].lot, reports)] if reports else [],
     }
     return render(request, "trace/steps/form.html", context, status=status)
 
