@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.db import connection, transaction
 from django.db.models import Max, Model, Q
 from django.utils.translation import gettext as _
 
+from trace.behind import run
 from trace.errors import Invalid
 from trace.models import (
     Conflict,
@@ -37,7 +37,7 @@ from trace.models import (
     Stock,
     Transfer,
 )
-from trace.rows import insert, insert_values, new, numbers, update
+from trace.rows import PART, insert, insert_values, new, numbers, update
 
 if TYPE_CHECKING:
     from trace.derive import StockKey
@@ -66,12 +66,14 @@ class Batch:
     """The rows of one import on their way, and what is known of the lots they touch.
 
     It ``writes`` with the head of the log held, in the caller's transaction; or, ``ahead``, it is judged first without
-    the head and written afterwards in a moment, if ``still_holds``. Otherwise it is a trial.
+    the head and written afterwards in a moment, if ``still_holds``. Otherwise it is a trial. ``size`` is about how many
+    rows of a model there will be: so many row numbers are taken at a time.
     """
 
-    def __init__(self, *, writes: bool, number: int = 0, ahead: bool = False) -> None:
+    def __init__(self, *, writes: bool, number: int = 0, ahead: bool = False, size: int = PART) -> None:
         self.writes = writes
         self.ahead = ahead
+        self.size = size
         self.number = number
         self.seen = number
         self.first: dict[type[Model], int] = {}
@@ -106,7 +108,7 @@ class Batch:
     def _new_id(self, model: type[Model]) -> int:
         """A row number before the row is written: others refer to it. In a trial it is negative and nobody's."""
         if model not in self._ids:
-            free = numbers(model, leave=AHEAD if self.ahead else 0)
+            free = numbers(model, part=self.size, leave=AHEAD if self.ahead else 0)
             self._ids[model] = free if self.writes else iter(range(-1, -(10**9), -1))
         number = next(self._ids[model])
         self.first.setdefault(model, number)
@@ -264,9 +266,11 @@ class Batch:
         """Write what waits. Guards that look at the genealogy of a lot of this import find it in the database then."""
         if not self.writes or self.ahead:
             return
+        # Before the rows are on their way, since what is asked waits for them.
+        stock = self._new_stock_rows()
         for model in ORDER:
             insert(self._waiting.pop(model, []))
-        self._write_stock()
+        insert_values(Stock, _STOCK, stock)
         update([self.lots[lot] for lot in self._made], "made_micros")
         self._made.clear()
         update(list(self._answered.values()), "received_micros", "received_by_id", "received_at")
@@ -276,10 +280,10 @@ class Batch:
         self.movements.clear()
         self.arrived.clear()
         self.memo = {key: value for key, value in self.memo.items() if key[0] != "arrived"}
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE trace_loghead SET last = %s WHERE id = 1", [self.number])
+        run(f"UPDATE trace_loghead SET last = {self.number:d} WHERE id = 1")  # noqa: S608 (a number)
 
-    def _write_stock(self) -> None:
+    def _new_stock_rows(self) -> list[tuple[int | None, ...]]:
+        """Write what changed of stock that is there; answers with the rows of what is not."""
         for key in self._moved & self._new_stock.keys():
             # Written by this batch before: it becomes a row when it changes again.
             self._stock_rows[key] = new(
@@ -290,11 +294,10 @@ class Batch:
         for key in there:
             self._stock_rows[key].micros = self.stock[key]
         update([self._stock_rows[key] for key in there], "micros")
-        free = islice(numbers(Stock, part=max(1, len(fresh))), len(fresh))
-        made = [(number, *key, self.stock[key]) for number, key in zip(free, fresh, strict=True)]
-        insert_values(Stock, _STOCK, made)
-        self._new_stock |= {key: row[0] for key, row in zip(fresh, made, strict=True)}
+        made = {key: self._new_id(Stock) for key in fresh}
+        self._new_stock |= made
         self._moved.clear()
+        return [(number, *key, self.stock[key]) for key, number in made.items()]
 
 
 _current: ContextVar[Batch | None] = ContextVar("batch", default=None)

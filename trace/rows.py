@@ -11,8 +11,9 @@ import datetime
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, TypeVar, cast
@@ -21,6 +22,8 @@ from django.db import connection, models
 from django.db.models import Model
 from django.db.models.base import ModelState
 from django.db.models.fields import NOT_PROVIDED
+
+from trace.behind import copy_rows
 
 Row = TypeVar("Row", bound=Model)
 Convert = Callable[[Any], Any]
@@ -173,9 +176,9 @@ class _Writing:
         """The marks of so many rows, as SQLite's driver has them."""
         return _block(self.count, size)
 
-    def tuples(self, rows: Iterable[Model]) -> Iterator[Sequence[Any]]:
-        """The values of each row in the order of the columns."""
-        return self.converted(self.values(row.__dict__) for row in rows)
+    def tuples(self, rows: Iterable[Model]) -> list[Sequence[Any]]:
+        """The values of each row in the order of the columns, as they are now."""
+        return [self.values(row.__dict__) for row in rows]
 
     def converted(self, listed: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Values as the driver wants them."""
@@ -223,10 +226,10 @@ def insert(rows: Sequence[Model]) -> None:
     vendor = connection.vendor
     known = [row for row in rows if row.__dict__[key] is not None]
     if known:
-        _insert(model, names, _writing(model, vendor, names).tuples(known), len(known))
+        _insert(model, names, _writing(model, vendor, names).tuples(known))
     if len(known) < len(rows):
         nameless = [row for row in rows if row.__dict__[key] is None]
-        _insert(model, rest, _writing(model, vendor, rest).tuples(nameless), len(nameless))
+        _insert(model, rest, _writing(model, vendor, rest).tuples(nameless))
     for row in known:
         row._state.adding = False
         row._state.db = alias
@@ -235,7 +238,7 @@ def insert(rows: Sequence[Model]) -> None:
 def insert_values(model: type[Model], names: tuple[str, ...], values: Sequence[Sequence[Any]]) -> None:
     """Insert rows that never were objects: the values of these columns (at least two, by attribute name) in order."""
     if values:
-        _insert(model, names, _writing(model, connection.vendor, names).converted(values), len(values))
+        _insert(model, names, values)
 
 
 def insert_unless_there(rows: Sequence[Model]) -> bool:
@@ -256,7 +259,7 @@ def insert_unless_there(rows: Sequence[Model]) -> bool:
             f'AS SELECT {writing.columns} FROM "{table}" LIMIT 0'
         )
         with connection.wrap_database_errors, cursor.copy(f'COPY "{stage}" FROM STDIN') as copy:
-            for each in writing.tuples(rows):
+            for each in writing.converted(writing.tuples(rows)):
                 copy.write_row(each)
         cursor.execute(
             f'INSERT INTO "{table}" ({writing.columns}) SELECT {writing.columns} FROM "{stage}" '  # noqa: S608
@@ -267,27 +270,26 @@ def insert_unless_there(rows: Sequence[Model]) -> bool:
     return written == len(rows)
 
 
-def _insert(model: type[Model], names: tuple[str, ...], values: Iterator[Sequence[Any]], count: int) -> None:
+def _insert(model: type[Model], names: tuple[str, ...], values: Sequence[Sequence[Any]]) -> None:
+    """Insert values now, or behind whoever goes on."""
     writing = _writing(model, connection.vendor, names)
-    table = model._meta.db_table
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            with connection.wrap_database_errors, cursor.copy(f'COPY "{table}" ({writing.columns}) FROM STDIN') as copy:
-                for each in values:
-                    copy.write_row(each)
-            return
-        # One statement for many rows: what SQLite keeps to take a statement back, and the trigger of an append-only
-        # table, cost once for all of them. A statement of one row each takes two to eight times as long.
-        given = iter(values)
-        connection.validate_no_broken_transaction()
-        # Past Django's own ``execute``, which translates thousands of marks of each statement anew.
-        execute = super(type(cursor.cursor), cursor.cursor).execute
-        with connection.wrap_database_errors:
-            for size in BLOCKS:
-                sql = f'INSERT INTO "{table}" ({writing.columns}) VALUES {writing.block(size)}'  # noqa: S608
-                while count >= size:
-                    execute(sql, list(chain.from_iterable(islice(given, size))))
-                    count -= size
+    place = f'"{model._meta.db_table}" ({writing.columns})'
+    if connection.vendor == "postgresql":
+        copy_rows(f"COPY {place} FROM STDIN", partial(writing.converted, values))
+        return
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    # One statement for many rows: what SQLite keeps to take a statement back, and the trigger of an append-only
+    # table, cost once for all of them. A statement of one row each takes two to eight times as long.
+    count = len(values)
+    given = writing.converted(values)
+    # The driver's own cursor: Django's translates thousands of marks of each statement anew.
+    with connection.wrap_database_errors, closing(connection.connection.cursor()) as cursor:
+        for size in BLOCKS:
+            sql = f"INSERT INTO {place} VALUES {writing.block(size)}"  # noqa: S608 (our own names)
+            while count >= size:
+                cursor.execute(sql, list(chain.from_iterable(islice(given, size))))
+                count -= size
 
 
 def update(rows: Sequence[Model], *names: str) -> None:
@@ -297,7 +299,7 @@ def update(rows: Sequence[Model], *names: str) -> None:
     model = type(rows[0])
     key = model._meta.pk
     writing = _writing(model, connection.vendor, (*names, key.attname))
-    changed: Any = writing.tuples(rows)
+    changed: Any = writing.converted(writing.tuples(rows))
     wanted = ", ".join(f'"{model._meta.get_field(name).column}" = %s' for name in names)  # type: ignore[union-attr]
     with connection.cursor() as cursor:
         cursor.executemany(

@@ -11,7 +11,7 @@ import datetime
 import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
 from trace.among import among_texts, texts_condition, there
 from trace.batch import LOT_PARTS, Batch, keep, open_batch
+from trace.behind import behind, check_references, go_on
 from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
 from trace.epcis.event_hash import event_hash
@@ -57,7 +58,9 @@ from trace.rows import insert_values, update
 
 DEPTH = 12
 """How deep packs are looked into."""
-CHUNK = 500
+CHUNK = 2_000
+BLOCK = 500
+"""Events planned together, and of these the events written together."""
 MEETINGS = 10
 """How often a part is written again because its names were written by somebody else meanwhile."""
 
@@ -291,6 +294,17 @@ def _were_of(serials: Sequence[str], original: EpcisEvent, wrong: Sequence[int])
     return back
 
 
+def _all_names(events: Sequence[Incoming]) -> Iterable[tuple[str, str]]:
+    """Every name of these events, those of goods also under what they are (``epc``, ``class``)."""
+    for each in events:
+        facts = each.facts
+        yield from each.terms
+        for thing in (*facts.things, *facts.inputs, *facts.outputs):
+            yield ("class" if thing.is_class else "epc"), thing.uri
+        if facts.parent:
+            yield "epc", facts.parent
+
+
 class Chunk:
     """Some events planned together and written together."""
 
@@ -311,42 +325,46 @@ class Chunk:
 
     def write(self) -> None:
         """Read what they name, plan each, write all."""
-        self.names.load(self._all_names(), hold=True)
+        self.names.load(_all_names(self.events), hold=True)
         self._find_lots()
-        batch = Batch(writes=True, number=ledger.last_number())
-        written: list[tuple[int, Event, Incoming, Organisation | None]] = []
-        with open_batch(batch):
+        batch = Batch(writes=True, number=ledger.last_number(), size=len(self.events))
+        blocks = list(chunks(self.events, BLOCK))
+        # What was planned is written while the next is planned.
+        with behind() if len(blocks) > 1 else nullcontext(), open_batch(batch):
             batch.prepare(lots=list(self.lots), holder=self.owner)
             self._read_codes(batch)
-            for each in self.events:
-                try:
-                    captured, other = self._one(each)
-                except Refused as refused:
-                    self.outcome.faults.append(refused.fault)
-                    self.outcome.refused.add(id(each))
-                    continue
-                except DomainError as error:
-                    self.outcome.faults.append(Fault(each.pointer, error.code, error.message))
-                    self.outcome.refused.add(id(each))
-                    continue
-                written.append((batch.number, captured.event, each, other))
-                self.outcome.conflicts += bool(captured.conflicts)
-        self._write_names()
-        self._keep_contents()
-        index(written, self.writer)
-        self.outcome.numbers += [number for number, _event, _found, _other in written]
+            for block in blocks:
+                written = self._plan(block, batch)
+                batch.flush()
+                # Names met by events to come are written with what they stand for then.
+                last = block is blocks[-1]
+                self._write_names(None if last else _all_names(block))
+                self._keep_contents()
+                index(written, self.writer)
+                if not last:
+                    check_references()
+                self.outcome.numbers += [number for number, _event, _found, _other in written]
+
+    def _plan(self, events: Sequence[Incoming], batch: Batch) -> list[Written]:
+        """Plan each, and keep its rows to be written."""
+        written: list[Written] = []
+        for each in events:
+            try:
+                captured, other = self._one(each)
+            except Refused as refused:
+                self.outcome.faults.append(refused.fault)
+                self.outcome.refused.add(id(each))
+                continue
+            except DomainError as error:
+                self.outcome.faults.append(Fault(each.pointer, error.code, error.message))
+                self.outcome.refused.add(id(each))
+                continue
+            written.append((batch.number, captured.event, each, other))
+            self.outcome.conflicts += bool(captured.conflicts)
+            go_on()
+        return written
 
     # --- What is named ----------------------------------------------------------------------------------------------
-
-    def _all_names(self) -> Iterable[tuple[str, str]]:
-        """Every name of these events, those of goods also under what they are (``epc``, ``class``)."""
-        for each in self.events:
-            facts = each.facts
-            yield from each.terms
-            for thing in (*facts.things, *facts.inputs, *facts.outputs):
-                yield ("class" if thing.is_class else "epc"), thing.uri
-            if facts.parent:
-                yield "epc", facts.parent
 
     def _find_lots(self) -> None:
         """Lots that names stand for already, and lots of the ledger that names met for the first time may mean."""
@@ -678,9 +696,11 @@ class Chunk:
         self._write_names()
         self._keep_contents()
 
-    def _write_names(self) -> None:
-        """Write names met here, and of others what changed: which lots they stand for, in which packs they lie."""
-        fresh = {each.id for each in self.names.write()}
+    def _write_names(self, keys: Iterable[tuple[str, str]] | None = None) -> None:
+        """Write names met here (all, or these), and of others what changed: which lots they stand for, in which packs
+        they lie.
+        """
+        fresh = {each.id for each in self.names.write(keys)} | {each.id for each in self.names.held.values()}
         bound = {row.id: row for row in self.bound if row.id not in fresh}
         packed = {row.id: row for row in self.parents if row.id not in fresh}
         update(list(bound.values()), "lot_id", "alike_id")
@@ -751,10 +771,11 @@ _TOLD = (
 )  # fmt: skip
 
 
-def index(
-    written: Sequence[tuple[int, Event, Incoming, Organisation | None]],
-    writer: Writer,
-) -> None:
+Written = tuple[int, Event, Incoming, Organisation | None]
+"""An event that was planned: its number in the log, itself, as it came, the other registered side."""
+
+
+def index(written: Sequence[Written], writer: Writer) -> None:
     """What the door shows and finds of events just written: one row each, and one per name."""
     known = writer.names.known
     owner = writer.owner

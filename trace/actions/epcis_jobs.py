@@ -50,6 +50,8 @@ ATTEMPTS = 3
 ERRORS_KEPT = 200
 PART = 500
 """Events written together; the claim is renewed after each."""
+PART_KEPT = 2_000
+"""The same of a document whose events are kept in memory anyway."""
 KEPT = 4 << 20
 """Bytes of a document up to which its events stay in memory between being checked and being written."""
 AT_ONCE = 256 * 1024
@@ -401,7 +403,7 @@ def _whole(job: CaptureJob, by: Actor) -> None:
     try:
         with transaction.atomic():
             writer: Writer | None = None
-            for part in _parts(kept or Reading(job, checked=True)):
+            for part in _parts(kept, PART_KEPT) if kept else _parts(Reading(job, checked=True), PART):
                 writer = writer or _writer(by, reading)
                 outcome = writer.write([incoming(event, pointer, reading.context) for pointer, event, _wrong in part])
                 if outcome.faults:
@@ -441,7 +443,7 @@ def _part_by_part(job: CaptureJob, by: Actor) -> None:
     ahead = job.position
     handled = 0
     head_checked = False
-    for part in _parts(reading):
+    for part in _parts(reading, PART):
         if not head_checked:
             head_checked = True
             early = reading.head_faults()
@@ -486,12 +488,12 @@ def _part_by_part(job: CaptureJob, by: Actor) -> None:
     _finish(job, wrong_head, failed=bool(wrong_head) or (job.captured + job.repeated == 0 and job.faulty > 0))
 
 
-def _parts(reading: Iterable[tuple[str, Any, list[Fault]]]) -> Iterator[list[tuple[str, Any, list[Fault]]]]:
+def _parts(reading: Iterable[tuple[str, Any, list[Fault]]], size: int) -> Iterator[list[tuple[str, Any, list[Fault]]]]:
     """The events of a document in parts."""
     part: list[tuple[str, Any, list[Fault]]] = []
     for each in reading:
         part.append(each)
-        if len(part) >= PART:
+        if len(part) >= size:
             yield part
             part = []
     if part:

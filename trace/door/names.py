@@ -36,7 +36,7 @@ class Names:
     def __init__(self, owner: Organisation) -> None:
         self.owner = owner
         self.known: dict[Key, EpcisName] = {}
-        self.held: list[EpcisName] = []
+        self.held: dict[Key, EpcisName] = {}
         self._free: Iterator[int] = iter(())
 
     def load(self, keys: Iterable[Key], *, hold: bool = False) -> None:
@@ -65,7 +65,7 @@ class Names:
         for each, number in zip(new, self._free, strict=False):
             each.id = number
         if hold:
-            self.held += new
+            self.held |= {(each.kind, each.value): each for each in new}
         elif not insert_unless_there(new):
             # Whoever indexes the log met some of them meanwhile, without the head of the log.
             self.load((each.kind, each.value) for each in new)
@@ -84,11 +84,12 @@ class Names:
         for values_of_row in found:
             yield row(EpcisName, **dict(zip(_COLUMNS, values_of_row, strict=True)))
 
-    def write(self) -> list[EpcisName]:
-        """Write what was held back; answers with it. IntegrityError (``one_epcis_name``) where whoever indexes the log
-        met one of them meanwhile: the caller's savepoint ends, and ``clear`` begins anew.
+    def write(self, keys: Iterable[Key] | None = None) -> list[EpcisName]:
+        """Write what was held back, or of it these keys; answers with it. IntegrityError (``one_epcis_name``) where
+        whoever indexes the log met one of them meanwhile: the caller's savepoint ends, and ``clear`` begins anew.
         """
-        written, self.held = self.held, []
+        held = self.held
+        written = [held.pop(key) for key in dict.fromkeys(list(held) if keys is None else keys) if key in held]
         insert(written)
         return written
 
