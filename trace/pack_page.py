@@ -42,7 +42,9 @@ class Child:
 
 @dataclass
 class UnitPage:
-    """One unit or pack for its page. ``around`` are the packs around it, outermost first."""
+    """One unit or pack for its page. ``around`` are the packs around it, outermost first; ``answered``: the slip it was
+    sent with has been answered, without it.
+    """
 
     unit: Unit
     around: list[Unit]
@@ -50,6 +52,7 @@ class UnitPage:
     custody: str
     mine: bool
     shipment: Shipment | None = None
+    answered: bool = False
     replaced_by: Unit | None = None
     replaces: list[Unit] = field(default_factory=list)
     goods: list[Goods] = field(default_factory=list)
@@ -68,15 +71,17 @@ def unit_page(actor: Actor, unit: Unit) -> UnitPage:
         top = Unit.objects.select_related("holder", "transit__shipment__receiver").get(pk=top.pk)
     shipment = getattr(top.transit, "shipment", None) if top.transit is not None else None
     visible = shipment is not None and shipments_visible_to(actor).filter(pk=shipment.pk).exists()
+    answered = shipment is not None and shipment.transfers.filter(received_by__isnull=False, voided_by=None).exists()
     mine = top.holder_id in entered_for(actor)
     issued = unit.organisation_id in entered_for(actor)
     page = UnitPage(
         unit=unit,
         around=around,
         inside_told=actor.is_regulator or mine or issued or visible,
-        custody=_custody(actor, unit, top, shipment if visible else None, mine=mine, issued=issued),
+        custody=_custody(actor, unit, top, shipment if visible else None, mine=mine, issued=issued, answered=answered),
         mine=mine,
         shipment=shipment if visible else None,
+        answered=answered,
         replaced_by=unit.replaced_by,
         replaces=list(unit.replaces.order_by("id")),
     )
@@ -87,17 +92,24 @@ def unit_page(actor: Actor, unit: Unit) -> UnitPage:
     return page
 
 
-def _custody(actor: Actor, unit: Unit, top: Unit, shipment: Shipment | None, *, mine: bool, issued: bool) -> str:
+def _custody(
+    actor: Actor, unit: Unit, top: Unit, shipment: Shipment | None, *, mine: bool, issued: bool, answered: bool
+) -> str:
     """Who has it, in words; another holder is named only to who sent it there and to regulators."""
     if unit.replaced_by_id is not None:
         return _("这个码已经换掉，货物在新码上。")
+    if shipment is not None and answered:
+        return _("没有收到：%(sent)s 发给 %(receiver)s，对方已按实收登记，里面没有它") % {
+            "sent": shipment.organisation.label,
+            "receiver": shipment.receiver.label,
+        }
     if shipment is not None:
         return _("在途：%(sent)s 发给 %(receiver)s，等对方确认收货") % {
             "sent": shipment.organisation.label,
             "receiver": shipment.receiver.label,
         }
     if top.transit_id is not None:
-        return _("在途，还没有确认收货")
+        return _("发出后没有收到") if answered else _("在途，还没有确认收货")
     if mine:
         return _("在本单位")
     if top.holder is None:

@@ -22,6 +22,7 @@ from trace.actor import Actor
 from trace.errors import DomainError, GuardBroken
 from trace.identifiers import new_serials, normalise_sscc, sscc_of
 from trace.models import Event, EventItem, IssuedCodes, Lot, Shipment, Unit
+from trace.pack_page import unit_page
 from trace.packs import contents, totals
 
 MILLION = 1_000_000
@@ -349,6 +350,10 @@ def test_what_was_not_scanned_did_not_arrive(hall: Hall, world: World) -> None:
     assert shipment.transfers.get().received_micros == 6 * MILLION
     assert (fresh(cartons[0]).holder, fresh(cartons[0]).parent) == (world.distributor.organisation, None)
     assert (fresh(cartons[2]).parent, fresh(pallet).transit) == (pallet, shipment.event), "still on its way"
+    for who in (world.distillery, world.distributor):
+        page = unit_page(who, fresh(cartons[2]))
+        assert page.answered
+        assert page.custody.startswith("没有收到")
     consistent()
 
 

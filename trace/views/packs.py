@@ -191,7 +191,10 @@ def pack(request: HttpRequest, code: str) -> HttpResponse:
         "may_unpack": works and page.mine and inside.count > 0,
         "may_replace": works and whole and unit.organisation_id in entered_for(actor),
         "may_label": works and unit.replaced_by_id is None and unit.organisation_id in entered_for(actor),
-        "may_receive": works and page.shipment is not None and page.shipment.receiver_id in entered_for(actor),
+        "may_receive": works
+        and page.shipment is not None
+        and not page.answered
+        and page.shipment.receiver_id in entered_for(actor),
     }
     return render(request, "trace/packs/pack.html", context)
 
@@ -415,6 +418,8 @@ def pack_receive(request: HttpRequest, uid: str) -> HttpResponse:
     shipment = shipment_for(actor, uid)
     if shipment.receiver_id not in entered_for(actor):
         raise NotFound(_("没有找到，或者您无权查看。"))
+    if request.method == "GET" and shipment.transfers.filter(received_by__isnull=False, voided_by=None).exists():
+        return redirect("trace:shipment", uid=shipment.uid)
     form = ScanInForm(request.POST if request.method == "POST" else None, actor=actor)
 
     def work() -> str:
