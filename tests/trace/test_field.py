@@ -143,6 +143,25 @@ def test_nonces_of_two_people_do_not_meet(world: World) -> None:
     assert events("walnut.harvest") == 2
 
 
+def test_of_several_lots_of_one_entry_the_named_one_is_used(world: World) -> None:
+    client, device = phone(world.grower)
+    wet = make_product(world.grower.organisation, "SHT", "示例湿核桃", family="walnut_fenzhou", kind="raw")
+    lot = make_lot(world.grower, wet, "300", when=day(0))
+    rows = {f"outputs-{n}-amount": f"{100 + n}" for n in (0, 1)} | {f"outputs-{n}-product": wet.uid for n in (0, 1)}
+    fields = {"place": world.plot.uid, "when_on": "2026-11-20", "inputs-0-code": lot.lot_code, "inputs-0-amount": "300"}
+    split = entry("common.split", {**fields, **rows, "inputs-count": "1", "outputs-count": "2"})
+
+    def counted(number: str) -> dict[str, Any]:
+        made = count(lot, "101" if number == ".1" else "100")
+        pairs = [pair for pair in made["fields"] if pair[0] != "subjects-0-code"]
+        return {**made, "fields": [*pairs, ["subjects-0-local", split["nonce"] + number]]}
+
+    sent = send(client, device, split, counted(""), counted(".1"), counted(".2"), counted(".x"))
+    assert [each["state"] for each in sent] == ["sent", "sent", "sent", "refused", "refused"]
+    seen = [event.items.get().lot for event in Event.objects.filter(template="common.count").order_by("id")]
+    assert seen == list(Lot.objects.filter(origin_event__template="common.split").order_by("id"))
+
+
 def test_a_batch_keeps_its_order_and_one_refusal_stops_no_other(world: World) -> None:
     client, device = phone(world.grower)
     wet = make_product(world.grower.organisation, "SHT", "示例湿核桃", family="walnut_fenzhou", kind="raw")

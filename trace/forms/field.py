@@ -213,13 +213,18 @@ def with_local_lots(fields: QueryDict, user: User) -> QueryDict:
     return found
 
 
-def _begun_by(nonce: str, user: User) -> Lot:
-    """The lot that began in the entry with this nonce."""
+def _begun_by(named: str, user: User) -> Lot:
+    """The lot that began in the entry with this nonce: of several the first, with ``.1`` behind it the second."""
+    nonce, dot, number = named.partition(".")
+    if dot and not (number.isascii() and number.isdigit() and len(number) <= 2):
+        raise _malformed_entry()
     lots = Lot.objects.filter(origin_event__field_entries__user=user, origin_event__field_entries__nonce=_uid(nonce))
-    lot = lots.order_by("id").first()
-    if lot is None:
+    begun = list(lots.order_by("id"))
+    if not begun:
         raise WaitsForEntry(_("要先等产生这个批次的那一条记录好。"))
-    return lot
+    if int(number or 0) >= len(begun):
+        raise _malformed_entry()
+    return begun[int(number or 0)]
 
 
 # --- Forms ----------------------------------------------------------------------------------------------------------

@@ -210,7 +210,10 @@
     Array.prototype.forEach.call(form.querySelectorAll("[data-group='inputs'] [data-row], [data-group='subjects'] [data-row]"), function (place) {
       var name = place.closest("[data-group]").dataset.group + "-" + place.dataset.row;
       var choice = make("select", { "class": "select", name: name + "-local", id: "id_" + name + "-local" }, make("option", { value: "" }, words.choose));
-      begun.forEach(function (entry) { choice.appendChild(make("option", { value: entry.nonce }, entry.title + " · " + entry.summary)); });
+      begun.forEach(function (entry) {
+        var makes = entry.makes && entry.makes.length > 1 ? entry.makes : [entry.summary];
+        makes.forEach(function (text, number) { choice.appendChild(make("option", { value: entry.nonce + (number ? "." + number : "") }, entry.title + " · " + text)); });
+      });
       place.insertBefore(make("div", { "class": "field" }, make("label", { "for": choice.id }, words.local), choice), place.firstChild);
     });
   }
@@ -244,15 +247,28 @@
     }
     return !first;
   }
+  // The lots that an entry brings about, in the order of their rows: a step that sorts makes several.
+  function makes(form) {
+    var found = [];
+    Array.prototype.forEach.call(form.querySelectorAll("[data-group='outputs'] [data-row]"), function (place) {
+      function part(name) { return form.elements["outputs-" + place.dataset.row + "-" + name]; }
+      var amount = part("amount"), product = part("product"), code = part("lot_code"), unit = part("unit");
+      if (!amount || !amount.value.trim()) { return; }
+      found.push([product && product.value ? product.options[product.selectedIndex].text : "", code ? code.value.trim() : "",
+        amount.value + (unit && unit.value ? " " + unit.options[unit.selectedIndex].text : "")].filter(Boolean).join(" · "));
+    });
+    return found;
+  }
   function summary(form) {
     var parts = [];
     Array.prototype.forEach.call(form.elements, function (control) {
-      if (control.type === "hidden" || !control.name || !control.value || parts.length >= 5) { return; }
+      if (control.type === "hidden" || !control.name || !control.value || parts.length >= 6) { return; }
+      if (control.name === "party" && stands(form, "party_name")) { return; }
       if (/-(lot|product|local)$|^party$/.test(control.name)) { parts.push(control.options[control.selectedIndex].text.split(" · ").slice(0, 2).join(" ")); }
       else if (/-amount$|^amount_/.test(control.name)) {
         var unit = form.elements[control.name.replace(/amount/, "unit")];
         parts.push(control.value + (unit && unit.selectedIndex >= 0 && unit.value ? " " + unit.options[unit.selectedIndex].text : ""));
-      } else if (/-code$|^party_name$|^pack$|^slip$/.test(control.name)) { parts.push(control.value); }
+      } else if (/-code$|-lot_code$|^party_name$|^pack$|^slip$/.test(control.name)) { parts.push(control.value); }
     });
     return parts.join(" · ");
   }
@@ -327,7 +343,7 @@
         nonce: old ? old.nonce : fresh(), order: old ? old.order : now.getTime(), enteredAt: old ? old.enteredAt : stamp(now),
         key: old ? old.key : state.who.key, user: old ? old.user : state.who.user, organisation: old ? old.organisation : state.who.organisation,
         onBehalfOf: old ? old.onBehalfOf : state.who.onBehalfOf, step: options.step, title: heading, summary: summary(form) || options.about || "",
-        begins: Boolean(options.begins), fields: values(form), files: files, version: now.getTime(), seen: [], state: "waiting", answer: null, html: ""
+        begins: Boolean(options.begins), makes: makes(form), fields: values(form), files: files, version: now.getTime(), seen: [], state: "waiting", answer: null, html: ""
       };
       return store.put(entry);
     }).then(function () {
