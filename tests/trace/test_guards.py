@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +21,7 @@ from trace.actions.registry import VersionInput, edit_product, say_material
 from trace.actions.transfers import take_in
 from trace.composition import materials_named, prohibition_for
 from trace.contents import content_of
-from trace.errors import GuardBroken
+from trace.errors import FieldErrors, GuardBroken
 from trace.models import Conflict, Event, Lot, Organisation, Product
 from trace.solar_terms import solar_term
 from trace.units import parse_amount
@@ -210,6 +211,23 @@ def test_release_against_a_failed_report_names_it(world: World) -> None:
     with pytest.raises(GuardBroken, match="示例-不合格-1") as error:
         release_lot(by=world.walnuts_quality, lot=lot, when=day(3))
     assert error.value.broken[0].details["report"] == report.uid
+
+
+def test_shells_beside_kernels_have_no_class_of_kernel(world: World) -> None:
+    nuts = make_lot(world.walnuts, world.kernels, "100")
+    shells = make_product(world.walnuts.organisation, "HTK", "示例核桃壳", kind="byproduct")
+
+    def crack(*outputs: NewLot) -> list[Lot]:
+        portion = Portion(nuts, amount("50", world.kernels))
+        return record_event(
+            by=world.walnuts, code="walnut.crack", when=day(2), inputs=[portion], outputs=list(outputs)
+        ).lots
+
+    classed = NewLot(product=world.kernels, amount=amount("25", world.kernels), facts={"kernel_class": "头路"})
+    rest = NewLot(product=shells, amount=amount("24", shells))
+    assert len(crack(classed, rest)) == 2
+    with pytest.raises(FieldErrors):
+        crack(replace(classed, facts={}), rest)
 
 
 # --- Balance --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from trace.batch import Batch, current, whole
 from trace.day_guards import same_goods
 from trace.errors import Invalid, NotAllowed
 from trace.event_templates import EventTemplate, TemplateField, split_personal, template, validate_data
-from trace.models import Event, Lot, Organisation, Place, Stock, StoredFile, Unit
+from trace.models import Event, Lot, Organisation, Place, Product, Stock, StoredFile, Unit
 from trace.units import EnteredAmount, decimal_text, parse_amount
 
 # Templates with rows of their own beside the event; each has its action.
@@ -402,20 +402,27 @@ def _lot_fields(found: EventTemplate, new: NewLot) -> dict[str, Any]:
 
 
 def _with_facts(found: EventTemplate, new: NewLot, shared: Mapping[str, Any]) -> NewLot:
-    """The new lot with its own fields checked; dates typed only in the fields become the lot's."""
+    """The new lot with its own fields checked; dates typed only in the fields become the lot's. Of a by-product
+    (shells, rejects) nothing is required: no class of kernel is one of shells.
+    """
+    if not found.output_fields:
+        return replace(new, facts={})
     facts = {**shared, **new.facts}
     known = _amount(found, [new.amount]) | _lot_fields(found, new)
-    checked = (
-        checked_data(found, _offer(found.output_fields, facts, known), part="output") if found.output_fields else {}
-    )
+    spared = {each.key for each in found.output_fields} if new.product.kind == Product.Kind.BYPRODUCT else set()
+    checked = checked_data(found, _offer(found.output_fields, facts, known), part="output", provided=spared)
     return replace(new, facts=checked)
 
 
 def checked_data(
-    found: EventTemplate, data: Mapping[str, Any], *, part: Literal["all", "event", "output"] = "all"
+    found: EventTemplate,
+    data: Mapping[str, Any],
+    *,
+    part: Literal["all", "event", "output"] = "all",
+    provided: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The template's own check; advisory warnings go with the data so that readers see them."""
-    cleaned, warnings = validate_data(found, data, part=part)
+    """The template's own check, ``provided`` as there; advisory warnings go with the data so that readers see them."""
+    cleaned, warnings = validate_data(found, data, part=part, provided=provided)
     answer: dict[str, Any] = dict(cleaned)
     if warnings:
         answer["advisory"] = [warning.message for warning in warnings]

@@ -251,7 +251,7 @@ class Reader:
         if product is None:
             self.read(f"{name}-amount", lambda: check_number(self.raw(f"{name}-amount")))
         lot_code = self.read(f"{name}-lot_code", self._lot_code, name)
-        facts = self._facts_of(name)
+        facts = self._facts_of(name, product)
         days = {
             key: self.read(f"{name}-{key}", lambda key=key: parse_day(self.raw(f"{name}-{key}")))
             for key in ("produced_on", "expires_on")
@@ -290,8 +290,8 @@ class Reader:
         code, odd = code_or_old(text, normalise_captured_lot_code)
         return code or clean_text(odd, SUPPLIER_CODE_MAX)
 
-    def _facts_of(self, name: str) -> dict[str, Any] | None:
-        """The template's fields of this one lot, checked; None where something was refused."""
+    def _facts_of(self, name: str, product: Product | None) -> dict[str, Any] | None:
+        """The template's fields of this one lot, checked; None where something was refused. By-products need none."""
         if not self.plan.template.output_fields:
             return {}
         given = {each.key: self._value(each, f"{name}-f_{each.key}") for each in self.plan.output_fields}
@@ -299,6 +299,7 @@ class Reader:
             {key: value for key, value in given.items() if value is not None},
             part="output",
             names={each.key: f"{name}-f_{each.key}" for each in self.plan.output_fields},
+            spared=product is not None and product.kind == Product.Kind.BYPRODUCT,
         )
 
     def _restated(self, name: str, product: Product, lot_code: str) -> Lot | None:
@@ -440,8 +441,12 @@ class Reader:
                 rows.append(row)
         return rows or None
 
-    def _checked(self, given: Mapping[str, Any], *, part: Any, names: Mapping[str, str]) -> dict[str, Any] | None:
-        """The data when the template takes them; otherwise each refusal at its control. Personal fields pass."""
+    def _checked(
+        self, given: Mapping[str, Any], *, part: Any, names: Mapping[str, str], spared: bool = False
+    ) -> dict[str, Any] | None:
+        """The data when the template takes them; otherwise each refusal at its control. Personal fields pass;
+        ``spared``: all may be missing.
+        """
         template = self.plan.template
         personal = {each.key for each in template.fields if each.personal}
         asked = {each.key for each in (*self.plan.fields, *self.plan.output_fields)}
@@ -449,7 +454,7 @@ class Reader:
         follows = {template.expires_on_field} if self._has_shelf_life() else set()
         kept = {key: value for key, value in given.items() if key not in personal}
         try:
-            validate_data(template, kept, part=part, provided=elsewhere | follows)
+            validate_data(template, kept, part=part, provided=elsewhere | follows | (set(names) if spared else set()))
         except FieldErrors as error:
             for key, wrong in error.fields.items():
                 self.refuse(names.get(key, ""), wrong)

@@ -293,7 +293,8 @@ class StepForm(forms.Form):
         self._count("outputs", max(self.plan.outputs, self.start.rows.get("outputs", 0)))
         products = self.offer.products
         choices = [(str(each.uid), str(each)) for each in products]
-        facts = {str(each.uid): units_fact(unit_pairs(each)) for each in products}
+        less = {str(each.uid): {"byproduct": "1"} for each in products if each.kind == Product.Kind.BYPRODUCT}
+        facts = {str(each.uid): units_fact(unit_pairs(each), **less.get(str(each.uid), {})) for each in products}
         for number in range(self.rows_of("outputs")):
             self._output(spec, number, choices, facts)
 

@@ -224,6 +224,10 @@
     if (!field.querySelector(".error")) { field.insertBefore(make("p", { "class": "error" }, text), control.closest("fieldset .choices") || field.querySelector("label").nextSibling); }
   }
   function stands(form, name) { var control = form.elements[name]; return Boolean(control && control.value && String(control.value).trim()); }
+  function isByproduct(form, name) {
+    var product = form.elements[name.replace(/-f_.*$/, "-product")];
+    return Boolean(product && product.value && product.options[product.selectedIndex].dataset.byproduct);
+  }
   // Only what can be known here: what must be filled in, and what must be a number. The server checks the rest.
   function check(form) {
     Array.prototype.forEach.call(form.querySelectorAll(".error"), function (each) { each.remove(); });
@@ -234,6 +238,7 @@
       var blank = control.type === "radio" ? !form.querySelector("[name='" + control.name + "']:checked") : !control.value.trim();
       var base = control.name.replace(/-(lot|code)$/, "");
       var instead = (/-(lot|code)$/.test(control.name) && (stands(form, base + "-code") || stands(form, base + "-lot") || stands(form, base + "-local"))) ||
+        (/^outputs-\d+-f_/.test(control.name) && isByproduct(form, control.name)) ||
         (control.name === "party" && stands(form, "party_name")) || (control.name === "place" && stands(form, "plot_name"));
       var text = "";
       if (control.required && blank && !instead) { text = words.required; }
