@@ -225,7 +225,8 @@ class _Pages:
     def _paragraph(self, text: str, keep: float) -> None:
         parts = [part for line in text.split("\n") for part in broken(line, _ROOM / _BODY)]
         for number, part in enumerate(parts, 1):
-            self._need(_BODY * _LEADING + (keep if number == len(parts) else 0))
+            together = 2 if number == 1 and len(parts) > 1 else 1
+            self._need(_BODY * _LEADING * together + (keep if number + together > len(parts) else 0))
             self.y -= _BODY * _LEADING
             self._text(_LEFT, self.y, part, _BODY)
         self.y -= _BODY * 0.35
@@ -332,8 +333,10 @@ def _widths(block: Block) -> list[float]:
     columns = list(zip(block.head, *block.rows, strict=True))
     least, wish = [], []
     for column in columns:
-        words = [typeface.width_em(word) for cell in column for word in _TOKEN.findall(typeface.tidy(cell))]
-        least.append(min(max([2.4, typeface.width_em(column[0]), *words]) + 1.2, 14.0))
+        tokens = [word for cell in column for word in _TOKEN.findall(typeface.tidy(cell))]
+        words = [typeface.width_em(word) for word in tokens if not _DIGEST.fullmatch(word)]
+        halves = [typeface.width_em(word) / 2 + 1.4 for word in tokens if _DIGEST.fullmatch(word)]
+        least.append(max([min(max([2.4, typeface.width_em(column[0]), *words]) + 1.2, 14.0), *halves]))
         whole = max(typeface.width_em(line) for cell in column for line in cell.split("\n")) + 1.2
         wish.append(max(least[-1], min(whole, 18.0)))
     room = _ROOM / _CELL
@@ -346,7 +349,14 @@ def _widths(block: Block) -> list[float]:
     return [(need + spare * part) * _CELL for need, part in zip(least, shares, strict=True)]
 
 
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.,:/_%+@-]*|.", re.S)
+_TOKEN = re.compile(
+    r"[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日|[0-9][0-9.,]* [\u4e00-\u9fff]{1,2}(?![\u4e00-\u9fff])"
+    r"|[A-Za-z0-9][A-Za-z0-9.,:/_%+@-]*|.",
+    re.S,
+)
+"""What holds together: a date, a number with its unit, a word; else each character stands alone."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+"""A SHA-256. It is read out and compared in equal parts, so it breaks into lines of equal length."""
 _NEVER_FIRST = frozenset("，。、；：？！）》】〕”’%.,;:!?)]}")
 """Closing marks hang at the end of a line rather than begin the next (GB/T 15834-2011, 5.1)."""
 
@@ -360,6 +370,11 @@ def broken(text: str, room: float) -> list[str]:
             continue
         if typeface.width_em(token) <= room:
             lines.append(token.lstrip())
+            continue
+        if _DIGEST.fullmatch(token):
+            size = max((one for one in (32, 16, 8) if typeface.width_em(token[:one]) <= room), default=4)
+            parts = [token[at : at + size] for at in range(0, len(token), size)]
+            lines = [*lines, *parts] if lines[-1] else [*lines[:-1], *parts]
             continue
         for char in token:
             if lines[-1] and typeface.width_em(lines[-1] + char) > room:

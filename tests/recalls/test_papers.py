@@ -305,6 +305,15 @@ def test_pages_of_documents_open_to_those_who_may(chain: Chain, client: Client) 
 
 
 @pytest.mark.once
+def test_a_hash_breaks_into_equal_parts_and_dates_and_amounts_hold_together() -> None:
+    digest = hashlib.sha256(b"sample").hexdigest()
+    assert sheets.broken(digest, 20) == [digest[:32], digest[32:]]
+    assert sheets.broken(f"示例：{digest}", 38) == ["示例：", digest]
+    assert sheets.broken("共 1,674 个", 4.5) == ["共 ", "1,674 个"]
+    assert sheets.broken("2026年11月29日 09:38", 8) == ["2026年11月29日 ", "09:38"]
+
+
+@pytest.mark.once
 def test_no_signature_and_no_heading_stands_alone_on_a_page() -> None:
     rows = tuple((f"项目{number}", "示例内容") for number in range(60))
     for count in range(1, 60):
