@@ -16,7 +16,7 @@ from recalls.law import Form, LegalEvent, due, regime, rules_started_by
 from recalls.models import Campaign
 from recalls.papers.source import Source
 from recalls.queries import work_calendar
-from trace.models import Lot, Product
+from trace.models import Lot, Organisation, Product
 from trace.units import format_amount
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
@@ -48,7 +48,8 @@ def first_plan(campaign: Campaign) -> dict[str, str]:
                     firm.recall_contact_email,
                 )
                 if part
-            ),
+            )
+            + _as_another(source),
             "food": "\n".join([*_goods(source), *([f"区域范围：{area}"] if area else [])]),
             "reason": comma.join(part for part in (source.reason(), source.risk()) if part),
             "level": comma.join([campaign.level_label, *_limits(campaign)]),
@@ -62,6 +63,16 @@ def first_plan(campaign: Campaign) -> dict[str, str]:
                 "responsible": words["producer"],
             }
     return {f"plan_{key}": value[:2000] for key, value in words.items()}
+
+
+def _as_another(source: Source) -> str:
+    """As what a firm recalls that did not make the goods, why, and who made them."""
+    campaign = source.campaign
+    if campaign.initiator == Campaign.Initiator.PRODUCER or source.scope is None:
+        return ""
+    makers = Organisation.objects.filter(lots__scope_lots__scope=source.scope, lots__scope_lots__why="named")
+    names = "、".join(makers.distinct().order_by("name").values_list("name", flat=True)[:10])
+    return f"\n召回身份：{'；'.join(part for part in source.standing() if part)}\n生产者：{names}"
 
 
 def _goods(source: Source) -> list[str]:

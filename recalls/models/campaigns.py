@@ -139,6 +139,21 @@ class Campaign(models.Model):
         return self.initiator == Campaign.Initiator.TRADER and self.ground == Campaign.Ground.OWN_FAULT
 
     @property
+    def as_whom(self) -> str:
+        """Who stands first in the announcement: its maker, or as what another recalls in its place (2015 Measures,
+        articles 20 to 22).
+        """
+        if self.initiator == Campaign.Initiator.BRAND_OWNER:
+            return gettext("召回单位（委托方，产品由他人生产）")
+        if self.initiator != Campaign.Initiator.TRADER:
+            return gettext("生产者")
+        return {
+            Campaign.Ground.OWN_FAULT.value: gettext("召回单位（经营者，原因在本单位）"),
+            Campaign.Ground.PRODUCER_GONE.value: gettext("召回单位（经营者；生产者已破产或不再经营）"),
+            Campaign.Ground.PRODUCER_UNKNOWN.value: gettext("召回单位（经营者；生产者无法确定）"),
+        }.get(self.ground, gettext("召回单位（经营者）"))
+
+    @property
     def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.status not in TERMINAL

@@ -34,7 +34,7 @@ def announcement(source: Source, subject: str) -> Draft:
     people = people_of(found)
     listed = bool(source.law.announcement_items)
     draft.fields(
-        "一、召回单位（经营者，原因在本单位）" if source.campaign.own_fault else "一、生产者",
+        f"一、{source.campaign.as_whom}",
         [
             ("名称", found.producer, True),
             ("住所", found.address, True),
@@ -48,11 +48,15 @@ def announcement(source: Source, subject: str) -> Draft:
             ("电子邮箱", found.email, listed),
         ],
     )
+    another = source.campaign.initiator != Campaign.Initiator.PRODUCER
     draft.table(
         "二、召回的产品",
-        ["名称", "商标", "规格", "生产日期", "批次"],
+        ["名称", "商标", "规格", "生产日期", "批次", *(["生产者"] if another else [])],
         [
-            [goods["name"], goods.get("brand", ""), goods.get("spec", ""), lot["produced_on"], _lot_words(lot)]
+            [
+                *(goods["name"], goods.get("brand", ""), goods.get("spec", ""), lot["produced_on"], _lot_words(lot)),
+                *([goods.get("maker", "")] if another else []),
+            ]
             for goods in found.goods
             for lot in goods["lots"]
         ],

@@ -148,7 +148,7 @@ class Source:
                 ("召回编号", one.number or "", True),
                 ("召回名称", one.title, True),
                 ("类型", str(one.get_kind_display()), True),
-                ("召回身份", "；".join(part for part in self._standing() if part), True),
+                ("召回身份", "；".join(part for part in self.standing() if part), True),
                 ("方式", str(one.get_form_display()), True),
                 ("级别", one.level_label, True),
                 ("适用规则", self.law_words, True),
@@ -160,7 +160,7 @@ class Source:
             ],
         )
 
-    def _standing(self) -> tuple[str, str, str]:
+    def standing(self) -> tuple[str, str, str]:
         """As what the firm recalls, and why."""
         one = self.campaign
         return str(one.get_initiator_display()), str(one.get_ground_display() or ""), one.ground_words

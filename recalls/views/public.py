@@ -156,7 +156,7 @@ def article_16(notice: PublicNotice) -> list[tuple[str, list[Row]]]:
     campaign = notice.campaign
     return [
         (
-            _("召回单位（经营者，原因在本单位）") if campaign.own_fault else _("生产者"),
+            campaign.as_whom,
             [
                 Row(_("名称"), notice.producer),
                 Row(_("住所"), notice.address),
@@ -233,6 +233,8 @@ def campaign_notice_draft(request: HttpRequest, uid: str) -> HttpResponse:
     require_side(actor, campaign)
     scope = latest_scope(campaign)
     form = AnnouncementForm(request.POST or None, initial=_first_words(campaign))
+    if campaign.initiator != Campaign.Initiator.PRODUCER:
+        form.fields["producer"].label = _("召回单位名称")
     if request.method == "POST" and form.is_valid():
         kind = PublicNotice.Kind.CORRECTION if campaign.announced_at else PublicNotice.Kind.ANNOUNCEMENT
         row = attempt(
