@@ -29,6 +29,7 @@ from recalls.models import (
     StockAnswer,
 )
 from recalls.released import Released, released_of
+from recalls.scope import first_sent
 from trace.among import among
 from trace.genealogy import lots_by_pk
 from trace.models import EventItem, Lot, Stock, Transfer
@@ -39,7 +40,8 @@ from trace.plain import fetched, uncollected
 class Amounts:
     """Millionths of one base unit.
 
-    ``made`` by the lot's event; ``used`` in other lots; ``shipped`` by the maker to others; ``recovered`` came back;
+    ``made`` by the lot's event; ``used`` in other lots; ``shipped`` by the maker to others
+    (``scope.first_sent``); ``recovered`` came back;
     ``destroyed`` or made harmless; ``released`` was put right and let go, wherever it is since; ``in_house`` lies with
     the initiator, blocked; ``held`` is what holders said they
     have (sealed or about to be); ``sold`` went on to consumers or was sampled, and did not come back; ``unknown`` is by
@@ -160,12 +162,11 @@ class _Sums:
         inputs = EventItem.objects.filter(lot__in=inside, role="input", **standing)
         self.used = dict(inputs.values("lot").annotate(n=Sum("micros")).values_list("lot", "n"))
         transfers = Transfer.objects.filter(lot__in=inside, voided_by=None).order_by()
-        self.shipped: dict[int, int] = defaultdict(int)
         self.transit: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         sent_to = transfers.values_list("lot", "sender", "receiver", "sent_micros", "received_micros")
-        for lot, sender, receiver, sent, received in fetched(sent_to):
-            if issuers[lot] == sender:
-                self.shipped[lot] += sent
+        moves = fetched(sent_to)
+        self.shipped = first_sent(issuers, moves)
+        for lot, _sender, receiver, sent, received in moves:
             self.transit[lot][receiver] += sent - (received or 0)
         self.stock: dict[int, dict[int, int]] = defaultdict(dict)
         rows = Stock.objects.filter(lot__in=inside).order_by().values_list("lot", "organisation", "micros")

@@ -669,10 +669,7 @@ def _lines(
 ) -> list[ScopeLine]:
     """The lines with amounts, proven first, then by reason and lot."""
     issuers = {pk: issuer for pk, issuer, _made in begun}
-    shipped: defaultdict[int, int] = defaultdict(int)
-    for lot, sender, _receiver, sent, _received in moves:
-        if sender == issuers[lot]:
-            shipped[lot] += sent
+    shipped = first_sent(issuers, moves)
     conflicts = _conflicts_of(issuers)
     lines: dict[ScopeLot.Why, list[ScopeLine]] = {why: [] for why in Why}
     line = ScopeLine._make
@@ -681,6 +678,28 @@ def _lines(
         amounts = (made, used.get(pk, 0), shipped.get(pk, 0), conflicts.get(pk, 0))
         lines[why].append(line((pk, why, path, lots, *amounts, notes.get(pk, ""), None, 0)))
     return [line for some in lines.values() for line in some]
+
+
+def first_sent(issuers: Mapping[int, int], moves: Iterable[Move]) -> dict[int, int]:
+    """How much of each lot its maker sent out, in millionths. Of a lot of a maker outside, which reports nothing,
+    what those sent out who had it from nobody here: the brand owner, or the trader that took it in. One query where
+    there may be such lots.
+    """
+    moves = list(moves)
+    shipped: defaultdict[int, int] = defaultdict(int)
+    for lot, sender, _receiver, sent, _received in moves:
+        if sender == issuers[lot]:
+            shipped[lot] += sent
+    others = [one for one in moves if one[0] not in shipped]
+    if others:
+        outside = Lot.objects.filter(among("pk", {one[0] for one in others}), is_external=True)
+        known = set(outside.values_list("pk", flat=True))
+        others = [one for one in others if one[0] in known]
+    given = {(lot, receiver) for lot, _sender, receiver, _sent, _received in others}
+    for lot, sender, _receiver, sent, _received in others:
+        if (lot, sender) not in given:
+            shipped[lot] += sent
+    return shipped
 
 
 def _conflicts_of(lots: Iterable[int]) -> dict[int, int]:

@@ -35,9 +35,12 @@ from recalls.actions.campaigns import (
 from recalls.actions.papers import make_paper
 from recalls.actions.scopes import freeze_scope
 from recalls.actions.signals import raise_signal
+from recalls.figures import figures
+from recalls.first_words import first_plan
 from recalls.guards import red_lines
 from recalls.models import CalendarLoad, Campaign, ClockInstance, DisposalFile, NoticePicture, OutboxMessage
 from recalls.scope import Question
+from tests.goods import amount, day, ship
 from tests.recalls.story import (
     ANNOUNCEMENT,
     FINDING,
@@ -54,6 +57,7 @@ from tests.recalls.test_acts import serve
 from tests.recalls.test_papers import refused
 from tests.world import make_actor, sign_in
 from trace.actions.files import path_of, store_file
+from trace.actions.transfers import take_in
 from trace.actor import Actor
 from trace.guards import blocking
 from trace.models import Organisation
@@ -162,6 +166,39 @@ def test_a_withdrawal_needs_no_announcement_until_some_of_it_was_sold(chain: Cha
     refused(lambda: turn_recall(by=world.county, campaign=campaign, reason="示例"), "no_such_step")
     draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
     assert announce(by=world.walnuts, campaign=campaign, channel="示例").status == "announced"
+
+
+def test_a_brand_owner_recalls_what_another_made_and_the_announcement_says_who(chain: Chain, client: Client) -> None:
+    world = chain.world
+    lot = take_in(
+        by=world.walnuts,
+        supplier=chain.outsider,
+        product=world.kernels,
+        supplier_lot="HT-1",
+        amount=amount("10", world.kernels),
+        when=day(2),
+    ).lots[0]
+    ship(world.walnuts, world.shop.organisation, lot, "4", when=day(3))
+    campaign = assess(
+        by=world.walnuts_quality,
+        organisation=world.walnuts.organisation,
+        track="food",
+        title="示例贴牌核桃仁",
+        knew_at=KNEW,
+        finding=FINDING,
+        standing=Standing(Initiator.BRAND_OWNER),
+    )
+    freeze_scope(by=world.walnuts_quality, campaign=campaign, question=Question.of([lot]))
+    assert campaign.scopes.get().lots.get().shipped_micros == 4_000_000
+    campaign = decide(by=world.walnuts, campaign=campaign)
+    assert f"生产者：{chain.outsider.name}" in first_plan(campaign)["plan_producer"]
+    campaign = start_campaign(by=world.walnuts_quality, campaign=campaign, stop_order=True)
+    assert figures(campaign).totals["KGM"].shipped == 4_000_000
+    draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    announce(by=world.walnuts, campaign=campaign, channel="示例")
+    words = client.get(reverse("recalls:public_recall", args=[campaign.uid])).content.decode()
+    assert "召回单位（委托方，产品由他人生产）" in words
+    assert f"生产者：{chain.outsider.name}" in words
 
 
 def consumer_campaign(chain: Chain) -> Campaign:
