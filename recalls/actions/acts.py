@@ -159,8 +159,13 @@ def issue_act(
 def require_competent(by: Actor, campaign: Campaign) -> None:
     """Refuse (``not_competent``) an authority below the competent one."""
     if not is_competent(by, campaign):
-        whose = campaign.authority.label if campaign.authority else _("主管部门")
-        raise NotAllowed(_("这次召回由%(authority)s主管，由它决定。") % {"authority": whose}, code="not_competent")
+        raise NotAllowed(not_competent_words(campaign), code="not_competent")
+
+
+def not_competent_words(campaign: Campaign) -> str:
+    """Whose matter a step is."""
+    whose = campaign.authority.label if campaign.authority else _("主管部门")
+    return _("这次召回由%(authority)s主管，由它决定。") % {"authority": whose}
 
 
 def leaves_to_another(by: Actor, campaign: Campaign, action: str) -> bool:

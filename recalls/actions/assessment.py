@@ -14,13 +14,13 @@ from recalls.access import require_side, roles_in
 from recalls.actions.clocks import record_fact, sync_clocks
 from recalls.actions.moves import write_step
 from recalls.actions.signals import link_signal
-from recalls.law import LegalEvent, competent_authority, regime_for
+from recalls.law import LegalEvent, Tier, competent_authority, regime_for
 from recalls.models import Assessment, Campaign, Signal
 from recalls.transitions import FIRM, REGULATOR, Status
 from trace.access import entered_for
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
-from trace.models import Organisation, Product, Stock, Transfer
+from trace.models import Division, Organisation, Product, Stock, Transfer
 from trace.text import clean_text
 
 
@@ -206,15 +206,28 @@ def _write(campaign: Campaign, by: Actor, finding: Finding, now: datetime.dateti
 
 
 def licence_tier_of(organisation: Organisation) -> str:
-    """The level of the authority that issued the firm's licence, where that authority is known here; else none."""
-    issuers = organisation.licences.filter(ended_at=None).exclude(issued_by="").values_list("issued_by", flat=True)
+    """The level of the authority that issued the firm's licence: of a regulator here by that name, else by the county,
+    prefecture or province of the firm that its name tells (licences are often issued by an approvals bureau that is
+    none of the regulators here). None where neither says.
+    """
+    licences = organisation.licences.filter(ended_at=None).exclude(issued_by="")
+    issuers = list(licences.values_list("issued_by", flat=True))
     level = (
-        Organisation.objects.filter(kind=Organisation.Kind.REGULATOR, name__in=list(issuers))
+        Organisation.objects.filter(kind=Organisation.Kind.REGULATOR, name__in=issuers)
         .exclude(level="")
         .values_list("level", flat=True)
         .first()
     )
-    return level or ""
+    if level or not issuers:
+        return level or ""
+    code = organisation.division_id
+    above = {f"{code[:2]}0000": Tier.PROVINCE, f"{code[:4]}00": Tier.PREFECTURE, code[:6]: Tier.COUNTY}
+    names = {one.pk: one.name for one in Division.objects.filter(pk__in=above)}
+    for place in sorted(names, reverse=True):
+        if any(names[place] in issuer for issuer in issuers):
+            tier = Tier.PROVINCE if place.endswith("0000") else Tier.PREFECTURE if place.endswith("00") else Tier.COUNTY
+            return tier.value
+    return ""
 
 
 def authority_of(organisation: Organisation, regime_code: str, tier: str) -> Organisation | None:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from recalls.access import campaign_for, is_one_person_firm, roles_in
 from recalls.actions import campaigns as act
-from recalls.actions.acts import usual_basis
+from recalls.actions.acts import is_competent, leaves_to_another, not_competent_words, usual_basis
 from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
 from recalls.channels import channel_for
 from recalls.effect import effect
@@ -158,6 +158,9 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
     if row.other_than and actor.user is not None:
         fact = row.second_person_missing(actor.user.pk, doers(campaign, action))
         barred = second_words(campaign, fact) if fact is not None else ""
+    asked_alone = action == "grant_extension" and actor.is_regulator and not is_competent(actor, campaign)
+    if asked_alone or leaves_to_another(actor, campaign, action):
+        barred = not_competent_words(campaign)
     allowed = not row.who.isdisjoint(roles_in(actor, campaign))
     return page(
         request,

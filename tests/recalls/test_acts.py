@@ -14,7 +14,7 @@ from django.utils import timezone
 from recalls.actions.acts import is_competent, issue_act
 from recalls.actions.announcements import draft_notice, prove_publication
 from recalls.actions.answers import acknowledge
-from recalls.actions.assessment import assess
+from recalls.actions.assessment import assess, licence_tier_of
 from recalls.actions.campaigns import announce, close, evaluate, grant_extension, order, propose
 from recalls.actions.moves import proposal_of
 from recalls.channels import channel_for, owed
@@ -313,3 +313,18 @@ def test_the_step_of_an_order_asks_for_law_and_contents(chain: Chain, client: Cl
     assert client.post(at, post).status_code == 302
     act = RegulatorAct.objects.get()
     assert (act.content, act.due_on) == ("立即召回全部批次", datetime.date(2026, 11, 30))
+
+
+def test_the_level_of_the_licence_follows_from_the_name_of_who_issued_it(chain: Chain) -> None:
+    firm = chain.world.walnuts.organisation
+    licence = Licence.objects.create(organisation=firm, kind="other", number="示例-1", issued_by="示例审批局")
+    for issuer, tier in (
+        ("示例审批局", ""),
+        ("山西省市场监督管理局", "province"),
+        ("山西省吕梁市行政审批服务管理局", "prefecture"),
+        ("吕梁市汾阳市行政审批服务管理局", "county"),
+        (chain.world.province.organisation.name, "province"),
+    ):
+        licence.issued_by = issuer
+        licence.save()
+        assert licence_tier_of(firm) == tier, issuer

@@ -177,6 +177,7 @@ def test_a_brand_owner_recalls_what_another_made_and_the_announcement_says_who(c
         supplier_lot="HT-1",
         amount=amount("10", world.kernels),
         when=day(2),
+        data={"inspection_result": "合格"},
     ).lots[0]
     ship(world.walnuts, world.shop.organisation, lot, "4", when=day(3))
     campaign = assess(

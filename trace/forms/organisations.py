@@ -171,7 +171,12 @@ class LicenceForm(forms.Form):
     number = Text(
         label=gettext_lazy("证照编号"), max_length=100, help_text=gettext_lazy("SC 编号和 CMA 编号会核对格式与校验码。")
     )
-    issued_by = Text(label=gettext_lazy("发证机关"), max_length=120, required=False)
+    issued_by = Text(
+        label=gettext_lazy("发证机关"),
+        max_length=120,
+        required=False,
+        help_text=gettext_lazy("照证照上的全称填写：召回由哪一级主管，按它确定。"),
+    )
     valid_until = Day(label=gettext_lazy("有效期至"), required=False)
 
     def licence(self) -> LicenceInput:
