@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from recalls.actions.papers import BUILDERS, draft_paper
 from recalls.models import Campaign, Paper, RegulatorAct
+from recalls.papers.missing import missing_words
 from recalls.papers.source import Source
 
 Kind = Paper.Kind
@@ -50,7 +51,7 @@ def paper_lines(campaign: Campaign) -> list[Line]:
                     about,
                     made[-1] if made else None,
                     len(made),
-                    list(dict.fromkeys(draft.missing)),
+                    missing_words(dict.fromkeys(draft.missing)),
                 )
             )
     return found

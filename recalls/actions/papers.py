@@ -18,6 +18,7 @@ from recalls.errors import PaperIncomplete
 from recalls.models import Campaign, DisposalPlan, Drill, Notice, Paper, PaperDownload, RegulatorAct
 from recalls.papers import notices, reports
 from recalls.papers.draft import Draft
+from recalls.papers.missing import missing_words
 from recalls.papers.printing import as_json, as_pdf, digest, words_of
 from recalls.papers.source import Source
 from trace import typeface
@@ -124,7 +125,7 @@ def keep_edition(
 ) -> tuple[Paper, bool]:
     """Freeze a draft as the next edition, or find that it is the last one; whether it is new."""
     if draft.missing:
-        raise PaperIncomplete(draft.title, list(dict.fromkeys(draft.missing)))
+        raise PaperIncomplete(draft.title, missing_words(dict.fromkeys(draft.missing)))
     texts = [cell for block in draft.blocks for row in block.rows for cell in row if block.kind != "code"]
     plain = "".join(texts).translate({0xE000: None, 0xE001: None})
     typeface.require_glyphs(draft.title, draft.to, plain, *draft.people.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from recalls.models.campaigns import Campaign
 from recalls.models.drills import Drill
@@ -21,7 +22,7 @@ class Paper(models.Model):
 
     class Kind(models.TextChoices):
         PLAN = "plan", _("召回计划")
-        ANNOUNCEMENT = "announcement", _("召回公告")
+        ANNOUNCEMENT = "announcement", pgettext_lazy("document", "召回公告")
         NOTICE = "notice", _("召回通知书（附回执）")
         STOP = "stop", _("停止生产经营通知")
         PROGRESS = "progress", _("召回阶段性总结")
