@@ -44,6 +44,8 @@ from trace.text import clean_text
 
 Kind, Status = LabelFile.Kind, LabelFile.Status
 LEASE = datetime.timedelta(minutes=5)
+QUIET = datetime.timedelta(seconds=90)
+"""A part takes seconds: a worker that gave no sign for so long seems to have stopped."""
 """Longer than the making of one part."""
 ATTEMPTS = 3
 PART_LABELS = {Kind.PDF: 10_000, Kind.ZPL: 10_000, Kind.PACKET: 100_000}
@@ -169,6 +171,12 @@ def run_next_file() -> bool:
     except DomainError as error:
         _fail(file, error.message)
     return True
+
+
+def taken_up_at(file: LabelFile, now: datetime.datetime) -> datetime.datetime | None:
+    """When another worker takes up a file whose worker seems to have stopped; None where it works or none has begun."""
+    until = file.leased_until if file.status == Status.WORKING else None
+    return until if until is not None and until - LEASE < now - QUIET else None
 
 
 def _claim() -> LabelFile | None:

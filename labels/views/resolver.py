@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
@@ -38,8 +38,6 @@ _LINK = re.compile(
     re.DOTALL,
 )
 """The path after ``/01/`` as it arrives, already unescaped: a captured lot code may itself hold a slash."""
-_BADLY_ENCODED = re.compile(r"%(?![0-7][0-9A-Fa-f])")
-"""What is left in an unescaped path where a ``%`` stood without two hexadecimal digits, or bytes that are no UTF-8."""
 OTHER_KEYS = sorted(ai for ai, rule in RULES.items() if rule.qualifiers is not None and ai not in ("00", "01"))
 """Keys answered here besides (01); (00), the number of a pack, opens the pack for who may see it (trace)."""
 
@@ -112,16 +110,19 @@ def read_path(rest: str, query: str = "") -> Named:
     return Named(values["01"], values.get("10", ""), values.get("21", ""), "235" in values)
 
 
-def require_encoding(rest: str) -> None:
-    """Refuse a path that names nothing and holds what only a wrong percent-encoding leaves behind (``dl_bad_escape``).
+def require_encoding(request: HttpRequest) -> None:
+    """Refuse a path whose bytes are no UTF-8 (``dl_bad_escape``).
 
-    Asked after nothing was found: the server hands the path on unescaped, so that a lot whose code has a ``%`` of its
-    own, rightly written ``%25``, looks the same.
+    The server hands the path on unescaped, so that a ``%`` without two hexadecimal digits and one rightly written
+    ``%25`` look the same: it stands for itself, and where a value may hold none that is refused. ``trace.path`` is
+    kept by ``config.wsgi``.
     """
-    if _BADLY_ENCODED.search(rest):
+    try:
+        request.META.get("trace.path", "").encode("latin-1").decode("utf-8")
+    except UnicodeError:
         raise Invalid(
             _("这个网址的编码不对：百分号后面应是两位十六进制数，内容应是 UTF-8。请重新扫码。"), code="dl_bad_escape"
-        )
+        ) from None
 
 
 @audience("public")
@@ -131,10 +132,9 @@ def digital_link(request: HttpRequest, rest: str) -> HttpResponse:
     """``/01/{gtin}``, ``…/10/{lot}``, ``…/21/{serial}``, ``…/10/{lot}/21/{serial}`` (GS1 Digital Link)."""
     given = f"/01/{rest}"
     try:
+        require_encoding(request)
         named = read_path(rest, request.META.get("QUERY_STRING", ""))
         target = named.target()
-        if target is None:
-            require_encoding(rest)
     except Invalid as error:
         return scan.unknown_page(request, given, error.message, status=400)
     if target is None:
@@ -161,10 +161,10 @@ def other_key(request: HttpRequest, key: str, rest: str) -> HttpResponse:
     """Digital Links whose key is none this system labels (places, parties, logistic units …): 400 in bad syntax, else
     404.
     """
-    address = f"https://path.invalid/{key}/{rest.rstrip('/')}"
+    address = f"https://path.invalid/{key}/{quote(rest.rstrip('/'))}"
     query = request.META.get("QUERY_STRING", "")
     try:
-        require_encoding(rest)
+        require_encoding(request)
         parse_uri(f"{address}?{query}" if query else address, ignore_unknown=True)
     except Invalid as error:
         return scan.unknown_page(request, f"/{key}/{rest}", error.message, status=400)

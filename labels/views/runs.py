@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -19,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from labels import preview, qr
 from labels.access import file_for, run_for, runs_visible_to, unit_of, units_of
 from labels.actions.checks import forget_checks
-from labels.actions.files import order_file
+from labels.actions.files import order_file, taken_up_at
 from labels.actions.runs import (
     apply_codes,
     except_units,
@@ -371,6 +372,7 @@ def file_detail(request: HttpRequest, uid: str, file_uid: str) -> HttpResponse:
         "run": file.run,
         "parts": file.parts.all(),
         "refresh": file.is_open,
+        "taken_up_at": taken_up_at(file, timezone.now()),
         **_blocked(file.run.lot),
     }
     return render(request, "labels/file.html", context)

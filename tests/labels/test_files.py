@@ -136,6 +136,10 @@ def test_a_pdf_comes_in_parts_holds_each_code_once_and_is_released_and_logged(
     sent = client.post(f"/labels/{run.uid}/files/", wish)
     assert sent.status_code == 302
     assert client.post(f"/labels/{run.uid}/files/", wish).headers["Location"] == sent.headers["Location"]
+    for left, stopped in ((files.LEASE, False), (files.LEASE / 2, True)):
+        LabelFile.objects.update(status="working", leased_until=timezone.now() + left)
+        assert ("制作好像中断了" in client.get(sent.headers["Location"]).content.decode()) == stopped
+    LabelFile.objects.update(status="waiting", leased_until=None)
     file = LabelFile.objects.get()
     assert parts_of(file) == [(1, 5), (6, 10)]
     address = sent.headers["Location"]
