@@ -94,6 +94,7 @@ class Batch:
         self._new_stock: dict[StockKey, int] = {}
         self._moved: set[StockKey] = set()
         self.transfers: dict[int, Transfer] = {}
+        self._transfers_of: dict[int, list[Transfer]] = defaultdict(list)
         self._made: dict[int, int] = defaultdict(int)
         self._answered: dict[int, Transfer] = {}
         self._waiting: dict[type[Model], list[Any]] = defaultdict(list)
@@ -180,6 +181,8 @@ class Batch:
                 self.memo[("last_code", pair)] = row.lot_code
             elif isinstance(row, LogEntry):
                 self.number = row.number
+            elif isinstance(row, Transfer):
+                self._bring(row)
             else:
                 break
 
@@ -198,6 +201,20 @@ class Batch:
         row.made_micros += micros
         if lot not in self.unwritten:
             self._made[lot] += micros
+
+    def _bring(self, transfer: Transfer) -> None:
+        if transfer.pk not in self.transfers:
+            self.transfers[transfer.pk] = transfer
+            self._transfers_of[transfer.lot_id].append(transfer)
+
+    def open_transfers(self, lot: int, receiver: int) -> list[Transfer]:
+        """What is on its way of a lot to a receiver, the oldest first; what this batch sent, too."""
+        if lot not in self.unwritten:
+            rows = Transfer.objects.filter(lot=lot, receiver=receiver, received_by=None, voided_by=None)
+            for row in rows.select_related("shipment__event", "lot__product").order_by("id"):
+                self._bring(row)
+        found = [row for row in self._transfers_of[lot] if row.receiver_id == receiver and row.received_by_id is None]
+        return sorted(found, key=lambda row: row.pk)
 
     def answer(self, received: Mapping[int, int], event: Event) -> None:
         """Write down what arrived of transfers that ``transfers`` brought in."""

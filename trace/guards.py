@@ -533,11 +533,12 @@ def _unreleased(draft: Draft) -> Iterator[BrokenGuard]:
         if not lot.needs_release:
             continue
         if lot.released_by is None:
-            yield BrokenGuard(
-                "not_released",
-                _("批次 %(lot)s 还没有放行，不能出厂。请先由质量负责人放行。") % {"lot": lot.code},
-                lot=lot,
-            )
+            sentence = _("批次 %(lot)s 还没有放行，不能出厂。请先由质量负责人放行。")
+            if "epcis_sha256" in lot.origin_event.data:
+                sentence = _(
+                    "批次 %(lot)s 由 EPCIS 文件带来，在本系统还没有放行，文件里说的放行不算数。请质量负责人凭报告放行。"
+                )
+            yield BrokenGuard("not_released", sentence % {"lot": lot.code}, lot=lot)
         elif latest < _of(lot.released_by).first and lot.organisation_id == draft.organisation.pk:
             yield BrokenGuard(
                 "before_release",

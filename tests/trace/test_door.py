@@ -20,10 +20,10 @@ from trace.actions.rebuild import rebuild
 from trace.door.querying import token_of
 from trace.door.shaping import party_uri
 from trace.epcis.documents import check_event
-from trace.epcis.vocabulary import PREFIXES
+from trace.epcis.vocabulary import OURS, PREFIXES
 from trace.genealogy import walk
 from trace.ledger import verify
-from trace.models import Conflict, Event, LogHead, Lot, Transfer, Unit
+from trace.models import Conflict, Event, LogHead, Lot, Organisation, Place, Transfer, Unit
 
 EXTERNAL = "09521141012345"
 
@@ -218,7 +218,9 @@ def test_what_is_entered_by_form_is_queried_as_epcis(world: World, door: Door) -
     assert found["eventID"] == f"urn:uuid:{lot.origin_event.uid}"
     assert found["quantityList"] == [{"epcClass": lot_class(GTIN, lot.lot_code), "quantity": 20, "uom": "LTR"}]
     assert found["bizLocation"]["id"].endswith(str(world.cellar.uid))
-    assert check_event({k: v for k, v in found.items() if k != "@context"}, "", PREFIXES, timezone.now()) == []
+    assert found["fy:step"] == lot.origin_event.template
+    plain = {key: value for key, value in found.items() if key != "@context"}
+    assert check_event(plain, "", {**PREFIXES, "fy": OURS}, timezone.now()) == []
     assert told(door.get(f"events/{found['eventID']}"))["eventID"] == found["eventID"]
     problem(door_of(world.shop.organisation).get(f"events/{found['eventID']}"), 404, "NoSuchResourceException")
     assert door_of(world.county.organisation, role="officer").events() != [], "its regulator sees it"
@@ -269,6 +271,54 @@ def test_what_was_declared_wrong_is_stated_again_with_the_same_names(world: Worl
     door.captured(document(made("DOOR-5", 40)))
     assert Lot.objects.filter(lot_code="DOOR-5").count() == 1
     assert rebuild(write=False).differences == []
+
+
+def test_names_of_what_was_declared_wrong_by_form_are_free(world: World, door: Door) -> None:
+    us = world.distillery.organisation
+    door.captured(document(made("DOOR-4", 50)))
+    void = Lot.objects.get()
+    declare_error(by=world.distillery, event=void.origin_event, reason="incorrect_data", when=When(timezone.now(), 480))
+    door.captured(document(made("DOOR-4", 40)))
+    lot = Lot.objects.get(voided_by=None)
+    assert (lot.lot_code, stock_of(lot, us), stock_of(void, us)) == ("DOOR-4", 40 * 10**6, 0)
+    assert rebuild(write=False).differences == []
+
+
+def test_outsiders_goods_lie_with_the_outsider_and_its_slips_are_answered_in_the_same_document(
+    world: World, door: Door
+) -> None:
+    maker, taker = "https://example.org/party/maker", "https://example.org/party/taker"
+    between: dict[str, Any] = {
+        "sourceList": [{"type": "possessing_party", "source": maker}],
+        "destinationList": [{"type": "possessing_party", "destination": taker}],
+    }
+    goods = [{"epcClass": lot_class(EXTERNAL, "FAR-1"), "quantity": 7}]
+    sent = [event(bizStep="shipping", quantityList=goods, **between) for _again in range(2)]
+    arrived = [event(bizStep="receiving", quantityList=goods, **between) for _again in range(2)]
+    job = door.captured(document(*sent, *arrived))
+    lot = Lot.objects.get()
+    taken = Organisation.objects.get(name=taker)
+    assert (stock_of(lot, world.distillery.organisation), stock_of(lot, taken)) == (0, 14 * 10**6)
+    assert Transfer.objects.filter(lot=lot, received_by=None).count() == 0
+    assert (lot.made_micros, job["conflicts"]) == (14 * 10**6, 0), "there was more than was met first"
+    assert rebuild(write=False).differences == []
+
+
+def test_a_step_of_ours_says_whose_it_is_and_that_it_adds_water(world: World, door: Door) -> None:
+    grain, mash = [{"epcClass": lot_class(EXTERNAL, code), "quantity": 10, "uom": "KGM"} for code in ("GRAIN", "MASH")]
+    said = {"fy:party": "https://example.org/party/far", "bizLocation": {"id": "https://example.org/place/room"}}
+    steamed = event(
+        "TransformationEvent",
+        **{**said, "fy:step": "baijiu.steam"},
+        inputQuantityList=[grain],
+        outputQuantityList=[{**mash, "quantity": 14}],
+    )
+    for prefix, flagged in (("urn:x-fenyang:", 0), ("https://example.org/else/", 1)):
+        steamed["eventID"] = f"urn:bench:{prefix}"
+        job = door.captured(document(steamed, **{"@context": [CONTEXT, {"fy": prefix}]}))
+        assert job["conflicts"] == flagged, prefix
+        assert Organisation.objects.filter(name="https://example.org/party/far").exists()
+    assert Place.objects.get(name="room").organisation.name == "https://example.org/party/far"
 
 
 def test_an_error_declaration_that_finds_nothing_to_take_back_moves_nothing(world: World, door: Door) -> None:

@@ -15,13 +15,18 @@ from tests.world import GTIN, World, make_product, make_world
 from trace.actions.rebuild import rebuild
 from trace.epcis.documents import check_document
 from trace.genealogy import walk
-from trace.models import Lot, LotLink
+from trace.models import Conflict, Lot, LotLink
 
 
 def genealogy() -> set[tuple[str, ...]]:
     """Every standing link, by the names and codes of both lots."""
     both = [f"{side}__{what}" for side in ("parent", "child") for what in ("product_version__name", "lot_code")]
     return set(LotLink.objects.filter(voided_by=None).values_list(*both))
+
+
+def flags() -> list[str]:
+    """What is flagged."""
+    return sorted(Conflict.objects.values_list("code", flat=True))
 
 
 def grown(world: World) -> Lot:
@@ -65,12 +70,16 @@ def test_the_chain_of_a_lot_is_rebuilt_in_an_empty_second_installation(
             assert list(check_document(json.loads(chain), timezone.now())) == []
             wanted = genealogy()
             assert len(wanted) == 7
+            flagged = flags()
         with copied_database(committed_template):
             elsewhere = make_world()
             assert not Lot.objects.exists()
             job = door_of(elsewhere.distillery.organisation).captured(chain)
             assert job["eventsRefused"] == 0
             assert genealogy() == wanted
+            # What was right there is right here; but a release is a person's, and the flag says so.
+            assert flags() == [*flagged, "not_released"]
+            assert "文件里说的放行不算数" in Conflict.objects.get().details["detail"]
             assert rebuild(write=False).differences == []
             again = Lot.objects.get(lot_code=bottled.lot_code, product=elsewhere.baijiu)
             back = Lot.objects.filter(pk__in=walk([again], "back").reached)

@@ -79,7 +79,7 @@ class NewLot:
 
     ``captured`` says that the code was given by another program of the issuer: it keeps the characters GS1 allows.
     ``restates`` names a lot whose beginning was declared wrong and is stated again: it keeps its identity and
-    descendants.
+    descendants. ``holder`` has the goods where it is not who records the event.
     """
 
     product: Product
@@ -93,6 +93,7 @@ class NewLot:
     issuer: Organisation | None = None
     restates: Lot | None = None
     captured: bool = False
+    holder: Organisation | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -325,7 +326,8 @@ def _write_items(draft: Draft, event: Event, lots: list[Lot]) -> list[EventItem]
         items[-1].unit = use.unit
     for begun, lot in zip(draft.outputs, lots, strict=True):
         place = begun.place or draft.place
-        item = _item(event, len(items), "output", lot, draft.organisation, place, begun.micros, begun.amount)
+        holder = begun.holder or draft.organisation
+        item = _item(event, len(items), "output", lot, holder, place, begun.micros, begun.amount)
         item.ilmd = _ilmd(begun, lot)
         items.append(item)
     keep(items)

@@ -35,7 +35,7 @@ from trace.behind import behind, check_references, go_on
 from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
 from trace.epcis.event_hash import event_hash
-from trace.epcis.facts import Facts, Thing, declared, facts_of, with_context
+from trace.epcis.facts import Facts, Thing, declared, facts_of, told_besides, with_context
 from trace.epcis.formats import serial_gtin
 from trace.errors import DomainError
 from trace.models import (
@@ -46,6 +46,7 @@ from trace.models import (
     EpcisTerm,
     Event,
     EventItem,
+    LogEntry,
     Lot,
     Organisation,
     Place,
@@ -91,7 +92,8 @@ def id_of(raw: Mapping[str, Any], context: Any) -> str:
 def incoming(raw: dict[str, Any], pointer: str, context: Any) -> Incoming:
     """An event that passed its check, with its id and facts."""
     eid = id_of(raw, context)
-    return Incoming(with_context(raw, context), pointer, eid, facts_of(raw, eid))
+    told = with_context(raw, context)
+    return Incoming(told, pointer, eid, told_besides(facts_of(raw, eid), told))
 
 
 @contextmanager
@@ -239,51 +241,54 @@ class Writer:
             outcome.faults.append(Fault(f"{found.pointer}/errorDeclaration", error.code, error.message))
             outcome.refused.add(id(found))
             return
-        _names_back(original, before)
+        taken_back = Event.objects.filter(log__number__gt=before, corrects__isnull=False).values("corrects")
+        free_names(self.owner, Lot.objects.filter(origin_event__in=taken_back).values_list("pk", flat=True))
         self._anew()
         self.names.load(found.terms)
         index([(ledger.last_number(), captured.event, found, None)], self)
         outcome.numbers.append(ledger.last_number())
 
 
-def _names_back(original: EpcisEvent, before: int) -> None:
-    """Names of lots that are void by what was declared after this number of the log, and that no other event names:
-    serials that went over from lots without a number are of those again, what else was named is of none until it is
-    met again. Where other events name the lot its goods are there, and the names stay.
+def free_names(owner: Organisation, lots: Iterable[int]) -> set[int]:
+    """Give the names of void lots free where no other event names the lot: serials that went over from lots without a
+    number are of those again, what else was named is of none until it is met again. Where other events name the lot its
+    goods are there, and the names stay. Which of the lots these were.
     """
-    declarations = Event.objects.filter(log__number__gt=before)
-    wrong = [pk for pk in declarations.values_list("corrects", flat=True) if pk is not None]
-    void = Lot.objects.filter(origin_event__in=wrong, voided_by__isnull=False)
+    void = Lot.objects.filter(pk__in=list(lots), voided_by__isnull=False)
     others = EventItem.objects.filter(lot__in=void, event__corrects=None, event__corrections=None)
-    free = list(void.exclude(pk__in=others.values("lot")).values_list("pk", flat=True))
-    names = EpcisName.objects.filter(lot__in=free)
-    serials = list(names.filter(owner=original.owner_id, kind="epc").values_list("value", flat=True))
-    back = _were_of(serials, original, wrong)
-    names.update(lot=None)
+    begun: dict[int, list[int]] = defaultdict(list)
+    for lot, origin in void.exclude(pk__in=others.values("lot")).values_list("pk", "origin_event"):
+        begun[origin].append(lot)
+    back: dict[int, list[str]] = {}
+    for origin, free in begun.items():
+        names = EpcisName.objects.filter(lot__in=free)
+        serials = list(names.filter(owner=owner, kind="epc").values_list("value", flat=True))
+        back |= _were_of(serials, owner, origin)
+        names.update(lot=None)
     for lot, values in back.items():
         for part in chunks(values):
-            EpcisName.objects.filter(among_texts("value", part), owner=original.owner_id, kind="epc", lot=None).update(
-                lot=lot
-            )
+            EpcisName.objects.filter(among_texts("value", part), owner=owner, kind="epc", lot=None).update(lot=lot)
+    return {lot for free in begun.values() for lot in free}
 
 
-def _were_of(serials: Sequence[str], original: EpcisEvent, wrong: Sequence[int]) -> dict[int, list[str]]:
-    """Of these serials those that were of a lot without a number before these events, by lots."""
-    lots = Lot.objects.filter(items__event__in=wrong, items__role="input", voided_by=None).distinct()
+def _were_of(serials: Sequence[str], owner: Organisation, wrong: int) -> dict[int, list[str]]:
+    """Of these serials those that were of a lot without a number before this event, by lots."""
+    lots = Lot.objects.filter(items__event=wrong, items__role="input", voided_by=None).distinct()
     inputs = [lot.pk for lot in lots if lot.unnumbered]
     if not inputs or not serials:
         return {}
     touched: dict[int, set[int]] = defaultdict(set)
-    items = EventItem.objects.filter(lot__in=inputs, event__log__number__lt=original.number)
-    for number, lot in items.exclude(event__in=wrong).values_list("event__log__number", "lot"):
+    before = LogEntry.objects.get(event=wrong).number
+    items = EventItem.objects.filter(lot__in=inputs, event__log__number__lt=before)
+    for number, lot in items.values_list("event__log__number", "lot"):
         touched[number].add(lot)
     found: dict[str, set[int]] = defaultdict(set)
     for part in chunks(serials):
         terms = EpcisTerm.objects.filter(
             among_texts("name__value", part),
-            name__owner=original.owner_id,
+            name__owner=owner,
             name__kind__in=("epc", "inEpc", "outEpc"),
-            number__lt=original.number,
+            number__lt=before,
         )
         for serial, number in terms.values_list("name__value", "number"):
             found[serial] |= touched.get(number, set())
@@ -375,7 +380,19 @@ class Chunk:
             if (row := self.names.known[("class" if thing.is_class else "epc", thing.uri)])
         }
         self.know_lots(sorted({row.__dict__["lot_id"] for row in goods.values()} - {None}))
+        self.free_void()
         self.ask_ledger([row for row in goods.values() if row.__dict__["lot_id"] is None])
+
+    def free_void(self) -> None:
+        """Names of known lots that were declared wrong, by form too, and that nothing else names, are free again."""
+        void = [pk for pk, lot in self.lots.items() if lot.voided_by_id is not None]
+        freed = free_names(self.owner, void) if void else set()
+        rows = [row for row in self.names.known.values() if row.__dict__["lot_id"] in freed] if freed else []
+        for part in chunks(rows):
+            now = dict(EpcisName.objects.filter(pk__in=[row.pk for row in part]).values_list("pk", "lot"))
+            for row in part:
+                row.__dict__["lot_id"] = now.get(row.pk)
+        self.know_lots(sorted({row.__dict__["lot_id"] for row in rows} - {None}))
 
     def know_lots(self, ids: Sequence[int]) -> None:
         missing = [pk for pk in ids if pk not in self.lots]
@@ -519,10 +536,13 @@ class Chunk:
         """Who did it, and where: the party named on this side, else whose place it is, else who reports."""
         place: Place | None = None
         party: Organisation | None = None
+        told = self.parties.party(facts.performer) if facts.performer else None
         for uri in (facts.biz_location, facts.read_point):
-            party, place = self.parties.at(uri)
+            party, place = self.parties.at(uri, told)
             if party is not None:
                 break
+        if told is not None and (party is None or party.pk != told.pk):
+            party, place = told, None
         named = side_of(side)
         if named and (party is None or party.pk not in self.parties.mine):
             party = self.parties.party(named)

@@ -165,13 +165,15 @@ class Parties:
 
     # --- Parties and places -----------------------------------------------------------------------------------------
 
-    def at(self, uri: str) -> tuple[Organisation | None, Place | None]:
-        """Whose place a location is, and the place where it is our own or an outsider's. Made where it is new."""
+    def at(self, uri: str, of: Organisation | None = None) -> tuple[Organisation | None, Place | None]:
+        """Whose place a location is, and the place where it is our own or an outsider's. Made where it is new: ``of``
+        is whose it is said to be.
+        """
         if not uri:
             return None, None
         name = self._name("location", uri)
         if name.party_id is None:
-            self._settle_location(name)
+            self._settle_location(name, of)
         return self._organisation(name.party_id), self._place(name.place_id)
 
     def party(self, uri: str) -> Organisation:
@@ -226,7 +228,7 @@ class Parties:
             self._places[pk] = Place.objects.get(pk=pk)
         return self._places[pk]
 
-    def _settle_location(self, name: EpcisName) -> None:
+    def _settle_location(self, name: EpcisName, of: Organisation | None = None) -> None:
         """What a location is: our place, a registered party's (the party is named, its place is not taken), or an
         outsider's.
         """
@@ -235,7 +237,7 @@ class Parties:
         if own is not None:
             self._keep(name, own.organisation, own)
             return
-        found = self._by_gln(uri)
+        found = self._by_gln(uri) or of
         if found is not None and not found.is_external:
             self._keep(name, found, None)
             return

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
+from trace.actions.epcis_index import is_beside
 from trace.actions.epcis_parties import NotExact
 from trace.actions.events import stock_place
 from trace.batch import current
 from trace.epcis.documents import Fault
 from trace.epcis.facts import Facts, Thing
 from trace.epcis.formats import Epc, EpcInvalid, canonical, parse, serial_gtin
-from trace.event_templates import EventTemplate, template
+from trace.event_templates import EventTemplate, template, templates
 from trace.identifiers import CSET82
 from trace.models import EpcisName, Lot, Organisation, Place, Product, Transfer
 from trace.rows import Told
@@ -151,6 +152,7 @@ class Plan:
             is_external=not own,
             issuer=product.organisation,
             captured=True,
+            holder=self.performer if self.counts else None,
         )
 
     def _identity(self, thing: Thing) -> tuple[str, str, str, str]:
@@ -184,6 +186,7 @@ class Plan:
                 self.chunk.ask_ledger([row])
             elif row.lot_id not in self.chunk.lots:
                 self.chunk.know_lots([row.lot_id])
+                self.chunk.free_void()
         return self.chunk.names.known[key]
 
     # --- What happens to them ---------------------------------------------------------------------------------------
@@ -313,6 +316,10 @@ class Plan:
             if self._is_named_now(thing, lot):
                 self._named_later(thing, lot, amount)
                 continue
+            if amount is None and self.found.facts.kind == "ObjectEvent":
+                # Codes given out for goods that are there: no more of them came to be.
+                self._use(lot, "subject", 0, None)
+                continue
             # What went over into its lot just before (``name_first``) is counted there.
             self._use(lot, "output", 0 if thing.uri in self.named_before else 1, amount)
 
@@ -385,28 +392,24 @@ class Plan:
         batch = current()
         if batch is None:
             return None
-        if lot.pk not in batch.unwritten:
-            rows = Transfer.objects.filter(lot=lot, receiver=self.performer, received_by=None, voided_by=None)
-            for row in rows.select_related("shipment__event", "lot__product").order_by("id"):
-                batch.transfers.setdefault(row.pk, row)
-        for transfer in batch.transfers.values():
-            if (
-                transfer.lot_id == lot.pk
-                and transfer.receiver_id == self.performer.pk
-                and transfer.received_by_id is None
-                and all(use.transfer is not transfer for use in self.uses)
-            ):
-                return transfer
-        return None
+        answered = {use.transfer.pk for use in self.uses if use.transfer is not None}
+        found = batch.open_transfers(lot.pk, self.performer.pk)
+        return next((transfer for transfer in found if transfer.pk not in answered), None)
 
     def begin_unknown(self, things: Sequence[Thing]) -> None:
-        """Goods that go in and were never met: what the system knows of them begins now, their past is unknown."""
+        """Goods that go in and were never met: what the system knows of them begins now, their past is unknown. Of an
+        outsider's goods that began so before, there was more than was met then.
+        """
         unknown = [thing for thing in things if self._row(thing).lot_id is None and _kind(thing) == "goods"]
-        if not unknown:
+        more = self._unmet(things) if self.performer.is_external else []
+        if not unknown and not more:
             return
         before = Plan(self.chunk, self.found, self.performer, self.place)
         for thing in unknown:
             before._new(thing, begins=False)
+        for lot, micros in more:
+            amount = EnteredAmount(decimal_text(micros), lot.product.base_unit, "1/1", micros)
+            before._use(lot, "output", 1, amount)
         if not (before.outputs or before.uses):
             return
         before._close()
@@ -415,7 +418,25 @@ class Plan:
             before.outputs = [
                 replace(new, amount=EnteredAmount("0", new.product.base_unit, "1/1", 0)) for new in before.outputs
             ]
-        before.capture("common.opening", data={"basis": "EPCIS", **self.found.proof})
+        # That there was more than was met offends against nothing.
+        before.capture("common.opening", data={"basis": "EPCIS", **self.found.proof}, guarded=not more)
+
+    def _unmet(self, things: Sequence[Thing]) -> list[tuple[Lot, int]]:
+        """Lots of unknown past of which the performer gives more than it is known to have, with how much more."""
+        batch = current()
+        wanted: dict[int, int] = {}
+        for thing in things:
+            for lot, amount in self._lots(thing) or ():
+                if amount is not None and lot.origin_event.template == "common.opening":
+                    wanted[lot.pk] = wanted.get(lot.pk, 0) + amount.micros
+        found = []
+        for pk, micros in wanted.items():
+            if batch is not None and is_beside(self.chunk.lots[pk].origin_event):
+                batch.load_stock([pk], [self.performer.pk])
+                missing = micros - sum(have for _place, have in batch.places_of(pk, self.performer.pk))
+                if missing > 0:
+                    found.append((self.chunk.lots[pk], missing))
+        return found
 
     def join(self, parts: tuple[list[Lot], list[Lot]]) -> None:
         """Inputs and outputs told by other events of the same transformation: linked, no amount counted twice."""
@@ -451,7 +472,12 @@ class Plan:
         return [(lot, micros) for lot, micros in totals.values() if micros > 0]
 
     def capture(
-        self, code: str, *, counterparty: Organisation | None = None, data: Mapping[str, Any] | None = None
+        self,
+        code: str,
+        *,
+        counterparty: Organisation | None = None,
+        data: Mapping[str, Any] | None = None,
+        guarded: bool = True,
     ) -> Captured:
         """Write the event; the lots it began are what its names stand for from now on. With ``data`` it is one that
         stands beside what was captured (``is_beside``).
@@ -460,7 +486,7 @@ class Plan:
         self._close()
         beside = data is not None
         draft = Draft(
-            template=template(code) if beside else _told_as(code, facts.kind, facts.action, facts.biz_step),
+            template=template(code) if beside else _told_as(code, facts.kind, facts.action, facts.biz_step, facts.step),
             organisation=self.chunk.owner,
             occurred_at=facts.event_time,
             tz_offset=facts.tz_offset,
@@ -475,7 +501,7 @@ class Plan:
             draft=draft,
             by=self.chunk.by,
             insist=True,
-            guarded=not facts.declared_at,  # that something was wrong offends against nothing
+            guarded=guarded and not facts.declared_at,  # that something was wrong offends against nothing
             at=self.chunk.writer.now,
         )
         for begun, lot, rows in zip(self.outputs, captured.lots, self.waiting, strict=True):
@@ -488,11 +514,20 @@ class Plan:
 
 
 @cache
-def _told_as(code: str, kind: str, action: str, step: str) -> EventTemplate:
-    """A template with the words of the event that came."""
+def _told_as(code: str, kind: str, action: str, step: str, ours: str) -> EventTemplate:
+    """A template with the words of the event that came. Of a step of ours it knows whether that one adds water."""
     known = step if len(step) <= 40 and ":" not in step else ""
     local = "" if known or not step else step.rpartition("/")[2].rpartition(":")[2][-40:]
-    return replace(template(code), event_type=kind, action=action, biz_step=known, local_step=local, run=None)
+    told = templates().get(ours)
+    return replace(
+        template(code),
+        event_type=kind,
+        action=action,
+        biz_step=known,
+        local_step=told.local_step if told is not None else local,
+        gains_water=told is not None and told.gains_water,
+        run=None,
+    )
 
 
 def _sum(one: EnteredAmount | None, other: EnteredAmount | None) -> EnteredAmount | None:

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from trace.among import among
 from trace.epcis.formats import EpcInvalid, canonical, parse, prefix_lengths
-from trace.epcis.vocabulary import CONTEXT
+from trace.epcis.vocabulary import CONTEXT, OURS, word
 from trace.event_templates import template
 from trace.models import EpcisEvent, EpcisName, Event, EventItem, Lot, Organisation, Place, Unit
 
@@ -128,7 +128,8 @@ class Shaper:
         self.found.lots[uri] = lot
         return uri
 
-    def _party(self, party: Organisation) -> str:
+    def party(self, party: Organisation) -> str:
+        """The identifier of a party, which the header names then."""
         uri = party_uri(party)
         self.found.parties[uri] = party
         return uri
@@ -163,7 +164,7 @@ class Shaper:
             if units:
                 shaped["epcList"] = list(dict.fromkeys(unit_uri(unit) for unit in units))
             if lots:
-                shaped["quantityList"] = [self._quantity(item) for item in lots]
+                shaped["quantityList"] = [self._quantity(item) for item in _each_once(lots)]
         shaped["bizStep"] = event.biz_step or "other"
         if event.disposition:
             shaped["disposition"] = event.disposition
@@ -173,6 +174,10 @@ class Shaper:
             shaped["readPoint"] = {"id": uri}
             shaped["bizLocation"] = {"id": uri}
         self._sides(event, plan.moves, shaped)
+        # What the standard has no words for: whose step it was, and which.
+        shaped["fy:party"] = self.party(event.organisation)
+        shaped["fy:step"] = event.template
+        shaped["@context"] = {"fy": OURS}
         if len(outs) == 1 and outs[0].ilmd.get("begins"):
             ilmd = _ilmd(outs[0])
             if ilmd and (shaped["type"] == "TransformationEvent" or shaped.get("action") == "ADD"):
@@ -183,7 +188,7 @@ class Shaper:
         """Who gave and who got."""
         if event.counterparty is None or moves not in ("ship", "receive", "return"):
             return
-        here, there = self._party(event.organisation), self._party(event.counterparty)
+        here, there = self.party(event.organisation), self.party(event.counterparty)
         giver, taker = (here, there) if moves == "ship" else (there, here)
         shaped["sourceList"] = [{"type": "possessing_party", "source": giver}]
         shaped["destinationList"] = [{"type": "possessing_party", "destination": taker}]
@@ -198,6 +203,12 @@ class Shaper:
             if item.lot.product.base_unit != "C62":
                 found["uom"] = item.lot.product.base_unit
         return found
+
+
+def _each_once(items: Sequence[EventItem]) -> list[EventItem]:
+    """Goods that go from one hand or place to another have a line for each side: said once, as what arrives."""
+    came = {item.lot_id for item in items if item.micros > 0}
+    return [item for item in items if item.micros >= 0 or item.lot_id not in came]
 
 
 def _entered(item: EventItem) -> int:
@@ -241,9 +252,24 @@ def _offset(minutes: int) -> str:
 # --- What the door answers ------------------------------------------------------------------------------------------
 
 
-def documents_of(rows: Sequence[EpcisEvent], shaper: Shaper | None = None) -> list[dict[str, Any]]:
-    """The events of these rows as EPCIS, with our record time; captured ones as they came. A fixed number of
-    queries.
+_GIVES, _TAKES = ("shipping", "consigning"), ("receiving", "accepting")
+
+
+def _with_sender(event: dict[str, Any], row: EpcisEvent, shaper: Shaper) -> dict[str, Any]:
+    """A captured event that says neither where nor who is its sender's: elsewhere that must be said."""
+    step, context = word("bizStep", event.get("bizStep", "")), event.get("@context", {})
+    said = ["readPoint", "bizLocation", "fy:party"]
+    said += ["sourceList"] if step in _GIVES else ["destinationList"] if step in _TAKES else []
+    if any(name in event for name in said) or not isinstance(context, dict) or "fy" in context:
+        return event
+    return {**event, "fy:party": shaper.party(row.owner), "@context": {**context, "fy": OURS}}
+
+
+def documents_of(
+    rows: Sequence[EpcisEvent], shaper: Shaper | None = None, *, senders: bool = False
+) -> list[dict[str, Any]]:
+    """The events of these rows as EPCIS, with our record time; captured ones as they came, with ``senders`` with whose
+    they are where nothing in them says so. A fixed number of queries (``senders`` needs the owners).
     """
     shaper = shaper or Shaper()
     formed = [row.event_id for row in rows if not row.document]
@@ -255,6 +281,8 @@ def documents_of(rows: Sequence[EpcisEvent], shaper: Shaper | None = None) -> li
             event = json.loads(row.document)
             event["eventID"] = row.eid
             event["recordTime"] = _utc(row.record_time)
+            if senders:
+                event = _with_sender(event, row, shaper)
         else:
             told = shaped.get(row.event_id)
             if told is None:

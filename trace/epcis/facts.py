@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from trace.epcis.documents import moment
+from trace.epcis.documents import URI_MOST, moment
 from trace.epcis.formats import canonical, serial_link
-from trace.epcis.vocabulary import word
+from trace.epcis.vocabulary import OURS, word
 
 
 class Thing(NamedTuple):
@@ -47,6 +47,10 @@ class Facts:
     destinations: list[tuple[str, str]] = field(default_factory=list)
     transactions: list[tuple[str, str]] = field(default_factory=list)
     more: list[tuple[str, str]] = field(default_factory=list)
+    performer: str = ""
+    """Whose step it was, where one of our own installations says so (``fy:party``)."""
+    step: str = ""
+    """Which of our own steps it was (``fy:step``)."""
 
     def terms(self) -> Iterator[tuple[str, str]]:
         """Kind and canonical value of everything this event may be found by."""
@@ -152,20 +156,36 @@ def _seldom(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def with_context(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The event with the prefixes of its document that it uses, so that it can be told alone."""
-    declared: dict[str, str] = {}
-    for entry in context if isinstance(context, list) else [context]:
-        if isinstance(entry, Mapping):
-            declared |= {name: str(meaning) for name, meaning in entry.items() if not name.startswith("@")}
+    declared = _prefixes(context)
     if not declared:
         return event
-    own: dict[str, str] = {}
-    inner = event.get("@context", [])
-    for entry in inner if isinstance(inner, list) else [inner]:
-        if isinstance(entry, Mapping):
-            own |= {name: str(meaning) for name, meaning in entry.items() if not name.startswith("@")}
+    own = _prefixes(event.get("@context"))
     text = json.dumps(event, ensure_ascii=False)
     used = {name: meaning for name, meaning in declared.items() if f'"{name}:' in text and name not in own}
     return {**event, "@context": {**used, **own}} if used else event
+
+
+def _prefixes(context: Any) -> dict[str, str]:
+    """The prefixes that a context declares itself."""
+    found: dict[str, str] = {}
+    for entry in context if isinstance(context, list) else [context]:
+        if isinstance(entry, Mapping):
+            found |= {name: str(meaning) for name, meaning in entry.items() if not name.startswith("@")}
+    return found
+
+
+def told_besides(facts: Facts, event: Mapping[str, Any]) -> Facts:
+    """The facts with what one of our own installations says of its event beside the standard; ``event`` has its
+    context (``with_context``).
+    """
+    if ("fy:party" not in event and "fy:step" not in event) or _prefixes(event.get("@context")).get("fy") != OURS:
+        return facts
+    party, step = event.get("fy:party"), event.get("fy:step")
+    return replace(
+        facts,
+        performer=canonical(party) if isinstance(party, str) and ":" in party and len(party) <= URI_MOST else "",
+        step=step if isinstance(step, str) and len(step) <= URI_MOST else "",
+    )
 
 
 def _things(event: Mapping[str, Any], instances: str, classes: str) -> list[Thing]:

@@ -44,6 +44,9 @@ PREFIXES: Final[Mapping[str, str]] = {
 }
 """Prefixes that the context of EPCIS 2.0 brings; every other must be declared in the document."""
 
+OURS: Final = "urn:x-fenyang:"
+"""The namespace of what our own installations say besides the standard (``fy:party``, ``fy:step``)."""
+
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/epcis-context.jsonld"
 """The context we answer with. Contexts of this address, in any edition, are known; none is ever fetched."""
 CONTEXTS: Final = (
