@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from recalls.models import Campaign, Notice
-from recalls.queries import publication_in_force
-from recalls.scope import passed_in_force
+from recalls.queries import publication_in_force, still_asked
+from recalls.scope import latest_scope, passed_in_force
 from trace.models import Lot, Organisation
 from trace.units import decimal_text
 
@@ -45,8 +45,11 @@ def _item(lot: Lot, trader: Organisation | None = None) -> dict[str, Any]:
 def recall_notification(notice: Notice) -> dict[str, Any]:
     """The Product Recall Notification to one recipient."""
     campaign = notice.campaign
-    number = notice.scope.number
-    lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product", "product_version")
+    version = latest_scope(campaign) or notice.scope
+    number = version.number
+    lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all()).values("lot")).select_related(
+        "product", "product_version"
+    )
     public = publication_in_force(campaign)
     trader, passed = passed_in_force(campaign)
     return {

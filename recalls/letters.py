@@ -18,6 +18,7 @@ from qrcode.constants import ERROR_CORRECT_M
 from recalls.access import notice_link
 from recalls.errors import DrillStaysInside
 from recalls.models import Notice, OutboxMessage
+from recalls.queries import still_asked
 from recalls.scope import parts_in_force, passed_in_force
 from trace.models import Lot, Organisation
 
@@ -68,8 +69,8 @@ class LetterLot:
 
 
 def letter_lots(notice: Notice) -> list[LetterLot]:
-    """The lots a notice asks about, product by product."""
-    lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product_version")
+    """The lots a notice asks about and that are still recalled, product by product."""
+    lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all()).values("lot")).select_related("product_version")
     parts, passed = parts_in_force(notice.campaign), passed_in_force(notice.campaign)
     return [
         LetterLot(

@@ -24,6 +24,7 @@ from recalls.models import (
     ClockInstance,
     ConsumerCase,
     Notice,
+    NoticeLot,
     Paper,
     Publication,
     RegulatorAct,
@@ -327,6 +328,15 @@ def _last_of(*wanted: Q) -> Subquery:
         either |= one
     rows = CampaignStep.objects.filter(either, campaign=OuterRef("pk")).order_by("-id")
     return Subquery(rows.values("action")[:1])
+
+
+def still_asked(rows: QuerySet[NoticeLot]) -> QuerySet[NoticeLot]:
+    """Those of these lots of notices that the scope in force still covers; of a notice that was taken back, all that it
+    asked about.
+    """
+    newest = ScopeVersion.objects.filter(campaign=OuterRef(OuterRef("notice__campaign"))).order_by("-number")
+    covered = ScopeLot.objects.filter(lot=OuterRef("lot"), scope=Subquery(newest.values("pk")[:1]))
+    return rows.filter(Q(notice__status=NoticeStatus.WITHDRAWN) | Exists(covered))
 
 
 def asked_of_firm(campaigns: QuerySet[Campaign], now: datetime.datetime) -> QuerySet[Campaign]:

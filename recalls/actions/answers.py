@@ -18,6 +18,7 @@ from recalls.actions.hooks import tell_issuer
 from recalls.actions.notices import move_notice, note_attempt, side_for
 from recalls.models import Acknowledgement, Notice, StockAnswer
 from recalls.notice_states import ANSWERED, REACHED, NoticeStatus, Side
+from recalls.queries import still_asked
 from trace.actor import Actor
 from trace.errors import Clash, Invalid
 from trace.models import Lot
@@ -264,9 +265,13 @@ def _answer(
 
 
 def _check(notice: Notice, lots: Sequence[LotAnswer]) -> None:
-    """Every lot asked about is answered once, with amounts that can be."""
+    """Every lot that is still asked about is answered once, with amounts that can be. An answer about a lot that left
+    the recall meanwhile does no harm.
+    """
     asked = set(notice.lots.values_list("lot", flat=True))
-    if {one.lot.pk for one in lots} != asked or len(lots) != len(asked):
+    still = set(still_asked(notice.lots.all()).values_list("lot", flat=True))
+    said = {one.lot.pk for one in lots}
+    if not still <= said <= asked or len(lots) != len(said):
         raise Invalid(_("请逐个批次填写，没有的填 0。"), code="lots_incomplete")
     for one in lots:
         amounts = (one.on_hand, one.sealed, one.sold, one.unknown)

@@ -15,6 +15,8 @@ from recalls.access import notice_by_link
 from recalls.actions.notices import Kind, enqueue, note_attempt, sides_of
 from recalls.models import Notice, NoticeLot
 from recalls.notice_states import NoticeStatus, Side
+from recalls.queries import still_asked
+from recalls.scope import latest_scope
 from trace.actions.organisations import RecallContact, keep_external
 from trace.actor import Actor
 from trace.errors import Clash, FieldErrors, Invalid, NotAllowed
@@ -119,7 +121,8 @@ def _pass_on(
         .exclude(status=NoticeStatus.WITHDRAWN)
         .values_list("organisation", "pk")
     )
-    lots = list(notice.lots.values_list("lot", flat=True))
+    lots = list(still_asked(notice.lots.all()).values_list("lot", flat=True))
+    version = latest_scope(notice.campaign) or notice.scope
     carrier = None if anonymous and notice.organisation.is_external else notice.organisation_id
     made: list[Notice] = []
     for party in parties:
@@ -127,7 +130,7 @@ def _pass_on(
             continue
         child = Notice.objects.create(
             campaign=notice.campaign,
-            scope=notice.scope,
+            scope=version,
             organisation=party,
             carrier_id=carrier or notice.carrier_id,
             parent=notice,

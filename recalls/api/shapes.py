@@ -24,7 +24,7 @@ from recalls.models import (
     StockAnswer,
 )
 from recalls.parts import Part, Through
-from recalls.queries import Coverage, RunningClock, campaign_rows, clocks_of, coverage
+from recalls.queries import Coverage, RunningClock, campaign_rows, clocks_of, coverage, still_asked
 from recalls.sight import SeenHolder, SeenLot, Sight
 from recalls.transitions import transitions_from
 from trace.api.schemas import AmountOut, Out
@@ -349,12 +349,15 @@ class ScopeOut(Out):
 
 
 class NoticeLotOut(Out):
-    """A lot a notice asks about, with what the holder had by record."""
+    """A lot a notice asks about, with what the holder had by record. Not `in_scope`: it is recalled no longer and needs
+    no answer.
+    """
 
     lot: LotRef | None
     label: str
     on_hand: AmountOut | None
     unconfirmed: AmountOut | None
+    in_scope: bool = True
 
 
 class AnswerOut(Out):
@@ -396,6 +399,7 @@ def notices_out(rows: Sequence[Notice], sight: Sight | None = None) -> list[Noti
         "lot__product", "lot__product_version", "lot__organisation__division", "lot__origin_place__division"
     )
     asked_lots = list(asked.order_by("id"))
+    still = set(still_asked(NoticeLot.objects.filter(notice__in=ids)).values_list("pk", flat=True))
     opened = {found.lot_id for found in asked_lots}
     if sight is not None:
         opened = sight.open_lots(opened)
@@ -410,6 +414,7 @@ def notices_out(rows: Sequence[Notice], sight: Sight | None = None) -> list[Noti
                 label=seen.label,
                 on_hand=AmountOut.of(found.on_hand_micros, unit) if amounts else None,
                 unconfirmed=AmountOut.of(found.unconfirmed_micros, unit) if amounts else None,
+                in_scope=found.pk in still,
             )
         )
     answers: dict[int, dict[int, AnswerOut]] = {}

@@ -11,6 +11,7 @@ from recalls.law import Form
 from recalls.models import Campaign, Drill, Notice, RegulatorAct
 from recalls.papers.draft import NOTHING, Draft, amounts_table, day, effect_fields, moment
 from recalls.papers.source import Source, passed_words
+from recalls.queries import still_asked
 from recalls.scope import passed_in_force
 from trace.models import Lot
 from trace.paper import Block
@@ -128,7 +129,7 @@ def notice(source: Source, subject: str) -> Draft:
             ("主管部门", source.campaign.authority.name if source.campaign.authority else "", False),
         ],
     )
-    asked = list(found.lots.select_related("lot__product", "lot__product_version").order_by("id"))
+    asked = list(still_asked(found.lots.select_related("lot__product", "lot__product_version")).order_by("id"))
     if not asked:
         draft.missing.append("召回的批次")
     draft.table(

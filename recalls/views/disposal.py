@@ -35,6 +35,7 @@ from recalls.forms import lot_choices, offer
 from recalls.goods_forms import DifferenceForm, OddityForm, PlanForm, ReleaseForm, SendBackForm
 from recalls.guards import releasable, unexplained
 from recalls.models import Campaign, Notice
+from recalls.queries import still_asked
 from recalls.scope import latest_scope, passed_in_force
 from recalls.sight import Sight, answered_holders
 from recalls.transitions import Status
@@ -135,7 +136,7 @@ def letter_send_back(request: HttpRequest, token: str) -> HttpResponse:
 def _sending(request: HttpRequest, found: Notice, token: str | None, actor: Actor | None) -> HttpResponse:
     lots = [
         (row.lot, row.on_hand_micros + row.unconfirmed_micros)
-        for row in found.lots.select_related("lot__product", "lot__product_version").order_by("id")[:200]
+        for row in still_asked(found.lots.select_related("lot__product", "lot__product_version")).order_by("id")[:200]
     ]
     form = SendBackForm(request.POST or None, lots=lots)
     if request.method == "POST" and form.is_valid():

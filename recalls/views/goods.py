@@ -14,6 +14,7 @@ from recalls.actions.scopes import lots_of
 from recalls.forms import ReturnForm
 from recalls.goods_forms import DeedForm
 from recalls.models import Campaign, Notice
+from recalls.queries import still_asked
 from recalls.scope import latest_scope
 from recalls.views.doors import acting, page
 from trace.access import audience, own_places
@@ -40,7 +41,9 @@ def campaign_return(request: HttpRequest, uid: str, notice: str) -> HttpResponse
     campaign = campaign_for(actor, uid)
     found = campaign_notice_for(actor, campaign, notice)
     lots = list(
-        Lot.objects.filter(pk__in=found.lots.values("lot")).select_related("product", "product_version").order_by("pk")
+        Lot.objects.filter(pk__in=still_asked(found.lots.all()).values("lot"))
+        .select_related("product", "product_version")
+        .order_by("pk")
     )
     places = list(own_places(actor))
     form = ReturnForm(request.POST or None, lots=known_stock(lots, found.organisation), places=places)
@@ -101,7 +104,9 @@ def notice_disposal(request: HttpRequest, uid: str) -> HttpResponse:
     actor = acting(request)
     found = received_notice_for(actor, uid)
     lots = list(
-        Lot.objects.filter(pk__in=found.lots.values("lot")).select_related("product", "product_version").order_by("pk")
+        Lot.objects.filter(pk__in=still_asked(found.lots.all()).values("lot"))
+        .select_related("product", "product_version")
+        .order_by("pk")
     )
     known = [pair for pair in known_stock(lots, found.organisation) if pair[1] > 0]
     return _disposal_page(request, actor, found.campaign, found, known)

@@ -39,7 +39,7 @@ from recalls.letters import letter_lots, link_url, qr_svg
 from recalls.lists import NOTICES, sent_notices
 from recalls.models import Campaign, Notice, NoticeLot, NoticeStep, OutboxMessage, Publication
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
-from recalls.queries import Coverage, coverage, publication_in_force
+from recalls.queries import Coverage, coverage, publication_in_force, still_asked
 from recalls.scope import parts_in_force, passed_in_force
 from recalls.sight import Sight, known_notice
 from recalls.views.doors import acting, page
@@ -173,6 +173,7 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
             "holder": seen,
             "named": seen.organisation is not None,
             "lots": lots,
+            "out": _out_again(found) if seen.organisation is not None else [],
             "answers": _answer_lines(found, lots) if seen.organisation is not None else [],
             "entries": _entries(found),
             "messages_sent": found.messages.all(),
@@ -189,8 +190,9 @@ _TROUBLES = frozenset({"refuse", "give_up", "escalate", "settle"})
 
 
 def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
-    """Lots asked about with what is on record."""
-    rows = sorted(notice.lots.select_related("lot__product_version", "lot__product").order_by(), key=attrgetter("pk"))
+    """Lots asked about that are still recalled, with what is on record."""
+    asked = still_asked(notice.lots.select_related("lot__product_version", "lot__product"))
+    rows = sorted(asked.order_by(), key=attrgetter("pk"))
     parts = parts_in_force(notice.campaign)
     trader, passed = passed_in_force(notice.campaign)
     return [
@@ -203,6 +205,12 @@ def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _out_again(notice: Notice) -> list[Lot]:
+    """Lots the notice asked about that are recalled no longer."""
+    gone = notice.lots.exclude(pk__in=still_asked(notice.lots.all()).values("pk"))
+    return [row.lot for row in gone.select_related("lot__product_version").order_by("id")]
 
 
 def _answer_lines(notice: Notice, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -399,6 +407,7 @@ def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
         "campaign": found.campaign,
         "tone": tone(found),
         "lots": lots,
+        "out": _out_again(found),
         "answers": _answer_lines(found, lots),
         "public": publication.notice if publication else None,
         "why": _why(found.campaign, publication),
@@ -457,7 +466,7 @@ def _answer_page(
 
 def _asked(found: Notice) -> list[tuple[Lot, int]]:
     """Lots with what the recipient should have by record."""
-    rows = found.lots.select_related("lot__product", "lot__product_version").order_by("id")
+    rows = still_asked(found.lots.select_related("lot__product", "lot__product_version")).order_by("id")
     return [(row.lot, row.on_hand_micros + row.unconfirmed_micros) for row in rows]
 
 

@@ -8,19 +8,24 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from recalls.access import notice_link
-from recalls.actions.answers import answer_stock_by_link
+from recalls.actions.answers import answer_stock, answer_stock_by_link
 from recalls.actions.campaigns import propose
 from recalls.actions.outbox import send_due
 from recalls.actions.scopes import expand_scope, narrow_scope
+from recalls.actions.tree import Customer, pass_on
+from recalls.api.shapes import notices_out
 from recalls.comparing import compare, levers, what_would_shrink
 from recalls.figures import figures
+from recalls.gs1 import recall_notification
+from recalls.letters import letter_lots
 from recalls.models import Campaign, Notice
 from recalls.notice_states import NoticeStatus
 from recalls.scope import Question, preview_scope
-from tests.goods import amount, day, ship
+from tests.goods import amount, day, receive, ship
 from tests.recalls.story import FINDING, Chain, announced, answer, notice_to, scoped, started
 from tests.world import sign_in
 from trace.actions.events import Portion, record_event
+from trace.errors import DomainError
 from trace.models import HoldSet
 from trace.units import MICROS
 
@@ -67,6 +72,37 @@ def test_expanding_and_narrowing_tells_the_right_people_and_the_page_shows_both(
     assert "不再在这次召回之内" in body
     assert body.index(str(gone.uid)) < body.index("查看并答复")
     assert str(gone.uid) in client.get("/recall/notices/?which=done").content.decode()
+
+
+def test_a_notice_asks_no_more_about_a_lot_that_left_the_recall(chain: Chain, client: Client) -> None:
+    world = chain.world
+    sent = ship(world.walnuts, world.distributor.organisation, chain.pouch_b, "1", when=day(30))
+    receive(world.distributor, sent, when=day(30))
+    campaign = started(chain, same_run=True)
+    notice = notice_to(campaign, world.distributor.organisation)
+    sign_in(client, world.distributor)
+    at = f"/recall/notices/{notice.uid}/"
+    assert "不再召回的批次" not in client.get(at).content.decode()
+    narrow = Question.of([chain.pouch_a], same_run=False)
+    propose(by=world.walnuts_quality, campaign=campaign, action="narrow_scope", reason="B 合格", question=narrow)
+    narrow_scope(by=world.walnuts, campaign=campaign, question=narrow, reason="B 合格", evidence="示例报告 2 号")
+    notice.refresh_from_db()
+    stop, out = client.get(at).content.decode().split("不再召回的批次")
+    assert chain.pouch_a.code in stop
+    assert chain.pouch_b.code not in stop
+    assert chain.pouch_b.code in out
+    assert [one.code for one in letter_lots(notice)] == [chain.pouch_a.code]
+    assert chain.pouch_b.code not in str(recall_notification(notice))
+    assert [one.in_scope for one in notices_out([notice])[0].lots] == [True, False]
+    # A supplier hands on what is recalled now; an answer typed before the change still counts.
+    (child,) = pass_on(by=world.distributor, notice=notice, customers=[Customer("示例小店", phone="0358-0000001")])
+    assert child.scope.number == 2
+    assert [row.lot.pk for row in child.lots.all()] == [chain.pouch_a.pk]
+    answer_stock(by=world.distributor, notice=notice, lots=[answer(chain.pouch_a, 4, 4), answer(chain.pouch_b, 1, 1)])
+    answer_stock(by=world.distributor, notice=notice, lots=[answer(chain.pouch_a, 3, 3)])
+    with pytest.raises(DomainError) as refused:
+        answer_stock(by=world.distributor, notice=notice, lots=[answer(chain.pouch_b, 1, 1)])
+    assert refused.value.code == "lots_incomplete"
 
 
 def test_evidence_is_asked_for_possible_lots_only() -> None:
