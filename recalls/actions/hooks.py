@@ -192,8 +192,12 @@ def _deliver(row: WebhookDelivery, lease: uuid.UUID, now: datetime.datetime) -> 
 
 @transaction.atomic
 def try_again(*, by: Actor, delivery: WebhookDelivery) -> None:
-    """Put a failed delivery back into the queue, as the receiver asks."""
+    """Put a failed delivery back into the queue, as the receiver asks. Refuses an address that was ended
+    (``stale_state``); one that was taken or still waits is left as it is.
+    """
     _require_owner(by)
+    if Webhook.objects.filter(pk=delivery.webhook_id).exclude(ended_at=None).exists():
+        raise StaleState(_("这个推送地址已经停用。"))
     WebhookDelivery.objects.filter(pk=delivery.pk, webhook__ended_at=None).exclude(failed_at=None).update(
         failed_at=None, attempts=0, next_at=timezone.now(), lease=None, leased_until=None
     )

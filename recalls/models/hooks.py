@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from recalls.models.notices import OutboxMessage
 from trace.identifiers import uuid7
 
 
@@ -71,3 +72,9 @@ class WebhookDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.uid}"
+
+    @property
+    def event_label(self) -> str:
+        """What is told, in words."""
+        labels = {**dict(OutboxMessage.Kind.choices), "answered": _("客户的答复")}
+        return str(labels.get(self.event, self.event))

@@ -21,7 +21,7 @@ from recalls.gs1 import closeout_notification, recall_notification, removal_conf
 from recalls.models import Signal, WebhookDelivery
 from tests.recalls.story import Chain, announced, answer, notice_to, started
 from tests.world import sign_in
-from trace.errors import DomainError
+from trace.errors import DomainError, StaleState
 from trace.personal import reveal
 
 
@@ -146,7 +146,8 @@ def test_a_delivery_is_signed_retried_rotated_and_sent_once(chain: Chain, receiv
     assert said["data"]["recallNumber"] == campaign.number
     end_webhook(by=by, hook=hook)
     WebhookDelivery.objects.update(failed_at=timezone.now(), sent_at=None)
-    try_again(by=by, delivery=row)
+    with pytest.raises(StaleState):
+        try_again(by=by, delivery=row)
     row.refresh_from_db()
     assert row.failed_at is not None
 
