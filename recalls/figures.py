@@ -178,15 +178,19 @@ class _Sums:
         self.beyond: dict[int, set[int]] = defaultdict(set)
         self.listed: dict[int, dict[int, int]] = defaultdict(dict)
         asked = NoticeLot.objects.filter(lot__in=inside).order_by()
-        for _pk, notice, lot, micros in sorted(fetched(asked.values_list("pk", "notice", "lot", "unconfirmed_micros"))):
-            organisation = told.own.get(notice)
-            if organisation is None or issuers[lot] == organisation:
+        own, stock, transit = told.own, self.stock, self.transit
+        nowhere: list[tuple[int, int, int, int, int]] = []
+        for pk, notice, lot, micros in fetched(asked.values_list("pk", "notice", "lot", "unconfirmed_micros")):
+            organisation = own.get(notice)
+            if organisation is None or organisation in transit[lot] or stock[lot].get(organisation, 0) > 0:
                 continue
-            if self.stock[lot].get(organisation, 0) <= 0 and organisation not in self.transit[lot]:
-                if micros and notice not in told.passed_on:
-                    self.listed[lot][organisation] = micros
-                else:
-                    self.beyond[lot].add(organisation)
+            if issuers[lot] != organisation:
+                nowhere.append((pk, notice, lot, organisation, micros))
+        for _pk, notice, lot, organisation, micros in sorted(nowhere):
+            if micros and notice not in told.passed_on:
+                self.listed[lot][organisation] = micros
+            else:
+                self.beyond[lot].add(organisation)
         self.recovered: dict[int, int] = defaultdict(int)
         self.destroyed: dict[int, int] = defaultdict(int)
         self.left_since: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))

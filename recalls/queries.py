@@ -299,6 +299,8 @@ def step_words(step: CampaignStep) -> str:
         "report_defect": _("报告缺陷信息"),
         "refuse_extension": _("不予延期"),
         "distribution": _("上传分销名单"),
+        "propose_release": _("提出放行"),
+        "release": _("批准放行"),
     }
     labels = {row.action: str(row.label) for row in reversed(TRANSITIONS)}  # the first row of an action names it
     words = beside.get(step.action) or labels.get(step.action, step.action)

@@ -40,6 +40,7 @@ from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed, StaleState
 from trace.models import HoldSet, Lot, Organisation, Stock
 from trace.text import clean_text
+from trace.units import format_amount
 
 LotMicros = tuple[Lot, int]
 """A lot with how much of it, in millionths of its base unit."""
@@ -292,7 +293,8 @@ def propose_release(
         require_range(lot, who, *units, micros)
     if micros > _left_to_release(campaign, version, lot, who):
         raise Invalid(_("没有这么多在库，不能放行。"), code="more_than_there")
-    return CorrectedRelease.objects.create(
+    now = at or timezone.now()
+    release = CorrectedRelease.objects.create(
         campaign=campaign,
         holder=who,
         lot=lot,
@@ -302,8 +304,10 @@ def propose_release(
         correction=words,
         by=by.user,
         by_organisation=by.organisation,
-        at=at or timezone.now(),
+        at=now,
     )
+    _tell(release, "propose_release", by, now)
+    return release
 
 
 def _left_to_release(campaign: Campaign, version: ScopeVersion | None, lot: Lot, who: Organisation) -> int:
@@ -366,7 +370,18 @@ def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.dateti
     if hold is None:
         raise StaleState(_("这项封存已经结束，请刷新页面。"))
     _let_go(release, hold, by, now)
+    _tell(release, "release", by, now)
     return approval
+
+
+def _tell(release: CorrectedRelease, action: str, by: Actor, at: datetime.datetime) -> None:
+    """A row in the recall's history: how much of which lot, and how it was put right."""
+    from recalls.actions.moves import write_step
+    from recalls.guards import Given
+
+    lot = release.lot
+    words = f"{lot.code} {format_amount(release.micros, lot.product.base_unit)} · {release.correction}"
+    write_step(release.campaign, action, by, at, given=Given(reason=words), data={"release": str(release.uid)})
 
 
 def _let_go(release: CorrectedRelease, hold: HoldSet, by: Actor, at: datetime.datetime) -> None:

@@ -30,6 +30,7 @@ from recalls.balance import balances
 from recalls.figures import figures, recovered_against
 from recalls.guards import unexplained
 from recalls.models import Assessment, Campaign, Disposal, ReturnOddity
+from recalls.queries import step_words
 from recalls.scope import Question
 from tests.goods import amount, day, receive, sampled, ship, turn_into
 from tests.recalls.story import FINDING, KNEW, Chain, announced, answer, notice_to
@@ -321,6 +322,8 @@ def test_goods_that_left_since_they_were_proposed_are_not_let_go(chain: Chain, c
     assert not campaign.releases.filter(approval__isnull=False).exists()
     again = propose_release(by=world.walnuts_quality, micros=6 * MICROS, **how)
     assert approve_release(by=world.walnuts, release=again) == approve_release(by=world.walnuts, release=again)
+    told = campaign.steps.filter(action__contains="release").order_by("id")
+    assert [step_words(one) for one in told] == ["提出放行", "提出放行", "批准放行"]
 
 
 def test_what_came_back_of_a_part_may_be_put_right(chain: Chain) -> None:
