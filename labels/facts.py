@@ -40,14 +40,13 @@ class Change:
 
 def product_rows(version: ProductVersion, product: Product) -> list[Row]:
     """What the goods are, as on the label."""
-    food = product.track == Product.Track.FOOD
-    rows = [
-        Row(_("品名"), version.label, SAID),
-        Row(_("净含量"), version.net_content, SAID),
-        Row(_("商标"), version.brand, SAID),
-    ]
+    food, durable = product.track == Product.Track.FOOD, product.track == Product.Track.CONSUMER
+    rows = [Row(_("品名"), version.label, SAID)]
+    if not durable or version.net_content:
+        rows.append(Row(_("净含量"), version.net_content, SAID))
+    rows.append(Row(_("商标"), version.brand, SAID))
     if food or version.ingredients:
-        rows.append(Row(_("配料"), version.ingredients, SAID))
+        rows.append(Row(_("材料") if durable else _("配料"), version.ingredients, SAID))
     if version.grade:
         rows.append(Row(_("质量等级"), version.grade, SAID))
     if food or version.storage:
