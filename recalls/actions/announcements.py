@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
-from recalls.actions.moves import turn_page, write_step
+from recalls.actions.moves import one_at_a_time, turn_page, write_step
 from recalls.channels import channel_for
 from recalls.errors import DrillStaysInside
 from recalls.law import regime
@@ -120,6 +120,7 @@ def draft_notice(
         "legal_representative": clean_text(announcement.legal_representative, 60, required=True),
         "person_in_charge": clean_text(announcement.person_in_charge, 60, required=True),
     }
+    one_at_a_time(campaign)
     last = campaign.public_notices.order_by("-number").first()
     notice = PublicNotice.objects.create(
         campaign=campaign,

@@ -16,7 +16,7 @@ from recalls.access import require_side
 from recalls.actions.acts import check_objection, issue_act, leaves_to_another, require_competent
 from recalls.actions.assessment import check_initiator
 from recalls.actions.clocks import extend_clocks, extendable_clocks, meet_recurring
-from recalls.actions.moves import move, require_row, system_for, write_step
+from recalls.actions.moves import move, one_at_a_time, require_row, system_for, write_step
 from recalls.actions.scopes import check_named, refresh_scope, require_narrower
 from recalls.channels import check_channel
 from recalls.effect import kept_figures
@@ -163,6 +163,7 @@ def file_plan(
     now = at or timezone.now()
     cleaned = {key: clean_text(value, 2000, multiline=True) for key, value in items.items()}
     require_row(campaign, "file_plan", by)
+    one_at_a_time(campaign)
     plan = RecallPlan.objects.create(
         campaign=campaign,
         number=campaign.plans.count() + 1,

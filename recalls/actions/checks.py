@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side, supervises_campaign
-from recalls.actions.moves import write_step
+from recalls.actions.moves import one_at_a_time, write_step
 from recalls.guards import Given
 from recalls.law.checking import check_level, draw, sample_size
 from recalls.models import (
@@ -110,6 +110,7 @@ def draw_check(
     size = sample_size(len(names), share)
     if not size:
         raise Clash(_("没有要核查的单位。"), code="nothing_to_check")
+    one_at_a_time(campaign)
     drawn = clean_text(seed, 60) or uuid.uuid4().hex
     now = at or timezone.now()
     found = CheckRound.objects.create(

@@ -51,6 +51,11 @@ def write_step(
     )
 
 
+def one_at_a_time(campaign: Campaign) -> None:
+    """One after another for a campaign: what is numbered by what is there already gets a number of its own."""
+    Campaign.objects.select_for_update().get(pk=campaign.pk)
+
+
 def turn_page(campaign: Campaign) -> None:
     """What the next step rests on was changed (another draft, another scope): who looked before and decides now gets
     ``stale_state`` and reads it first.
