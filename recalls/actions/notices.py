@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -200,18 +200,7 @@ def run_next_notices(*, now: datetime.datetime | None = None) -> bool:
             leased_until=None,
             finished_at=None if left else moment,
         )
-    if not left:
-        _count_anew()
     return True
-
-
-def _count_anew() -> None:
-    """PostgreSQL plans by what it last counted in a table, and hears of ten thousand new notices a minute later at the
-    earliest: a board then looks up each holder by itself. It counts now, for now is when everybody looks.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"ANALYZE {Notice._meta.db_table}, {NoticeLot._meta.db_table}")
 
 
 def _piece(untold: Wanted) -> Wanted:

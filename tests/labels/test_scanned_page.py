@@ -637,7 +637,7 @@ def test_the_request_after_a_campaigns_start_shows_the_recall_and_after_its_anno
     start_campaign(by=world.walnuts_quality, campaign=campaign, stop_order=True)
     page = page_of(client, code)
     assert verdict_on(page) == "recalled"
-    assert "正在发布" in page
+    assert "还没有发布" in page
     assert verdict_on(page_of(client, other)) == "ok"
     draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
     announce(by=world.walnuts, campaign=campaign, channel="本系统公告页")
