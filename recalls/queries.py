@@ -42,7 +42,9 @@ from trace.models import Lot, LotAlias, Organisation, Unit
 
 @dataclass(frozen=True)
 class PublicRecall:
-    """What the scanned page says of an announced recall. ``url`` is the path of the public page."""
+    """What the scanned page says of an announced recall. ``url`` is the path of the public page; where it has ``ended``
+    nobody can claim there any more.
+    """
 
     number: str
     title: str
@@ -55,6 +57,7 @@ class PublicRecall:
     compensation: str = ""
     level: str = ""
     producer: str = ""
+    ended: bool = False
 
 
 def published() -> QuerySet[Publication]:
@@ -136,6 +139,7 @@ def as_public(publication: Publication) -> PublicRecall:
         compensation=notice.compensation,
         level=campaign.level_label,
         producer=notice.producer,
+        ended=campaign.ended_at is not None,
     )
 
 

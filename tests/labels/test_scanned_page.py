@@ -20,6 +20,7 @@ from labels.actions.runs import except_units, issue_codes, judge_copy
 from labels.kept import SHELF
 from recalls.actions.announcements import draft_notice
 from recalls.actions.campaigns import announce, start_campaign
+from recalls.models import Campaign
 from recalls.queries import PublicRecall
 from tests.goods import amount, day, make_lot, passed, receive, released, ship, turn_into
 from tests.labels.goods import bottled, held
@@ -649,6 +650,11 @@ def test_the_request_after_a_campaigns_start_shows_the_recall_and_after_its_anno
     assert re.search(r'<a class="button danger" href="/recalls/[^"]+"', page)
     link = re.findall(r'<a class="button danger" href="([^"]+)"', page)[0]
     assert client.get(link).status_code == 200
+    over: dict[str, Any] = {"status": "closed", "ended_at": timezone.now(), "ended_by": world.walnuts.user}
+    Campaign.objects.filter(pk=campaign.pk).update(**over)
+    page = page_of(client, code)
+    assert verdict_on(page) == "recalled"
+    assert link not in page, "nobody can claim in a recall that is closed"
 
 
 def test_a_drill_shows_nothing(client: Client, world: World) -> None:
