@@ -33,7 +33,7 @@ from trace.api.given import MOST_LINES, Happening, Remark, amount_of, files_of, 
 from trace.api.paging import Feed, Page, turn
 from trace.api.schemas import AmountIn, In, Moment, Named, Text, Uid
 from trace.errors import NotFound
-from trace.models import Lot
+from trace.models import Lot, Organisation
 
 
 @area.read(
@@ -308,13 +308,16 @@ def add_disposal(request: HttpRequest, uid: Named, body: DisposalIn) -> list[Goo
     summary=gettext_lazy("持有单位就地销毁"),
 )
 def add_disposal_on_site(request: HttpRequest, uid: Named, body: DisposalIn) -> list[GoodsOut]:
-    """A holder destroys on the spot what its notice asks about."""
+    """A holder destroys on the spot what its notice asks about: goods of the notice's recipient, whoever opens it."""
     actor = acting(request)
-    return _destroyed(request, actor, received_notice_for(actor, uid).campaign, body)
+    notice = received_notice_for(actor, uid)
+    return _destroyed(request, actor, notice.campaign, body, notice.organisation)
 
 
-def _destroyed(request: HttpRequest, actor: Actor, campaign: Campaign, body: DisposalIn) -> list[GoodsOut]:
-    """The disposal written down."""
+def _destroyed(
+    request: HttpRequest, actor: Actor, campaign: Campaign, body: DisposalIn, holder: Organisation | None = None
+) -> list[GoodsOut]:
+    """The disposal written down, at this holder unless the body names one."""
     plan = None
     if body.plan is not None:
         plan = campaign.disposal_plans.filter(uid=body.plan).first()
@@ -333,7 +336,7 @@ def _destroyed(request: HttpRequest, actor: Actor, campaign: Campaign, body: Dis
         witness=party(request, body.witness),
         witness_name=body.witness_name,
         announced_at=body.announced_at,
-        holder=party(request, body.holder),
+        holder=party(request, body.holder) or holder,
         remark=body.remark,
     )
     return goods_out(rows)

@@ -276,6 +276,22 @@ def test_bad_input_is_refused_and_nothing_is_stored(
     assert not Campaign.objects.exists()
 
 
+def test_who_passes_a_letter_on_destroys_none_of_its_own_goods_by_it(chain: Chain) -> None:
+    campaign = announced(chain)
+    deed = {
+        "occurred_at": timezone.now().isoformat(),
+        "lines": [{"lot": str(chain.pouch_a.uid), "amount": {"value": "1"}}],
+        "method": "destroy",
+        "place": "示例填埋场",
+        "witness_name": "示例见证人",
+        "executor": "示例执行人",
+    }
+    api, mine = person(chain.world.distributor), chain.world.distributor.organisation
+    told = notice_to(campaign, chain.far_outsider)
+    assert_problem(api.post(f"/notices/{told.uid}/disposals", deed), 403, "not_own")
+    ok(api.post(f"/notices/{notice_to(campaign, mine).uid}/disposals", deed), 201)
+
+
 def test_bad_answers_are_refused(chain: Chain) -> None:
     world = chain.world
     campaign = started(chain)
