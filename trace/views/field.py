@@ -312,7 +312,7 @@ def data(request: HttpRequest) -> HttpResponse:
 def _blank(actor: Actor, code: str) -> Json:
     form = blank_form(actor, code)
     # Beside the receipt by slip, the other way of receiving needs its own name.
-    title = _("登记外购进货") if form.plan.moves == "receive" else form.plan.template.label()
+    title = _("登记外购进货") if form.plan.template.code == "common.receive" else form.plan.template.label()
     return {
         "step": code,
         "title": title,

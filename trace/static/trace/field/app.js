@@ -211,7 +211,7 @@
       var name = place.closest("[data-group]").dataset.group + "-" + place.dataset.row;
       var choice = make("select", { "class": "select", name: name + "-local", id: "id_" + name + "-local" }, make("option", { value: "" }, words.choose));
       begun.forEach(function (entry) {
-        var makes = entry.makes && entry.makes.length > 1 ? entry.makes : [entry.summary];
+        var makes = entry.makes && entry.makes.length ? entry.makes : [entry.summary];
         makes.forEach(function (text, number) { choice.appendChild(make("option", { value: entry.nonce + (number ? "." + number : "") }, entry.title + " · " + text)); });
       });
       place.insertBefore(make("div", { "class": "field" }, make("label", { "for": choice.id }, words.local), choice), place.firstChild);
@@ -254,13 +254,14 @@
   }
   // The lots that an entry brings about, in the order of their rows: a step that sorts makes several.
   function makes(form) {
-    var found = [];
+    var found = [], party = form.elements.party;
+    var from = stands(form, "party_name") ? form.elements.party_name.value.trim() : party && party.value ? party.options[party.selectedIndex].text : "";
     Array.prototype.forEach.call(form.querySelectorAll("[data-group='outputs'] [data-row]"), function (place) {
       function part(name) { return form.elements["outputs-" + place.dataset.row + "-" + name]; }
       var amount = part("amount"), product = part("product"), code = part("lot_code"), unit = part("unit");
       if (!amount || !amount.value.trim()) { return; }
       found.push([product && product.value ? product.options[product.selectedIndex].text : "", code ? code.value.trim() : "",
-        amount.value + (unit && unit.value ? " " + unit.options[unit.selectedIndex].text : "")].filter(Boolean).join(" · "));
+        amount.value + (unit && unit.value ? " " + unit.options[unit.selectedIndex].text : ""), from].filter(Boolean).join(" · "));
     });
     return found;
   }
