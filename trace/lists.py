@@ -280,15 +280,16 @@ REPORTS = Table(
         Column(gettext_lazy("检验结论"), lambda row: row.get_verdict_display()),
         Column(gettext_lazy("登记单位"), lambda row: row.organisation.label),
         Column(gettext_lazy("状态"), lambda row: _("已声明有误") if row.wrong else ""),
+        Column(gettext_lazy("检验机构答复"), lambda row: laboratory_word(row).words),
     ],
 )
 NAMED_REPORTS = Table(
     "named-reports",
-    [*REPORTS.columns[:-1], Column(gettext_lazy("答复"), lambda row: laboratory_word(row).words)],
+    [*REPORTS.columns[:-2], Column(gettext_lazy("答复"), lambda row: laboratory_word(row).words)],
 )
 CONTRADICTORY_REPORTS = Table(
     "contradictory-reports",
-    [*REPORTS.columns[:-1], Column(gettext_lazy("矛盾"), lambda row: _("；").join(contradictions_of(row)))],
+    [*REPORTS.columns[:-2], Column(gettext_lazy("矛盾"), lambda row: _("；").join(contradictions_of(row)))],
 )
 HOLDS = Table(
     "holds",

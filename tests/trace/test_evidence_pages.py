@@ -97,6 +97,16 @@ def test_a_denied_report_says_nothing_in_the_trace(world: World) -> None:
     assert [step.state for step in answer(world.walnuts, lot, "back").steps] == [""]
 
 
+def test_the_file_of_reports_says_which_are_denied_as_the_page_does(client: Client, world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels)
+    answer_report(by=world.lab, report=named(world, lot), answer="denied", reason="没有这个编号")
+    sign_in(client, world.walnuts)
+    for address in (reverse("trace:report_list"), f"{reverse('trace:report_list')}?format=csv"):
+        page = client.get(address)
+        text = b"".join(page.streaming_content) if page.streaming else page.content  # type: ignore[attr-defined]
+        assert "检验机构否认" in text.decode()
+
+
 def test_what_a_report_before_release_did_not_test_is_said(client: Client, world: World) -> None:
     lot = make_lot(world.walnuts, world.kernels)
     report = named(world, lot)
