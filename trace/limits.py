@@ -19,8 +19,8 @@ from django.utils import timezone
 
 from trace import judging
 from trace.composition import GRADES, materials_named
-from trace.errors import Invalid
-from trace.event_templates import EventTemplate, TemplateField, parse_measured, templates
+from trace.errors import FieldErrors, Invalid
+from trace.event_templates import EventTemplate, TemplateField, list_items, parse_measured, templates
 from trace.judging import Judgement, Result, Rule
 from trace.models import Limit, Lot, Product, ProductVersion, Standard, TestReport
 from trace.sentences import gettext as _
@@ -223,7 +223,7 @@ def entries_from_data(found: EventTemplate, data: Mapping[str, object]) -> list[
     """Items out of a test template's own fields (``walnut.test``: moisture, afb1 …), computed ones left to the judge.
 
     未检出 keeps its limit of quantification. Of what must not be found each line is an item (糖精钠 未检出); one
-    without a result is refused (``not_a_number``).
+    without a result is refused (``FieldErrors``, ``not_a_number``).
     """
     entries = []
     for field in measured_fields(found):
@@ -237,8 +237,10 @@ def entries_from_data(found: EventTemplate, data: Mapping[str, object]) -> list[
             )
         )
     for field in absent_fields(found):
-        lines = data.get(field.key)
-        entries += [_absent_entry(field, str(line)) for line in lines] if isinstance(lines, (list, tuple)) else []
+        try:
+            entries += [_absent_entry(field, line) for line in list_items(data.get(field.key))]
+        except Invalid as error:
+            raise FieldErrors(error.message, {field.key: error}) from error
     return entries
 
 

@@ -9,7 +9,7 @@ from tests.goods import amount, day, make_lot
 from tests.world import World
 from trace.actions.events import Portion, When
 from trace.actions.evidence import ResultEntry, record_report
-from trace.errors import Invalid
+from trace.errors import FieldErrors, Invalid
 from trace.event_templates import template, validate_data
 from trace.limits import entries_from_data
 from trace.models import Limit, Lot, ProductVersion, Standard, TestReport, TestResult
@@ -130,9 +130,13 @@ def test_a_sweetener_found_fails_the_liquor(world: World) -> None:
     rows = from_form(lot, world, "baijiu.factory_test", **typed, sweeteners=["安赛蜜(E950) <0.01 mg/kg"])
     assert rows["sweeteners"].report.verdict == "pass"
     assert report_of(world, lot, [ResultEntry("1", "甜蜜素", "0.2", unit="g/kg")])["1"].verdict == "fail"
-    with pytest.raises(Invalid) as caught:
-        from_form(lot, world, "baijiu.factory_test", **typed, sweeteners=["糖精钠"])
-    assert caught.value.code == "not_a_number"
+    found = template("baijiu.factory_test")
+    for said in (["糖精钠"], "安赛蜜 未检出\n糖精钠"):
+        with pytest.raises(FieldErrors) as caught:
+            entries_from_data(found, {"sweeteners": said})
+        assert {key: error.code for key, error in caught.value.fields.items()} == {"sweeteners": "not_a_number"}
+    lines = entries_from_data(found, {"sweeteners": "安赛蜜 未检出；糖精钠 0.02 g/kg"})
+    assert [(each.name, each.operator, each.value) for each in lines] == [("安赛蜜", "nd", ""), ("糖精钠", "=", "0.02")]
 
 
 def test_results_in_the_fields_of_a_step_are_judged_though_a_program_tells_others(world: World) -> None:

@@ -390,6 +390,11 @@ def _choice(value: object, choices: Sequence[Choice]) -> str:
     )
 
 
+def list_items(value: object) -> list[str]:
+    """What stands in a field that is a list of short texts. Raises Invalid ``not_a_list``, ``too_many_items``."""
+    return [] if _blank(value) else _items(value, LIST_MAX, ITEM_MAX)
+
+
 def _items(value: object, most: int, max_length: int) -> list[str]:
     """A list of short texts: from a JSON list, or one text separated by line breaks, commas or semicolons."""
     if isinstance(value, str):

@@ -182,7 +182,8 @@ def template_field(
     if kind == "datetime":
         return Asked(label=label, required=field.required, initial=initial or None, widget=forms.DateTimeInput())
     if kind in ("list", "files") or kind.startswith("list["):
-        return text_field(label, long=True, **{**common, "hint": common["hint"] or _("每行一项。")})
+        hint = _("每行一项，写明结果，例如：糖精钠 未检出。") if field.absent else _("每行一项。")
+        return text_field(label, long=True, **{**common, "hint": common["hint"] or hint})
     if kind == "ref:Location" and field.key not in ("origin",):
         return choice_field(label, places, radios=False, **common)
     if kind == "ref:TestReport":
