@@ -39,8 +39,18 @@ def inputs_of(draft: Draft) -> list[Amount]:
 
 
 def outputs_of(draft: Draft) -> list[Amount]:
-    """What comes out: new lots, and goods added to lots there are."""
-    made = [Amount(new.product, new.product.current, new.micros, new.restates) for new in draft.outputs]
+    """What comes out: new lots, and goods added to lots there are. A lot stated again keeps the version, and so the net
+    content, it was made under.
+    """
+    made = [
+        Amount(
+            new.product,
+            new.product.current if new.restates is None else new.restates.product_version,
+            new.micros,
+            new.restates,
+        )
+        for new in draft.outputs
+    ]
     return made + [
         Amount(use.lot.product, use.lot.product_version, use.micros, use.lot)
         for use in draft.uses

@@ -22,7 +22,7 @@ from trace.actions.transfers import take_in
 from trace.composition import materials_named, prohibition_for
 from trace.contents import content_of
 from trace.errors import FieldErrors, GuardBroken
-from trace.models import Conflict, Event, Lot, Organisation, Product
+from trace.models import Conflict, Event, Lot, Organisation, Product, ProductVersion
 from trace.solar_terms import solar_term
 from trace.units import parse_amount
 
@@ -713,6 +713,32 @@ def test_beginning_stated_again_with_a_forbidden_input_is_found_under_its_descen
     (guard,) = error.value.broken
     assert (guard.code, guard.lot) == ("forbidden_ancestor", made)
     assert restate(insist=True).conflicts.get().lot == made
+
+
+def test_smaller_bottle_said_later_does_not_make_room_for_more_of_the_old_ones(world: World) -> None:
+    base, product = spirit(world), bottled(world)
+    vat = make_lot(world.distillery, base, "100")
+    (made,) = turn_into(world.distillery, [(vat, "100")], [(product, "200")], when=day(1))
+    old = product.current
+    assert old is not None
+    product.current = ProductVersion.objects.create(
+        product=product, number=old.number + 1, name=old.name, standard_id=old.standard_id, net_content="250 mL"
+    )
+    product.save(update_fields=["current"])
+    declare_error(by=world.distillery, event=made.origin_event, reason="incorrect_data", when=day(3))
+    made.refresh_from_db()
+    again = NewLot(product=product, amount=amount("400", product), restates=made)
+    assert refused(
+        lambda: record_event(
+            by=world.distillery,
+            code="common.rework",
+            when=day(1),
+            data={"reason": "示例", "method": "示例"},
+            inputs=[Portion(vat, amount("100", base))],
+            outputs=[again],
+            replaces=made.origin_event,
+        )
+    ) == ["more_out_than_in"]
 
 
 # --- Origin ---------------------------------------------------------------------------------------------------------
