@@ -258,7 +258,7 @@ def expiry_guards(draft: Draft) -> Iterator[BrokenGuard]:
     first, last = span.first.astimezone(SHANGHAI).date(), span.last.astimezone(SHANGHAI).date()
     inputs = [use.lot for use in draft.uses if use.lot is not None and use.role == "input"]
     for new in draft.outputs:
-        ends, version = new.expires_on, new.product.current
+        ends, version = new.expires_on, new.product.current if new.restates is None else new.restates.product_version
         if ends is None or version is None:
             continue
         name = in_each_language(lambda version=version: version.label)  # type: ignore[misc]

@@ -231,6 +231,30 @@ def test_no_lot_keeps_longer_than_its_product(world: World) -> None:
     assert {(3, "expires_too_late"), (4, "amount_negative")} <= codes, row.issues
 
 
+def test_a_longer_shelf_life_said_later_does_not_reach_a_lot_stated_again(world: World) -> None:
+    made, nuts, ends = datetime.date(2026, 9, 20), world.kernels, datetime.date(2027, 5, 18)
+
+    def opened(text: str, expires_on: datetime.date | None = None, **again: Any) -> Lot:
+        lot = again.pop("restates", None)
+        new = NewLot(product=nuts, amount=amount(text, nuts), produced_on=made, expires_on=expires_on, restates=lot)
+        data = {"basis": "示例"}
+        return record_event(
+            by=world.walnuts, code="common.opening", when=day(0), data=data, outputs=[new], **again
+        ).lots[0]
+
+    lot = opened("10")
+    assert lot.expires_on == ends
+    old = nuts.current
+    assert old is not None
+    nuts.current = ProductVersion.objects.create(product=nuts, number=2, name=old.name, shelf_life_days=365)
+    nuts.save(update_fields=["current"])
+    declare_error(by=world.walnuts, event=lot.origin_event, reason="incorrect_data", when=day(1))
+    lot.refresh_from_db()
+    late = made + datetime.timedelta(days=365)
+    assert refused(lambda: opened("12", late, restates=lot, replaces=lot.origin_event)) == ["expires_too_late"]
+    assert opened("12", restates=lot, replaces=lot.origin_event).expires_on == ends
+
+
 def test_goods_get_no_younger_by_dividing_joining_and_packing_anew(world: World) -> None:
     nuts, days = world.kernels, [datetime.date(2026, 9, number) for number in (1, 11)]
     old, new = (

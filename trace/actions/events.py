@@ -140,7 +140,8 @@ def _dated(
 ) -> list[NewLot]:
     """New lots with production date, expiry and code taken from the template's fields where only those were filled.
 
-    Goods that a step only divides, joins or packs anew keep the dates they have: of several the earliest.
+    Goods that a step only divides, joins or packs anew keep the dates they have: of several the earliest. A lot stated
+    again keeps for as long as the version it was made under says: that is what its labels say.
     """
     lots: list[NewLot] = []
     for new in outputs:
@@ -148,7 +149,7 @@ def _dated(
         code = values.get(found.lot_code_field) if len(outputs) == 1 else new.facts.get(found.lot_code_field)
         produced_on = new.produced_on or _day(values.get(found.produced_on_field))
         expires_on = new.expires_on or _day(values.get(found.expires_on_field))
-        version = new.product.current
+        version = new.product.current if new.restates is None else new.restates.product_version
         older = same_goods(found.code, new.product, [portion.lot for portion in inputs])
         if produced_on is None:
             produced_on = min((lot.produced_on for lot in older if lot.produced_on), default=None)
