@@ -130,12 +130,12 @@ def test_a_sweetener_found_fails_the_liquor(world: World) -> None:
     rows = from_form(lot, world, "baijiu.factory_test", **typed, sweeteners=["安赛蜜(E950) <0.01 mg/kg"])
     assert rows["sweeteners"].report.verdict == "pass"
     assert report_of(world, lot, [ResultEntry("1", "甜蜜素", "0.2", unit="g/kg")])["1"].verdict == "fail"
-    found = template("baijiu.factory_test")
+    test = template("baijiu.factory_test")
     for said in (["糖精钠"], "安赛蜜 未检出\n糖精钠"):
         with pytest.raises(FieldErrors) as caught:
-            entries_from_data(found, {"sweeteners": said})
+            entries_from_data(test, {"sweeteners": said})
         assert {key: error.code for key, error in caught.value.fields.items()} == {"sweeteners": "not_a_number"}
-    lines = entries_from_data(found, {"sweeteners": "安赛蜜 未检出；糖精钠 0.02 g/kg"})
+    lines = entries_from_data(test, {"sweeteners": "安赛蜜 未检出；糖精钠 0.02 g/kg"})
     assert [(each.name, each.operator, each.value) for each in lines] == [("安赛蜜", "nd", ""), ("糖精钠", "=", "0.02")]
 
 
