@@ -14,27 +14,31 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
-from recalls.models import Publication, ScopeHolding, ScopeLot
+from recalls.models import Campaign, Publication, ScopeHolding, ScopeLot
 from recalls.transitions import Status
+from trace.among import among_texts
+from trace.models import Division
 from trace.units import decimal_text
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 
 
 def records(publications: Sequence[Publication]) -> list[dict[str, Any]]:
-    """One record per publication in force; two queries for any number."""
+    """One record per publication in force; three queries for any number."""
     scopes = {publication.notice.scope_id for publication in publications}
     lots: dict[int, dict[str, ScopeLot]] = {}
     for row in ScopeLot.objects.filter(scope__in=scopes).select_related("lot__product", "lot__product_version"):
         lots.setdefault(row.scope_id, {})[f"{row.lot.product_version.name} {row.lot.code}"] = row
-    places: dict[int, set[tuple[str, str]]] = {}
+    counties: dict[int, set[str]] = {}
     held = ScopeHolding.objects.filter(scope__in=scopes)
-    for scope, code, name in held.values_list(
-        "scope", "organisation__division__code", "organisation__division__name"
-    ).distinct():
-        places.setdefault(scope, set()).add((code[:6], name))
+    for scope, code in held.values_list("scope", "organisation__division").distinct():
+        counties.setdefault(scope, set()).add(code[:6])
+    names = dict(
+        Division.objects.filter(among_texts("code", set().union(*counties.values()))).values_list("code", "name")
+    )
+    places = {scope: [(code, names.get(code, code)) for code in codes] for scope, codes in counties.items()}
     return [
-        record(one, lots.get(one.notice.scope_id, {}), sorted(places.get(one.notice.scope_id, set())))
+        record(one, lots.get(one.notice.scope_id, {}), sorted(places.get(one.notice.scope_id, [])))
         for one in publications
     ]
 
@@ -82,6 +86,8 @@ def record(publication: Publication, lots: dict[str, ScopeLot], places: Sequence
         "track": campaign.track,
         "level": campaign.level,
         "form": campaign.form,
+        "kind": campaign.kind,
+        "initiator": campaign.initiator,
         "notice_version": notice.number,
         "announced_at": campaign.announced_at.isoformat() if campaign.announced_at else None,
         "updated_at": publication.at.isoformat(),
@@ -137,6 +143,8 @@ COLUMNS = [
     "remedy",
     "place_codes",
     "url",
+    "kind",
+    "initiator",
 ]
 
 
@@ -229,6 +237,8 @@ def schema() -> dict[str, Any]:
         track=_TEXT,
         level={"type": ["integer", "null"]},
         form=_TEXT,
+        kind={"enum": list(Campaign.Kind.values)},
+        initiator={"enum": list(Campaign.Initiator.values)},
         notice_version={"type": "integer", "minimum": 1},
         announced_at=_MAYBE,
         updated_at=_TEXT,

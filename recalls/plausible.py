@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
@@ -16,6 +17,7 @@ class Claimed:
 
     ``made`` is how many pieces of the lot were made (None where the lot is not counted in pieces). ``is_unit``: the
     code is of one piece. ``issued`` False: we never issued the code. ``covered`` False: the recall does not cover it.
+    ``bought_on`` is the day the claimant says, ``made_on`` that of the lot, ``stopped_on`` that of the recall's start.
     """
 
     pieces: int
@@ -26,6 +28,9 @@ class Claimed:
     lot_pieces: int = 0
     made: int | None = None
     void: bool = False
+    bought_on: datetime.date | None = None
+    made_on: datetime.date | None = None
+    stopped_on: datetime.date | None = None
 
 
 def flags_of(facts: Claimed) -> list[str]:
@@ -45,6 +50,10 @@ def flags_of(facts: Claimed) -> list[str]:
         found.append("more_than_made")
     if facts.void:
         found.append("void_code")
+    if facts.bought_on is not None and facts.made_on is not None and facts.bought_on < facts.made_on:
+        found.append("before_made")
+    if facts.bought_on is not None and facts.stopped_on is not None and facts.bought_on > facts.stopped_on:
+        found.append("after_stop")
     return found
 
 
@@ -58,4 +67,6 @@ def flag_words(code: str) -> str:
         "claimed_before": _("同一个单件码已有申请"),
         "more_than_made": _("这个批次申请的件数合计超过生产件数"),
         "void_code": _("这个码已作废"),
+        "before_made": _("写的购买日期早于生产日期"),
+        "after_stop": _("写的购买日期在召回启动之后：请查这批货是不是还在卖"),
     }.get(code, code)

@@ -198,7 +198,7 @@ def file_claim(
             # One claim after another for a campaign: two on one code at once must see each other.
             Campaign.objects.select_for_update().get(pk=campaign.pk)
             covered = _covered(campaign, publication.notice.scope_id, goods)
-            flags = flags_of(_facts(goods, pieces, covered))
+            flags = flags_of(_facts(goods, pieces, covered, told.bought_on, campaign))
             signal = None
             if goods.lot is None:
                 signal = _signal("claim", _zh_never_issued(), goods, number, now)
@@ -263,7 +263,7 @@ def _covered(campaign: Campaign, scope_id: int, goods: Named) -> bool:
     return covers(row.ranges, numbers_of([goods.unit], row.lot_id) | {goods.unit.number})
 
 
-def _facts(goods: Named, pieces: int, covered: bool) -> Claimed:
+def _facts(goods: Named, pieces: int, covered: bool, bought_on: datetime.date | None, campaign: Campaign) -> Claimed:
     """What the rules of plausibility ask about one claim; three queries."""
     same = ConsumerCase.objects.filter(kind=ConsumerCase.Kind.CLAIM).exclude(status=CaseStatus.REFUSED)
     lot_pieces, made = 0, None
@@ -280,6 +280,9 @@ def _facts(goods: Named, pieces: int, covered: bool) -> Claimed:
         lot_pieces=lot_pieces,
         made=made,
         void=goods.unit is not None and goods.unit.state in (Unit.State.VOID, Unit.State.SPOILED),
+        bought_on=bought_on,
+        made_on=goods.lot.produced_on if goods.lot is not None else None,
+        stopped_on=timezone.localdate(campaign.started_at) if campaign.started_at else None,
     )
 
 

@@ -153,6 +153,11 @@ def test_a_code_never_issued_makes_a_flag_and_a_signal(campaign: Campaign, chain
         nonce="m", campaign=campaign, code=chain.pouch_a.public_code, remedy="refund", pieces=5000, told=Told()
     )
     assert "many_pieces" in huge.flags
+    late = Told(bought_on=timezone.localdate() + datetime.timedelta(days=1))
+    again = file_claim(
+        nonce="o", campaign=campaign, code=chain.pouch_a.public_code, remedy="refund", pieces=1, told=late
+    )
+    assert "after_stop" in again.flags
 
 
 @pytest.mark.once
@@ -168,6 +173,15 @@ def test_what_is_implausible() -> None:
         "more_than_made",
         "void_code",
     ]
+    made, stopped = datetime.date(2026, 10, 1), datetime.date(2026, 10, 20)
+    for bought, flags in (
+        (datetime.date(2026, 9, 30), ["before_made"]),
+        (datetime.date(2026, 10, 1), []),
+        (datetime.date(2026, 10, 20), []),
+        (datetime.date(2026, 10, 21), ["after_stop"]),
+    ):
+        said = Claimed(1, is_unit=True, issued=True, covered=True, bought_on=bought, made_on=made, stopped_on=stopped)
+        assert flags_of(said) == flags
 
 
 def test_a_claim_may_be_refused_with_a_reason_and_handed_over_by_a_regulator_only(

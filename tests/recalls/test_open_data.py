@@ -16,6 +16,7 @@ from labels.poster import poster_lines
 from recalls.models import Campaign
 from tests.recalls.story import announced, make_chain, started
 from tests.world import World
+from trace.models import Division
 
 
 def got(client: Client, path: str) -> Any:
@@ -37,6 +38,9 @@ def test_a_recall_is_data_with_lots_amounts_and_places_as_fields(client: Client,
     assert lots[chain.pouch_a.code]["made"] == "40"
     assert lots[chain.pouch_a.code]["unit"] == chain.pouch_a.product.base_unit
     assert all(len(place["code"]) == 6 for place in one["places"])
+    names = dict(Division.objects.values_list("code", "name"))
+    assert one["places"] == [{"code": code, "name": names[code]} for code in sorted({p["code"] for p in one["places"]})]
+    assert (one["kind"], one["initiator"]) == ("recall", "producer")
     assert chain.outsider.name not in json.dumps(data, ensure_ascii=False), "holders are nobody's business"
     assert got(client, f"/recalls/{campaign.uid}/data.json").json() == one
     linked = got(client, f"/recalls/{campaign.uid}/data.jsonld").json()
