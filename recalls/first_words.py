@@ -140,7 +140,9 @@ def first_announcement(campaign: Campaign) -> dict[str, Any]:
         "area": _("、").join(label for _code, label in channel.provinces)[:200] if channel is not None else "",
         "duties": _("立即停止购进和销售，封存库存，在店内醒目处张贴本公告，配合召回。"),
         "risk": source.risk() if campaign.track == Product.Track.CONSUMER else "",
-        "what_to_do": _("立即停止使用，不要让儿童靠近；拨打下面的电话，免费修理、更换或退货。")
+        "what_to_do": _("只有标签有误，不影响食用（使用）安全。要更换标签或退货的，请拨打下面的电话或到购买处办理。")
+        if campaign.kind == Campaign.Kind.LABEL
+        else _("立即停止使用，不要让儿童靠近；拨打下面的电话，免费修理、更换或退货。")
         if campaign.track == Product.Track.CONSUMER
         else _("立即停止食用（使用），凭实物到购买处退货，或拨打下面的电话。"),
         "compensation": _("凭实物退还货款，不需要购物小票；由此产生的必要费用由召回单位承担。"),
