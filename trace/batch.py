@@ -37,7 +37,7 @@ from trace.models import (
     Stock,
     Transfer,
 )
-from trace.rows import PART, insert, insert_values, new, numbers, update
+from trace.rows import PART, insert, insert_values, new, numbers_of, update
 
 if TYPE_CHECKING:
     from trace.derive import StockKey
@@ -76,6 +76,7 @@ class Batch:
         self.size = size
         self.number = number
         self.seen = number
+        self._told = -1
         self.first: dict[type[Model], int] = {}
         self.lots: dict[int, Lot] = {}
         self.stock: dict[StockKey, int] = {}
@@ -109,8 +110,13 @@ class Batch:
     def _new_id(self, model: type[Model]) -> int:
         """A row number before the row is written: others refer to it. In a trial it is negative and nobody's."""
         if model not in self._ids:
-            free = numbers(model, part=self.size, leave=AHEAD if self.ahead else 0)
-            self._ids[model] = free if self.writes else iter(range(-1, -(10**9), -1))
+            if not self.writes:
+                self._ids[model] = iter(range(-1, -(10**9), -1))
+            else:
+                # Most events begin a lot with some stock; numbers of stock are not taken ahead of the head.
+                models = (Event, Lot) if self.ahead else (Event, Lot, Stock)
+                wanted = models if model is Event else (model,)
+                self._ids |= numbers_of(wanted, part=self.size, leave=AHEAD if self.ahead else 0)
         number = next(self._ids[model])
         self.first.setdefault(model, number)
         return number
@@ -297,7 +303,9 @@ class Batch:
         self.movements.clear()
         self.arrived.clear()
         self.memo = {key: value for key, value in self.memo.items() if key[0] != "arrived"}
-        run(f"UPDATE trace_loghead SET last = {self.number:d} WHERE id = 1")  # noqa: S608 (a number)
+        if self._told != self.number:
+            run(f"UPDATE trace_loghead SET last = {self.number:d} WHERE id = 1")  # noqa: S608 (a number)
+            self._told = self.number
 
     def _new_stock_rows(self) -> list[tuple[int | None, ...]]:
         """Write what changed of stock that is there; answers with the rows of what is not."""

@@ -309,7 +309,8 @@ def update(rows: Sequence[Model], *names: str) -> None:
 
 
 _TAKE = (
-    "SELECT min(n), max(n), CASE WHEN max(n) - min(n) + 1 = count(n) THEN NULL ELSE array_agg(n ORDER BY n) END "
+    "SELECT %s::int AS place, min(n), max(n), "
+    "CASE WHEN max(n) - min(n) + 1 = count(n) THEN NULL ELSE array_agg(n ORDER BY n) END "
     "FROM (SELECT nextval(%s::regclass) AS n FROM generate_series(1, %s)) AS taken"
 )
 
@@ -323,24 +324,37 @@ def _sequence(table: str) -> str:
     return found
 
 
+def _taken(models: Sequence[type[Model]], part: int) -> list[Sequence[int]]:
+    """So many free numbers of each model, taken from PostgreSQL's sequences in one statement."""
+    # The sequence is looked up once, and numbers that follow one another need not be sent one by one.
+    given = [value for place, model in enumerate(models) for value in (place, _sequence(model._meta.db_table), part)]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join([_TAKE] * len(models)) + " ORDER BY place", given)
+        rows = cursor.fetchall()
+    return [range(first, last + 1) if parted is None else parted for _place, first, last, parted in rows]
+
+
 def numbers(model: type[Model], *, part: int = PART, leave: int = 0) -> Iterator[int]:
     """Free row numbers in order. On SQLite whoever asks holds the write lock and may ``leave`` some free; PostgreSQL's
     sequence gives each number once.
     """
     if connection.vendor == "postgresql":
-        # The sequence is looked up once, and numbers that follow one another need not be sent one by one.
-        sequence = _sequence(model._meta.db_table)
         while True:
-            with connection.cursor() as cursor:
-                cursor.execute(_TAKE, [sequence, part])
-                first, last, parted = cursor.fetchone()
-            yield from range(first, last + 1) if parted is None else parted
+            yield from _taken([model], part)[0]
     with connection.cursor() as cursor:
         cursor.execute(f'SELECT MAX("{model._meta.pk.column}") FROM "{model._meta.db_table}"')  # noqa: S608
         last = (cursor.fetchone()[0] or 0) + leave
     while True:
         last += 1
         yield last
+
+
+def numbers_of(models: Sequence[type[Model]], *, part: int = PART, leave: int = 0) -> dict[type[Model], Iterator[int]]:
+    """``numbers`` of several models that are used together; on PostgreSQL the first of all are taken at once."""
+    later = {model: numbers(model, part=part, leave=leave) for model in models}
+    if connection.vendor != "postgresql":
+        return later
+    return {model: chain(first, later[model]) for model, first in zip(models, _taken(models, part), strict=True)}
 
 
 def numbered(rows: Sequence[Row]) -> Sequence[Row]:

@@ -135,7 +135,6 @@ class Writer:
         self.children = children or {}
         self.told_master = not (master or children)
         self.context = context
-        self.number = 0
         self.now = timezone.now()
 
     def write(self, events: Sequence[Incoming]) -> Outcome:
@@ -145,8 +144,9 @@ class Writer:
 
     def _write(self, events: Sequence[Incoming]) -> Outcome:
         outcome = Outcome()
-        self.now = timezone.now()
         ledger.lock_log_head()
+        # Not before: what waited for a recall to start is recorded after it.
+        self.now = timezone.now()
         if not self.told_master:
             keep_master(self.owner, self.parties.master, self.children)
             self.told_master = True

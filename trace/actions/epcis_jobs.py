@@ -26,7 +26,6 @@ from django.utils import timezone, translation
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from trace import ledger
 from trace.actions.epcis_capture import Incoming, Outcome, Writer, incoming, no_collection
 from trace.actions.epcis_parties import children_of, master_data
 from trace.actor import Actor
@@ -581,7 +580,6 @@ def write_events(asked: Sequence[tuple[Actor, Incoming, str]]) -> list[Alone]:
     """Write events of several callers in one transaction; of each what became of it, in order, in the language asked
     for.
     """
-    ledger.lock_log_head()
     outcomes: dict[_Caller, Outcome] = {}
     callers: list[_Caller] = []
     times: Counter[tuple[int, tuple[str, str]]] = Counter()

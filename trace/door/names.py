@@ -16,6 +16,8 @@ from trace.rows import new as row
 CHUNK = 400
 READ = 5_000
 """Names read by one query."""
+FEW = 100
+"""Names up to which those of all kinds are read together."""
 _COLUMNS = ("id", "owner_id", "kind", "value", "lot_id", "alike_id", "parent_id", "party_id", "place_id")
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -50,10 +52,16 @@ class Names:
         for key in keys:
             if key not in known:
                 missing[key[0]][key[1]] = None
-        for kind, values in missing.items():
-            for part in chunks(list(values), READ):
-                for found in self._read(kind, part):
-                    known[(kind, found.value)] = found
+        if sum(map(len, missing.values())) <= FEW:
+            # Of one event, or a few: one look for all kinds.
+            if missing:
+                for found in self._read(list(missing), [value for values in missing.values() for value in values]):
+                    known[(found.kind, found.value)] = found
+        else:
+            for kind, values in missing.items():
+                for part in chunks(list(values), READ):
+                    for found in self._read([kind], part):
+                        known[(kind, found.value)] = found
         new = [
             row(EpcisName, owner_id=self.owner.pk, kind=kind, value=value)
             for kind, values in missing.items()
@@ -72,13 +80,15 @@ class Names:
             return
         known |= {(each.kind, each.value): each for each in new}
 
-    def _read(self, kind: str, values: Sequence[str]) -> Iterator[EpcisName]:
-        """Names of one kind that are there, past building a query by the ORM: asked for each event that comes in."""
+    def _read(self, kinds: Sequence[str], values: Sequence[str]) -> Iterator[EpcisName]:
+        """Names of these kinds that are there, past building a query by the ORM: asked for each event that comes in."""
         wanted, given = texts_condition("value", values)
+        marks = ", ".join(["%s"] * len(kinds))
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM trace_epcisname WHERE owner_id = %s AND kind = %s AND {wanted}",  # noqa: S608
-                [self.owner.pk, kind, given],
+                f"SELECT {', '.join(_COLUMNS)} FROM trace_epcisname "  # noqa: S608 (our own names)
+                f"WHERE owner_id = %s AND kind IN ({marks}) AND {wanted}",
+                [self.owner.pk, *kinds, given],
             )
             found = cursor.fetchall()
         for values_of_row in found:
