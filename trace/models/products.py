@@ -188,7 +188,7 @@ class ProductVersion(models.Model):
     """What a product said of itself from one day on. Append-only: a change is a new version.
 
     ``declared_limits`` are the limits the producer pledges beyond the law, by the field of the product's test:
-    ``{"methanol": {"operator": "<=", "value": "0.4"}}``, in that field's unit.
+    ``{"methanol_100": {"operator": "<=", "value": "0.4"}}``, in that field's unit.
     """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
