@@ -9,19 +9,22 @@ import datetime
 import logging
 import smtplib
 import uuid
+from collections import defaultdict
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage, get_connection
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from recalls.actions.outbox import BACKOFF, LEASE
-from recalls.models import Fanout, Publication, PublicMessage, ScopeLot, ServiceTarget, Subscription
+from recalls.models import Campaign, Fanout, Publication, PublicMessage, ScopeLot, ServiceTarget, Subscription
+from recalls.parts import Extent, within
 from recalls.queries import published
 from recalls.service import target
 from recalls.sms import SmsLater, SmsRefused, gateway
@@ -170,23 +173,44 @@ def forget_unconfirmed(*, now: datetime.datetime | None = None) -> int:
 
 def concerned(publication: Publication) -> QuerySet[Subscription]:
     """Active subscriptions that this publication concerns: by lot, product, firm, or all."""
-    notice = publication.notice
-    lots = ScopeLot.objects.filter(scope=notice.scope_id).values("lot")
+    return _concerned(publication.notice.campaign, ScopeLot.objects.filter(scope=publication.notice.scope_id))
+
+
+def _concerned(campaign: Campaign, covered: QuerySet[ScopeLot]) -> QuerySet[Subscription]:
+    """Active subscriptions that a recall of these lots concerns."""
+    lots = covered.values("lot")
     wanted = (
         Q(scope=Scope.LOT, lot__in=lots)
         | Q(scope=Scope.PRODUCT, product__in=Lot.objects.filter(pk__in=lots).values("product"))
-        | Q(scope=Scope.FIRM, firm=notice.campaign.organisation_id)
+        | Q(scope=Scope.FIRM, firm=campaign.organisation_id)
         | Q(scope=Scope.FIRM, firm__in=Lot.objects.filter(pk__in=lots).values("organisation"))
         | Q(scope=Scope.ALL)
     )
     return Subscription.objects.filter(wanted, status=Status.ACTIVE)
 
 
+def _more(publication: Publication) -> QuerySet[ScopeLot]:
+    """What this publication covers beyond the recall's earlier ones: other lots, and those of which more is covered."""
+    notice = publication.notice
+    before = published().filter(Q(at__lt=publication.at) | Q(at=publication.at, pk__lt=publication.pk))
+    scopes = before.filter(notice__campaign=notice.campaign_id).order_by().values("notice__scope")
+    earlier = ScopeLot.objects.filter(scope__in=scopes)
+    now = ScopeLot.objects.filter(scope=notice.scope_id)
+    in_part = earlier.exclude(part={}).values("lot")
+    told: defaultdict[int, list[Extent]] = defaultdict(list)
+    for lot, part in earlier.filter(lot__in=in_part).values_list("lot", "part"):
+        told[lot].append(Extent.from_json(part))
+    covered = now.filter(lot__in=in_part).values_list("lot", "part")
+    wider = [lot for lot, part in covered if not any(within(Extent.from_json(part), one) for one in told[lot])]
+    return now.filter(~Exists(earlier.filter(lot=OuterRef("lot"))) | Q(lot__in=wider))
+
+
 def tell_next() -> bool:
     """One chunk of one publication's subscribers gets its messages written; whether there was any. Run by the worker.
 
-    Only publications of announced campaigns that are no drills (``published``). A kill between two chunks loses
-    nothing; the unique pair of subscription and campaign makes a second message impossible.
+    Who was told of the recall is told again where this announcement covers more of what the subscription is about
+    than the earlier ones. Only publications of announced campaigns that are no drills (``published``). A kill between
+    two chunks loses nothing; the unique pair of subscription and publication makes a second message impossible.
     """
     waiting = published().exclude(fanout__done_at__isnull=False).order_by("at", "id").first()
     if waiting is None:
@@ -204,12 +228,11 @@ def tell_next() -> bool:
                 "subscription", flat=True
             )
         )
+        if known and (more := _more(waiting)).exists():
+            known -= set(_concerned(campaign, more).filter(pk__in=known).values_list("pk", flat=True))
+        facts: dict[str, Any] = {"campaign": campaign, "publication": waiting, "created_at": now, "next_at": now}
         PublicMessage.objects.bulk_create(
-            [
-                PublicMessage(kind=Kind.RECALL, subscription_id=pk, campaign=campaign, created_at=now, next_at=now)
-                for pk in rows
-                if pk not in known
-            ],
+            [PublicMessage(kind=Kind.RECALL, subscription_id=pk, **facts) for pk in rows if pk not in known],
             ignore_conflicts=True,
         )
         Fanout.objects.filter(pk=held.pk).update(
@@ -324,6 +347,18 @@ def _words(message: PublicMessage) -> tuple[str, str]:
     if campaign is None or campaign.is_drill:
         raise ValueError("a recall message without an announced recall")
     page = base + reverse("recalls:public_recall", args=[campaign.uid])
+    if campaign.public_messages.filter(subscription=subscription, pk__lt=message.pk).exists():
+        return _("召回范围扩大：%(title)s") % {"title": campaign.title}, _(
+            "您关注的产品（%(what)s）的召回 %(number)s 范围扩大了：%(title)s。\n\n"
+            "上次看过、批号不在内的，请再核对一次；先停止食用或使用：\n%(url)s\n\n"
+            "不想再收到：%(stop)s"
+        ) % {
+            "what": what_words(subscription),
+            "number": campaign.number or "",
+            "title": campaign.title,
+            "url": page,
+            "stop": link,
+        }
     return _("召回提醒：%(title)s") % {"title": campaign.title}, _(
         "您关注的产品（%(what)s）有召回公告 %(number)s：%(title)s。\n\n"
         "请先停止食用或使用，打开公告查看批号和退货办法：\n%(url)s\n\n"

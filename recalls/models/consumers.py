@@ -254,7 +254,8 @@ class PublicMessage(models.Model):
     """One message to a consumer: written with the fact it tells of, sent by the worker under a lease, sent once.
 
     The address is read from the sealed record when it is sent and lies nowhere else. One row per subscription and
-    campaign: whoever was told of a recall is not told again by a correction that does not newly concern them.
+    publication of a recall: whoever was told is told again only of an announcement that newly concerns it. (Rows of
+    before that rule name no publication.)
     """
 
     class Kind(models.TextChoices):
@@ -266,6 +267,9 @@ class PublicMessage(models.Model):
     kind = models.CharField(max_length=8, choices=Kind)
     subscription = models.ForeignKey(Subscription, null=True, on_delete=models.PROTECT, related_name="messages")
     campaign = models.ForeignKey(Campaign, null=True, on_delete=models.PROTECT, related_name="public_messages")
+    publication = models.ForeignKey(
+        "recalls.Publication", null=True, on_delete=models.PROTECT, related_name="public_messages"
+    )
     step = models.OneToOneField(CaseStep, null=True, on_delete=models.PROTECT, related_name="message")
     created_at = models.DateTimeField(default=timezone.now)
     next_at = models.DateTimeField(default=timezone.now)
@@ -287,7 +291,7 @@ class PublicMessage(models.Model):
             )
         ]
         constraints = [
-            models.UniqueConstraint(fields=["subscription", "campaign"], name="told_once_of_a_recall"),
+            models.UniqueConstraint(fields=["subscription", "publication"], name="told_once_of_a_publication"),
             models.UniqueConstraint(
                 fields=["subscription"], condition=models.Q(kind="confirm"), name="one_confirmation"
             ),

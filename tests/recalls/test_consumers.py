@@ -15,6 +15,8 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from recalls.actions.announcements import draft_notice
+from recalls.actions.campaigns import amend_notice
 from recalls.actions.cases import (
     Told,
     accept,
@@ -28,11 +30,22 @@ from recalls.actions.cases import (
     set_target,
     settle,
 )
+from recalls.actions.scopes import expand_scope
 from recalls.actions.subscriptions import forget_unconfirmed, send_next, tell_next
 from recalls.actions.warnings import draft_warning, publish_warning, submit_warning
-from recalls.models import Campaign, ConsumerCase, Fanout, PublicMessage, RiskWarning, Signal, Subscription
+from recalls.models import (
+    Campaign,
+    ConsumerCase,
+    Fanout,
+    Publication,
+    PublicMessage,
+    RiskWarning,
+    Signal,
+    Subscription,
+)
 from recalls.plausible import Claimed, flags_of
-from tests.recalls.story import Chain, announced, started
+from recalls.scope import Question
+from tests.recalls.story import ANNOUNCEMENT, Chain, announced, started
 from tests.world import World, sign_in
 from trace import throttle
 from trace.errors import DomainError
@@ -292,18 +305,40 @@ def test_a_subscriber_confirms_is_told_once_and_ends_it(chain: Chain) -> None:
     row.refresh_from_db()
     assert row.status == "waiting", "a mail program that opens links confirms nothing"
     client.post(link[0])
-    announced(chain)
-    for _ in range(3):
+    campaign = announced(chain)
+
+    def told() -> None:
         while tell_next():
             pass
         while send_next():
             pass
+
+    for _ in range(3):
+        told()
     assert len(mail.outbox) == 2
     assert "/recalls/" in mail.outbox[1].body
     assert Fanout.objects.get().told == 1
     with pytest.raises(IntegrityError), transaction.atomic():
-        PublicMessage.objects.create(kind="recall", subscription=row, campaign=Campaign.objects.get())
+        PublicMessage.objects.create(
+            kind="recall", subscription=row, campaign=campaign, publication=Publication.objects.get()
+        )
     assert mail.outbox[1].extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+    # Told again where an announcement covers more of the product, not where its words alone are others.
+    def announced_anew() -> None:
+        draft_notice(by=chain.world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
+        amend_notice(by=chain.world.walnuts, campaign=campaign, channel="本系统公告页", reason="示例：补充")
+        told()
+
+    announced_anew()
+    assert len(mail.outbox) == 2
+    wider = Question.of([chain.pouch_a, chain.pouch_b], same_run=False)
+    expand_scope(by=chain.world.walnuts_quality, campaign=campaign, question=wider, reason="同一次加工")
+    mail.outbox.clear()
+    announced_anew()
+    assert ["召回范围扩大" in one.subject for one in mail.outbox] == [True]
+    announced_anew()
+    assert len(mail.outbox) == 1
     assert client.post(f"{link[0]}/end").status_code == 200
     row.refresh_from_db()
     assert (row.status, row.address_hash, row.address.key) == ("ended", "", None)
