@@ -336,13 +336,21 @@ def _last_of(*wanted: Q) -> Subquery:
     return Subquery(rows.values("action")[:1])
 
 
-def still_asked(rows: QuerySet[NoticeLot]) -> QuerySet[NoticeLot]:
-    """Those of these lots of notices that the scope in force still covers; of a notice that was taken back, all that it
-    asked about.
-    """
+def _standing() -> Q:
+    """Of lots of notices: whether the scope in force covers them; of a notice that was taken back, all stand."""
     newest = ScopeVersion.objects.filter(campaign=OuterRef(OuterRef("notice__campaign"))).order_by("-number")
     covered = ScopeLot.objects.filter(lot=OuterRef("lot"), scope=Subquery(newest.values("pk")[:1]))
-    return rows.filter(Q(notice__status=NoticeStatus.WITHDRAWN) | Exists(covered))
+    return Q(notice__status=NoticeStatus.WITHDRAWN) | Q(Exists(covered))
+
+
+def with_standing(rows: QuerySet[NoticeLot]) -> QuerySet[NoticeLot]:
+    """These lots of notices, each ``still`` recalled or not."""
+    return rows.annotate(still=_standing())
+
+
+def still_asked(rows: QuerySet[NoticeLot]) -> QuerySet[NoticeLot]:
+    """Those of these lots of notices that are still recalled."""
+    return rows.filter(_standing())
 
 
 def asked_of_firm(campaigns: QuerySet[Campaign], now: datetime.datetime) -> QuerySet[Campaign]:

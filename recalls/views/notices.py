@@ -39,7 +39,7 @@ from recalls.letters import letter_lots, link_url, qr_svg
 from recalls.lists import NOTICES, sent_notices
 from recalls.models import Campaign, Notice, NoticeLot, NoticeStep, OutboxMessage, Publication
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
-from recalls.queries import Coverage, coverage, publication_in_force, still_asked
+from recalls.queries import Coverage, coverage, publication_in_force, still_asked, with_standing
 from recalls.scope import parts_in_force, passed_in_force
 from recalls.sight import Sight, known_notice
 from recalls.views.doors import acting, page
@@ -162,7 +162,7 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
     ]
     sight = Sight(actor, campaign)
     seen = sight.holder(found.organisation)
-    lots = _lot_lines(found) if seen.organisation is not None else []
+    lots, out = _lot_lines(found) if seen.organisation is not None else ([], [])
     return page(
         request,
         "recalls/campaign_notice.html",
@@ -173,7 +173,7 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
             "holder": seen,
             "named": seen.organisation is not None,
             "lots": lots,
-            "out": _out_again(found) if seen.organisation is not None else [],
+            "out": out,
             "answers": _answer_lines(found, lots) if seen.organisation is not None else [],
             "entries": _entries(found),
             "messages_sent": found.messages.all(),
@@ -189,13 +189,14 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
 _TROUBLES = frozenset({"refuse", "give_up", "escalate", "settle"})
 
 
-def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
-    """Lots asked about that are still recalled, with what is on record."""
-    asked = still_asked(notice.lots.select_related("lot__product_version", "lot__product"))
+def _lot_lines(notice: Notice) -> tuple[list[dict[str, Any]], list[Lot]]:
+    """Lots asked about that are still recalled, with what is on record; and those that are recalled no longer."""
+    asked = with_standing(notice.lots.select_related("lot__product_version", "lot__product"))
     rows = sorted(asked.order_by(), key=attrgetter("pk"))
+    still = attrgetter("still")
     parts = parts_in_force(notice.campaign)
     trader, passed = passed_in_force(notice.campaign)
-    return [
+    lines = [
         {
             "lot": row.lot,
             "unit": row.lot.product.base_unit,
@@ -204,13 +205,9 @@ def _lot_lines(notice: Notice) -> list[dict[str, Any]]:
             "through": trader.label if trader is not None and row.lot_id in passed else "",
         }
         for row in rows
+        if still(row)
     ]
-
-
-def _out_again(notice: Notice) -> list[Lot]:
-    """Lots the notice asked about that are recalled no longer."""
-    gone = notice.lots.exclude(pk__in=still_asked(notice.lots.all()).values("pk"))
-    return [row.lot for row in gone.select_related("lot__product_version").order_by("id")]
+    return lines, [row.lot for row in rows if not still(row)]
 
 
 def _answer_lines(notice: Notice, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -401,13 +398,13 @@ def _why(campaign: Campaign, publication: Publication | None) -> list[tuple[str,
 
 def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
     publication = publication_in_force(found.campaign)
-    lots = _lot_lines(found)
+    lots, out = _lot_lines(found)
     return {
         "notice": found,
         "campaign": found.campaign,
         "tone": tone(found),
         "lots": lots,
-        "out": _out_again(found),
+        "out": out,
         "answers": _answer_lines(found, lots),
         "public": publication.notice if publication else None,
         "why": _why(found.campaign, publication),
