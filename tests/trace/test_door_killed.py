@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
+from django.utils import timezone
 
 from tests.conftest import CommittedDatabase
 from tests.trace.door_client import document, event
 from tests.trace.test_door_queries import serial
 from tests.world import make_world
 from trace import rows
-from trace.actions import epcis_jobs
+from trace.actions import epcis_folder, epcis_jobs
 from trace.actions.epcis_folder import import_folder
 from trace.actions.epcis_jobs import capture_event, path_of, run_at_once, run_next_capture, take_document
 from trace.actions.rebuild import rebuild
@@ -166,8 +167,15 @@ def test_a_folder_whose_import_is_killed_goes_on_where_it_stopped(
 
     assert ended(forked(half)) == -signal.SIGKILL
     assert EVENTS <= EpcisEvent.objects.count() < 2 * EVENTS
-    CaptureJob.objects.update(leased_until=PAST)
-    done = list(import_folder(by=by, folder=tmp_path, behaviour="proceed"))
+    told = []
+
+    def waits(path: Path, until: datetime.datetime) -> None:
+        told.append((path.name, until > timezone.now()))
+        CaptureJob.objects.update(leased_until=PAST)
+
+    monkeypatch.setattr(epcis_folder, "PAUSE", 0)
+    done = list(import_folder(by=by, folder=tmp_path, behaviour="proceed", waits=waits))
+    assert told == [("1.json", True)], "what was in hand is waited for, and said"
     assert [(each.before, each.job.success) for each in done] == [(True, True), (False, True), (False, True)]
     assert EpcisEvent.objects.count() == 3 * EVENTS
     assert sum(job.captured for job in CaptureJob.objects.all()) == 3 * EVENTS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,11 +28,18 @@ class FileDone(NamedTuple):
     before: bool
 
 
-def import_folder(*, by: Actor, folder: Path, behaviour: str = CaptureJob.Behaviour.ROLLBACK) -> Iterator[FileDone]:
+def import_folder(
+    *,
+    by: Actor,
+    folder: Path,
+    behaviour: str = CaptureJob.Behaviour.ROLLBACK,
+    waits: Callable[[Path, datetime.datetime], None] = lambda _path, _until: None,
+) -> Iterator[FileDone]:
     """Capture every ``.json``, ``.jsonld`` and ``.xml`` below the folder, in order of their paths.
 
     A file whose bytes were captured whole before is skipped; one that was interrupted goes on where it stopped. What
-    was refused is tried again. Refuses what ``take_document`` refuses.
+    was refused is tried again; ``waits`` is told of one that somebody else has, or had when it died, and until when.
+    Refuses what ``take_document`` refuses.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     for number, path in enumerate(files, 1):
@@ -50,6 +58,8 @@ def import_folder(*, by: Actor, folder: Path, behaviour: str = CaptureJob.Behavi
                     name=path.name,
                 )
         job = run_at_once(job=job)
+        if job.is_running and job.leased_until is not None:
+            waits(path, job.leased_until)
         while job.is_running:
             time.sleep(PAUSE)
             job = run_at_once(job=job)

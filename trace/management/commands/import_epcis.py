@@ -1,9 +1,11 @@
 """``manage.py import_epcis FOLDER --as USERNAME``: take a folder of EPCIS documents in."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from trace.actions.epcis_folder import import_folder
 from trace.actor import Actor
@@ -40,7 +42,7 @@ class Command(BaseCommand):
         behaviour = CaptureJob.Behaviour.PROCEED if options["proceed"] else CaptureJob.Behaviour.ROLLBACK
         wrong = 0
         try:
-            for done in import_folder(by=by, folder=options["folder"], behaviour=behaviour):
+            for done in import_folder(by=by, folder=options["folder"], behaviour=behaviour, waits=self.waits):
                 job = done.job
                 said = "done before" if done.before else "captured" if job.success else "NOT TAKEN WHOLE"
                 self.stdout.write(
@@ -54,3 +56,8 @@ class Command(BaseCommand):
             raise CommandError(error.message) from None
         if wrong:
             raise CommandError(f"{wrong} documents were not taken whole")
+
+    def waits(self, path: Path, until: datetime.datetime) -> None:
+        """Say why nothing happens."""
+        when = timezone.localtime(until)
+        self.stdout.write(f"{path.name}: somebody is at it, or was interrupted; it goes on here after {when:%H:%M:%S}")
