@@ -29,6 +29,7 @@ WARM: dict[str, Any] = event(
                 "deviceID": "urn:epc:id:giai:9521141.111",
                 "bizRules": "https://example.org/rules/1",
                 "ex:maker": "示例",
+                "ex:seal": [3, 4],
             },
             "sensorReport": [
                 {"type": "Temperature", "value": 26.0, "uom": "CEL", "sDev": 0.5, "percRank": 50, "percValue": 30},
@@ -101,6 +102,8 @@ QUESTIONS: list[tuple[str, str, str]] = [
     ("LT_percValue_CEL", "30", ""),
     ("EQ_SENSORELEMENT_ex:box", "7", ""),
     ("EXISTS_SENSORELEMENT_ex:box", "", "W"),
+    ("EQ_SENSORMETADATA_ex:seal", "4", "W"),
+    ("GT_SENSORMETADATA_ex:seal", "4", ""),
     ("EQ_INNER_SENSORELEMENT_ex:shelf", "7", "W"),
     ("GT_INNER_SENSORELEMENT_ex:shelf", "7", ""),
     ("EQ_SENSORMETADATA_ex:maker", "示例", "W"),

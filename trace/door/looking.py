@@ -167,7 +167,8 @@ def _compares(operator: str, value: Any, number: float) -> bool:
 def _values(start: Any, key: str, deep: bool) -> Iterable[Any]:
     if isinstance(start, Mapping):
         if key in start:
-            yield start[key]
+            # A field that is there several times is a list in JSON.
+            yield from start[key] if isinstance(start[key], list) and start[key] else [start[key]]
         if deep:
             for value in start.values():
                 yield from _values(value, key, True)
