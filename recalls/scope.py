@@ -682,8 +682,8 @@ def _lines(
 
 def first_sent(issuers: Mapping[int, int], moves: Iterable[Move]) -> dict[int, int]:
     """How much of each lot its maker sent out, in millionths. Of a lot of a maker outside, which reports nothing,
-    what those sent out who had it from nobody here: the brand owner, or the trader that took it in. One query where
-    there may be such lots.
+    what those sent out who took it in: the brand owner or trader that registered it, even where some came back to it,
+    and whoever else had it from nobody here. One query where there may be such lots.
     """
     moves = list(moves)
     shipped: defaultdict[int, int] = defaultdict(int)
@@ -693,12 +693,11 @@ def first_sent(issuers: Mapping[int, int], moves: Iterable[Move]) -> dict[int, i
     others = [one for one in moves if one[0] not in shipped]
     if others:
         outside = Lot.objects.filter(among("pk", {one[0] for one in others}), is_external=True)
-        known = set(outside.values_list("pk", flat=True))
-        others = [one for one in others if one[0] in known]
-    given = {(lot, receiver) for lot, _sender, receiver, _sent, _received in others}
-    for lot, sender, _receiver, sent, _received in others:
-        if (lot, sender) not in given:
-            shipped[lot] += sent
+        first = dict(outside.values_list("pk", "origin_event__organisation"))
+        given = {(lot, receiver) for lot, _sender, receiver, _sent, _received in others} - first.items()
+        others = [one for one in others if one[0] in first and (one[0], one[1]) not in given]
+    for lot, _sender, _receiver, sent, _received in others:
+        shipped[lot] += sent
     return shipped
 
 

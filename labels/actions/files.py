@@ -44,9 +44,9 @@ from trace.text import clean_text
 
 Kind, Status = LabelFile.Kind, LabelFile.Status
 LEASE = datetime.timedelta(minutes=5)
+"""Longer than the making of one part."""
 QUIET = datetime.timedelta(seconds=90)
 """A part takes seconds: a worker that gave no sign for so long seems to have stopped."""
-"""Longer than the making of one part."""
 ATTEMPTS = 3
 PART_LABELS = {Kind.PDF: 10_000, Kind.ZPL: 10_000, Kind.PACKET: 100_000}
 KEPT_DAYS = 30

@@ -266,7 +266,8 @@ def propose_release(
 
     Refuses a recall of food that is about more than the label (``not_label_only``), more than the holder has, less
     what was let go and is still there or waits for approval (``more_than_there``), a range of units that is none or
-    stands for other goods (``range_wrong``, ``require_range``): their labels will say that they are sound.
+    stands for other goods or was let go already (``range_wrong``, ``require_range``): their labels will say that they
+    are sound.
     """
     by.require("quality", "owner")
     _require_running(campaign, closed=True)
@@ -291,6 +292,7 @@ def propose_release(
         raise Invalid(_("这些件号不在召回范围内，不需要放行。"), code="range_wrong")
     if units is not None:
         require_range(lot, who, *units, micros)
+        _require_fresh(campaign, lot, *units)
     if micros > _left_to_release(campaign, version, lot, who):
         raise Invalid(_("没有这么多在库，不能放行。"), code="more_than_there")
     now = at or timezone.now()
@@ -308,6 +310,14 @@ def propose_release(
     )
     _tell(release, "propose_release", by, now)
     return release
+
+
+def _require_fresh(campaign: Campaign, lot: Lot, first: int, last: int) -> None:
+    """Refuse (``range_wrong``) unit numbers of which some were let go already: one unit frees no goods twice."""
+    done = campaign.releases.filter(lot=lot, approval__isnull=False, unit_from__lte=last, unit_to__gte=first).first()
+    if done is not None:
+        words = {"first": done.unit_from, "last": done.unit_to, "lot": lot.code}
+        raise Invalid(_("批次 %(lot)s 的件号 %(first)s—%(last)s 已经放行过，请勿重复。") % words, code="range_wrong")
 
 
 def _left_to_release(campaign: Campaign, version: ScopeVersion | None, lot: Lot, who: Organisation) -> int:
@@ -343,7 +353,8 @@ def _to_release(campaign: Campaign, version: ScopeVersion | None, lot: Lot, who:
 @transaction.atomic
 def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.datetime | None = None) -> ReleaseApproval:
     """The second person lets corrected goods go: an owner of the initiator (or the authority's approver) who did not
-    propose it. Twice is once. Refuses goods that left the holder since they were proposed (``more_than_there``).
+    propose it. Twice is once. Refuses goods that left the holder since they were proposed (``more_than_there``) and
+    units that another release let go since (``range_wrong``).
     """
     now = at or timezone.now()
     campaign = release.campaign
@@ -363,6 +374,8 @@ def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.dateti
         return found
     if release.micros > _to_release(campaign, latest_scope(campaign), release.lot, release.holder):
         raise Invalid(_("提出之后货已经不在那里了，不能放行。请核对后重新提出。"), code="more_than_there")
+    if release.unit_from is not None:
+        _require_fresh(campaign, release.lot, release.unit_from, release.unit_to or release.unit_from)
     approval = ReleaseApproval.objects.create(release=release, by=by.user, by_organisation=by.organisation, at=now)
     hold = HoldSet.objects.filter(
         source=campaign.hold_source, kind=HoldSet.Kind.RECALL, active_from__isnull=False, ended_at=None

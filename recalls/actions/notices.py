@@ -331,7 +331,7 @@ def queue_turned(*, campaign: Campaign, by: Actor, at: datetime.datetime) -> Non
     notices = campaign.notices.exclude(status=NoticeStatus.WITHDRAWN).exclude(sent_at=None)
     if not campaign.is_drill:
         told = list(notices.select_related("organisation", "campaign"))
-        enqueue(told, kind=Kind.CHANGE, by=by, at=at, round_=1)
+        enqueue(told, kind=Kind.CHANGE, by=by, at=at, round_=OutboxMessage.TURNED)
 
 
 def queue_end(*, campaign: Campaign, by: Actor, at: datetime.datetime, reason: str = "") -> None:

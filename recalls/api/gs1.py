@@ -174,7 +174,7 @@ def take_gs1(request: HttpRequest, body: Gs1In) -> Gs1Taken:
         left = [row.lot for row in rows]
         answers = []
         for item in body.removedTradeItem:
-            lot = _lot_of(item, left)
+            lot = lot_of(item, left)
             left.remove(lot)
             base = lot.product.base_unit
             texts = (item.quantityOnHand, item.quantityRemoved, item.quantitySold, item.quantityUnknown)
@@ -188,17 +188,21 @@ def take_gs1(request: HttpRequest, body: Gs1In) -> Gs1Taken:
     return Gs1Taken(became="signal", uid=str(signal.uid))
 
 
-def _lot_of(item: RemovedItem, left: Sequence[Lot]) -> Lot:
-    """Which of the lots not answered yet an item means; refuses (``lots_incomplete``) one the notice does not ask
-    about.
+def lot_of(item: RemovedItem, left: Sequence[Lot]) -> Lot:
+    """Which of the lots not answered yet an item means. Among several of one code the GTIN decides (with or without
+    leading zeros), or else the name. Refuses (``lots_incomplete``) one the notice does not ask about, and
+    (``required``) one that may mean several.
     """
     found = [lot for lot in left if lot.code == item.batchNumber]
-    if item.gtin:
-        found = [lot for lot in found if lot.product.gtin == item.gtin] or found
-    if item.tradeItemDescription:
-        found = [lot for lot in found if lot.product_version.label == item.tradeItemDescription] or found
     if not found:
         raise Invalid(_("请逐个批次填写，没有的填 0。"), code="lots_incomplete")
+    if len(found) > 1 and item.gtin:
+        found = [lot for lot in found if (lot.product.gtin or "").zfill(14) == item.gtin.zfill(14)] or found
+    if len(found) > 1 and item.tradeItemDescription:
+        found = [lot for lot in found if lot.product_version.label == item.tradeItemDescription] or found
+    if len(found) > 1:
+        words = _("有不止一个批次叫 %(code)s：请写明 gtin 或与通知中相同的 tradeItemDescription。")
+        raise Invalid(words % {"code": item.batchNumber}, code="required")
     return found[0]
 
 

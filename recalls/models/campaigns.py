@@ -125,8 +125,12 @@ class Campaign(models.Model):
 
     @property
     def quiet(self) -> bool:
-        """Whether it is a withdrawal that the public was not told of: no consumer has the goods, as far as is known."""
-        return self.kind == self.Kind.WITHDRAWAL and not self.is_drill and self.announced_at is None
+        """Whether it is a withdrawal that the public was not told of: no consumer has the goods, as far as is known.
+        Not of consumer products: that goods are taken back without a word to the public is the 2015 Measures' (article
+        11), which are about food.
+        """
+        told = self.is_drill or self.announced_at is not None or self.track == Product.Track.CONSUMER
+        return self.kind == self.Kind.WITHDRAWAL and not told
 
     @property
     def hold_source(self) -> str:

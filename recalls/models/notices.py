@@ -137,6 +137,10 @@ class OutboxMessage(models.Model):
         CHANGE = "change", _("范围变更")
         END = "end", _("结束通知")
 
+    TURNED = 1
+    """The round of a change that tells a withdrawal turned into a recall; others carry the scope's version, 2 or more.
+    """
+
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     notice = models.ForeignKey(Notice, on_delete=models.PROTECT, related_name="messages")
     channel = models.CharField(_("渠道"), max_length=8, choices=Channel)

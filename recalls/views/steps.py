@@ -26,6 +26,7 @@ from recalls.law import regime
 from recalls.models import Campaign
 from recalls.queries import coverage
 from recalls.scope import drift, latest_scope, lot_ids_of, preview_scope
+from recalls.sight import Sight
 from recalls.transitions import Doer, Guard, Status, transition
 from recalls.views.board import effect_tiles, goods_tiles
 from recalls.views.doors import acting, page
@@ -342,13 +343,22 @@ def campaign_propose(request: HttpRequest, uid: str, action: str) -> HttpRespons
     return page(
         request,
         "recalls/campaign_propose.html",
-        {"campaign": campaign, "row": row, "form": form, "action": action, "kept": kept, **_leaves(campaign, asked)},
+        {
+            "campaign": campaign,
+            "row": row,
+            "form": form,
+            "action": action,
+            "kept": kept,
+            **_leaves(actor, campaign, asked),
+        },
         bad=form.is_bound,
     )
 
 
-def _leaves(campaign: Campaign, asked: dict[str, Any]) -> dict[str, Any]:
-    """What a proposed narrower scope would leave of the lots in force; nothing where it cannot be computed."""
+def _leaves(actor: Actor, campaign: Campaign, asked: dict[str, Any]) -> dict[str, Any]:
+    """What a proposed narrower scope would leave of the lots in force, as the actor may see them; nothing where it
+    cannot be computed.
+    """
     scope = latest_scope(campaign)
     if scope is None or not asked:
         return {}
@@ -356,8 +366,13 @@ def _leaves(campaign: Campaign, asked: dict[str, Any]) -> dict[str, Any]:
         answer = preview_scope(asked["question"])
     except DomainError as error:
         return {"problem": error.message}
-    freed = Lot.objects.filter(pk__in=sorted(lot_ids_of(scope) - answer.lot_ids)[:20]).order_by("id")
-    return {"scope": scope, "left": len(answer.lines), "freed": [lot.code for lot in freed]}
+    freed = sorted(lot_ids_of(scope) - answer.lot_ids)[:20]
+    rows = Lot.objects.filter(pk__in=freed).order_by("id")
+    lots = rows.select_related("product", "product_version", "organisation__division", "origin_place__division")
+    sight = Sight(actor, campaign, ())
+    opened = sight.open_lots(freed)
+    labels = [sight.lot(lot, lot.pk in opened).label for lot in lots]
+    return {"scope": scope, "left": len(answer.lines), "freed": labels}
 
 
 PROPOSABLE = tuple(

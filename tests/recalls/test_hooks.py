@@ -16,12 +16,13 @@ from django.utils import timezone
 from recalls import posting
 from recalls.actions.answers import answer_stock
 from recalls.actions.hooks import add_webhook, deliver_due, end_webhook, rotate_secret, try_again
-from recalls.api.gs1 import Message
+from recalls.api.gs1 import Message, RemovedItem, lot_of
 from recalls.gs1 import closeout_notification, recall_notification, removal_confirmation
 from recalls.models import Signal, WebhookDelivery
 from tests.recalls.story import Chain, announced, answer, notice_to, started
 from tests.world import sign_in
 from trace.errors import DomainError, StaleState
+from trace.models import Lot, Product, ProductVersion
 from trace.personal import reveal
 
 
@@ -229,6 +230,24 @@ def test_messages_come_in_by_the_api(chain: Chain, client: Client) -> None:
     assert client.get(url).status_code == 404
     other = post("/gs1/messages", {**confirmation, "removedTradeItem": [item]})
     assert other.status_code == 404
+
+
+@pytest.mark.once
+def test_an_answer_to_two_lots_of_one_code_says_which_is_meant() -> None:
+    lots = [
+        Lot(lot_code="A1", product=Product(gtin=gtin), product_version=ProductVersion(name=name))
+        for gtin, name in (("06900000000014", "示例酒"), (None, "示例核桃"))
+    ]
+
+    def meant(**said: str) -> Lot:
+        amounts = {"quantityOnHand": "1", "quantityRemoved": "1"}
+        return lot_of(RemovedItem.model_validate({"batchNumber": "A1", **amounts, **said}), lots)
+
+    assert meant(gtin="6900000000014") is lots[0]
+    assert meant(tradeItemDescription="示例核桃") is lots[1]
+    for unclear in ({}, {"gtin": "6900000000021"}):
+        with pytest.raises(DomainError, match="不止一个批次叫 A1"):
+            meant(**unclear)
 
 
 def test_the_page_of_addresses_shows_a_secret_once(chain: Chain, client: Client) -> None:

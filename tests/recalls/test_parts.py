@@ -11,7 +11,7 @@ from django.test import Client
 from labels.recall_state import standing_of
 from recalls.actions.assessment import assess
 from recalls.actions.campaigns import decide, propose, start_campaign
-from recalls.actions.disposal import propose_release
+from recalls.actions.disposal import approve_release, propose_release
 from recalls.actions.distribution import Buyer, tell_buyers
 from recalls.actions.goods import GoodsLine, destroy, receive_return
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
@@ -325,6 +325,12 @@ def test_only_numbers_that_stand_for_the_goods_put_right_are_let_go(sold: Sold, 
     assert world.distillery.owner.label in tried(3, 8, "3")
     assert tried(7, 12, "1") == "range_wrong: 件号 7—12 的单件一共是 3 升，与填写的数量不符。"
     assert tried(7, 8, "1") == ""
+    assert tried(7, 8, "1") == "", "proposed twice while nothing was approved yet"
+    first, second = campaign.releases.order_by("id")
+    approve_release(by=world.distillery, release=first)
+    assert tried(8, 9, "1").startswith("range_wrong: 批次")
+    with pytest.raises(DomainError, match="已经放行过"):
+        approve_release(by=world.distillery, release=second)
     sign_in(client, world.distillery_quality)
     at = f"/recall/campaigns/{campaign.uid}/releases/"
     page = client.post(
@@ -333,4 +339,4 @@ def test_only_numbers_that_stand_for_the_goods_put_right_are_let_go(sold: Sold, 
     )
     assert page.status_code == 422
     assert "件号 9—12 的单件一共是 2 升" in page.content.decode()
-    assert campaign.releases.count() == 1
+    assert campaign.releases.count() == 2

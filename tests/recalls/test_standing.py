@@ -40,7 +40,7 @@ from recalls.first_words import first_plan
 from recalls.guards import red_lines
 from recalls.models import CalendarLoad, Campaign, ClockInstance, DisposalFile, NoticePicture, OutboxMessage
 from recalls.scope import Question
-from tests.goods import amount, day, ship
+from tests.goods import amount, day, receive, ship
 from tests.recalls.story import (
     ANNOUNCEMENT,
     FINDING,
@@ -164,8 +164,21 @@ def test_a_withdrawal_needs_no_announcement_until_some_of_it_was_sold(chain: Cha
     assert changes.exists()
     assert "现已转为召回" in letters.compose(changes.first() or OutboxMessage(notice=told)).body
     refused(lambda: turn_recall(by=world.county, campaign=campaign, reason="示例"), "no_such_step")
+    # A later change of the scope tells of the scope, not of the turning once more.
+    later = letters.compose(OutboxMessage(notice=told, kind="change", round=2))
+    assert "召回范围变更" in later.subject
+    assert "转为召回" not in later.body
     draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
     assert announce(by=world.walnuts, campaign=campaign, channel="示例").status == "announced"
+
+
+def test_a_withdrawal_of_consumer_products_is_published_as_their_rule_asks(chain: Chain) -> None:
+    campaign = consumer_campaign(chain)
+    Campaign.objects.filter(pk=campaign.pk).update(kind="withdrawal")
+    campaign.refresh_from_db()
+    assert not campaign.quiet
+    campaign.track = "food"
+    assert campaign.quiet
 
 
 def test_a_brand_owner_recalls_what_another_made_and_the_announcement_says_who(chain: Chain, client: Client) -> None:
@@ -179,7 +192,8 @@ def test_a_brand_owner_recalls_what_another_made_and_the_announcement_says_who(c
         when=day(2),
         data={"inspection_result": "合格"},
     ).lots[0]
-    ship(world.walnuts, world.shop.organisation, lot, "4", when=day(3))
+    receive(world.shop, ship(world.walnuts, world.shop.organisation, lot, "4", when=day(3)), when=day(3))
+    ship(world.shop, world.walnuts.organisation, lot, "1", when=day(4))  # some came back and stays counted
     campaign = assess(
         by=world.walnuts_quality,
         organisation=world.walnuts.organisation,

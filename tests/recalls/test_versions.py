@@ -9,9 +9,10 @@ from django.test import Client
 
 from recalls.access import notice_link
 from recalls.actions.answers import answer_stock, answer_stock_by_link
-from recalls.actions.campaigns import propose
+from recalls.actions.assessment import Standing, assess
+from recalls.actions.campaigns import decide, propose, start_campaign
 from recalls.actions.outbox import send_due
-from recalls.actions.scopes import expand_scope, narrow_scope
+from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.actions.tree import Customer, pass_on
 from recalls.api.shapes import notices_out
 from recalls.comparing import compare, levers, what_would_shrink
@@ -22,8 +23,8 @@ from recalls.models import Campaign, Notice
 from recalls.notice_states import NoticeStatus
 from recalls.scope import Question, preview_scope
 from tests.goods import amount, day, receive, ship
-from tests.recalls.story import FINDING, Chain, announced, answer, notice_to, scoped, started
-from tests.world import sign_in
+from tests.recalls.story import FINDING, KNEW, Chain, announced, answer, notice_to, scoped, started
+from tests.world import make_actor, sign_in
 from trace.actions.events import Portion, record_event
 from trace.errors import DomainError
 from trace.models import HoldSet
@@ -103,6 +104,27 @@ def test_a_notice_asks_no_more_about_a_lot_that_left_the_recall(chain: Chain, cl
     with pytest.raises(DomainError) as refused:
         answer_stock(by=world.distributor, notice=notice, lots=[answer(chain.pouch_b, 1, 1)])
     assert refused.value.code == "lots_incomplete"
+
+
+def test_who_proposes_a_narrower_scope_reads_no_code_of_a_lot_it_never_had(chain: Chain, client: Client) -> None:
+    trader = chain.world.distributor
+    quality = make_actor(trader.organisation, "quality")
+    campaign = assess(
+        by=quality,
+        organisation=trader.organisation,
+        track="food",
+        title="示例核桃仁 受潮",
+        knew_at=KNEW,
+        finding=FINDING,
+        standing=Standing("trader", "unknown", "示例：无法确定"),
+    )
+    freeze_scope(by=quality, campaign=campaign, question=Question.of([chain.pouch_a], same_run=True))
+    campaign = start_campaign(by=quality, campaign=decide(by=trader, campaign=campaign), stop_order=True)
+    sign_in(client, quality)
+    page = client.get(f"/recall/campaigns/{campaign.uid}/propose/narrow_scope/?lot={chain.pouch_a.uid}")
+    words = page.content.decode()
+    assert "他方批次" in words
+    assert chain.pouch_b.code not in words
 
 
 def test_evidence_is_asked_for_possible_lots_only() -> None:
