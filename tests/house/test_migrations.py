@@ -80,7 +80,7 @@ def schema() -> dict[str, list[tuple[Any, ...]]]:
         ),
         # CHECK and UNIQUE stand in a table's own text; their order there follows how they came to be.
         "constraints": [
-            (table, *sorted(part.strip(" ()") for part in sql.split('CONSTRAINT "')[1:]))
+            (table, *sorted(part.strip(" (),") for part in sql.split('CONSTRAINT "')[1:]))
             for table, sql in rows("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY 1")
         ],
         "triggers": rows("SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY 2"),

@@ -216,7 +216,9 @@ def test_drafting_and_publishing_through_the_pages(chain: Chain, go: Callable[..
     page = text_of(go(world.walnuts_quality, "campaign_step", campaign.uid, "announce"))
     assert "公告的起草和发布须由两人分别办理" in page or "岗位不能办理" in page
     post = {"revision": campaign.revision, "channel": "公告页", "why": "示例"}
-    go(world.walnuts, "campaign_step", campaign.uid, "announce", **post)
+    assert "有人已先办理" in text_of(go(world.walnuts, "campaign_step", campaign.uid, "announce", **post))
+    campaign.refresh_from_db()
+    go(world.walnuts, "campaign_step", campaign.uid, "announce", **post | {"revision": campaign.revision})
     assert ANNOUNCEMENT.what_to_do in text_of(go(None, "public_recall", campaign.uid))
 
 

@@ -39,6 +39,8 @@ def example(field: TemplateField) -> str:
         return field.choices[0].value
     if field.key == "best_before":
         return "2027-05-01"
+    if field.absent:
+        return "安赛蜜 未检出"
     return EXAMPLES.get(field.type, "示例")
 
 

@@ -49,13 +49,12 @@ def test_an_error_of_what_was_written_behind_is_told_each_time(world: World) -> 
 
 
 def test_a_reference_to_nothing_is_found_behind(world: World) -> None:
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite says so at the end of the transaction")
-
     def astray() -> None:
         with transaction.atomic(), behind():
             insert([new(EpcisTerm, name_id=10**9, number=1)])
             check_references()
+            if connection.vendor == "sqlite":
+                connection.check_constraints()  # what its commit would do
 
     with pytest.raises(IntegrityError, match="trace_epcisterm"):
         astray()

@@ -107,6 +107,7 @@ def test_a_worker_killed_anywhere_leaves_nothing_half_and_the_next_one_finishes(
 ) -> None:
     by = make_world().distillery
     monkeypatch.setattr(epcis_jobs, "PART", PART)
+    monkeypatch.setattr(epcis_jobs, "PART_KEPT", PART)
     start = 100
     for behaviour in ("rollback", "proceed"):
         for words, kill in POINTS:
