@@ -25,7 +25,17 @@ from django.utils.translation import gettext as _
 
 from recalls.actions.papers import as_page, keep_edition, last_editions, make_paper, note_copy, require_maker
 from recalls.errors import PaperIncomplete
-from recalls.models import Campaign, Figures, Notice, PackOrder, Paper, StockAnswer
+from recalls.models import (
+    Campaign,
+    DisposalFile,
+    Figures,
+    Notice,
+    NoticePicture,
+    PackOrder,
+    Paper,
+    PublicationProof,
+    StockAnswer,
+)
 from recalls.paper_lines import subjects_of
 from recalls.papers.draft import Draft, amounts_table, effect_fields, effect_of, moment, totals_of
 from recalls.papers.printing import as_json, as_pdf
@@ -37,7 +47,7 @@ from trace.access import later_actor
 from trace.actions.files import keep_file, path_of
 from trace.actor import Actor
 from trace.errors import Clash, DomainError, NotFound
-from trace.models import LogEntry
+from trace.models import LogEntry, StoredFile
 from trace.units import decimal_text
 
 Kind = Paper.Kind
@@ -147,7 +157,7 @@ def _make(order: PackOrder) -> None:
     require_maker(by, campaign)
     gaps: list[list[str]] = []
     kinds = [(kind, subject) for kind in _expected(campaign) for subject, _about in subjects_of(campaign, kind)]
-    _step(order, total=len(kinds) + campaign.papers.exclude(kind=Kind.PACK).count() + 4)
+    _step(order, total=len(kinds) + campaign.papers.exclude(kind=Kind.PACK).count() + 5)
     for kind, subject in kinds:
         try:
             make_paper(by=by, campaign=campaign, kind=kind, subject=subject)
@@ -233,11 +243,38 @@ def _contents(campaign: Campaign, gaps: list[list[str]]) -> Draft:
         ["日志号", "事件时间", "SHA-256"],
         [[str(n), moment(when), sha] for n, when, sha, _bytes in entries],
     )
+    files = _files(campaign)
+    draft.table(
+        "照片和附件",
+        ["内容", "时间", "SHA-256"],
+        [[what, moment(at), sha if path_of(sha).exists() else f"{sha}（文件不在了）"] for what, at, sha, _end in files],
+    )
     draft.refers = {
+        "files": [{"name": f"files/{sha}{end}", "sha256": sha} for sha, end in {one[2:]: None for one in files}],
         "papers": [{"uid": str(one.uid), "kind": one.kind, "sha256": one.sha256} for one in papers],
         "ledger": [{"number": n, "sha256": sha} for n, _when, sha, _bytes in entries],
     }
     return draft
+
+
+def _files(campaign: Campaign) -> list[tuple[str, datetime.datetime, str, str]]:
+    """The photographs and certificates of destructions, the pictures of announcements that were published, and what
+    shows where these stood: of what, when, hash, and how the file's name ends.
+    """
+    disposed = DisposalFile.objects.filter(
+        disposal__campaign=campaign, disposal__event__corrections__isnull=True
+    ).select_related("file", "disposal__lot")
+    shown = NoticePicture.objects.filter(notice__campaign=campaign, notice__publication__isnull=False)
+    proofs = PublicationProof.objects.filter(publication__notice__campaign=campaign, file__isnull=False)
+    rows: list[tuple[str, datetime.datetime, StoredFile]] = []
+    rows += [(f"销毁（处理）：{one.disposal.lot.code}", one.disposal.at, one.file) for one in disposed.order_by("id")]
+    for picture in shown.select_related("file").order_by("id"):
+        rows.append((f"公告图片：{picture.caption}".rstrip("："), picture.file.created_at, picture.file))
+    for proof in proofs.select_related("file").order_by("id"):
+        if proof.file is not None:
+            rows.append((f"发布凭证：{proof.site}", proof.seen_at, proof.file))
+    ends = {"image/jpeg": ".jpg", "application/pdf": ".pdf"}
+    return [(what, at, file.sha256, ends.get(file.media_type, "")) for what, at, file in rows]
 
 
 def _ledger(campaign: Campaign) -> list[tuple[int, datetime.datetime, str, bytes]]:
@@ -256,8 +293,8 @@ def _ledger(campaign: Campaign) -> list[tuple[int, datetime.datetime, str, bytes
 
 
 def write_pack(paper: Paper, where: Path, step: Callable[[], None]) -> None:
-    """The pack as ZIP: the list, each document as PDF, page and data, the steps, the holders with their answers, the
-    log's bytes, and SHA256SUMS over all of them. ``step`` is called after each part.
+    """The pack as ZIP: the list, each document as PDF, page and data, the photographs and certificates, the steps, the
+    holders with their answers, the log's bytes, and SHA256SUMS over all of them. ``step`` is called after each part.
     """
     campaign = paper.campaign
     if campaign is None:
@@ -284,6 +321,10 @@ def write_pack(paper: Paper, where: Path, step: Callable[[], None]) -> None:
             add(f"{name}.html", [as_page(one)])
             add(f"{name}.json", [as_json(one)])
             step()
+        for kept in paper.data["refers"].get("files", []):
+            if path_of(kept["sha256"]).exists():
+                add(kept["name"], _read(path_of(kept["sha256"])))
+        step()
         add("steps.json", [_steps(campaign, paper.at)])
         add("holders.jsonl", _holders(campaign))
         step()
@@ -292,6 +333,12 @@ def write_pack(paper: Paper, where: Path, step: Callable[[], None]) -> None:
         step()
         lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items()))
         add("SHA256SUMS", [lines.encode()])
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as content:
+        while part := content.read(1 << 16):
+            yield part
 
 
 def _holders(campaign: Campaign) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from PIL import Image
 
 from recalls.actions import packs
 from recalls.actions.campaigns import close, file_plan, order, propose, report_progress
@@ -24,12 +25,13 @@ from recalls.actions.drills import finish_drill, start_drill, trace_drill
 from recalls.actions.packs import hand_out_pack, order_pack, run_next_pack
 from recalls.actions.papers import as_page, draft_paper, make_drill_report, make_paper
 from recalls.errors import PaperIncomplete
-from recalls.models import Campaign, PackOrder, Paper, PaperDownload
+from recalls.models import Campaign, DisposalFile, PackOrder, Paper, PaperDownload
 from recalls.papers.printing import as_pdf, is_whole, words_of
 from tests.goods import day
 from tests.recalls.story import Chain, announced, notice_to, scoped, started, summarised
 from tests.world import sign_in
 from trace import paper as sheets
+from trace.actions.files import path_of, store_file
 from trace.errors import DomainError
 from trace.models import Lot
 from trace.personal import forget
@@ -152,6 +154,13 @@ def test_the_documents_of_a_whole_campaign_say_the_same_on_page_and_paper(chain:
     assert "/recalls/notice/" not in json.dumps(papers["notice"].data), "a key is not frozen"
 
 
+def picture(colour: str) -> io.BytesIO:
+    """A small photograph."""
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(out, "PNG")
+    return io.BytesIO(out.getvalue())
+
+
 def killed(*_args: object) -> bytes:
     raise KeyboardInterrupt
 
@@ -161,7 +170,13 @@ def test_a_closed_campaign_has_a_pack_whose_hashes_hold(chain: Chain, monkeypatc
     for kind in ("summary", "five_day", "disposal"):
         keep(kind, make_paper(by=chain.world.walnuts, campaign=campaign, kind=kind))
     refused(lambda: order_pack(by=chain.world.walnuts, campaign=campaign), "not_closed")
+    photograph, gone = (
+        store_file(by=chain.world.walnuts, name="示例.png", content=picture(shade)) for shade in ("navy", "olive")
+    )
+    for file in (photograph, gone):
+        DisposalFile.objects.create(disposal=campaign.disposals.get(), file=file, sha256=file.sha256)
     campaign = close(by=chain.world.county_approver, campaign=campaign)
+    path_of(gone.sha256).unlink()
     refused(lambda: order_pack(by=chain.world.distributor, campaign=campaign), "role_required")
     order = order_pack(by=chain.world.county, campaign=campaign)
     assert order_pack(by=chain.world.walnuts, campaign=campaign) == order, "one at a time"
@@ -196,6 +211,10 @@ def test_a_closed_campaign_has_a_pack_whose_hashes_hold(chain: Chain, monkeypatc
         sha256, _space, name = line.partition("  ")
         sums[name] = sha256
     assert set(sums) == set(archive.namelist()) - {"SHA256SUMS"}
+    assert archive.read(f"files/{photograph.sha256}.jpg") == path_of(photograph.sha256).read_bytes()
+    assert not any(gone.sha256 in name for name in archive.namelist())
+    listed = next(block for block in pack.data["blocks"] if block["title"] == "照片和附件")
+    assert [row[2] for row in listed["rows"]] == [photograph.sha256, f"{gone.sha256}（文件不在了）"]
     for name, expected in sums.items():
         assert hashlib.sha256(archive.read(name)).hexdigest() == expected
     kinds = {name.split("-")[1] for name in archive.namelist() if "-" in name}
