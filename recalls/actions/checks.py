@@ -89,11 +89,12 @@ def draw_check(
     seed: str = "",
     at: datetime.datetime | None = None,
 ) -> CheckRound:
-    """Draw a sample of the notices that stand, by the level's size and a seed that is kept.
+    """Draw a sample of the notices that stand, by the level's size and a seed that is kept. Level E draws nobody: that
+    nobody is asked is written down like any other round.
 
     Refuses whoever carried the recall out or told its holders (``independent_checker_required``), a campaign not
-    started (``no_such_step``), no such level (``level_unknown``), level E, which asks nobody (``nothing_to_check``),
-    level B without a percentage of its own (``percent_required``).
+    started (``no_such_step``), no such level (``level_unknown``), nobody told yet (``nothing_to_check``), level B
+    without a percentage of its own (``percent_required``).
     """
     user = _checker(by, campaign)
     rule = check_level(level)
@@ -108,10 +109,10 @@ def draw_check(
     notices = {str(one.uid): one for one in campaign.notices.exclude(status=NoticeStatus.WITHDRAWN)}
     names = sorted(notices)
     size = sample_size(len(names), share)
-    if not size:
+    if not names:
         raise Clash(_("没有要核查的单位。"), code="nothing_to_check")
     one_at_a_time(campaign)
-    drawn = clean_text(seed, 60) or uuid.uuid4().hex
+    drawn = (clean_text(seed, 60) or uuid.uuid4().hex) if size else ""
     now = at or timezone.now()
     found = CheckRound.objects.create(
         campaign=campaign,
@@ -141,6 +142,8 @@ def draw_check(
         now,
         given=Given(
             reason=_("%(level)s 级核查，抽取 %(size)d/%(all)d") % {"level": level, "size": size, "all": len(names)}
+            if size
+            else _("%(level)s 级：不核查，共 %(all)d 份通知") % {"level": level, "all": len(names)}
         ),
         data={"round": found.number, "seed": drawn},
     )

@@ -183,6 +183,8 @@ def effect_fields(draft: Draft, found: Effect | None, title: str = "召回效果
             f"抽取 {checks.sampled} 家，已查 {checks.checked} 家，有效 {percent(checks.passed) or NOTHING}"
             if checks.rounds
             else "未进行",
+            if checks.sampled
+            else "E 级：不核查"
         ),
     ]
     draft.fields(title, [(label, value, False) for label, value in rows])

@@ -67,7 +67,9 @@ def effect_tiles(found: Effect) -> list[Number]:
             Number(
                 _("核查有效率"),
                 percent(checks.passed),
-                note=_("抽取 %(all)d，已查 %(n)d") % {"all": checks.sampled, "n": checks.checked},
+                note=_("抽取 %(all)d，已查 %(n)d") % {"all": checks.sampled, "n": checks.checked}
+                if checks.sampled
+                else _("E 级：不核查"),
             )
         )
     return tiles
@@ -229,7 +231,7 @@ class DrawForm(forms.Form):
 
     level = Pick(
         label=gettext_lazy("核查级别"),
-        choices=[(one.key, one.label) for one in LEVELS if one.percent != 0],
+        choices=[(one.key, one.label) for one in LEVELS],
         widget=forms.RadioSelect,
     )
     percent = Whole(label=gettext_lazy("B 级的比例（%）"), least=1, most=99, required=False)
@@ -268,7 +270,8 @@ def campaign_checks(request: HttpRequest, uid: str) -> HttpResponse:
             {"percent_required": "percent", "level_unknown": "level"},
         )
         if drawn is not None:
-            messages.success(request, _("已抽取 %(n)d 个单位。") % {"n": drawn.size})
+            drew = _("已抽取 %(n)d 个单位。") % {"n": drawn.size}
+            messages.success(request, drew if drawn.size else _("已登记：不核查。"))
             return redirect("recalls:campaign_checks", campaign.uid)
     found = effect(campaign)
     samples = (

@@ -19,8 +19,9 @@ from recalls.actions.notices import note_trouble
 from recalls.effect import effect
 from recalls.law.checking import LEVELS, check_level, draw, sample_size
 from recalls.models import Campaign, CheckResult, ConsumerCase, Notice
-from tests.goods import amount, day
-from tests.recalls.story import Chain, announced, answer, notice_to, started
+from recalls.papers.draft import Draft, effect_fields
+from tests.goods import amount, day, sampled
+from tests.recalls.story import Chain, announced, answer, decided, notice_to, started
 from tests.world import World, make_actor, make_organisation, sign_in
 from trace.actor import Actor
 from trace.errors import DomainError
@@ -97,6 +98,39 @@ def test_only_who_neither_ran_nor_told_the_recall_checks_it(chain: Chain, audito
 def test_who_served_a_document_of_the_authority_may_check(chain: Chain) -> None:
     campaign = started(chain)
     issue_act(
+def test_what_was_sampled_or_lost_was_not_sold(chain: Chain, client: Client) -> None:
+    by, lot = chain.world.walnuts, chain.pouch_a
+    sampled(by, lot, "2", when=day(6))
+    campaign = started(chain)
+    found = figures(campaign).totals["KGM"]
+    assert (found.sold, found.samples, found.loss) == (0, 2 * MICROS, 0)
+    assert [row.balanced for row in balances(figures(campaign))] == [True]
+    sign_in(client, by)
+    board = client.get(f"/recall/campaigns/{campaign.uid}/board/").content.decode()
+    tiles = re.sub(r"<[^>]*>|\s", "", board)
+    assert "已售出未收回0千克抽样2千克" in tiles
+
+
+def test_that_nobody_is_asked_is_written_down_as_level_e(chain: Chain, auditor: Actor, client: Client) -> None:
+    refused("no_such_step", by=auditor, campaign=decided(chain), level="E")
+    campaign = started(chain)
+    sign_in(client, auditor)
+    page = f"/recall/campaigns/{campaign.uid}/checks/"
+    assert client.post(page, {"level": "E"}).status_code == 302
+    none = campaign.check_rounds.get()
+    assert (none.level, none.percent, none.population, none.size, none.seed) == ("E", 0, 4, 0, "")
+    body = client.get(page).content.decode()
+    assert "不核查（共 4 个单位）" in body
+    found = effect(campaign)
+    draft = Draft("示例", "", "")
+    effect_fields(draft, found)
+    assert "E 级：不核查" in str(draft.as_data())
+    draw_check(by=auditor, campaign=campaign, level="A")
+    draft = Draft("示例", "", "")
+    effect_fields(draft, effect(campaign))
+    assert "抽取 4 家" in str(draft.as_data())
+
+
         by=chain.world.county,
         campaign=campaign,
         kind="inspection",
