@@ -37,7 +37,7 @@ from recalls.transitions import PUBLIC, TRANSITIONS, Status
 from trace.access import entered_for, lots_visible_to
 from trace.actor import Actor
 from trace.errors import Invalid
-from trace.models import Lot, LotAlias, Organisation, Unit
+from trace.models import Lot, LotAlias, Organisation, Product, Unit
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,13 @@ def as_public(publication: Publication) -> PublicRecall:
         producer=notice.producer,
         ended=campaign.ended_at is not None,
     )
+
+def claim_words(campaign: Campaign) -> str:
+    """What consumers ask for in a recall: food is not repaired."""
+    if campaign.track == Product.Track.CONSUMER:
+        return _("申请退货、换货、修理或退款")
+    return _("申请退货、换货或退款")
+
 
 
 def case_words(case: ConsumerCase) -> str:
@@ -407,11 +414,8 @@ def campaign_rows(campaigns: Sequence[Campaign]) -> list[CampaignRow]:
 
 def unread_notices(actor: Actor) -> int:
     """How many notices the actor has not answered: the number beside 召回通知. One query."""
-    return (
-        notices_received_by(actor)
-        .exclude(status__in=sorted(ANSWERED | {NoticeStatus.WITHDRAWN, NoticeStatus.ESCALATED}))
-        .count()
-    )
+    waiting = notices_received_by(actor).filter(campaign__ended_at=None)
+    return waiting.exclude(status__in=sorted(ANSWERED | {NoticeStatus.WITHDRAWN, NoticeStatus.ESCALATED})).count()
 
 
 @dataclass(frozen=True)

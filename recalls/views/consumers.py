@@ -21,7 +21,7 @@ from recalls.actions.cases import Named, file_claim, forget_case, named
 from recalls.actions.subscriptions import Scope, confirm, end, subscribe, what_words
 from recalls.consumer_forms import ClaimForm, ReceiptForm, SubscribeForm
 from recalls.models import CaseStep, ConsumerCase, RiskWarning, Subscription
-from recalls.queries import publication_in_force
+from recalls.queries import claim_words, publication_in_force
 from recalls.service import Key, targets
 from recalls.tokens import form_word, read_form_word, read_subscription_token
 from recalls.transitions import Status
@@ -89,6 +89,7 @@ def claim(request: HttpRequest, ref: str) -> HttpResponse:
         "notice": publication.notice,
         "form": form,
         "ended": campaign.status == Status.CLOSED,
+        "claim_words": claim_words(campaign),
         "aim": targets()[Key.CLAIM.value],
     }
     return _private(page(request, "recalls/claim.html", context, bad=form.is_bound))

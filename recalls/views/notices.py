@@ -326,17 +326,20 @@ def campaign_notice_answer(request: HttpRequest, uid: str, notice: str) -> HttpR
 @audience("signed_in")
 @require_safe
 def notice_list(request: HttpRequest) -> HttpResponseBase:
-    """The inbox: notices to answer, and what is done. Who was told that goods are recalled also reads here that they no
-    longer are: what was withdrawn stands above the notices to answer for two weeks, and stays with what is done.
+    """The inbox: notices to answer, and what is done (answered, taken back, or the recall is over). Who was told that
+    goods are recalled also reads here that they no longer are: what was withdrawn stands above the notices to answer
+    for two weeks, and stays with what is done.
     """
     actor = acting(request)
     rows = notices_received_by(actor)
     which = request.GET.get("which", "open")
     if which == "done":
-        rows = rows.filter(Q(answered_at__isnull=False) | Q(status=NoticeStatus.WITHDRAWN))
+        rows = rows.filter(
+            Q(answered_at__isnull=False) | Q(status=NoticeStatus.WITHDRAWN) | Q(campaign__ended_at__isnull=False)
+        )
     else:
         which = "open"
-        rows = rows.filter(answered_at=None).exclude(status=NoticeStatus.WITHDRAWN)
+        rows = rows.filter(answered_at=None, campaign__ended_at=None).exclude(status=NoticeStatus.WITHDRAWN)
     if asked_format(request):
         return export(request, NOTICES, rows.order_by("-id"))
     listed = WidePaginator(rows.order_by("-id"), 30).get_page(request.GET.get("page"))
@@ -351,7 +354,7 @@ def notice_list(request: HttpRequest) -> HttpResponseBase:
             "page": listed,
             "which": which,
             "withdrawn": _just_withdrawn(actor) if which == "open" else [],
-            "tabs": [("open", _("待答复")), ("done", _("已答复或已撤回"))],
+            "tabs": [("open", _("待答复")), ("done", _("已答复或已结束"))],
         },
     )
 

@@ -23,7 +23,7 @@ from recalls.first_words import first_announcement
 from recalls.forms import AnnouncementForm
 from recalls.guards import drafted_notice
 from recalls.models import Campaign, NoticePicture, Publication, PublicNotice, RiskWarning
-from recalls.queries import publication_in_force, published
+from recalls.queries import claim_words, publication_in_force, published
 from recalls.scope import latest_scope
 from recalls.through import through_of
 from recalls.transitions import Status
@@ -126,6 +126,7 @@ def public_recall(request: HttpRequest, ref: str) -> HttpResponseBase:
             "rows": article_16(current.notice),
             "earlier": publications[1:],
             "ended": campaign.status == Status.CLOSED,
+            "claim_words": claim_words(campaign),
             "through": through_of(current.notice.scope),
         },
     )

@@ -467,3 +467,26 @@ def test_who_asks_is_never_told_to_do_nothing_about_goods_that_are_stopped(chain
     body = client.get(at, {"lot": chain.pouch_a.code}).content.decode()
     assert "这个批次正在召回" in body
     assert "这个批次现在停止销售" not in body
+
+
+def test_a_notice_nobody_answered_waits_no_more_when_the_recall_is_over(chain: Chain, client: Client) -> None:
+    campaign = announced(chain)
+    by = chain.world.shop
+    told = notice_to(campaign, by.organisation)
+    sign_in(client, by)
+    assert str(told.uid) in client.get("/recall/notices/").content.decode()
+    assert unread_notices(by) == 1
+    Campaign.objects.filter(pk=campaign.pk).update(status="closed", ended_at=timezone.now(), ended_by=by.user)
+    assert str(told.uid) not in client.get("/recall/notices/").content.decode()
+    done = client.get("/recall/notices/?which=done").content.decode()
+    assert str(told.uid) in done
+    assert "召回已结束，不用再答复" in done
+    assert unread_notices(by) == 0
+
+
+def test_food_is_not_offered_a_repair(chain: Chain) -> None:
+    campaign = announced(chain)
+    for page in (f"/recalls/{campaign.uid}", f"/recalls/{campaign.uid}/claim"):
+        body = Client().get(page).content.decode()
+        assert "退货、换货或退款" in body
+        assert "修理" not in body
