@@ -2,8 +2,8 @@
 knows.
 
 Per lot: made = used in other lots + destroyed + put right and let go + in transit + stock of every holder + gone (sold
-to consumers, sampled, or destroyed before). What holders have by record is known only as far as they answered: the rest
-is *unknown*, which is shown and never hidden in another number.
+to consumers, sampled, lost or destroyed before). What holders have by record is known only as far as they answered: the
+rest is *unknown*, which is shown and never hidden in another number.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from recalls.released import Released, released_of
 from recalls.scope import first_sent
 from trace.among import among
 from trace.genealogy import lots_by_pk
+from trace.event_templates import template, templates
 from trace.models import EventItem, Lot, Stock, Transfer
 from trace.plain import fetched, uncollected
 
@@ -40,14 +41,13 @@ from trace.plain import fetched, uncollected
 class Amounts:
     """Millionths of one base unit.
 
-    ``made`` by the lot's event; ``used`` in other lots; ``shipped`` by the maker to others
-    (``scope.first_sent``); ``recovered`` came back;
-    ``destroyed`` or made harmless; ``released`` was put right and let go, wherever it is since; ``in_house`` lies with
-    the initiator, blocked; ``held`` is what holders said they
-    have (sealed or about to be); ``sold`` went on to consumers or was sampled, and did not come back; ``unknown`` is by
-    record with somebody who has not said, or cannot say; ``excess`` was answered or recovered beyond what records
-    allow: it must be explained. Two campaigns on one lot share its goods: what came back or was destroyed in either
-    counts in both.
+    ``made`` by the lot's event; ``used`` in other lots; ``shipped`` by the maker to others (``scope.first_sent``);
+    ``recovered`` came back; ``destroyed`` or made harmless; ``released`` was put right and let go, wherever it is
+    since; ``in_house`` lies with the initiator, blocked; ``held`` is what holders said they have (sealed or about to
+    be); ``samples`` and ``loss`` (lost, or destroyed outside the recall) are gone by events that say so; ``sold`` went
+    on to consumers otherwise and did not come back; ``unknown`` is by record with somebody who has not said, or cannot;
+    ``excess`` was answered or recovered beyond what records allow: it must be explained. Two campaigns on one lot share
+    its goods: what came back or was destroyed in either counts in both.
     """
 
     made: int = 0
@@ -60,6 +60,8 @@ class Amounts:
     held: int = 0
     sold: int = 0
     unknown: int = 0
+    samples: int = 0
+    loss: int = 0
     excess: int = 0
 
     def __add__(self, other: Amounts) -> Amounts:
@@ -119,7 +121,7 @@ LotOrganisation = tuple[int, int]
 
 
 def figures(campaign: Campaign, scope: ScopeVersion | None = None) -> CampaignFigures:
-    """The numbers as records and answers say now, over the lots of the latest scope version. Eleven queries however
+    """The numbers as records and answers say now, over the lots of the latest scope version. Twelve queries however
     many lots, two more where goods were released.
     """
     with uncollected():
@@ -210,6 +212,7 @@ class _Sums:
         self.released: dict[int, int] = {}
         self.let_go: dict[int, dict[int, int]] = defaultdict(dict)
         self.put_right: dict[int, Mapping[int, int]] = {}
+        self.gone_by = _gone_by(inside, _parties(version, self.parts))
         for lot, one in released_of(campaign).items():
             self._release(lot, one)
 
@@ -320,13 +323,18 @@ class _Sums:
         return Amounts(
             made=made,
             used=used,
+        taken = self.gone_by[lot.pk]
+        samples = min(taken["sample"], sold + left)
+        loss = max(min(taken["destroy"] - self.destroyed[lot.pk], sold + left - samples), 0)
             shipped=self.shipped.get(lot.pk, 0),
             recovered=self.recovered[lot.pk],
             destroyed=self.destroyed[lot.pk],
             released=released,
             in_house=max(in_house, 0),
             held=held,
-            sold=sold + left,
+            sold=sold + left - samples - loss,
+            samples=samples,
+            loss=loss,
             unknown=unknown + max(transit.get(self.initiator, 0), 0),
             excess=excess,
         )
@@ -335,6 +343,22 @@ class _Sums:
 def _parts(version: ScopeVersion) -> dict[int, int]:
     """How much of each lot of which only part is covered (millionths)."""
     rows = ScopeLot.objects.filter(scope=version).exclude(part={})
+def _gone_by(inside: QuerySet[Any, Any], parties: Mapping[int, frozenset[int]]) -> dict[int, dict[str, int]]:
+    """By lot, what events took as samples and what was destroyed, in the recall or outside it; of a lot of which only
+    what passed through a trader is meant, in those hands.
+    """
+    found: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    taking = [code for code, one in templates().items() if one.moves in ("sample", "destroy")]
+    rows = EventItem.objects.filter(
+        lot__in=inside, micros__lt=0, event__template__in=taking, event__corrections__isnull=True
+    ).exclude(role="input")
+    grouped = rows.order_by().values("lot", "event__template", "holder").annotate(n=Sum("micros"))
+    for lot, code, holder, micros in grouped.values_list("lot", "event__template", "holder", "n"):
+        if lot is not None and (lot not in parties or holder in parties[lot]):
+            found[lot][template(code).moves] -= micros
+    return found
+
+
     return dict(rows.values_list("lot", "made_micros"))
 
 

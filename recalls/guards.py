@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from recalls.balance import balances
 from recalls.figures import LotAmounts, figures, recovered_against
 from recalls.law import LegalEvent, regime
 from recalls.models import Assessment, Campaign, ConsumerCase, DisposalFile, PublicNotice, ScopeVersion
@@ -169,7 +168,7 @@ def sold_some(campaign: Campaign) -> bool:
     """Whether records or answers say that some of the goods were sold (2015 Measures, article 11: to withdraw is for
     what was not).
     """
-    return any(one.sold > 0 for one in balances(figures(campaign)))
+    return any(one.amounts.sold > 0 for one in figures(campaign).lots)
 
 
 def _not_sold(campaign: Campaign, given: Given) -> bool:

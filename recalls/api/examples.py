@@ -141,7 +141,7 @@ NOTICE: dict[str, Any] = {
 }
 AMOUNTS = {
     "made": "40", "used": "0", "shipped": "38", "recovered": "20", "destroyed": "20", "released": "0", "in_house": "2",
-    "held": "9", "sold": "9", "unknown": "0", "excess": "0",
+    "held": "9", "sold": "9", "samples": "0", "loss": "0", "unknown": "0", "excess": "0",
 }  # fmt: skip
 FIGURES: dict[str, Any] = {
     "effect": {

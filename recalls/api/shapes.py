@@ -454,8 +454,8 @@ def _notice_out(row: Notice, known: bool, lots: list[NoticeLotOut], answers: lis
 
 
 class AmountsOut(Out):
-    """The numbers of a recall in one unit; `released` was put right and let go; `excess` is what answers
-    claim beyond what records allow.
+    """The numbers of a recall in one unit; `released` was put right and let go; `samples` and `loss` are gone without
+    having been sold; `excess` is what answers claim beyond what records allow.
     """
 
     made: str
@@ -468,6 +468,8 @@ class AmountsOut(Out):
     held: str
     sold: str
     unknown: str
+    samples: str
+    loss: str
     excess: str
 
     @classmethod

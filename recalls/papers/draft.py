@@ -119,6 +119,8 @@ AMOUNTS = (
     ("released", "更正后放行"),
     ("on_hand", "封存在库"),
     ("sold", "已售出未收回"),
+    ("samples", "抽样"),
+    ("loss", "损耗"),
     ("unknown", "去向不明"),
 )
 
@@ -156,7 +158,7 @@ def amounts_table(draft: Draft, title: str, totals: dict[str, Amounts], found: E
     rows = [
         [label, *(format_amount(getattr(totals[unit], key), unit, "zh-hans") for unit in units)]
         for key, label in AMOUNTS
-        if key != "released" or any(sums.released for sums in totals.values())
+        if key not in ("released", "samples", "loss") or any(getattr(sums, key) for sums in totals.values())
     ]
     if found is not None and units and all(unit in found.goods for unit in units):
         columns = [_rates(found.goods[unit], unit) for unit in units]
@@ -181,10 +183,10 @@ def effect_fields(draft: Draft, found: Effect | None, title: str = "召回效果
         (
             "有效性核查",
             f"抽取 {checks.sampled} 家，已查 {checks.checked} 家，有效 {percent(checks.passed) or NOTHING}"
-            if checks.rounds
-            else "未进行",
             if checks.sampled
             else "E 级：不核查"
+            if checks.rounds
+            else "未进行",
         ),
     ]
     draft.fields(title, [(label, value, False) for label, value in rows])

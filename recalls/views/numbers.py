@@ -20,6 +20,8 @@ def amount_shares(numbers: CampaignFigures) -> list[tuple[str, list[Share]]]:
             *([(_("更正后放行"), sums.released, "good")] if sums.released else []),
             (_("封存在库"), sums.on_hand, "hold"),
             (_("已售出未收回"), sums.sold, "attention"),
+            *([(_("抽样"), sums.samples, "mute")] if sums.samples else []),
+            *([(_("损耗"), sums.loss, "mute")] if sums.loss else []),
             (_("去向不明"), sums.unknown, "mute"),
         ]
         found.append((unit_name(unit), [Share(label, n, tone, format_amount(n, unit)) for label, n, tone in parts]))
@@ -41,12 +43,14 @@ def number_labels(numbers: CampaignFigures, sums: Iterable[Amounts] | None = Non
         ("released", _("更正后放行")),
         ("on_hand", _("封存在库")),
         ("sold", _("已售出未收回")),
+        ("samples", _("抽样")),
+        ("loss", _("损耗")),
         ("unknown", _("去向不明")),
     ]
     if sums is None:
         return columns
     found = list(sums)
-    rare = ("used", "released")
+    rare = ("used", "released", "samples", "loss")
     return [one for one in columns if one[0] not in rare or any(getattr(each, one[0]) for each in found)]
 
 
