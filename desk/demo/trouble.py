@@ -222,11 +222,13 @@ def build_closed_recall(stage: Stage) -> None:
         at=stage.ago(345).at,
     )
     campaign.refresh_from_db()
-    evaluate(by=by["prefecture"], campaign=campaign, at=stage.ago(343).at)
+    # Who judges is the authority or above it: by the rule of 2026 the province, for a firm the prefecture licensed.
+    judge = "province" if campaign.authority == by["province"].organisation else "prefecture"
+    evaluate(by=by[judge], campaign=campaign, at=stage.ago(343).at)
     campaign.refresh_from_db()
-    close(by=by["prefecture_approver"], campaign=campaign, reason="召回效果符合要求（示例）", at=stage.ago(341).at)
+    close(by=by[f"{judge}_approver"], campaign=campaign, reason="召回效果符合要求（示例）", at=stage.ago(341).at)
     campaign.refresh_from_db()
-    order_pack(by=by["prefecture"], campaign=campaign)  # the worker makes it once the demonstration runs
+    order_pack(by=by[judge], campaign=campaign)  # the worker makes it once the demonstration runs
 
 
 def build_open_recall(stage: Stage) -> None:
