@@ -122,18 +122,12 @@ def compose_sms(message: OutboxMessage) -> str:
     words = {
         Kind.NOTICE: "【召回】%(from)s正在召回“%(title)s”。请立即停售封存，并打开链接答复：%(link)s",
         Kind.REMINDER: "【召回催办】“%(title)s”还没有收到您的答复，请立即停售并答复：%(link)s",
-        Kind.CHANGE: "【转为召回】“%(title)s”已有货物售出，现为召回，请继续停售，核对库存：%(link)s"
-        if _says_turned(message)
-        else "【召回范围变更】“%(title)s”的范围有变更，哪些批次仍在范围内见：%(link)s",
+        Kind.CHANGE: "【召回范围变更】“%(title)s”的范围有变更，哪些批次仍在范围内见：%(link)s",
+        Kind.TURNED: "【转为召回】“%(title)s”已有货物售出，现为召回，请继续停售，核对库存：%(link)s",
         Kind.END: "【召回结束】“%(title)s”已结束，封存的货物仍不得再售。%(from)s",
     }[Kind(message.kind)]
     campaign = notice.campaign
     return words % {"from": campaign.organisation.name, "title": campaign.title, "link": link_url(notice)}
-
-
-def _says_turned(message: OutboxMessage) -> bool:
-    """Whether it tells that a withdrawal became a recall; a later change of the scope does not say so again."""
-    return message.kind == Kind.CHANGE and message.round == OutboxMessage.TURNED
 
 
 def _subject(message: OutboxMessage) -> str:
@@ -141,9 +135,8 @@ def _subject(message: OutboxMessage) -> str:
     words = {
         Kind.NOTICE: _("【紧急】召回通知 %(number)s：请立即停止销售并答复"),
         Kind.REMINDER: _("【催办】召回通知 %(number)s：还没有收到您的答复"),
-        Kind.CHANGE: _("【紧急】追回已转为召回 %(number)s：请继续停售，核对库存")
-        if _says_turned(message)
-        else _("召回范围变更 %(number)s"),
+        Kind.CHANGE: _("召回范围变更 %(number)s"),
+        Kind.TURNED: _("【紧急】追回已转为召回 %(number)s：请继续停售，核对库存"),
         Kind.END: _("召回结束 %(number)s"),
     }[Kind(message.kind)]
     return words % {"number": notice.campaign.number or notice.campaign.title}
@@ -171,11 +164,11 @@ def _body(message: OutboxMessage) -> str:
             )
             % facts
         )
-    if kind == Kind.CHANGE:
+    if kind in (Kind.CHANGE, Kind.TURNED):
         opening = _(
             "%(to)s：\n\n召回 %(number)s“%(title)s”的范围有变更。打开下面的链接，可以看到哪些批次仍在召回范围内。"
         )
-        if _says_turned(message):
+        if kind == Kind.TURNED:
             opening = _(
                 "%(to)s：\n\n%(number)s“%(title)s”原是追回，因已有货物售出，现已转为召回。"
                 "请继续停售封存，召回公告发布后在门店张贴，并核对您填写的库存。"

@@ -292,7 +292,7 @@ def propose(
 
     Refuses steps that need no proposal in this stage (``no_such_step``), a missing reason (``reason_required``), an
     extension where no limit runs that could be extended (``not_extendable``), a narrower scope that is not said
-    (``scope_required``) or is none (``scope_not_narrower``).
+    (``narrower_required``) or is none (``scope_not_narrower``).
     """
     from recalls.transitions import Doer
 
@@ -319,7 +319,7 @@ def _narrower(by: Actor, campaign: Campaign, question: Question | None) -> dict[
     """
     before = latest_scope(campaign)
     if question is None or before is None:
-        raise Invalid(_("请先在召回范围页算出要缩小到的范围，再提出。"), code="scope_required")
+        raise Invalid(_("请先在召回范围页算出要缩小到的范围，再提出。"), code="narrower_required")
     check_named(by, campaign, question)
     answer = preview_scope(question)
     require_narrower(answer, before)

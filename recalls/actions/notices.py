@@ -331,7 +331,7 @@ def queue_turned(*, campaign: Campaign, by: Actor, at: datetime.datetime) -> Non
     notices = campaign.notices.exclude(status=NoticeStatus.WITHDRAWN).exclude(sent_at=None)
     if not campaign.is_drill:
         told = list(notices.select_related("organisation", "campaign"))
-        enqueue(told, kind=Kind.CHANGE, by=by, at=at, round_=OutboxMessage.TURNED)
+        enqueue(told, kind=Kind.TURNED, by=by, at=at)
 
 
 def queue_end(*, campaign: Campaign, by: Actor, at: datetime.datetime, reason: str = "") -> None:
@@ -370,7 +370,7 @@ def enqueue(
         mobile = mobile_number(notice.organisation.recall_contact_phone) if texting else ""
         if mobile:
             messages.append(OutboxMessage(channel=Channel.SMS, address=mobile, **facts))
-        if not member and not address and not mobile and kind in (Kind.NOTICE, Kind.CHANGE):
+        if not member and not address and not mobile and kind in (Kind.NOTICE, Kind.CHANGE, Kind.TURNED):
             messages.append(OutboxMessage(channel=Channel.LETTER, **facts))
     OutboxMessage.objects.bulk_create(messages, batch_size=1000, ignore_conflicts=True)
     announce_to_systems(notices, event=str(kind), at=at)

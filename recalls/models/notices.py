@@ -135,11 +135,8 @@ class OutboxMessage(models.Model):
         NOTICE = "notice", _("召回通知")
         REMINDER = "reminder", _("催办")
         CHANGE = "change", _("范围变更")
+        TURNED = "turned", _("转为召回")
         END = "end", _("结束通知")
-
-    TURNED = 1
-    """The round of a change that tells a withdrawal turned into a recall; others carry the scope's version, 2 or more.
-    """
 
     uid = models.UUIDField(default=uuid7, unique=True, editable=False)
     notice = models.ForeignKey(Notice, on_delete=models.PROTECT, related_name="messages")

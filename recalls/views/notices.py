@@ -247,10 +247,12 @@ def _entries(notice: Notice) -> list[Entry]:
     return [
         Entry(
             at=step.at,
+        "sms_turned": _("转为召回短信已发出"),
             title=words.get(step.action, step.action),
             text=step.reason,
             who=" · ".join(
                 part
+        "mail_turned": _("转为召回邮件已发出"),
                 for part in (
                     step.by.display_name if step.by else "",
                     _("系统")

@@ -509,7 +509,7 @@ def test_a_narrower_scope_takes_two_and_frees_goods(chain: Chain) -> None:
     proposal: dict[str, Any] = {"by": quality, "campaign": campaign, "action": "narrow_scope", "reason": "B 检验合格"}
     other = Question.of([chain.pouch_b], same_run=False)
     for question, code in (
-        (None, "scope_required"),
+        (None, "narrower_required"),
         (Question.of([chain.pouch_a, chain.pouch_b]), "scope_not_narrower"),
     ):
         with pytest.raises(DomainError) as refused:

@@ -32,13 +32,22 @@ from recalls.actions.campaigns import (
     take_back,
     turn_recall,
 )
+from recalls.actions.hooks import add_webhook
 from recalls.actions.papers import make_paper
 from recalls.actions.scopes import freeze_scope
 from recalls.actions.signals import raise_signal
 from recalls.figures import figures
 from recalls.first_words import first_plan
 from recalls.guards import red_lines
-from recalls.models import CalendarLoad, Campaign, ClockInstance, DisposalFile, NoticePicture, OutboxMessage
+from recalls.models import (
+    CalendarLoad,
+    Campaign,
+    ClockInstance,
+    DisposalFile,
+    NoticePicture,
+    OutboxMessage,
+    WebhookDelivery,
+)
 from recalls.scope import Question
 from tests.goods import amount, day, receive, ship
 from tests.recalls.story import (
@@ -140,6 +149,7 @@ def test_a_withdrawal_needs_no_announcement_until_some_of_it_was_sold(chain: Cha
     world = chain.world
     campaign = scoped(chain)
     reassess(by=world.walnuts_quality, campaign=campaign, finding=dataclasses.replace(FINDING, verdict="withdraw"))
+    add_webhook(by=world.distributor, url="https://8.8.8.8/recalls")
     campaign = start_campaign(
         by=world.walnuts_quality, campaign=decide(by=world.walnuts, campaign=campaign), stop_order=True
     )
@@ -160,9 +170,14 @@ def test_a_withdrawal_needs_no_announcement_until_some_of_it_was_sold(chain: Cha
     assert "追回的货物已有售出" in page
     campaign = turn_recall(by=world.county, campaign=campaign, reason="示例：已售两袋")
     assert (campaign.status, campaign.kind) == ("started", "recall")
-    changes = told.messages.filter(kind="change")
-    assert changes.exists()
-    assert "现已转为召回" in letters.compose(changes.first() or OutboxMessage(notice=told)).body
+    assert not told.messages.filter(kind="change").exists(), "the scope is what it was"
+    said = told.messages.filter(kind="turned")
+    assert "现已转为召回" in letters.compose(said.first() or OutboxMessage(notice=told)).body
+    assert set(WebhookDelivery.objects.values_list("event", flat=True)) == {"notice", "turned"}
+    sign_in(client, world.walnuts)
+    listed = client.get(reverse("recalls:campaign_notice_page", args=[campaign.uid, told.uid])).content.decode()
+    assert "转为召回" in listed
+    assert "范围变更" not in listed
     refused(lambda: turn_recall(by=world.county, campaign=campaign, reason="示例"), "no_such_step")
     # A later change of the scope tells of the scope, not of the turning once more.
     later = letters.compose(OutboxMessage(notice=told, kind="change", round=2))
