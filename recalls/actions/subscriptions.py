@@ -9,7 +9,6 @@ import datetime
 import logging
 import smtplib
 import uuid
-from collections import defaultdict
 from typing import Any
 
 from django.conf import settings
@@ -190,18 +189,17 @@ def _concerned(campaign: Campaign, covered: QuerySet[ScopeLot]) -> QuerySet[Subs
 
 
 def _more(publication: Publication) -> QuerySet[ScopeLot]:
-    """What this publication covers beyond the recall's earlier ones: other lots, and those of which more is covered."""
+    """What this publication covers beyond the one before it: other lots, and those of which more is covered. A lot that
+    was in an earlier one and out in the last is among them, for whoever looked in between read that it is not meant.
+    """
     notice = publication.notice
     before = published().filter(Q(at__lt=publication.at) | Q(at=publication.at, pk__lt=publication.pk))
-    scopes = before.filter(notice__campaign=notice.campaign_id).order_by().values("notice__scope")
-    earlier = ScopeLot.objects.filter(scope__in=scopes)
+    last = before.filter(notice__campaign=notice.campaign_id).first()
+    earlier = ScopeLot.objects.filter(scope=last.notice.scope_id if last is not None else None)
     now = ScopeLot.objects.filter(scope=notice.scope_id)
-    in_part = earlier.exclude(part={}).values("lot")
-    told: defaultdict[int, list[Extent]] = defaultdict(list)
-    for lot, part in earlier.filter(lot__in=in_part).values_list("lot", "part"):
-        told[lot].append(Extent.from_json(part))
-    covered = now.filter(lot__in=in_part).values_list("lot", "part")
-    wider = [lot for lot, part in covered if not any(within(Extent.from_json(part), one) for one in told[lot])]
+    told = {lot: Extent.from_json(part) for lot, part in earlier.exclude(part={}).values_list("lot", "part")}
+    covered = now.filter(lot__in=list(told)).values_list("lot", "part")
+    wider = [lot for lot, part in covered if not within(Extent.from_json(part), told[lot])]
     return now.filter(~Exists(earlier.filter(lot=OuterRef("lot"))) | Q(lot__in=wider))
 
 
@@ -209,7 +207,7 @@ def tell_next() -> bool:
     """One chunk of one publication's subscribers gets its messages written; whether there was any. Run by the worker.
 
     Who was told of the recall is told again where this announcement covers more of what the subscription is about
-    than the earlier ones. Only publications of announced campaigns that are no drills (``published``). A kill between
+    than the one before. Only publications of announced campaigns that are no drills (``published``). A kill between
     two chunks loses nothing; the unique pair of subscription and publication makes a second message impossible.
     """
     waiting = published().exclude(fanout__done_at__isnull=False).order_by("at", "id").first()

@@ -16,7 +16,7 @@ from django.utils import timezone
 from PIL import Image
 
 from recalls.actions.announcements import draft_notice
-from recalls.actions.campaigns import amend_notice
+from recalls.actions.campaigns import amend_notice, propose
 from recalls.actions.cases import (
     Told,
     accept,
@@ -30,7 +30,7 @@ from recalls.actions.cases import (
     set_target,
     settle,
 )
-from recalls.actions.scopes import expand_scope
+from recalls.actions.scopes import expand_scope, narrow_scope
 from recalls.actions.subscriptions import forget_unconfirmed, send_next, tell_next
 from recalls.actions.warnings import draft_warning, publish_warning, submit_warning
 from recalls.models import (
@@ -339,6 +339,17 @@ def test_a_subscriber_confirms_is_told_once_and_ends_it(chain: Chain) -> None:
     assert ["召回范围扩大" in one.subject for one in mail.outbox] == [True]
     announced_anew()
     assert len(mail.outbox) == 1
+    # A lot that was out for a while is told of again: whoever looked meanwhile read that it is not meant.
+    mail.outbox.clear()
+    narrow = Question.of([chain.pouch_a], same_run=False)
+    by = chain.world.walnuts_quality
+    propose(by=by, campaign=campaign, action="narrow_scope", reason="B 合格", question=narrow)
+    narrow_scope(by=chain.world.walnuts, campaign=campaign, question=narrow, reason="B 合格", evidence="示例报告 2 号")
+    announced_anew()
+    assert mail.outbox == []
+    expand_scope(by=by, campaign=campaign, question=wider, reason="B 复检不合格")
+    announced_anew()
+    assert ["召回范围扩大" in one.subject for one in mail.outbox] == [True]
     assert client.post(f"{link[0]}/end").status_code == 200
     row.refresh_from_db()
     assert (row.status, row.address_hash, row.address.key) == ("ended", "", None)
