@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from recalls.models import Campaign, Notice, PublicNotice, ScopeLot
+from recalls.asked import over
+from recalls.models import Campaign, NoticeLot, PublicNotice, ScopeLot
 from recalls.notice_states import NoticeStatus
 from recalls.parts import covers
 from recalls.queries import latest_publication, published
@@ -118,8 +119,10 @@ def affected_by(words: str, name: str = "") -> list[Affected]:
             continue
         listed = None
         if name.strip():
-            told = Notice.objects.filter(campaign=campaign, organisation__name=name.strip(), lots__lot__in=covered)
-            listed = told.exclude(status=NoticeStatus.WITHDRAWN).exists()
+            told = NoticeLot.objects.filter(
+                ~over(), notice__campaign=campaign, notice__organisation__name=name.strip(), lot__in=covered
+            )
+            listed = told.exclude(notice__status=NoticeStatus.WITHDRAWN).exists()
         shown = [lots[pk] for pk in sorted(covered)]
         parted = any(row.through for row in rows if row.lot_id in covered)
         trader = through_of(version) if version is not None and parted else None

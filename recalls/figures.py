@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, QuerySet, Sum
 
+from recalls.asked import outdated
 from recalls.models import (
     Campaign,
     CorrectedRelease,
@@ -31,8 +32,8 @@ from recalls.models import (
 from recalls.released import Released, released_of
 from recalls.scope import first_sent
 from trace.among import among
-from trace.genealogy import lots_by_pk
 from trace.event_templates import template, templates
+from trace.genealogy import lots_by_pk
 from trace.models import EventItem, Lot, Stock, Transfer
 from trace.plain import fetched, uncollected
 
@@ -59,9 +60,9 @@ class Amounts:
     in_house: int = 0
     held: int = 0
     sold: int = 0
-    unknown: int = 0
     samples: int = 0
     loss: int = 0
+    unknown: int = 0
     excess: int = 0
 
     def __add__(self, other: Amounts) -> Amounts:
@@ -174,7 +175,7 @@ class _Sums:
         rows = Stock.objects.filter(lot__in=inside).order_by().values_list("lot", "organisation", "micros")
         for lot, organisation, micros in fetched(rows):
             self.stock[lot][organisation] = self.stock[lot].get(organisation, 0) + micros
-        told = _Told(campaign)
+        told = _Told(campaign, outdated(campaign, version))
         self.answers = _latest_answers(inside, told)
         self.answered_at: dict[LotOrganisation, datetime.datetime] = {}
         self.beyond: dict[int, set[int]] = defaultdict(set)
@@ -185,6 +186,8 @@ class _Sums:
         for pk, notice, lot, micros in fetched(asked.values_list("pk", "notice", "lot", "unconfirmed_micros")):
             organisation = own.get(notice)
             if organisation is None or organisation in transit[lot] or stock[lot].get(organisation, 0) > 0:
+                continue
+            if (notice, lot) in told.over:
                 continue
             if issuers[lot] != organisation:
                 nowhere.append((pk, notice, lot, organisation, micros))
@@ -209,10 +212,10 @@ class _Sums:
         self.parts = _parts(version)
         for lot in self.parts:
             self._only_part(version, lot)
+        self.gone_by = _gone_by(inside, _parties(version, self.parts))
         self.released: dict[int, int] = {}
         self.let_go: dict[int, dict[int, int]] = defaultdict(dict)
         self.put_right: dict[int, Mapping[int, int]] = {}
-        self.gone_by = _gone_by(inside, _parties(version, self.parts))
         for lot, one in released_of(campaign).items():
             self._release(lot, one)
 
@@ -320,12 +323,12 @@ class _Sums:
             left = max(left - has, 0)
             silent = min(max(listed[organisation] - said, 0), left)
             unknown, left = unknown + silent, left - silent
-        return Amounts(
-            made=made,
-            used=used,
         taken = self.gone_by[lot.pk]
         samples = min(taken["sample"], sold + left)
         loss = max(min(taken["destroy"] - self.destroyed[lot.pk], sold + left - samples), 0)
+        return Amounts(
+            made=made,
+            used=used,
             shipped=self.shipped.get(lot.pk, 0),
             recovered=self.recovered[lot.pk],
             destroyed=self.destroyed[lot.pk],
@@ -340,9 +343,6 @@ class _Sums:
         )
 
 
-def _parts(version: ScopeVersion) -> dict[int, int]:
-    """How much of each lot of which only part is covered (millionths)."""
-    rows = ScopeLot.objects.filter(scope=version).exclude(part={})
 def _gone_by(inside: QuerySet[Any, Any], parties: Mapping[int, frozenset[int]]) -> dict[int, dict[str, int]]:
     """By lot, what events took as samples and what was destroyed, in the recall or outside it; of a lot of which only
     what passed through a trader is meant, in those hands.
@@ -359,6 +359,9 @@ def _gone_by(inside: QuerySet[Any, Any], parties: Mapping[int, frozenset[int]]) 
     return found
 
 
+def _parts(version: ScopeVersion) -> dict[int, int]:
+    """How much of each lot of which only part is covered (millionths)."""
+    rows = ScopeLot.objects.filter(scope=version).exclude(part={})
     return dict(rows.values_list("lot", "made_micros"))
 
 
@@ -378,12 +381,13 @@ class Said(NamedTuple):
 
 class _Told:
     """To whom the notices of a campaign went (``own``), which of them were passed on by a holder, and to whom those of
-    others went that answers belong to.
+    others went that answers belong to. Answers to notices about lots that are ``over`` do not count.
 
     Read once and looked up: joined to ten thousand answers and lots of notices, an engine looks each notice up anew.
     """
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, over: Set[tuple[int, int]]) -> None:
+        self.over = over
         self.is_drill = campaign.is_drill
         rows = fetched(Notice.objects.filter(campaign=campaign).order_by().values_list("pk", "organisation", "parent"))
         self.own: dict[int, int] = {pk: organisation for pk, organisation, _parent in rows}
@@ -406,7 +410,7 @@ def _latest_answers(inside: QuerySet[Any, Any], told: _Told) -> dict[int, dict[i
     holders = told.counting(row[1] for row in rows)
     found: dict[int, dict[int, Said]] = defaultdict(dict)
     for lot, notice, has, sold in rows:
-        if (holder := holders.get(notice)) is not None:
+        if (holder := holders.get(notice)) is not None and (notice, lot) not in told.over:
             found[lot][holder] = Said(has, sold)
     return found
 
@@ -429,7 +433,8 @@ def _answered_at(
         _answers(inside).filter(among("notice__organisation", organisations)).values_list("lot", "notice", "at")
     )
     holders = told.counting(row[1] for row in rows)
-    return {(lot, holders[notice]): at for lot, notice, at in rows if notice in holders}
+    counting = (row for row in rows if row[1] in holders and (row[1], row[0]) not in told.over)
+    return {(lot, holders[notice]): at for lot, notice, at in counting}
 
 
 @dataclass(frozen=True)

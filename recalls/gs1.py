@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from recalls.models import Campaign, Notice
-from recalls.queries import publication_in_force, still_asked
+from recalls.asked import still_asked
+from recalls.models import Campaign, Notice, ScopeVersion
+from recalls.queries import publication_in_force
 from recalls.scope import latest_scope, passed_in_force
 from trace.models import Lot, Organisation
 from trace.units import decimal_text
@@ -30,6 +31,11 @@ def identification(campaign: Campaign, version: int) -> dict[str, Any]:
     return {"entityIdentification": f"{campaign.uid}/{version}", "contentOwner": _party(campaign.organisation)}
 
 
+def _in_force(notice: Notice) -> ScopeVersion:
+    """The version that a notice is about now: the one in force. All three messages name the same."""
+    return latest_scope(notice.campaign) or notice.scope
+
+
 def _item(lot: Lot, trader: Organisation | None = None) -> dict[str, Any]:
     """One lot as a trade item; with the trader where only what passed through its hands is recalled."""
     version = lot.product_version
@@ -45,8 +51,7 @@ def _item(lot: Lot, trader: Organisation | None = None) -> dict[str, Any]:
 def recall_notification(notice: Notice) -> dict[str, Any]:
     """The Product Recall Notification to one recipient."""
     campaign = notice.campaign
-    version = latest_scope(campaign) or notice.scope
-    number = version.number
+    number = _in_force(notice).number
     lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all()).values("lot")).select_related(
         "product", "product_version"
     )
@@ -84,11 +89,12 @@ def removal_confirmation(notice: Notice) -> dict[str, Any]:
     """The Product Removal Confirmation that the recipient's last answers amount to."""
     from recalls.actions.answers import latest_answers
 
-    rows = latest_answers(notice)
+    asked = set(still_asked(notice.lots.all()).values_list("lot", flat=True))
+    rows = {lot: row for lot, row in latest_answers(notice).items() if lot in asked}
     lots = {lot.pk: lot for lot in Lot.objects.filter(pk__in=rows).select_related("product", "product_version")}
     return {
         "messageType": "productRemovalConfirmation",
-        "pRNIdentification": identification(notice.campaign, notice.scope.number),
+        "pRNIdentification": identification(notice.campaign, _in_force(notice).number),
         "noticeIdentification": str(notice.uid),
         "confirmingParty": _party(notice.organisation),
         "removalStatusCode": "COMPLETED" if rows and notice.answered_at else "NOT_STARTED",
@@ -112,7 +118,7 @@ def closeout_notification(notice: Notice) -> dict[str, Any]:
     campaign = notice.campaign
     return {
         "messageType": "productRecallCloseoutNotification",
-        "pRNIdentification": identification(campaign, notice.scope.number),
+        "pRNIdentification": identification(campaign, _in_force(notice).number),
         "noticeIdentification": str(notice.uid),
         "closeoutStatusCode": _STATUS.get(campaign.status, "OPEN"),
         "closeoutDateTime": campaign.ended_at.isoformat() if campaign.ended_at else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 import qrcode
 from django.conf import settings
@@ -16,9 +17,9 @@ from django.utils.translation import gettext as _
 from qrcode.constants import ERROR_CORRECT_M
 
 from recalls.access import notice_link
+from recalls.asked import asked_elsewhere, over, still_asked
 from recalls.errors import DrillStaysInside
 from recalls.models import Notice, OutboxMessage
-from recalls.queries import still_asked
 from recalls.scope import parts_in_force, passed_in_force
 from trace.models import Lot, Organisation
 
@@ -198,21 +199,28 @@ def _body(message: OutboxMessage) -> str:
 
 
 def _changed_lots(notice: Notice) -> list[str]:
-    """After a change: which lots of this notice are out, and which are still in."""
-    version = notice.campaign.scopes.order_by("-number").first()
-    lots = Lot.objects.filter(pk__in=notice.lots.values("lot")).select_related("product_version").order_by("lot_code")
-    inside = set(version.lots.filter(lot__in=lots).values_list("lot", flat=True)) if version else set()
+    """After a change: which lots of this notice are out, which it still asks about, which another one asks about."""
+    rows = notice.lots.annotate(over=over()).select_related("lot__product_version").order_by("lot__lot_code")
     covered, passed = parts_in_force(notice.campaign), passed_in_force(notice.campaign)
-    out = [f"- {lot.product_version.label} {lot.code}" for lot in lots if lot.pk not in inside][:_LISTED]
-    kept = [f"- {lot.product_version.label} {_code(lot, covered, passed)}" for lot in lots if lot.pk in inside][
-        :_LISTED
-    ]
+    asked = list(rows)
+    gone = {row.lot_id for row in asked if attrgetter("over")(row)}
+    elsewhere = asked_elsewhere(notice, gone)
+
+    def lines(lots: set[int], *, part: bool = True) -> list[str]:
+        found = [row.lot for row in asked if row.lot_id in lots]
+        return [f"- {lot.product_version.label} {_code(lot, covered, passed) if part else lot.code}" for lot in found][
+            :_LISTED
+        ]
+
+    out, kept = lines(gone - elsewhere, part=False), lines({row.lot_id for row in asked} - gone)
     parts = []
     if out:
         parts.append("\n".join([_("下列批次不再受这次召回影响："), *out]))
     if kept:
         parts.append("\n".join([_("下列批次仍在召回范围内，请继续停售封存："), *kept]))
-    elif out:
+    if elsewhere:
+        parts.append("\n".join([_("下列批次另有通知，请按那份通知停售封存并填写："), *lines(elsewhere)]))
+    if out and not kept and not elsewhere:
         parts.append(_("您单位已没有受影响的批次，这份召回通知撤回。其他召回或封存对同一批次仍然有效的，以其为准。"))
     return parts
 

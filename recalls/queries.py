@@ -24,7 +24,6 @@ from recalls.models import (
     ClockInstance,
     ConsumerCase,
     Notice,
-    NoticeLot,
     Paper,
     Publication,
     RegulatorAct,
@@ -142,12 +141,12 @@ def as_public(publication: Publication) -> PublicRecall:
         ended=campaign.ended_at is not None,
     )
 
+
 def claim_words(campaign: Campaign) -> str:
     """What consumers ask for in a recall: food is not repaired."""
     if campaign.track == Product.Track.CONSUMER:
         return _("申请退货、换货、修理或退款")
     return _("申请退货、换货或退款")
-
 
 
 def case_words(case: ConsumerCase) -> str:
@@ -341,23 +340,6 @@ def _last_of(*wanted: Q) -> Subquery:
         either |= one
     rows = CampaignStep.objects.filter(either, campaign=OuterRef("pk")).order_by("-id")
     return Subquery(rows.values("action")[:1])
-
-
-def _standing() -> Q:
-    """Of lots of notices: whether the scope in force covers them; of a notice that was taken back, all stand."""
-    newest = ScopeVersion.objects.filter(campaign=OuterRef(OuterRef("notice__campaign"))).order_by("-number")
-    covered = ScopeLot.objects.filter(lot=OuterRef("lot"), scope=Subquery(newest.values("pk")[:1]))
-    return Q(notice__status=NoticeStatus.WITHDRAWN) | Q(Exists(covered))
-
-
-def with_standing(rows: QuerySet[NoticeLot]) -> QuerySet[NoticeLot]:
-    """These lots of notices, each ``still`` recalled or not."""
-    return rows.annotate(still=_standing())
-
-
-def still_asked(rows: QuerySet[NoticeLot]) -> QuerySet[NoticeLot]:
-    """Those of these lots of notices that are still recalled."""
-    return rows.filter(_standing())
 
 
 def asked_of_firm(campaigns: QuerySet[Campaign], now: datetime.datetime) -> QuerySet[Campaign]:

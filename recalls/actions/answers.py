@@ -16,9 +16,9 @@ from recalls.access import notice_by_link
 from recalls.actions.campaigns import carry_out_by_itself
 from recalls.actions.hooks import tell_issuer
 from recalls.actions.notices import move_notice, note_attempt, side_for
+from recalls.asked import still_asked
 from recalls.models import Acknowledgement, Notice, StockAnswer
 from recalls.notice_states import ANSWERED, REACHED, NoticeStatus, Side
-from recalls.queries import still_asked
 from trace.actor import Actor
 from trace.errors import Clash, Invalid
 from trace.models import Lot

@@ -13,9 +13,8 @@ from django.utils.translation import gettext as _
 
 from recalls.access import require_side
 from recalls.actions.moves import write_step
-from recalls.actions.notices import Kind, enqueue
-from recalls.models import Campaign, Notice, NoticeLot
-from recalls.notice_states import NoticeStatus
+from recalls.actions.notices import tell_parties
+from recalls.models import Campaign, Notice
 from recalls.scope import latest_scope
 from trace.access import entered_for
 from trace.actions.organisations import RecallContact, keep_external
@@ -24,9 +23,6 @@ from trace.errors import Clash, FieldErrors, Invalid, NotAllowed
 from trace.imports.reading import Line
 from trace.models import Lot, Organisation
 from trace.units import parse_amount
-
-_LISTS = 1000
-"""Rounds of a notice from here on are further lots by lists, apart from those of the ladder."""
 
 COLUMNS = ("name", "lot", "amount", "phone", "email", "address")
 HEADERS: dict[str, tuple[str, ...]] = {
@@ -118,7 +114,7 @@ def tell_buyers(
     *, by: Actor, campaign: Campaign, buyers: Sequence[Buyer], at: datetime.datetime | None = None
 ) -> list[Notice]:
     """Tell everybody on a checked list: each becomes a party kept by the initiator with a notice of its own. Whoever
-    was told of a lot before is not told of it again.
+    is asked about a lot is not told of it again.
 
     Only while the recall runs (``no_such_step``); by the initiator (``not_own``). A further lot for a party whose
     notice in this version is over is refused (``notice_state``), never left out in silence.
@@ -151,47 +147,13 @@ def tell_buyers(
         parties[party.pk] = party
         lots = wanted.setdefault(party.pk, {})
         lots[one.lot.pk] = lots.get(one.lot.pk, 0) + one.micros
-    told = set(
-        NoticeLot.objects.filter(notice__campaign=campaign, notice__organisation__in=list(wanted))
-        .exclude(notice__status=NoticeStatus.WITHDRAWN)
-        .values_list("notice__organisation", "lot")
+    made, added = tell_parties(
+        campaign=campaign,
+        version=version,
+        wanted={parties[pk]: lots for pk, lots in wanted.items()},
+        by=by,
+        at=now,
+        carrier=campaign.organisation_id,
     )
-    open_now = {
-        notice.organisation_id: notice
-        for notice in Notice.objects.filter(campaign=campaign, scope=version, organisation__in=list(wanted))
-    }
-    made: list[Notice] = []
-    added: list[Notice] = []
-    for pk, lots in wanted.items():
-        fresh = {lot: micros for lot, micros in lots.items() if (pk, lot) not in told}
-        if not fresh:
-            continue
-        notice = open_now.get(pk)
-        if notice is not None and not notice.is_open:
-            raise Clash(
-                _("“%(name)s”的通知已经“%(status)s”，请先与对方核实，再扩大范围重新通知。")
-                % {"name": parties[pk].label, "status": notice.get_status_display()},
-                code="notice_state",
-            )
-        if notice is not None:
-            added.append(notice)
-        else:
-            notice = Notice.objects.create(
-                campaign=campaign,
-                scope=version,
-                organisation=parties[pk],
-                carrier=campaign.organisation,
-                created_at=now,
-            )
-            made.append(notice)
-        NoticeLot.objects.bulk_create(
-            [NoticeLot(notice=notice, lot_id=lot, unconfirmed_micros=micros) for lot, micros in fresh.items()]
-        )
-    if made and not campaign.is_drill:
-        enqueue(made, kind=Kind.NOTICE, by=by, at=now)
-    if added and not campaign.is_drill:
-        # A further lot for who has a notice already is told as well: the notice again, in a round of its own.
-        lists = campaign.steps.filter(action="distribution").count()
-        enqueue(added, kind=Kind.NOTICE, by=by, at=now, round_=_LISTS + lists)
     write_step(campaign, "distribution", by, now, data={"rows": len(buyers), "notices": len(made)})
     return [*made, *added]

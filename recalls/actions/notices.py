@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, Max, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls import sms
 from recalls.access import roles_in, supervises_campaign
 from recalls.actions.hooks import announce_to_systems
+from recalls.asked import asked_pairs, followed, left
 from recalls.errors import DrillStaysInside
 from recalls.law import Level
 from recalls.models import (
@@ -27,7 +28,9 @@ from recalls.models import (
     NoticeStep,
     OutboxMessage,
     ScopeHolding,
+    ScopeLot,
     ScopeVersion,
+    StockAnswer,
 )
 from recalls.notice_states import (
     ESCALATION,
@@ -38,7 +41,7 @@ from recalls.notice_states import (
     notice_move,
 )
 from recalls.parts import within
-from recalls.scope import coverage_of, latest_scope, pairs_of
+from recalls.scope import coverage_of, pairs_of
 from recalls.sms import mobile_number
 from trace.access import entered_for
 from trace.actor import Actor
@@ -89,51 +92,87 @@ Wanted = dict[int, list[ScopeHolding]]
 
 
 def _untold(campaign: Campaign, version: ScopeVersion) -> Wanted:
-    """By holder, the lots of the version that it has (or had) and was not told of; the initiator needs no notice. Of a
-    lot that was out of the scope for a while everybody was told that, and is told anew; so is who had settled its
-    answer about less of a lot.
+    """By holder, the lots of the version that it has (or had) and is not asked about; the initiator needs no notice.
+
+    Of a lot that was out of the scope for a while everybody is asked anew but whose case is closed (``_closed``); so is
+    who had answered about less of a lot.
     """
-    rows_told = NoticeLot.objects.filter(notice__campaign=campaign).exclude(notice__status=NoticeStatus.WITHDRAWN)
-    back, wider = _back_in(campaign, version), _wider_in(campaign, version)
-    if back:
-        rows_told = rows_told.exclude(among("lot", back), notice__scope__number__lt=version.number)
-    if wider:
-        # Open notices are told of the change; whose answer was settled is asked again.
-        rows_told = rows_told.exclude(
-            among("lot", wider), notice__scope__number__lt=version.number, notice__status=NoticeStatus.SETTLED
-        )
-    told = set(rows_told.order_by().values_list("notice__organisation", "lot"))
+    told = _told(campaign, version)
     wanted: Wanted = defaultdict(list)
     rows = ScopeHolding.objects.filter(scope=version).exclude(organisation=campaign.organisation_id)
-    for holding in rows.order_by("organisation", "id"):
-        if (holding.organisation_id, holding.lot_id) not in told:
-            wanted[holding.organisation_id].append(holding)
-    for holding in _unrecorded(campaign, version, back, wider):
+    for holding in [*rows.order_by("organisation", "id"), *_unrecorded(campaign, version, told)]:
         if (holding.organisation_id, holding.lot_id) not in told:
             wanted[holding.organisation_id].append(holding)
     return dict(wanted)
 
 
-def _unrecorded(campaign: Campaign, version: ScopeVersion, back: set[int], wider: set[int]) -> list[ScopeHolding]:
-    """What holders in no version's record (told from an uploaded list, or by their supplier) were told of lots that are
-    in again, or of which more is in since they had settled; whose notice is open is told on that (``queue_changes``).
-    Rows that are not kept.
-    """
-    if not back and not wider:
-        return []
-    earlier = NoticeLot.objects.filter(
-        among("lot", back | wider), notice__campaign=campaign, notice__scope__number__lt=version.number
+def _told(campaign: Campaign, version: ScopeVersion) -> set[tuple[int, int]]:
+    """Holder and lot of everything that needs no notice of this version."""
+    rows = NoticeLot.objects.filter(notice__campaign=campaign).exclude(notice__status=NoticeStatus.WITHDRAWN).order_by()
+    if version.number > 1:
+        number = version.number
+        rows = rows.filter((~left(number) & ~Q(followed(number))) | Q(notice__scope__number__gte=number))
+        if wider := _wider_in(campaign, version):
+            # Unanswered notices are told of the change; who has answered about less is asked again.
+            rows = rows.exclude(_answered_of(wider, number))
+    told = set(rows.values_list("notice__organisation", "lot"))
+    return told | _closed(campaign, version) if version.number > 1 else told
+
+
+def _answered_of(lots: set[int], number: int) -> Q:
+    """Of lots of notices: whether their holder has said before this version what it has of one of these lots."""
+    said = StockAnswer.objects.filter(
+        notice=OuterRef("notice"), lot=OuterRef("lot"), acknowledgement__set_aside__isnull=True
     )
-    rows = list(earlier.order_by("id").select_related("notice"))
-    open_now = {(row.notice.organisation_id, row.lot_id) for row in rows if row.notice.is_open}
+    answered = Q(notice__status=NoticeStatus.SETTLED) | Q(Exists(said))
+    return among("lot", lots) & Q(notice__scope__number__lt=number) & answered
+
+
+def _closed(campaign: Campaign, version: ScopeVersion) -> set[tuple[int, int]]:
+    """Holder and lot of what was settled, was out of the scope and is in again, where no goods were sent to the holder
+    since by the records: nothing is open there. Of who is in no record nobody knows that.
+    """
+    number = version.number
+    rows = NoticeLot.objects.filter(left(number), notice__campaign=campaign, notice__status=NoticeStatus.SETTLED)
+    settled = set(rows.order_by().values_list("notice__organisation", "lot"))
+    if not settled:
+        return set()
+    held = ScopeHolding.objects.filter(
+        among("organisation", {holder for holder, _lot in settled}), scope__campaign=campaign, scope__number__lte=number
+    )
+    now: dict[tuple[int, int], int] = {}
+    most: dict[tuple[int, int], int] = {}
+    for of, holder, lot, received, sent in held.order_by().values_list(
+        "scope__number", "organisation", "lot", "received_micros", "unconfirmed_micros"
+    ):
+        came = now if of == number else most
+        came[holder, lot] = max(received + sent, came.get((holder, lot), 0))
+    return {one for one in settled if one in now and one in most and now[one] <= most[one]}
+
+
+def _unrecorded(campaign: Campaign, version: ScopeVersion, told: set[tuple[int, int]]) -> list[ScopeHolding]:
+    """What holders in no version's record (told from an uploaded list, or by their supplier) were told of lots that are
+    in again, or of which more is in since they had answered. Rows that are not kept.
+    """
+    number = version.number
+    if number == 1:
+        return []
+    again = left(number)
+    if wider := _wider_in(campaign, version):
+        again |= _answered_of(wider, number)
+    covered = ScopeLot.objects.filter(scope=version, lot=OuterRef("lot"))
+    earlier = NoticeLot.objects.filter(
+        again, Exists(covered), notice__campaign=campaign, notice__scope__number__lt=number
+    ).select_related("notice")
+    rows = [row for row in earlier.order_by("id") if (row.notice.organisation_id, row.lot_id) not in told]
     known = ScopeHolding.objects.filter(
         among("organisation", {row.notice.organisation_id for row in rows}), scope__campaign=campaign
     )
-    recorded = open_now | set(known.order_by().values_list("organisation", "lot").distinct())
+    recorded = set(known.order_by().values_list("organisation", "lot").distinct()) if rows else set()
     found: dict[tuple[int, int], ScopeHolding] = {}
     for row in rows:
         pair = (row.notice.organisation_id, row.lot_id)
-        if pair not in recorded and (row.lot_id in back or row.notice.status == NoticeStatus.SETTLED):
+        if pair not in recorded:
             found[pair] = ScopeHolding(
                 scope=version,
                 organisation_id=row.notice.organisation_id,
@@ -142,16 +181,6 @@ def _unrecorded(campaign: Campaign, version: ScopeVersion, back: set[int], wider
                 unconfirmed_micros=row.unconfirmed_micros,
             )
     return [found[pair] for pair in sorted(found)]
-
-
-def _back_in(campaign: Campaign, version: ScopeVersion) -> set[int]:
-    """The lots (row numbers) that the version before did not cover. Three queries, none of the first version."""
-    if version.number == 1:
-        return set()
-    before = campaign.scopes.filter(number__lt=version.number).order_by("-number").first()
-    if before is None:
-        return set()
-    return set(version.lots.values_list("lot", flat=True)) - set(before.lots.values_list("lot", flat=True))
 
 
 def _wider_in(campaign: Campaign, version: ScopeVersion) -> set[int]:
@@ -184,12 +213,7 @@ def run_next_notices(*, now: datetime.datetime | None = None) -> bool:
     run = NoticeRun.objects.select_related("campaign__organisation", "scope", "by", "by_organisation").get(pk=pk)
     with transaction.atomic():
         untold = _untold(run.campaign, run.scope) if run.campaign.is_open else {}
-        latest = latest_scope(run.campaign)
-        if latest is not None and latest.pk != run.scope_id:
-            inside = set(latest.lots.values_list("lot", flat=True))
-            untold = {
-                pk: kept for pk, rows in untold.items() if (kept := [row for row in rows if row.lot_id in inside])
-            }
+        untold = _still_inside(run.campaign, run.scope, untold)
         chunk = _piece(untold)
         by = Actor(organisation=run.by_organisation, user=run.by, system=True)
         _make_notices(run.campaign, run.scope, chunk, by, moment)
@@ -201,6 +225,27 @@ def run_next_notices(*, now: datetime.datetime | None = None) -> bool:
             finished_at=None if left else moment,
         )
     return True
+
+
+def _still_inside(campaign: Campaign, version: ScopeVersion, untold: Wanted) -> Wanted:
+    """Those of these holdings that every version since covers for their holder; the others are asked about by the run
+    of the version that brought them back.
+    """
+    for later in campaign.scopes.filter(number__gt=version.number).order_by("number"):
+        covered = coverage_of(later)
+        held = pairs_of(later) if any(covered.values()) else frozenset()
+        untold = {
+            pk: kept
+            for pk, rows in untold.items()
+            if (
+                kept := [
+                    row
+                    for row in rows
+                    if row.lot_id in covered and (not covered[row.lot_id] or row.pk is None or (row.lot_id, pk) in held)
+                ]
+            )
+        }
+    return untold
 
 
 def _piece(untold: Wanted) -> Wanted:
@@ -260,6 +305,68 @@ def _make_notices(
     return notices
 
 
+_FURTHER = 1000
+"""Rounds of a notice from here on tell of further lots, apart from those of the ladder."""
+
+
+def tell_parties(
+    *,
+    campaign: Campaign,
+    version: ScopeVersion,
+    wanted: Mapping[Organisation, Mapping[int, int]],
+    by: Actor,
+    at: datetime.datetime,
+    carrier: int | None,
+    parent: Notice | None = None,
+) -> tuple[list[Notice], list[Notice]]:
+    """Tell parties of lots (row numbers, with what they should have) that they are not asked about yet: the notices
+    made, and those of this version that ask about more now. Part of an action.
+
+    Refuses (``notice_state``) a further lot for a party whose notice in this version is over: nobody is left out in
+    silence.
+    """
+    pks = [party.pk for party in wanted]
+    told = asked_pairs(campaign, pks)
+    here = {row.organisation_id: row for row in campaign.notices.filter(among("organisation", pks), scope=version)}
+    made: list[Notice] = []
+    added: list[Notice] = []
+    for party, lots in wanted.items():
+        fresh = {lot: micros for lot, micros in lots.items() if (party.pk, lot) not in told}
+        if not fresh:
+            continue
+        notice = here.get(party.pk)
+        if notice is not None and not notice.is_open:
+            raise Clash(
+                _("“%(name)s”的通知已经“%(status)s”，请先与对方核实，再扩大范围重新通知。")
+                % {"name": party.label, "status": notice.get_status_display()},
+                code="notice_state",
+            )
+        if notice is not None:
+            added.append(notice)
+        else:
+            notice = Notice.objects.create(
+                campaign=campaign,
+                scope=version,
+                organisation=party,
+                carrier_id=carrier,
+                parent=parent,
+                tier=parent.tier + 1 if parent else 1,
+                created_at=at,
+            )
+            made.append(notice)
+        NoticeLot.objects.bulk_create(
+            [NoticeLot(notice=notice, lot_id=lot, unconfirmed_micros=micros) for lot, micros in fresh.items()],
+            batch_size=1000,
+        )
+    if made and not campaign.is_drill:
+        enqueue(made, kind=Kind.NOTICE, by=by, at=at)
+    if added and not campaign.is_drill:
+        # A further lot for who has a notice already is told as well: the notice again, in a round of its own.
+        last = OutboxMessage.objects.filter(among("notice", [one.pk for one in added])).aggregate(at=Max("round"))["at"]
+        enqueue(added, kind=Kind.NOTICE, by=by, at=at, round_=max(last or 0, _FURTHER) + 1)
+    return made, added
+
+
 def _carrier(holder: Organisation) -> int | None:
     """The member that knows an outsider and can hand its letter on."""
     return holder.kept_by_id if holder.is_external else None
@@ -267,61 +374,36 @@ def _carrier(holder: Organisation) -> int | None:
 
 def queue_changes(*, campaign: Campaign, version: ScopeVersion, by: Actor, at: datetime.datetime) -> list[Notice]:
     """After a scope changed: tell everybody some of whose lots are out, or in with another part than before, and take
-    back notices with no lot left. Who was told by its supplier is told of a lot that is in again; holders by record get
-    another notice (``queue_notices``). Of a lot of which only part is covered, a holder known by record who can have
-    none of the part has no lot left; who was told by its supplier or from an uploaded list stays told, for no record
-    says what it has.
+    back notices with no lot left. Part of a campaign's move, after ``queue_notices``: of a lot that is in again, or of
+    which more is in than somebody had answered about, that holder has another notice and is told nothing on this one.
     """
     covered = coverage_of(version)
     before = campaign.scopes.filter(number__lt=version.number).order_by("-number").first()
     earlier = coverage_of(before) if before is not None else covered
     changed = {pk for pk, ranges in covered.items() if pk in earlier and earlier[pk] != ranges}
-    again = covered.keys() - earlier.keys()
-    by_holder = bool(again) or any(covered.values())
-    held = pairs_of(version) if by_holder else frozenset()
-    ever = _recorded(campaign, version, held) if by_holder else frozenset()
-    concerned: list[Notice] = []
-    notices = campaign.notices.exclude(status__in=sorted(NOTICE_TERMINAL)).prefetch_related("lots")
-    for notice in notices.select_related("organisation", "campaign"):
-        lots = {row.lot_id for row in notice.lots.all()}
-        inside = {
-            pk
-            for pk in lots
-            if pk in covered
-            and (
-                not covered[pk]
-                or notice.parent_id is not None
-                or (pk, notice.organisation_id) in held
-                or (pk, notice.organisation_id) not in ever
-            )
-        }
-        unrecorded = {pk for pk in again & lots if (pk, notice.organisation_id) not in held}
-        told_on = unrecorded if notice.scope_id != version.pk else set()
-        if lots == inside and not inside & changed and not inside & told_on:
+    number = version.number
+    rows = (
+        NoticeLot.objects.filter(notice__campaign=campaign)
+        .exclude(notice__status__in=sorted(NOTICE_TERMINAL))
+        .annotate(out=left(), was_out=left(number - 1), again=followed())
+    )
+    gone: set[int] = set()
+    asks: set[int] = set()
+    concerned: set[int] = set()
+    for pk, lot, out, was_out, again in rows.order_by().values_list("notice", "lot", "out", "was_out", "again"):
+        if again or was_out:
             continue
-        concerned.append(notice)
-        if not inside:
+        (gone if out else asks).add(pk)
+        if out or lot in changed:
+            concerned.add(pk)
+    notices = campaign.notices.filter(among("pk", concerned)).select_related("organisation", "campaign").order_by("id")
+    told = list(notices)
+    for notice in told:
+        if notice.pk in gone - asks:
             move_notice(notice=notice, action="withdraw", side=Side.SYSTEM, by=by, at=at)
     if not campaign.is_drill:
-        enqueue(concerned, kind=Kind.CHANGE, by=by, at=at, round_=version.number)
-    return concerned
-
-
-def _recorded(
-    campaign: Campaign, version: ScopeVersion, held: frozenset[tuple[int, int]]
-) -> frozenset[tuple[int, int]]:
-    """Lot and holder of every version, of the holders that were told and are not in this one: who is in none was told
-    from an uploaded list. No query where everybody is in it.
-    """
-    told = campaign.notices.filter(parent=None).exclude(status__in=sorted(NOTICE_TERMINAL))
-    rows = told.order_by().values_list("lots__lot", "organisation")
-    doubtful = {organisation for lot, organisation in rows if (lot, organisation) not in held}
-    if not doubtful:
-        return frozenset()
-    earlier = ScopeHolding.objects.filter(among("organisation", doubtful), scope__campaign=campaign).exclude(
-        scope=version
-    )
-    return frozenset(earlier.order_by().values_list("lot", "organisation").distinct())
+        enqueue(told, kind=Kind.CHANGE, by=by, at=at, round_=version.number)
+    return told
 
 
 def queue_turned(*, campaign: Campaign, by: Actor, at: datetime.datetime) -> None:

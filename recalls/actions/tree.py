@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import notice_by_link
-from recalls.actions.notices import Kind, enqueue, note_attempt, sides_of
-from recalls.models import Notice, NoticeLot
-from recalls.notice_states import NoticeStatus, Side
-from recalls.queries import still_asked
+from recalls.actions.notices import note_attempt, sides_of, tell_parties
+from recalls.asked import still_asked
+from recalls.models import Notice
+from recalls.notice_states import Side
 from recalls.scope import latest_scope
 from trace.actions.organisations import RecallContact, keep_external
 from trace.actor import Actor
@@ -66,7 +66,7 @@ def pass_on(
     *, by: Actor, notice: Notice, customers: Sequence[Customer], at: datetime.datetime | None = None
 ) -> list[Notice]:
     """Pass a notice on to one's own customers, by account: each becomes a named party outside the system, kept by the
-    recipient, and is told like any other holder. Naming somebody told before is harmless.
+    recipient, and is told like any other holder. Naming somebody told before of the same lots is harmless.
 
     Refuses strangers (``not_your_notice``), withdrawn and settled notices (``notice_state``), nobody
     (``customers_required``), more than 500 (``too_many_customers``), a chain of more than eight hands (``too_deep``),
@@ -116,31 +116,18 @@ def _pass_on(
             code="too_many_customers",
         )
     parties = _parties(notice, by, customers, now, anonymous=anonymous)
-    told = dict(
-        Notice.objects.filter(campaign=notice.campaign, organisation__in=[one.pk for one in parties])
-        .exclude(status=NoticeStatus.WITHDRAWN)
-        .values_list("organisation", "pk")
-    )
     lots = list(still_asked(notice.lots.all()).values_list("lot", flat=True))
-    version = latest_scope(notice.campaign) or notice.scope
     carrier = None if anonymous and notice.organisation.is_external else notice.organisation_id
-    made: list[Notice] = []
-    for party in parties:
-        if party.pk in told:
-            continue
-        child = Notice.objects.create(
-            campaign=notice.campaign,
-            scope=version,
-            organisation=party,
-            carrier_id=carrier or notice.carrier_id,
-            parent=notice,
-            tier=notice.tier + 1,
-            created_at=now,
-        )
-        NoticeLot.objects.bulk_create([NoticeLot(notice=child, lot_id=lot) for lot in lots], batch_size=1000)
-        made.append(child)
-    if made and not notice.campaign.is_drill:
-        enqueue(made, kind=Kind.NOTICE, by=by, at=now)
+    made, added = tell_parties(
+        campaign=notice.campaign,
+        version=latest_scope(notice.campaign) or notice.scope,
+        wanted={party: dict.fromkeys(lots, 0) for party in parties},
+        by=by,
+        at=now,
+        carrier=carrier or notice.carrier_id,
+        parent=notice,
+    )
+    made = [*made, *added]
     if made:
         words = _("转告下游 %(count)s 家") % {"count": len(made)}
         note_attempt(notice=notice, action="pass_on", side=side, by=by, at=now, reason=words)

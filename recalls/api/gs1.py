@@ -1,6 +1,6 @@
 """GS1's recall messages in and out, and what a partner does with a notice beyond answering it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
@@ -15,6 +15,7 @@ from recalls.actions.tree import Customer, pass_on
 from recalls.api import examples
 from recalls.api.area import area
 from recalls.api.shapes import NoticeOut, notices_out
+from recalls.asked import still_asked
 from recalls.gs1 import closeout_notification, recall_notification, removal_confirmation
 from trace.api.auth import acting
 from trace.api.schemas import In, Named, Out, Text, Uid
@@ -172,9 +173,10 @@ def take_gs1(request: HttpRequest, body: Gs1In) -> Gs1Taken:
         notice = received_notice_for(actor, body.noticeIdentification)
         rows = notice.lots.select_related("lot__product", "lot__product_version").order_by("id")
         left = [row.lot for row in rows]
+        asked = set(still_asked(notice.lots.all()).values_list("lot", flat=True))
         answers = []
         for item in body.removedTradeItem:
-            lot = lot_of(item, left)
+            lot = lot_of(item, left, asked)
             left.remove(lot)
             base = lot.product.base_unit
             texts = (item.quantityOnHand, item.quantityRemoved, item.quantitySold, item.quantityUnknown)
@@ -188,10 +190,10 @@ def take_gs1(request: HttpRequest, body: Gs1In) -> Gs1Taken:
     return Gs1Taken(became="signal", uid=str(signal.uid))
 
 
-def lot_of(item: RemovedItem, left: Sequence[Lot]) -> Lot:
+def lot_of(item: RemovedItem, left: Sequence[Lot], asked: Collection[int]) -> Lot:
     """Which of the lots not answered yet an item means. Among several of one code the GTIN decides (with or without
-    leading zeros), or else the name. Refuses (``lots_incomplete``) one the notice does not ask about, and
-    (``required``) one that may mean several.
+    leading zeros), or else the name, or else that one alone is ``asked`` about still (row numbers). Refuses
+    (``lots_incomplete``) one the notice does not ask about, and (``required``) one that may mean several.
     """
     found = [lot for lot in left if lot.code == item.batchNumber]
     if not found:
@@ -200,6 +202,8 @@ def lot_of(item: RemovedItem, left: Sequence[Lot]) -> Lot:
         found = [lot for lot in found if (lot.product.gtin or "").zfill(14) == item.gtin.zfill(14)] or found
     if len(found) > 1 and item.tradeItemDescription:
         found = [lot for lot in found if lot.product_version.label == item.tradeItemDescription] or found
+    if len(found) > 1:
+        found = [lot for lot in found if lot.pk in asked] or found
     if len(found) > 1:
         words = _("有不止一个批次叫 %(code)s：请写明 gtin 或与通知中相同的 tradeItemDescription。")
         raise Invalid(words % {"code": item.batchNumber}, code="required")

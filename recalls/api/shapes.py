@@ -8,6 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 from pydantic import Field
 
+from recalls.asked import still_asked
 from recalls.effect import Effect
 from recalls.figures import Amounts, CampaignFigures
 from recalls.models import (
@@ -24,7 +25,7 @@ from recalls.models import (
     StockAnswer,
 )
 from recalls.parts import Part, Through
-from recalls.queries import Coverage, RunningClock, campaign_rows, clocks_of, coverage, still_asked
+from recalls.queries import Coverage, RunningClock, campaign_rows, clocks_of, coverage
 from recalls.sight import SeenHolder, SeenLot, Sight
 from recalls.transitions import transitions_from
 from trace.api.schemas import AmountOut, Out
@@ -467,9 +468,9 @@ class AmountsOut(Out):
     in_house: str
     held: str
     sold: str
-    unknown: str
     samples: str
     loss: str
+    unknown: str
     excess: str
 
     @classmethod

@@ -6,12 +6,12 @@ import datetime
 from typing import Any
 
 from recalls.actions.announcements import people_of
+from recalls.asked import still_asked
 from recalls.effect import per_mille, percent
 from recalls.law import Form
 from recalls.models import Campaign, Drill, Notice, RegulatorAct
 from recalls.papers.draft import NOTHING, Draft, amounts_table, day, effect_fields, moment
 from recalls.papers.source import Source, passed_words
-from recalls.queries import still_asked
 from recalls.scope import passed_in_force
 from trace.models import Lot
 from trace.paper import Block

@@ -29,13 +29,13 @@ from recalls.actions.disposal import (
     send_back_by_link,
 )
 from recalls.actions.scopes import lots_of
+from recalls.asked import still_asked
 from recalls.balance import balances
 from recalls.figures import figures
 from recalls.forms import lot_choices, offer
 from recalls.goods_forms import DifferenceForm, OddityForm, PlanForm, ReleaseForm, SendBackForm
 from recalls.guards import releasable, unexplained
 from recalls.models import Campaign, Notice
-from recalls.queries import still_asked
 from recalls.scope import latest_scope, passed_in_force
 from recalls.sight import Sight, answered_holders
 from recalls.transitions import Status

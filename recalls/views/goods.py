@@ -11,10 +11,10 @@ from django.views.decorators.http import require_http_methods
 from recalls.access import campaign_for, campaign_notice_for, received_notice_for, require_side
 from recalls.actions.goods import destroy, receive_return
 from recalls.actions.scopes import lots_of
+from recalls.asked import still_asked
 from recalls.forms import ReturnForm
 from recalls.goods_forms import DeedForm
 from recalls.models import Campaign, Notice
-from recalls.queries import still_asked
 from recalls.scope import latest_scope
 from recalls.views.doors import acting, page
 from trace.access import audience, own_places

@@ -34,12 +34,13 @@ from recalls.actions.answers import (
 )
 from recalls.actions.calls import mark_seen
 from recalls.actions.notices import mark_posted, note_trouble, sides_of
+from recalls.asked import asked_elsewhere, over, still_asked, with_standing
 from recalls.forms import NameForm, ReasonForm, StockForm
 from recalls.letters import letter_lots, link_url, qr_svg
 from recalls.lists import NOTICES, sent_notices
 from recalls.models import Campaign, Notice, NoticeLot, NoticeStep, OutboxMessage, Publication
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
-from recalls.queries import Coverage, coverage, publication_in_force, still_asked, with_standing
+from recalls.queries import Coverage, coverage, publication_in_force
 from recalls.scope import parts_in_force, passed_in_force
 from recalls.sight import Sight, known_notice
 from recalls.views.doors import acting, page
@@ -48,7 +49,6 @@ from trace.actor import Actor
 from trace.errors import NotAllowed, NotFound
 from trace.exports import asked_format, export
 from trace.forms.fields import attempt
-from trace.genealogy import lots_by_pk
 from trace.models import Lot
 from trace.paging import WidePaginator
 from trace.parts import Entry
@@ -162,7 +162,7 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
     ]
     sight = Sight(actor, campaign)
     seen = sight.holder(found.organisation)
-    lots, out = _lot_lines(found) if seen.organisation is not None else ([], [])
+    lots, out, elsewhere = _lot_lines(found) if seen.organisation is not None else ([], [], [])
     return page(
         request,
         "recalls/campaign_notice.html",
@@ -174,6 +174,7 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
             "named": seen.organisation is not None,
             "lots": lots,
             "out": out,
+            "elsewhere": elsewhere,
             "answers": _answer_lines(found, lots) if seen.organisation is not None else [],
             "entries": _entries(found),
             "messages_sent": found.messages.all(),
@@ -189,8 +190,10 @@ def campaign_notice_page(request: HttpRequest, uid: str, notice: str) -> HttpRes
 _TROUBLES = frozenset({"refuse", "give_up", "escalate", "settle"})
 
 
-def _lot_lines(notice: Notice) -> tuple[list[dict[str, Any]], list[Lot]]:
-    """Lots asked about that are still recalled, with what is on record; and those that are recalled no longer."""
+def _lot_lines(notice: Notice) -> tuple[list[dict[str, Any]], list[Lot], list[Lot]]:
+    """Lots still asked about, with what is on record; those that are recalled no longer; and those that another notice
+    asks the same holder about.
+    """
     asked = with_standing(notice.lots.select_related("lot__product_version", "lot__product"))
     rows = sorted(asked.order_by(), key=attrgetter("pk"))
     still = attrgetter("still")
@@ -207,19 +210,25 @@ def _lot_lines(notice: Notice) -> tuple[list[dict[str, Any]], list[Lot]]:
         for row in rows
         if still(row)
     ]
-    return lines, [row.lot for row in rows if not still(row)]
+    left = {row.lot_id: row.lot for row in rows if not still(row)}
+    elsewhere = asked_elsewhere(notice, left)
+    return (
+        lines,
+        [lot for pk, lot in left.items() if pk not in elsewhere],
+        [lot for pk, lot in left.items() if pk in elsewhere],
+    )
 
 
 def _answer_lines(notice: Notice, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last answer per lot that stands; ``asked`` are the lot lines of the notice, whose lots need not be read
-    again.
+    """The last answer per lot that stands and is still asked about; ``asked`` are the lot lines of the notice. What was
+    said of a lot before it was out of the recall says nothing of what is there now.
     """
     standing = notice.stock.filter(acknowledgement__set_aside=None).order_by()
     latest = {row.lot_id: row for row in sorted(standing, key=attrgetter("at", "pk"))}
     lots = {line["lot"].pk: line["lot"] for line in asked}
-    if latest.keys() - lots.keys():
-        lots |= lots_by_pk(latest.keys() - lots.keys())
-    return [{"answer": row, "lot": lots[pk], "unit": lots[pk].product.base_unit} for pk, row in latest.items()]
+    return [
+        {"answer": row, "lot": lots[pk], "unit": lots[pk].product.base_unit} for pk, row in latest.items() if pk in lots
+    ]
 
 
 def _entries(notice: Notice) -> list[Entry]:
@@ -238,21 +247,21 @@ def _entries(notice: Notice) -> list[Entry]:
         "sms_notice": _("短信已发出"),
         "sms_reminder": _("催办短信已发出"),
         "sms_change": _("范围变更短信已发出"),
+        "sms_turned": _("转为召回短信已发出"),
         "sms_end": _("结束短信已发出"),
         "mail_notice": _("邮件已发出"),
         "mail_reminder": _("催办邮件已发出"),
         "mail_change": _("范围变更邮件已发出"),
+        "mail_turned": _("转为召回邮件已发出"),
         "mail_end": _("结束通知邮件已发出"),
     }
     return [
         Entry(
             at=step.at,
-        "sms_turned": _("转为召回短信已发出"),
             title=words.get(step.action, step.action),
             text=step.reason,
             who=" · ".join(
                 part
-        "mail_turned": _("转为召回邮件已发出"),
                 for part in (
                     step.by.display_name if step.by else "",
                     _("系统")
@@ -374,8 +383,8 @@ def _just_withdrawn(actor: Actor) -> list[Notice]:
 
 
 def _told_again(campaign: str, organisation: str) -> Exists:
-    """Whether the lot of a row is in another notice to the same holder that was not taken back."""
-    standing = NoticeLot.objects.exclude(notice__status=NoticeStatus.WITHDRAWN)
+    """Whether another notice to the same holder asks about the lot of a row."""
+    standing = NoticeLot.objects.exclude(notice__status=NoticeStatus.WITHDRAWN).filter(~over())
     same = {"notice__campaign": OuterRef(campaign), "notice__organisation": OuterRef(organisation)}
     return Exists(standing.filter(lot=OuterRef("lot"), **same))
 
@@ -403,13 +412,14 @@ def _why(campaign: Campaign, publication: Publication | None) -> list[tuple[str,
 
 def _notice_context(actor: Actor | None, found: Notice) -> dict[str, Any]:
     publication = publication_in_force(found.campaign)
-    lots, out = _lot_lines(found)
+    lots, out, elsewhere = _lot_lines(found)
     return {
         "notice": found,
         "campaign": found.campaign,
         "tone": tone(found),
         "lots": lots,
         "out": out,
+        "elsewhere": elsewhere,
         "answers": _answer_lines(found, lots),
         "public": publication.notice if publication else None,
         "why": _why(found.campaign, publication),

@@ -235,19 +235,21 @@ def test_messages_come_in_by_the_api(chain: Chain, client: Client) -> None:
 @pytest.mark.once
 def test_an_answer_to_two_lots_of_one_code_says_which_is_meant() -> None:
     lots = [
-        Lot(lot_code="A1", product=Product(gtin=gtin), product_version=ProductVersion(name=name))
-        for gtin, name in (("06900000000014", "示例酒"), (None, "示例核桃"))
+        Lot(pk=pk, lot_code="A1", product=Product(gtin=gtin), product_version=ProductVersion(name=name))
+        for pk, gtin, name in ((1, "06900000000014", "示例酒"), (2, None, "示例核桃"))
     ]
 
-    def meant(**said: str) -> Lot:
+    def meant(asked: tuple[int, ...] = (1, 2), /, **said: str) -> Lot:
         amounts = {"quantityOnHand": "1", "quantityRemoved": "1"}
-        return lot_of(RemovedItem.model_validate({"batchNumber": "A1", **amounts, **said}), lots)
+        return lot_of(RemovedItem.model_validate({"batchNumber": "A1", **amounts, **said}), lots, asked)
 
     assert meant(gtin="6900000000014") is lots[0]
     assert meant(tradeItemDescription="示例核桃") is lots[1]
     for unclear in ({}, {"gtin": "6900000000021"}):
         with pytest.raises(DomainError, match="不止一个批次叫 A1"):
             meant(**unclear)
+    assert meant((2,)) is lots[1], "the other one is recalled no longer"
+    assert meant((2,), gtin="6900000000014") is lots[0], "an answer about it does no harm"
 
 
 def test_the_page_of_addresses_shows_a_secret_once(chain: Chain, client: Client) -> None:
