@@ -124,6 +124,14 @@ def test_a_quotation_mark_left_open_swallows_no_rows(world: World, raw: Product)
     assert (row.total, codes(row)) == (5, ["lot_code_taken"])
 
 
+def test_remarks_with_commas_and_lines_of_their_own_are_remarks(world: World, raw: Product) -> None:
+    sheet = sheet_for("steps", "common.opening")
+    for remark in (f"天气好，{'分几车，' * 20}下午收", "Weighed twice\n" + "first 200 kg, then 180 kg, " * 2):
+        text = comma(table(sheet, [opening(remark=remark, **{"outputs-*-lot_code": ""})]))
+        row = upload(world.walnuts, "steps", text, step="common.opening")
+        assert (row.status, row.problem, row.issues) == ("ready", "", [])
+
+
 @pytest.mark.parametrize(
     "when",
     [

@@ -195,27 +195,55 @@ def csv_rows(data: bytes) -> Iterator[tuple[int, list[Any]]]:
     text = decoded(data)
     if "\x00" in text:
         raise Refused("sheet_kind")
-    # A title above the headings may have signs of its own: the line with most of one sign decides.
-    head = [line for line in text[:20_000].splitlines()[:50] if line.strip()][:5]
-    separator = max(_SEPARATORS, key=lambda sign: max((line.count(sign) for line in head), default=0))
+    separator = separator_of(text)
     csv.field_size_limit(200_000)
+    taken: list[str] = []
+    lines = io.StringIO(text + _END, newline="")
     try:
-        for number, cells in enumerate(csv.reader(io.StringIO(text + _END, newline=""), delimiter=separator), start=1):
+        for number, cells in enumerate(csv.reader(noting(lines, taken), delimiter=separator), start=1):
             if cells == [_END.strip()]:
                 return
-            for cell in cells:
-                if "\n" in cell or "\r" in cell:
-                    check_quotes(cell, separator, len(cells), number)
+            if len(taken) > 1:
+                check_quotes(cells, "".join(taken), separator, number)
+            taken.clear()
             yield number, [plain(cell) for cell in cells]
     except csv.Error:
         raise Refused("sheet_broken") from None
 
 
-def check_quotes(cell: str, separator: str, columns: int, number: int) -> None:
-    """Refuse a cell that swallowed the rows after it, since a quotation mark before it was never closed."""
-    fewest = max(2, columns // 2)
-    if cell.endswith(_END) or any(line.count(separator) >= fewest for line in cell.splitlines()[1:]):
-        raise Refused("sheet_quotes", row=number)
+def separator_of(text: str) -> str:
+    """The sign that stands in most of the first lines, of several the one as often in each of them.
+
+    A title above the headings and remarks may have signs of their own: 天气好，下午采，共三车.
+    """
+    head = [line for line in text[:20_000].splitlines()[:50] if line.strip()][:5]
+
+    def fits(sign: str) -> tuple[int, int, int]:
+        found = [line.count(sign) for line in head if sign in line]
+        return len(found), max(map(found.count, found), default=0), max(found, default=0)
+
+    return max(_SEPARATORS, key=fits)
+
+
+def noting(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    """Lines, each noted when it is taken."""
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def check_quotes(cells: list[str], raw: str, separator: str, number: int) -> None:
+    """Refuse a row in which a cell swallowed the rows after it, since a quotation mark before it was never closed: then
+    the next one is no end of a cell, or a whole row stands in the cell. A remark of several lines may have commas.
+    """
+    try:
+        next(csv.reader(io.StringIO(raw, newline=""), delimiter=separator, strict=True))
+    except csv.Error:
+        raise Refused("sheet_quotes", row=number) from None
+    whole = max(2, len(cells) - 1)
+    for cell in cells:
+        if cell.endswith(_END) or any(line.count(separator) >= whole for line in cell.splitlines()[1:]):
+            raise Refused("sheet_quotes", row=number)
 
 
 def decoded(data: bytes) -> str:
