@@ -210,7 +210,8 @@ def value_for(limit: Limit, grade: str) -> tuple[str, str]:
         return f"{limit.grades.get('from', '')}~{limit.grades.get('to', '')}", ""
     if limit.value or not limit.grades:
         return limit.value, ""
-    for key in (grade.strip(), *GRADES.get(grade.strip(), ())):
+    said = grade.strip()
+    for key in (said, *GRADES.get(said.removesuffix("品"), ())):
         if key in limit.grades:
             return str(limit.grades[key]), ""
     return "", judging.GRADE_UNKNOWN

@@ -171,10 +171,11 @@ def test_the_test_form_judges_what_it_converts(world: World) -> None:
     assert rows["cyanide_100"].loq == "0.03774"
 
 
-def test_the_limits_depend_on_the_grade_and_the_age_of_the_lot(world: World) -> None:
+@pytest.mark.parametrize("grade", ["优级", "优级品"])
+def test_the_limits_depend_on_the_grade_and_the_age_of_the_lot(world: World, grade: str) -> None:
     acid = [ResultEntry("total_acid", "总酸", "0.45", unit="g/L")]
     assert report_of(world, bottled(world), acid)["total_acid"].reason == "grade_unknown"
-    superior = bottled(world, grade="优级")
+    superior = bottled(world, grade=grade)
     assert (report_of(world, superior, acid)["total_acid"].verdict) == "pass"
     old = make_lot(world.distillery, world.baijiu, produced_on=datetime.date(2025, 9, 1))
     row = report_of(world, old, acid)["total_acid"]
