@@ -231,7 +231,10 @@ def entries_from_data(found: EventTemplate, data: Mapping[str, object]) -> list[
         value = data.get(field.key)
         if field.computed or value in (None, ""):
             continue
-        measured = parse_measured(value)
+        try:
+            measured = parse_measured(value)
+        except Invalid as error:
+            raise FieldErrors(error.message, {field.key: error}) from error
         entries.append(
             ResultEntry(
                 field.key, field.zh, measured.value, measured.operator, field.unit, measured.loq, name_en=field.en
@@ -239,33 +242,62 @@ def entries_from_data(found: EventTemplate, data: Mapping[str, object]) -> list[
         )
     for field in absent_fields(found):
         try:
-            entries += [_absent_entry(field, line) for line in list_items(data.get(field.key))]
+            entries += _absent_entries(field, list_items(data.get(field.key)))
         except Invalid as error:
             raise FieldErrors(error.message, {field.key: error}) from error
     return entries
 
 
-_LINE = re.compile(
-    r"(?P<name>.*?)[\s:,=]*(?P<value>(?:未检出|阴性|n\.?d\b\.?|not detected).*|[<≤]?\s*\d+(?:\.\d+)?)"
-    r"\s*(?P<unit>(?:[^\d\s.]\S{0,19})?)",
+_NOT_FOUND = re.compile(
+    r"(?P<name>.*?)[\s:,=]*(?:未检出|阴性|(?<![a-z])n\.?d\b\.?|not detected)(?P<rest>.*)", re.IGNORECASE
+)
+_FOUND = re.compile(
+    r"(?P<name>.*?)[\s:,=]*(?P<value>[<≤]?\s*(?<![a-z0-9.])\d+(?:\.\d+)?)"
+    r"\s*(?P<unit>(?:(?!e[+-]?\d)[^\d\s.:,=<>()]\S{0,19})?)",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_AMOUNT = re.compile(r"\d\s*(?:[a-zμ]*g/|%|ppm|ppb)", re.IGNORECASE)
+_NO_NAME = re.compile(r"(?:^|[^0-9a-z.])[\d.,+-]+e?$|(?:gb|sn|ny|bjs|db\d*)(?:/t)?[^0-9a-z]*$|方法$", re.IGNORECASE)
+"""What stands before a number that is no result: its beginning (1 of 1 000), or whose number it is (GB 5009.28)."""
+_LIMIT_OF = re.compile(
+    r"(?:方法)?(?:定量限|检出限|检测限|最低检出浓度|loq|lod|mdl|limit of (?:quantification|detection))"
+    r"[\s:=<为是]*(?P<loq>\d+(?:\.\d+)?)\s*(?:[^\d\s.]\S{0,19})?",
+    re.IGNORECASE,
+)
+_NEXT = re.compile(r"[;、\n]|(?<!\d),|,(?!\d)")
+
+
+def _absent_entries(field: TemplateField, lines: Sequence[str]) -> list[ResultEntry]:
+    """Each line as an item; a line that only says what could be found (检出限 0.01 g/kg) belongs to the one before."""
+    found: list[ResultEntry] = []
+    for text in (part.strip() for line in lines for part in _NEXT.split(unicodedata.normalize("NFKC", line))):
+        limit = _LIMIT_OF.fullmatch(text)
+        if limit is not None and found:
+            found[-1] = replace(found[-1], loq=limit["loq"])
+        elif text:
+            found.append(_absent_entry(field, text))
+    return found
 
 
 def _absent_entry(field: TemplateField, line: str) -> ResultEntry:
     """``糖精钠 0.5 g/kg`` or ``安赛蜜 未检出(<0.01)`` as an item."""
-    match = _LINE.fullmatch(unicodedata.normalize("NFKC", line).strip())
-    if match is None:
+    match = _NOT_FOUND.fullmatch(line)
+    if match is not None and not _AMOUNT.search(match["name"]):
+        loq = _NUMBER.search(match["rest"])
+        return ResultEntry(field.key, _named(match, field), operator="nd", loq=loq[0] if loq else "")
+    match = _FOUND.fullmatch(line) if match is None else None
+    if match is None or _NO_NAME.search(line[: match.start("value")].rstrip(" :,=")):
         raise Invalid(
             _("“%(text)s”没有写明结果，请写成例如“糖精钠 未检出”或“糖精钠 0.02 g/kg”。") % {"text": line[:40]},
             code="not_a_number",
         )
-    name, said = match["name"].strip()[:120] or field.zh, match["value"]
-    if said[0].isdigit() or said[0] in "<≤":
-        measured = parse_measured(said)
-        return ResultEntry(field.key, name, measured.value, measured.operator, match["unit"], measured.loq)
-    loq = re.search(r"\d+(?:\.\d+)?", said)
-    return ResultEntry(field.key, name, operator="nd", loq=loq[0] if loq else "")
+    measured = parse_measured(match["value"])
+    return ResultEntry(field.key, _named(match, field), measured.value, measured.operator, match["unit"], measured.loq)
+
+
+def _named(match: re.Match[str], field: TemplateField) -> str:
+    return match["name"].strip()[:120] or field.zh
 
 
 def judge_entries(

@@ -139,6 +139,72 @@ def test_a_sweetener_found_fails_the_liquor(world: World) -> None:
     assert [(each.name, each.operator, each.value) for each in lines] == [("安赛蜜", "nd", ""), ("糖精钠", "=", "0.02")]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "甜蜜素 1 000 mg/kg",
+        "甜蜜素 1,000 mg/kg",
+        "甜蜜素：2e3 mg/kg",
+        "糖精钠 .5 g/kg",
+        "糖精钠 -0.5",
+        "E954",
+        "方法 GB 5009.28",
+        "糖精钠 0.5 g/kg 其余未检出",
+    ],
+)
+def test_what_is_no_result_is_refused(line: str) -> None:
+    with pytest.raises(FieldErrors) as caught:
+        entries_from_data(template("baijiu.factory_test"), {"sweeteners": [line]})
+    assert {key: error.code for key, error in caught.value.fields.items()} == {"sweeteners": "not_a_number"}
+
+
+def test_no_honest_line_is_a_finding() -> None:
+    said = "糖精钠 未检出，检出限 0.01 g/kg；E950 未检出，定量限：0.005g/kg；安赛蜜（E950）：未检出；"
+    said += "甜蜜素 GB 5009.97 未检出"
+    lines = entries_from_data(template("baijiu.factory_test"), {"sweeteners": said})
+    assert [(each.name, each.operator, each.loq) for each in lines] == [
+        ("糖精钠", "nd", "0.01"),
+        ("E950", "nd", "0.005"),
+        ("安赛蜜(E950)", "nd", ""),
+        ("甜蜜素 GB 5009.97", "nd", ""),
+    ]
+
+
+def test_no_finding_hides_behind_something_that_was_not_found() -> None:
+    lines = entries_from_data(template("baijiu.factory_test"), {"sweeteners": ["糖精钠 未检出, E955:0.5g/kg"]})
+    assert [(each.name, each.operator, each.value) for each in lines] == [("糖精钠", "nd", ""), ("E955", "=", "0.5")]
+
+
+def test_a_finding_in_the_fields_of_the_step_counts_beside_what_is_said_of_another(world: World) -> None:
+    lot = bottled(world)
+    report = record_report(
+        by=world.distillery,
+        lot=lot,
+        report_number="示例-1",
+        issued_on=day(2).at.date(),
+        results=[ResultEntry("sweeteners", "安赛蜜", operator="nd"), ResultEntry("abv", "酒精度", "42", unit="%vol")],
+        when=day(2),
+        laboratory_name="示例检测技术服务有限公司",
+        code="baijiu.factory_test",
+        data={
+            "abv": "42",
+            "solids": "0.4",
+            "methanol": "0.1",
+            "cyanide": "未检出",
+            "sweeteners": ["安赛蜜 未检出", "糖精钠 0.5 g/kg"],
+        },
+    )
+    rows = report.results.filter(parameter="sweeteners").order_by("number")
+    assert [(row.name, row.verdict) for row in rows] == [("安赛蜜", "pass"), ("糖精钠", "fail")]
+    assert report.verdict == "fail"
+
+
+def test_what_is_no_number_is_refused_at_its_field() -> None:
+    with pytest.raises(FieldErrors) as caught:
+        entries_from_data(template("baijiu.factory_test"), {"abv": {"value": 1}})
+    assert {key: error.code for key, error in caught.value.fields.items()} == {"abv": "not_a_number"}
+
+
 def test_results_in_the_fields_of_a_step_are_judged_though_a_program_tells_others(world: World) -> None:
     report = record_report(
         by=world.distillery,

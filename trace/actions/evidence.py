@@ -22,7 +22,7 @@ from trace.guards import blocking
 from trace.identifiers import normalise_cma
 from trace.judging import ABSENT, is_amount, number, overall
 from trace.ledger import lock_log_head
-from trace.limits import Judged, ResultEntry, entries_from_data, judge_entries
+from trace.limits import Judged, ResultEntry, absent_fields, entries_from_data, judge_entries, plain_name
 from trace.lot_words import named_to
 from trace.models import (
     Conflict,
@@ -83,8 +83,17 @@ def record_report(
     found = template(code)
     if data and found.family != COMMON:
         # What stands in the step's own fields is a result, too, whether or not it is said again.
-        given = {entry.parameter for entry in results}
-        results = [*results, *(each for each in entries_from_data(found, data) if each.parameter not in given)]
+        # Of what must not be found several items have one field.
+        several = {field.key for field in absent_fields(found)}
+        given = {(entry.parameter, plain_name(entry.name) if entry.parameter in several else "") for entry in results}
+        results = [
+            *results,
+            *(
+                each
+                for each in entries_from_data(found, data)
+                if (each.parameter, plain_name(each.name) if each.parameter in several else "") not in given
+            ),
+        ]
     if not results:
         raise Invalid(_("请至少填写一个检验项目。"), code="results_required")
     name = laboratory.name if laboratory else laboratory_name.strip()
