@@ -54,6 +54,35 @@ def test_corrected_statement_is_prefilled_and_the_lot_keeps_its_identity(world: 
     assert rebuild(write=False).differences == []
 
 
+def test_a_lot_is_stated_again_by_one_row_only(world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels, "100", place=world.plant)
+    (child,) = turn_into(world.walnuts, [(lot, "60")], [(world.kernels, "50")])
+    declare_error(by=world.walnuts, event=child.origin_event, reason="incorrect_data", when=NOON)
+    client, url = signed(world.walnuts), url_of(child.origin_event.template, replaces=child.origin_event.uid)
+    values = shown(open_form(client, url)) | {"place": str(world.plant.uid), "outputs-0-amount": "30"}
+    second = {name.replace("outputs-0", "outputs-1"): value for name, value in values.items() if "outputs-0" in name}
+    wanted = values | second | {"outputs-count": "2", "outputs-1-amount": "20", "outputs-1-lot_code": ""}
+    event = recorded(post(client, url, wanted), child.origin_event.template)
+    child.refresh_from_db()
+    made = [(item.lot == child, item.micros) for item in event.items.filter(role="output").order_by("number")]
+    assert made == [(True, 30 * MILLION), (False, 20 * MILLION)]
+    assert child.made_micros == stock_of(child, world.walnuts.organisation) == 30 * MILLION
+
+
+def test_the_code_of_a_lot_declared_wrong_is_kept_for_it(world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels, "100", place=world.plant)
+    (child,) = turn_into(world.walnuts, [(lot, "60")], [(world.kernels, "50")])
+    declare_error(by=world.walnuts, event=child.origin_event, reason="incorrect_data", when=NOON)
+    (other,) = turn_into(world.walnuts, [(lot, "10")], [(world.kernels, "10")])
+    assert other.lot_code != child.lot_code
+    client, url = signed(world.walnuts), url_of(child.origin_event.template, replaces=child.origin_event.uid)
+    values = shown(open_form(client, url)) | {"place": str(world.plant.uid)}
+    Lot.objects.filter(pk=other.pk).update(lot_code=child.lot_code)  # given to it by hand meanwhile
+    assert errors_of(post(client, url, values)) == {"outputs-0-lot_code": ["lot_code_taken"]}
+    Lot.objects.filter(pk=other.pk).update(lot_code="OTHER-1")
+    assert recorded(post(client, url, values), child.origin_event.template).items.get(role="output").lot == child
+
+
 def test_both_statements_are_readable_from_each_other(world: World) -> None:
     lot = make_lot(world.walnuts, world.kernels, "100", place=world.plant)
     client = signed(world.walnuts)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from trace import derive, ledger
-from trace.actions.lot_codes import lot_codes
+from trace.actions.lot_codes import lot_codes, refuse_given_meanwhile
 from trace.actions.unit_states import apply_units
 from trace.actor import Actor
 from trace.batch import LOT_PARTS, current, keep, refuse_in_batch, settle, whole
@@ -250,12 +250,14 @@ def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: boo
 def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
     """Insert the lots this event begins; refuses a code the issuer has already given to this product."""
     lots: list[Lot] = []
+    # First, since what is stated again has its code already.
+    again = {begun.restates.pk: _restate(begun, begun.restates, event) for begun in draft.outputs if begun.restates}
     codes = iter(
         lot_codes([new for new in draft.outputs if new.restates is None], draft.organisation, draft.occurred_at)
     )
     for begun, public_code in zip(draft.outputs, new_serials(len(draft.outputs)), strict=True):
         if begun.restates is not None:
-            lots.append(_restate(begun, begun.restates, event))
+            lots.append(again[begun.restates.pk])
             continue
         version = begun.product.current
         if version is None:
@@ -296,6 +298,7 @@ def _needs_release(draft: Draft, begun: NewLot) -> bool:
 def _restate(new: NewLot, lot: Lot, event: Event) -> Lot:
     """Give a voided lot its beginning again, by a corrected event; its code and public code stay as printed."""
     refuse_in_batch(lot)
+    refuse_given_meanwhile(lot)
     lot.origin_event = event
     lot.origin_place = event.place
     lot.begun_at = event.occurred_at

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from trace.batch import Batch, current, once_per_batch
+from trace.batch import current, once_per_batch
 from trace.errors import Clash
 from trace.identifiers import normalise_captured_lot_code, normalise_lot_code
 from trace.models import Lot, Organisation
@@ -48,6 +48,11 @@ def lot_codes(outputs: Sequence[NewLot], organisation: Organisation, when: datet
     return codes
 
 
+def refuse_given_meanwhile(lot: Lot) -> None:
+    """Refuse to bring back a lot declared wrong where another one has got its code since (``lot_code_taken``)."""
+    _refuse_taken([lot.lot_code], (lot.organisation_id, lot.product_id))
+
+
 def _normalised(new: NewLot) -> str:
     normalise = normalise_captured_lot_code if new.is_external or new.captured else normalise_lot_code
     return normalise(new.lot_code)
@@ -55,7 +60,12 @@ def _normalised(new: NewLot) -> str:
 
 def _given(pair: tuple[int, int]) -> QuerySet[Lot]:
     """The standing lots of one issuer and product."""
-    return Lot.objects.filter(organisation=pair[0], product=pair[1], voided_by=None)
+    return _ever(pair).filter(voided_by=None)
+
+
+def _ever(pair: tuple[int, int]) -> QuerySet[Lot]:
+    """All their lots, those declared wrong as well."""
+    return Lot.objects.filter(organisation=pair[0], product=pair[1])
 
 
 def _refuse_taken(codes: Sequence[str], pair: tuple[int, int]) -> None:
@@ -84,7 +94,9 @@ def _first_taken(codes: Sequence[str], pair: tuple[int, int]) -> str | None:
 
 
 def _next_codes(when: datetime.datetime, count: int, but: set[str], pair: tuple[int, int]) -> list[str]:
-    """So many free codes of that day, going on after the last one made."""
+    """So many free codes of that day, going on after the last one made. What was declared wrong keeps its code: it may
+    stand on labels, and its beginning may be stated again.
+    """
     if not count:
         return []
     day = timezone.localtime(when).strftime("%Y%m%d")
@@ -92,25 +104,18 @@ def _next_codes(when: datetime.datetime, count: int, but: set[str], pair: tuple[
         "last_code", pair, lambda: _given(pair).order_by("-id").values_list("lot_code", flat=True).first() or ""
     )
     batch = current()
-    if batch is not None:
-        taken = _read_day(batch, pair, day)
+    known = [] if batch is None else [batch.codes[pair], _codes_of_day(pair, day)]
     number = int(last[9:]) if last.startswith(f"{day}-") and last[9:].isdigit() else 0
     found: list[str] = []
     while len(found) < count:
         candidates = [f"{day}-{number + step:03d}" for step in range(1, count + 20)]
         number += len(candidates)
-        if batch is None:
-            taken = set(_given(pair).filter(lot_code__in=candidates).values_list("lot_code", flat=True))
-        found += [code for code in candidates if code not in but and code not in taken]
+        taken = [but, *(known or [set(_ever(pair).filter(lot_code__in=candidates).values_list("lot_code", flat=True))])]
+        found += [code for code in candidates if not any(code in codes for codes in taken)]
     return found[:count]
 
 
-def _read_day(batch: Batch, pair: tuple[int, int], day: str) -> set[str]:
-    """The codes of this issuer and product that a batch knows, with all of this day, read once."""
-
-    def find() -> bool:
-        batch.codes[pair] |= set(_given(pair).filter(lot_code__startswith=f"{day}-").values_list("lot_code", flat=True))
-        return True
-
-    once_per_batch("day_codes", (pair, day), find)
-    return batch.codes[pair]
+def _codes_of_day(pair: tuple[int, int], day: str) -> set[str]:
+    """All codes of this issuer and product of one day, read once per batch."""
+    rows = _ever(pair).filter(lot_code__startswith=f"{day}-").values_list("lot_code", flat=True)
+    return once_per_batch("day_codes", (pair, day), lambda: set(rows))

@@ -68,6 +68,7 @@ class Reader:
         self.plan = form.plan
         self.actor = form.offer.actor
         self.failed = False
+        self.restated: set[int] = set()
 
     def raw(self, name: str) -> str:
         """What was typed, or the empty string. Half a character is refused: bytes that are no text arrive as U+FFFD."""
@@ -303,14 +304,17 @@ class Reader:
         )
 
     def _restated(self, name: str, product: Product, lot_code: str) -> Lot | None:
-        """The lot that keeps its identity in a corrected statement: the same goods under the same code."""
+        """The lot that keeps its identity in a corrected statement: the same goods under the same code, once."""
         if self.form.start.replaces is None or not self.typed(f"{name}-restates"):
             return None
         lot = self.read("", lambda: lot_for(self.actor, self.raw(f"{name}-restates"), write=True))
         if lot is None or lot.origin_event_id != self.form.start.replaces.pk or lot.voided_by_id is None:
             return None
         same = lot_code in ("", lot.lot_code) or lot.old_codes.filter(key=old_code_key(lot_code)).exists()
-        return lot if lot.product_id == product.pk and same else None
+        if lot.product_id != product.pk or not same or lot.pk in self.restated:
+            return None
+        self.restated.add(lot.pk)
+        return lot
 
     # --- The template's own fields ----------------------------------------------------------------------------------
 
