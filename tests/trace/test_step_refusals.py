@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.goods import day, make_lot, stock_of
 from tests.trace.step_pages import WHEN, errors_of, filled, open_form, post, recorded, signed, url_of
-from tests.world import World, behalf, make_actor, sign_in
+from tests.world import World, behalf, make_actor, make_product, sign_in
 from trace.actions.holds import place_hold
 from trace.models import Conflict, Event, Lot, Organisation, Place, StoredFile
 
@@ -187,6 +187,16 @@ def test_the_same_lot_in_two_rows_is_refused(world: World, lot: Lot, unchanged: 
     again = {"inputs-count": "2", "inputs-1-lot": f"{lot.uid}@{world.plant.uid}", "inputs-1-amount": "5"}
     page = post(signed(world.walnuts), url_of(REWORK), rework(world, lot, **again))
     assert (page.status_code, errors_of(page)) == (422, {"__all__": ["input_twice"]})
+
+
+def test_each_cut_is_refused_once_and_beside_its_own_row(world: World) -> None:
+    spirit = make_product(world.distillery.organisation, "JJ", "示例原酒", base_unit="LTR", kind="intermediate")
+    first = {"outputs-0-amount": "10", "outputs-0-x_abv": "很高"}
+    second = {"outputs-1-product": str(spirit.uid), "outputs-1-amount": "10", "outputs-1-unit": "LTR"}
+    wanted = {"when_on": WHEN, "outputs-count": "2", **first, **second}
+    errors = errors_of(post(signed(world.distillery), url_of("baijiu.brew_round_1"), wanted))
+    told = {name: codes for name, codes in errors.items() if name.endswith("x_abv")}
+    assert told == {"outputs-0-x_abv": ["not_a_number"], "outputs-1-x_abv": ["required"]}
 
 
 # --- Short and easy -------------------------------------------------------------------------------------------------

@@ -224,9 +224,9 @@ class Reader:
             self.refuse(f"{name}-{'unit' if error.code == 'unit_unknown' else 'amount'}", error)
             return None
 
-    def outputs(self) -> list[NewLot]:
-        """The lots that begin."""
-        found: list[NewLot] = []
+    def outputs(self) -> list[tuple[str, NewLot]]:
+        """The lots that begin, each with the name of its row."""
+        found: list[tuple[str, NewLot]] = []
         for number in range(self.form.rows_of("outputs")):
             name = f"outputs-{number}"
             typed = [f"{name}-amount", f"{name}-lot_code", *self._cells(name)]
@@ -234,7 +234,7 @@ class Reader:
                 continue
             made = self._output(name)
             if made is not None:
-                found.append(made)
+                found.append((name, made))
             else:
                 self._columns(name, self.plan.output_columns)
         return found
@@ -323,7 +323,7 @@ class Reader:
         when: When | None,
         place: Place | None,
         inputs: list[tuple[str, Portion]],
-        outputs: list[NewLot],
+        outputs: list[tuple[str, NewLot]],
     ) -> dict[str, Any] | None:
         """The event's fields, checked by the template; None where something was refused."""
         given: dict[str, Any] = {}
@@ -338,7 +338,7 @@ class Reader:
             given[self.plan.place.key] = str(place.uid)
         given |= self._lists(inputs, outputs)
         if self.plan.counts_pieces and outputs:
-            pieces = _pieces(outputs)
+            pieces = _pieces([made for _name, made in outputs])
             if pieces is None:
                 error = Invalid(_("请按瓶、袋、件等包装单位填写数量（整数）。"), code="amount_not_whole")
                 self.refuse("outputs-0-unit", error)
@@ -348,7 +348,7 @@ class Reader:
             given, part="event", names={each.key: self._control(each.key) for each in self.plan.fields}
         )
 
-    def _lists(self, inputs: list[tuple[str, Portion]], outputs: list[NewLot]) -> dict[str, Any]:
+    def _lists(self, inputs: list[tuple[str, Portion]], outputs: list[tuple[str, NewLot]]) -> dict[str, Any]:
         """Fields with one row per lot, from the rows of lots and what is asked beside them."""
         template = self.plan.template
         found: dict[str, Any] = {}
@@ -362,14 +362,12 @@ class Reader:
                 for name, portion in inputs
             ]
         if self.plan.output_columns:
-            names = [f"outputs-{number}" for number in range(self.form.rows_of("outputs"))]
-            filled = [name for number, name in enumerate(names) if number == 0 or self.typed(f"{name}-amount")]
             found[template.output_list_field] = [
                 {
                     "litres": decimal_text(made.micros),
                     **self._columns(name, self.plan.output_columns),
                 }
-                for name, made in zip(filled, outputs, strict=False)
+                for name, made in outputs
             ]
         return {key: rows for key, rows in found.items() if rows}
 
@@ -583,7 +581,7 @@ def read_entry(form: StepForm) -> StepEntry | None:
         new_place=new_place,
         data=data,
         inputs=[portion for _name, portion in inputs],
-        outputs=outputs,
+        outputs=[made for _name, made in outputs],
         subjects=[portion for _name, portion in subjects],
         party=party,
         remark=remark or "",

@@ -580,7 +580,7 @@ def _entry(reader: _RowReader) -> StepEntry | None:
         place=place,
         data=data,
         inputs=[portion for _name, portion in inputs],
-        outputs=outputs,
+        outputs=[made for _name, made in outputs],
         subjects=[portion for _name, portion in subjects],
         party=party,
         remark=remark or "",
