@@ -45,13 +45,14 @@ _CHUNK = 20_000
 
 @dataclass(frozen=True)
 class Strength:
-    """A recorded strength: %vol, when it was so, and by which record."""
+    """A recorded strength: %vol, when it was so, and by which record of whom (``by``; 0 for a report on the lot)."""
 
     abv: Decimal
     at: datetime.datetime
     said: str
     event: str
     report: str = ""
+    by: int = 0
 
 
 @cache
@@ -97,10 +98,10 @@ def _from_events(lots: Sequence[int]) -> Iterator[tuple[int, Strength]]:
         .order_by("event_id", "number")
     )
     columns = ("lot", "role", "micros", "ilmd", "event__template", "event__data", "event__occurred_at", "event__uid")
-    for lot, role, micros, ilmd, code, data, at, uid in rows.values_list(*columns):
+    for lot, role, micros, ilmd, code, data, at, uid, by in rows.values_list(*columns, "event__organisation"):
         abv = _abv_of(code, role, micros, data, ilmd.get("facts") or {})
         if abv is not None:
-            yield lot, Strength(abv, at, template(code).label(), str(uid))
+            yield lot, Strength(abv, at, template(code).label(), str(uid), by=by)
 
 
 @cache
@@ -124,19 +125,18 @@ def listed_strengths(lots: Mapping[int, Lot], *, holder: int | None = None) -> d
             .filter(event__corrections__isnull=True, event__corrects__isnull=True)
             .order_by("event_id", "number")
         )
-        columns = ("lot", "event__template", "event__data", "event__occurred_at", "event__uid")
-        for lot, code, data, at, uid in rows.values_list(*columns):
+        columns = ("lot", "event__template", "event__data", "event__occurred_at", "event__uid", "event__organisation")
+        for lot, code, data, at, uid, by in rows.values_list(*columns):
             for abv in _listed(code, data, lots[lot]):
-                found.setdefault(lot, Strength(abv, at, template(code).label(), str(uid)))
+                found.setdefault(lot, Strength(abv, at, template(code).label(), str(uid), by=by))
     batch = current()
     if batch is None or holder is None:
         return found
     for lot in ids:
         for event, _micros in batch.movements.get((lot, holder), ()):
             for abv in _listed(event.template, event.data, lots[lot]):
-                found.setdefault(
-                    lot, Strength(abv, event.occurred_at, template(event.template).label(), str(event.uid))
-                )
+                name, uid = template(event.template).label(), str(event.uid)
+                found.setdefault(lot, Strength(abv, event.occurred_at, name, uid, by=holder))
     return found
 
 
@@ -567,7 +567,7 @@ def _rising(draft: Draft) -> Iterator[BrokenGuard]:
             yield from _stronger_than_made(draft, lot, said, cellar)
         if record is None or said <= record.abv + CONTRADICTS:
             continue
-        more: dict[str, Any] = {"report": record.report} if record.report else {}
+        words, others = _record_said(draft, lot, record)
         yield BrokenGuard(
             "abv_contradicts",
             _("批次 %(lot)s 的酒精度填了 %(typed)s %%vol，而%(record)s记的是 %(recorded)s %%vol。")
@@ -575,14 +575,23 @@ def _rising(draft: Draft) -> Iterator[BrokenGuard]:
                 "lot": lot.code,
                 "typed": f"{said.normalize():f}",
                 "recorded": f"{record.abv:.1f}",
-                "record": _("“%(name)s”（%(day)s）") % {"name": record.said, "day": moments.words(record.at, "day")},
+                "record": words,
             },
             lot=lot,
             # What a laboratory measured is a fact: it is recorded and flagged.
             warns=draft.template.moves == "sample",
-            other_event=record.event,
-            **more,
+            **others,
         )
+
+
+def _record_said(draft: Draft, lot: Lot, record: Strength) -> tuple[str, dict[str, Any]]:
+    """What a strength was recorded by, in words and as a guard's details. Of a stranger that had the lot, too, neither
+    which step nor when.
+    """
+    if record.by not in (0, draft.organisation.pk, lot.organisation_id):
+        return _("别的单位"), {}
+    words = _("“%(name)s”（%(day)s）") % {"name": record.said, "day": moments.words(record.at, "day")}
+    return words, {"other_event": record.event, **({"report": record.report} if record.report else {})}
 
 
 def _stronger_than_made(draft: Draft, lot: Lot, said: Decimal, cellar: Cellar) -> Iterator[BrokenGuard]:
@@ -740,10 +749,7 @@ def _contradictions(
         if lot is None or each.typed is None:
             continue
         if each.counted is not None and abs(each.typed - each.counted) > CONTRADICTS:
-            said = each.recorded
-            others: dict[str, Any] = {"other_event": said.event} if said else {}
-            if said and said.report:
-                others["report"] = said.report
+            words, others = _record_said(draft, lot, each.recorded) if each.recorded else (_("它的来源"), {})
             yield BrokenGuard(
                 "abv_contradicts",
                 _("批次 %(lot)s 的酒精度填了 %(typed)s %%vol，而%(record)s记的是 %(recorded)s %%vol。")
@@ -751,9 +757,7 @@ def _contradictions(
                     "lot": lot.code,
                     "typed": f"{each.typed.normalize():f}",
                     "recorded": f"{each.counted:.1f}",
-                    "record": _("“%(name)s”（%(day)s）") % {"name": said.said, "day": moments.words(said.at, "day")}
-                    if said
-                    else _("它的来源"),
+                    "record": words,
                 },
                 lot=lot,
                 **others,

@@ -418,6 +418,23 @@ def test_bought_spirit_is_as_strong_in_one_blend_as_in_another(world: World) -> 
     assert again("70.5", day(5))
 
 
+def test_a_stranger_reads_neither_which_step_nor_when_of_the_other_user_of_a_spirit(world: World) -> None:
+    bought = make_lot(world.distillery, spirit(world), "300")
+    for actor in (world.distributor, world.shop):
+        receive(actor, ship(world.distillery, actor.organisation, bought, "100"))
+        mixed = make_product(actor.organisation, "HH", "示例调和酒", base_unit="LTR", kind="intermediate")
+        parts = [{"lot": str(bought.uid), "litres": "100", "abv": "70" if actor is world.distributor else "80"}]
+        blend = {"when": day(5), "by": actor, "parts": parts, "output_abv": parts[0]["abv"]}
+        if actor is world.distributor:
+            step(world, "baijiu.blend", [(bought, "100")], [(mixed, "100")], **blend)  # type: ignore[arg-type]
+            continue
+        with pytest.raises(GuardBroken) as error:
+            step(world, "baijiu.blend", [(bought, "100")], [(mixed, "100")], **blend)  # type: ignore[arg-type]
+    broken = next(each for each in error.value.broken if each.code == "abv_contradicts")
+    assert broken.details == {}
+    assert broken.message == f"批次 {bought.code} 的酒精度填了 80 %vol，而别的单位记的是 70.0 %vol。"
+
+
 def test_blending_with_water_is_no_contradiction(world: World, hall: tuple[Product, Lot, Lot]) -> None:
     base, jar, water = hall
     (made,) = blend(world, [(jar, "100"), (water, "22.6")], (base, "122.5", "53"), typed={jar: ("100", "65")})
