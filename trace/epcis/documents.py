@@ -286,7 +286,7 @@ _MODELS: Final[Mapping[str, Any]] = {
     "AssociationEvent": AssociationEvent,
 }
 CORE: Final = TypeAdapter(AnyEvent)
-"""The compiled check alone: what the benchmarks call the bare floor."""
+"""The compiled check alone: what the floors of the benchmarks check."""
 _CHECK: Final = CORE.validator.validate_python
 _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     name: frozenset(model.__required_keys__ | model.__optional_keys__ | {"@context"}) for name, model in _MODELS.items()
