@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, connections
+from django.db.transaction import TransactionManagementError
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-Rows = Callable[[], Iterable[Sequence[Any]]]
-"""Gives the rows when they are sent."""
+Text = Callable[[], Iterable[bytes]]
+"""Gives rows as COPY reads them, piece by piece, when they are sent."""
+PIECE = 128 << 10
+"""Bytes handed to the driver's library at a time: larger pieces make it much slower."""
+UNSENT = 1 << 20
+"""Bytes that may wait in this program until the server has read some of them."""
 
 
 class _Line:
@@ -33,58 +38,67 @@ class _Line:
         self._pgconn = wrapper.connection.pgconn
         self._waiting: deque[Callable[[], None]] = deque()
         self._running = False
-        self._error: BaseException | None = None
+        self._unsent = 0
+        self._error: Exception | None = None
 
     def add(self, send: Callable[[], None]) -> None:
         """Have this sent after what waits."""
         self._waiting.append(send)
         self.go_on()
 
-    def copy(self, statement: str, rows: Rows) -> None:
+    def copy(self, statement: str, text: Text) -> None:
         """Send rows; the answer is taken later."""
         from psycopg.copy import Writer
 
-        pgconn = self._pgconn
+        line = self
 
         class Unanswered(Writer):
             """Ends the COPY without waiting for what the server says of it."""
 
             def write(self, data: Any) -> None:
-                pgconn.put_copy_data(data)
-                pgconn.flush()
+                for start in range(0, len(data), PIECE):
+                    line._put(data[start : start + PIECE])
 
             def finish(self, exc: BaseException | None = None) -> None:
-                pgconn.put_copy_end(str(exc).encode() if exc is not None else None)
-                pgconn.flush()
+                line._pgconn.put_copy_end(str(exc).encode("utf-8", "replace") if exc is not None else None)
+                line._pgconn.flush()
 
         with self._wrapper.connection.cursor() as cursor, cursor.copy(statement, writer=Unanswered()) as copy:
             self._running = True
-            for row in rows():
-                copy.write_row(row)
+            for data in text():
+                copy.write(data)
+
+    def _put(self, piece: bytes) -> None:
+        while not self._pgconn.put_copy_data(piece):
+            self._wait_until_sent()
+        self._unsent = self._unsent + len(piece) if self._pgconn.flush() else 0
+        if self._unsent > UNSENT:
+            self._wait_until_sent()
+            self._unsent = 0
 
     def send(self, statement: str) -> None:
         """Send statements without values; the answers are taken later."""
         self._pgconn.send_query(statement.encode())
-        self._pgconn.flush()
         self._running = True
+        self._pgconn.flush()
 
     def go_on(self) -> None:
-        """Send what is next if the server is done with what was sent. Never waits, never fails."""
-        if self._running:
-            self._pgconn.flush()
-            self._pgconn.consume_input()
-            if self._pgconn.is_busy():
-                return
-            self._answer()
-        if self._waiting and self._error is None:
+        """Send what is next if the server is done with what was sent. Never waits for that, never fails."""
+        if self._running and not self._error:
+            with self._kept():
+                self._pgconn.flush()
+                self._pgconn.consume_input()
+                if self._pgconn.is_busy():
+                    return
+                self._answer()
+        if self._waiting and not self._running and self._error is None:
             self._next()
 
     def settle(self) -> None:
         """Wait until all of it is done. What failed fails each time: nobody may take it for an error of his own."""
         while self._running or (self._waiting and self._error is None):
             if self._running:
-                self._wait()
-                self._answer()
+                self._end_one()
             else:
                 self._next()
         if self._error is not None:
@@ -96,28 +110,46 @@ class _Line:
         return execute(*asked)
 
     def end(self) -> None:
-        """Nothing more is sent, and nothing runs any more."""
+        """Nothing more is sent, and nothing runs any more. Who comes here has an error already, or none is left."""
         self._waiting.clear()
         if self._running:
-            self._wait()
-            self._answer()
+            self._end_one()
 
     def _next(self) -> None:
         send = self._waiting.popleft()
+        with self._kept():
+            send()
+
+    def _end_one(self) -> None:
+        """Wait for the answer to what runs, and take it. A connection that broke runs nothing any more."""
+        with self._kept():
+            self._wait()
+            self._answer()
+        self._running = False
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """An error here is the line's: the first is kept for ``settle``, as Django's own where the driver's."""
         try:
             with self._wrapper.wrap_database_errors:
-                send()
-        except BaseException as error:  # noqa: BLE001  (raised by ``settle``)
+                yield
+        except Exception as error:  # noqa: BLE001  (raised by ``settle``)
             self._error = self._error or error
 
     def _wait(self) -> None:
         """Until the answer is there; other threads go on."""
+        self._wait_until_sent()
         poll = select.poll()
-        while True:
-            unsent = self._pgconn.flush()
-            poll.register(self._pgconn.socket, select.POLLIN | (select.POLLOUT if unsent else 0))
-            if not unsent and not self._pgconn.is_busy():
-                return
+        poll.register(self._pgconn.socket, select.POLLIN)
+        while self._pgconn.is_busy():
+            poll.poll()
+            self._pgconn.consume_input()
+
+    def _wait_until_sent(self) -> None:
+        """Until the server has read what was sent. What it says meanwhile is read: it may wait for that itself."""
+        poll = select.poll()
+        poll.register(self._pgconn.socket, select.POLLIN | select.POLLOUT)
+        while self._pgconn.flush():
             poll.poll()
             self._pgconn.consume_input()
 
@@ -128,12 +160,9 @@ class _Line:
 
         self._running = False
         while (result := self._pgconn.get_result()) is not None:
-            if result.status == pq.ExecStatus.FATAL_ERROR and self._error is None:
-                try:
-                    with self._wrapper.wrap_database_errors:
-                        raise error_from_result(result)
-                except Exception as error:  # noqa: BLE001  (raised by ``settle``)
-                    self._error = error
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                with self._kept():
+                    raise error_from_result(result)
 
 
 _line: ContextVar[_Line | None] = ContextVar("line", default=None)
@@ -143,21 +172,28 @@ _line: ContextVar[_Line | None] = ContextVar("line", default=None)
 def behind() -> Iterator[None]:
     """Rows inserted inside are written while whoever inserts goes on, and are there at the end.
 
-    For use inside a transaction, by whoever makes thousands of rows and asks little in between.
+    For use inside a transaction, by whoever makes thousands of rows and asks little in between. Rows of a server-side
+    cursor opened before must not be read inside; ``iterator()`` inside reads all at once.
     """
     if connection.vendor != "postgresql" or _line.get() is not None:
         yield
         return
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("Rows are written behind inside a transaction only.")
     connection.ensure_connection()
-    line = _Line(connections[connection.alias])
+    wrapper = connections[connection.alias]
+    line = _Line(wrapper)
     token = _line.set(line)
+    # What is read from a server-side cursor would not wait for what runs: only the statement that opens it does.
+    wrapper.chunked_cursor = wrapper.cursor  # type: ignore[method-assign]
     try:
         with connection.execute_wrapper(line.first):
             yield
             line.settle()
     finally:
-        line.end()
+        del wrapper.chunked_cursor
         _line.reset(token)
+        line.end()
 
 
 def go_on() -> None:
@@ -167,16 +203,16 @@ def go_on() -> None:
         line.go_on()
 
 
-def copy_rows(statement: str, rows: Rows) -> None:
+def copy_text(statement: str, text: Text) -> None:
     """COPY rows into a table of PostgreSQL: now, or behind."""
+    connection.validate_no_broken_transaction()
     line = _line.get()
     if line is not None:
-        line.add(lambda: line.copy(statement, rows))
+        line.add(lambda: line.copy(statement, text))
         return
-    connection.validate_no_broken_transaction()
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
-        for row in rows():
-            copy.write_row(row)
+        for data in text():
+            copy.write(data)
 
 
 def run(statement: str) -> None:
