@@ -21,7 +21,7 @@ from recalls.models import Assessment, Campaign, Disposal, ReturnReceipt, Signal
 from recalls.parts import WORDS_MAX, PartKind, hours_words
 from recalls.transitions import Guard, Transition
 from trace.errors import Invalid
-from trace.forms.fields import REQUIRED, Day, Pick, PickSome, Text, shown_again
+from trace.forms.fields import REQUIRED, Day, Pick, PickSome, Text, plausible, shown_again
 from trace.models import Lot, Organisation, Place, Product, StoredFile
 from trace.text import fold_width
 from trace.units import parse_amount, unit_name, units_for
@@ -42,7 +42,9 @@ class Moment(forms.DateTimeField):
         """The instant, or None where blank."""
         if isinstance(value, str):
             value = fold_width(value[:40]).strip().replace("/", "-")
-        return super().to_python(value)
+        found = super().to_python(value)
+        plausible(found)
+        return found
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         """What the page shows again."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
 
@@ -28,6 +29,7 @@ from recalls.actions.notices import age_notices, run_next_notices, waiting_times
 from recalls.actions.outbox import note_bounce, note_delivered, send_due
 from recalls.actions.tree import Customer, parse_customers, pass_on, pass_on_by_link
 from recalls.figures import figures
+from recalls.forms import Moment
 from recalls.law import Level
 from recalls.models import Acknowledgement, Notice, NoticeRun, OutboxMessage
 from recalls.notice_states import EscalationStep, NoticeStatus
@@ -36,6 +38,7 @@ from tests.recalls.story import ANNOUNCEMENT, Chain, announced, answer, notice_t
 from tests.world import sign_in
 from trace.actor import Actor
 from trace.errors import DomainError, NotFound
+from trace.forms.fields import Day
 from trace.units import MICROS
 
 SHOP = Customer("示例小卖部", phone="13900000000")
@@ -305,6 +308,16 @@ def test_a_call_is_written_down_and_moves_what_it_settles(chain: Chain) -> None:
     told.refresh_from_db()
     assert told.status == NoticeStatus.REFUSED
     assert told.calls.count() == 3
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("field", [Day(), Moment()])
+@pytest.mark.parametrize("year", ["0001", "1899", "2200", "9999"])
+def test_no_day_lies_where_a_time_zone_leaves_the_calendar(field: Day | Moment, year: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        field.clean(f"{year}-01-01")
+    assert error.value.code == "out_of_range"
+    assert field.clean("1900-01-01").year == field.clean("2199-12-31").year - 299
 
 
 def test_many_holders_are_told_by_the_worker_and_a_second_worker_doubles_nothing(

@@ -90,7 +90,8 @@ def test_list_is_filtered_by_kind_and_by_organisation(world: World, client: Clie
     assert shown(organisation=str(world.distillery.organisation.uid)) == {third}
     assert shown(organisation="nonsense") == set()
     assert shown(since="2100-01-01") == set()
-    assert shown(since="yesterday") == {release, early, third}
+    for strange in ("yesterday", "0001-01-01", "9999-12-31"):
+        assert shown(since=strange) == {release, early, third}
 
 
 def test_a_contradiction_is_read_in_the_language_of_its_reader(world: World, client: Client) -> None:

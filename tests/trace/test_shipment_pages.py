@@ -84,6 +84,11 @@ def test_a_lot_is_sent_to_a_vetted_buyer_in_packs_and_the_slip_carries_its_code(
     assert "20 袋" in page
 
 
+def test_names_of_lots_that_are_none_are_left_out(client: Client, world: World, lot: Lot) -> None:
+    page = sign_in(client, world.walnuts).get(reverse("trace:shipment_new"), {"lot": ["[]", str(lot.uid), "x" * 999]})
+    assert [each.pk for each in page.context["lots"]] == [lot.pk]
+
+
 def test_several_lots_go_on_one_slip(client: Client, world: World, lot: Lot) -> None:
     other = released(world.walnuts, world.walnuts_quality, make_lot(world.walnuts, world.kernels, "7"), when=day(2))
     sign_in(client, world.walnuts)

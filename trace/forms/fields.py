@@ -144,6 +144,12 @@ class PickSome(forms.MultipleChoiceField):
     }
 
 
+def plausible(day: datetime.date | None) -> None:
+    """Refuse years that conversions between time zones would carry out of the calendar (``out_of_range``)."""
+    if day is not None and not 1900 <= day.year <= 2199:
+        raise ValidationError(_("年份应在 1900 到 2199 之间，请核对。"), code="out_of_range")
+
+
 class Day(forms.DateField):
     """A day by the browser's date picker, or typed as 2026-11-22."""
 
@@ -153,7 +159,9 @@ class Day(forms.DateField):
         """The date, or None where blank; full-width digits are understood."""
         if isinstance(value, str):
             value = fold_width(value[:40]).strip().replace("/", "-").replace(".", "-")
-        return super().to_python(value)
+        found = super().to_python(value)
+        plausible(found)
+        return found
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         """What the page shows again."""

@@ -104,6 +104,8 @@ def _wanted(request: HttpRequest, rows: QuerySet[Conflict]) -> QuerySet[Conflict
             day = datetime.date.fromisoformat(request.GET["since"][:10])
         except ValueError:
             return rows
+        if not 1900 <= day.year <= 2199:
+            return rows
         rows = rows.filter(at__gte=datetime.datetime.combine(day, datetime.time.min, timezone.get_default_timezone()))
     return rows
 

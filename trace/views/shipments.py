@@ -260,7 +260,7 @@ def _party_page(request: HttpRequest, purpose: str) -> HttpResponse:
         "recent": [] if question else partners(actor, way),
         "following": f"trace:{following}",
         "carried": f"?{carried}" if carried else "",
-        "lots": lots_named(actor, [uid[:40] for uid in request.GET.getlist("lot")[:MOST_LOTS]]) if carried else [],
+        "lots": lots_named(actor, _chosen_lots(request)),
         "form": form,
         "open": form.is_bound or request.GET.get("new") == "1",
     }
