@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 import qrcode
 from PIL import Image
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.browser.conftest import PHONE, OpenPage, chromium_path
 from tests.browser.people import ago, enter, fill, fits, press, signed_in, text
 from tests.conftest import Served
 from tests.goods import make_lot, ship
-from tests.world import make_product, make_world
+from tests.world import PASSWORD, make_product, make_world
 from trace.actions.transfers import slip_token
-from trace.models import Conflict, Event, FieldEntry, Lot, StoredFile
+from trace.actor import Actor
+from trace.models import Conflict, Event, EventItem, FieldEntry, Lot, StoredFile
 
 pytestmark = [pytest.mark.browser, pytest.mark.once]
 
@@ -163,6 +164,105 @@ def test_a_contradiction_comes_back_and_is_recorded_or_dropped_as_the_person_dec
     phone.locator("input[name=subjects-0-amount]").fill("100")
     keep(phone)
     expect(phone.locator("#field-notes")).to_contain_text("还没有登录")
+
+
+def sign_in_elsewhere(page: Page, who: Actor) -> None:
+    """Sign somebody in on the same phone while the page knows of no network: the cookie is all that changes."""
+    request = page.context.request
+    request.post("/sign-out/", headers=token(page))
+    assert who.user is not None
+    form: dict[str, str | float | bool] = {"username": who.user.username, "password": PASSWORD}
+    request.get("/sign-in/")
+    answer = request.post("/sign-in/", form=form, headers=token(page), max_redirects=0)
+    assert answer.status == 302
+
+
+def token(page: Page) -> dict[str, str]:
+    """What a form of this origin sends along."""
+    cookie = next((each for each in page.context.cookies() if each["name"] == "csrftoken"), None)
+    base = page.url.split("/field/")[0]
+    return {"X-CSRFToken": cookie["value"] if cookie else "", "Referer": base + "/"}
+
+
+def kept_forms(page: Page) -> list[str]:
+    """Whose forms are on the phone."""
+    found: list[str] = page.evaluate("FieldStore.forms().then(rows => rows.map(row => row.who.organisationName))")
+    return found
+
+
+def test_two_people_on_one_phone_never_record_as_each_other(open_page: OpenPage) -> None:
+    world = make_world()
+    phone = signed_in(open_page, world.grower, phone=True)
+    field(phone)
+    phone.context.set_offline(True)
+    phone.get_by_role("link", name="采收", exact=True).click()
+    fill(phone, {"产品": "示例青皮核桃", "数量": "800"})
+    keep(phone)
+    phone.get_by_role("link", name="采收", exact=True).first.click()
+    fill(phone, {"产品": "示例青皮核桃", "数量": "55"})
+    sign_in_elsewhere(phone, world.walnuts)
+    phone.context.set_offline(False)
+
+    # The form stays under the person's hands, says that it cannot be saved, and is not.
+    expect(phone.locator("#field-notes")).to_contain_text("已经是另一位用户")
+    assert kept_forms(phone) == [world.walnuts.organisation.label]
+    phone.get_by_role("button", name="保存到本机").click()
+    expect(phone.locator("#field-notes .tone-danger")).to_contain_text("已经是另一位用户")
+    expect(phone.locator("[name$=amount]").first).to_have_value("55")
+    phone.get_by_role("link", name="返回", exact=True).click()
+    expect(phone.locator("#field")).to_contain_text(world.walnuts.organisation.label)
+    assert world.grower.organisation.label not in text(phone)
+    expect(phone.locator("#field-notes")).to_contain_text("还有 1 条没上传的记录")
+    phone.reload()
+    expect(phone.locator("#field-notes")).to_contain_text("还有 1 条没上传的记录")
+    assert FieldEntry.objects.count() == 0
+
+    # Back to the first person: the entry that waited is theirs.
+    sign_in_elsewhere(phone, world.grower)
+    phone.reload()
+    expect(phone.locator("li[data-state=sent]")).to_have_count(1)
+    entry = FieldEntry.objects.get()
+    assert (entry.user, EventItem.objects.get(event=entry.event).entered) == (world.grower.user, "800")
+    assert kept_forms(phone) == [world.grower.organisation.label]
+
+
+def test_a_form_whose_person_was_signed_out_is_kept_for_them(open_page: OpenPage) -> None:
+    world = make_world()
+    phone = signed_in(open_page, world.grower, phone=True)
+    field(phone)
+    phone.get_by_role("link", name="采收", exact=True).click()
+    fill(phone, {"产品": "示例青皮核桃", "数量": "800"})
+    phone.context.set_offline(True)
+    phone.context.request.post("/sign-out/", headers=token(phone))
+    phone.context.set_offline(False)
+    expect(phone.locator("#field-notes")).to_contain_text("还没有登录")
+    keep(phone)
+    expect(phone.locator("#field-notes")).to_contain_text("还有 1 条没上传的记录")
+    sign_in_elsewhere(phone, world.grower)
+    phone.reload()
+    expect(phone.locator("li[data-state=sent]")).to_have_count(1)
+    assert FieldEntry.objects.get().user == world.grower.user
+
+
+def test_while_forms_are_on_their_way_nothing_is_called_missing(open_page: OpenPage) -> None:
+    world = make_world()
+    phone = signed_in(open_page, world.grower, phone=True)
+    waiting: list[Route] = []
+    phone.route("**/field/data.json", lambda route: waiting.append(route))
+    phone.goto("/field/")
+    expect(phone.locator("#field [aria-busy=true]")).to_have_text("正在取表单…")
+    assert "本机还没有表单" not in text(phone)
+    phone.wait_for_timeout(200)
+    for route in waiting:
+        route.continue_()
+    phone.unroute("**/field/data.json")
+    expect(phone.get_by_role("link", name="采收", exact=True)).to_be_visible()
+    expect(phone.locator("[aria-busy]")).to_have_count(0)
+
+    # Who records nothing is told so, and not to come back with a network.
+    viewer = signed_in(open_page, world.county, phone=True)
+    viewer.goto("/field/")
+    expect(viewer.locator("#field")).to_contain_text("这个账号不登记环节")
 
 
 # --- The camera -----------------------------------------------------------------------------------------------------

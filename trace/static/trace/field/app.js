@@ -8,7 +8,7 @@
   var store = window.FieldStore, sync = window.FieldSync;
   var box = doc.getElementById("field"), title = doc.getElementById("field-title"), notes = doc.getElementById("field-notes"), net = doc.getElementById("field-net");
   var home = title.textContent;
-  var state = { forms: null, sync: "", message: "", revoked: false, skew: 0 };
+  var state = { forms: null, sync: "", message: "", revoked: false, skew: 0, loading: true, barred: false, user: "", open: "" };
 
   function make(tag, attributes) {
     var element = doc.createElement(tag);
@@ -37,8 +37,9 @@
 
   // --- What is known ---
   function refresh() {
-    return Promise.all([store.forms(), store.fact("who")]).then(function (both) {
+    return Promise.all([store.forms(), store.fact("who"), store.fact("user")]).then(function (both) {
       var who = both[1];
+      state.user = both[2] || "";
       state.all = who ? both[0].filter(function (each) { return each.who.user === who.user; }) : [];
       state.forms = state.all.filter(function (each) { return each.key === (who || {}).key; })[0] || null;
       state.who = state.forms ? state.forms.who : null;
@@ -46,6 +47,7 @@
   }
   function take() {
     return fetch(addresses.data, { credentials: "same-origin", redirect: "manual", cache: "no-store" }).then(function (answer) {
+      state.barred = answer.status === 403 || answer.status === 404;
       return answer.ok ? answer.json() : null;
     }).then(function (data) {
       if (!data) { return null; }
@@ -72,9 +74,11 @@
         state.revoked = done.session.device === "revoked";
         state.skew = Math.round((Date.now() - Date.parse(done.session.at)) / 60000);
       }
+      state.loading = false;
       var signedIn = done.session && done.session.who;
+      if (done.session && !signedIn) { state.barred = true; }
       return (signedIn ? take().catch(function () { return null; }) : Promise.resolve()).then(refresh);
-    }).catch(function (error) { state.sync = "failed"; state.message = error.message; }).then(function () {
+    }).catch(function (error) { state.loading = false; state.sync = "failed"; state.message = error.message; }).then(function () {
       busy = false;
       return paint(true);
     }).then(function () { return again ? send(false) : null; });
@@ -89,6 +93,19 @@
   function note(tone, text, more) {
     notes.appendChild(make("div", { "class": "notice tone-" + tone }, make("p", {}, text, more || null)));
   }
+  // A form and an entry belong to the person they were opened for, whoever has signed in on this phone since.
+  function isStrange(user) { return Boolean(user && state.user && state.user !== user); }
+  function own(user) {
+    // Another tab may have found out first.
+    return store.fact("user").then(function (now) {
+      state.user = now || "";
+      if (isStrange(user)) { throw new Error(words.changed); }
+    });
+  }
+  function refuse(error) {
+    notes.textContent = "";
+    note("danger", error.name === "QuotaExceededError" ? words.full : error.message);
+  }
   function remarks(others) {
     notes.textContent = "";
     if (net.dataset.net === "off") { note("info", words.offline); }
@@ -98,6 +115,7 @@
     if (state.sync === "failed") { note("attention", told(words.failed, { why: state.message })); }
     if (others) { note("info", told(words.others, { n: others })); }
     if (state.saved) { note("good", state.saved); }
+    if (isStrange(state.open) && box.querySelector("form")) { note("attention", words.changed); }
   }
 
   // --- Start ---
@@ -111,7 +129,9 @@
     }
     if (state.all && state.all.length > 1) { box.appendChild(persons()); }
     if (!state.forms) {
-      box.appendChild(make("p", {}, words.noForms));
+      // Nothing is missing yet while they are being fetched.
+      var fetching = state.loading && navigator.onLine;
+      box.appendChild(make("p", { "aria-busy": fetching ? "true" : null }, fetching ? words.loading : state.barred ? words.barred : words.noForms));
     } else {
       var list = make("div", { "class": "field-steps" });
       if (state.forms.receives) { list.appendChild(link(words.receipt, "slip/", "field-step")); }
@@ -205,7 +225,7 @@
   }
   // Lots that begin in entries still on this phone can be used at once; the server joins them by nonce.
   function offerLocal(form, entries, self) {
-    var begun = entries.filter(function (entry) { return entry.begins && entry.state === "waiting" && entry.nonce !== self && entry.key === state.who.key; });
+    var begun = entries.filter(function (entry) { return entry.begins && entry.state === "waiting" && entry.nonce !== self && entry.key === (state.who || {}).key; });
     if (!begun.length) { return; }
     Array.prototype.forEach.call(form.querySelectorAll("[data-group='inputs'] [data-row], [data-group='subjects'] [data-row]"), function (place) {
       var name = place.closest("[data-group]").dataset.group + "-" + place.dataset.row;
@@ -303,6 +323,8 @@
   function show(heading, html, options) {
     title.textContent = heading;
     box.textContent = "";
+    var who = state.who;
+    state.open = options.entry ? options.entry.user : who.user;
     var form = make("form", { "class": "form", novalidate: "" });
     var inner = make("div");
     inner.innerHTML = html;  // made by our own server for this person, escaped there
@@ -328,10 +350,9 @@
       if (event.submitter && event.submitter.name === "add") { return; }
       if (form.dataset.sent || !check(form)) { return; }
       form.dataset.sent = "1";
-      save(form, heading, options).catch(function (error) {
+      save(form, heading, options, who).catch(function (error) {
         delete form.dataset.sent;
-        notes.textContent = "";
-        note("danger", error.name === "QuotaExceededError" ? words.full : error.message);
+        refuse(error);
       });
     });
     if (options.decide) {
@@ -341,14 +362,17 @@
     title.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }
-  function save(form, heading, options) {
+  // Signed out meanwhile, it is kept for whom the form was opened; what somebody else has signed in on is refused.
+  function save(form, heading, options, who) {
     var old = options.entry;
     return photographs(form, old ? old.files : []).then(function (files) {
+      return own(old ? old.user : who.user).then(function () { return files; });
+    }).then(function (files) {
       var now = new Date();
       var entry = {
         nonce: old ? old.nonce : fresh(), order: old ? old.order : now.getTime(), enteredAt: old ? old.enteredAt : stamp(now),
-        key: old ? old.key : state.who.key, user: old ? old.user : state.who.user, organisation: old ? old.organisation : state.who.organisation,
-        onBehalfOf: old ? old.onBehalfOf : state.who.onBehalfOf, step: options.step, title: heading, summary: summary(form) || options.about || "",
+        key: old ? old.key : who.key, user: old ? old.user : who.user, organisation: old ? old.organisation : who.organisation,
+        onBehalfOf: old ? old.onBehalfOf : who.onBehalfOf, step: options.step, title: heading, summary: summary(form) || options.about || "",
         begins: Boolean(options.begins), makes: makes(form), fields: values(form), files: files, version: now.getTime(), seen: [], state: "waiting", answer: null, html: ""
       };
       return store.put(entry);
@@ -379,7 +403,7 @@
     var sure = false;
     var element = button(words.discard, "quiet", function () {
       if (!sure) { sure = true; element.textContent = words.discardSure; return; }
-      store.remove(entry.nonce).then(function () { location.hash = ""; });
+      own(entry.user).then(function () { return store.remove(entry.nonce); }).then(function () { location.hash = ""; }).catch(refuse);
     });
     return element;
   }
@@ -390,10 +414,12 @@
       var decide = make("div", { "class": "field-decide" });
       if (entry.state === "needs" && answer.insistable) {
         var insist = button(words.insist, "quiet", function () {
-          entry.seen = answer.guards.map(function (guard) { return guard.code; });
-          entry.state = "waiting";
-          entry.version = Date.now();
-          store.put(entry).then(function () { location.hash = ""; return send(true); });
+          own(entry.user).then(function () {
+            entry.seen = answer.guards.map(function (guard) { return guard.code; });
+            entry.state = "waiting";
+            entry.version = Date.now();
+            return store.put(entry);
+          }).then(function () { location.hash = ""; return send(true); }).catch(refuse);
         });
         decide.appendChild(insist);
         decide.appendChild(make("p", { "class": "hint" }, words.insistHint));
@@ -462,6 +488,7 @@
       var what = at < 0 ? hash : hash.slice(0, at), which = at < 0 ? "" : hash.slice(at + 1);
       // A form half filled in is never replaced under the person's hands.
       if (quiet && what && box.querySelector("form")) { remarks(0); return; }
+      state.open = "";
       remarks(entries.filter(function (entry) { return entry.user !== user && entry.state !== "sent"; }).length);
       if (what === "new" && formOf(which)) { var form = formOf(which); show(form.title, form.html, { entries: mine, step: which, begins: form.begins }); }
       else if (what === "slip" && state.forms) { slip(which, mine); }

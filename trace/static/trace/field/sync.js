@@ -129,12 +129,20 @@
       });
     }, Promise.resolve());
   }
+  // Who is signed in now, for every tab; the forms of whoever was before go at once, their entries stay for them.
+  function meet(user) {
+    return store.fact("who").then(function (who) {
+      return who && who.user !== user ? store.dropForms().then(function () { return store.note("who", null); }) : null;
+    }).then(function () { return store.note("user", user); });
+  }
   function run(addresses) {
     return store.fact("who").then(function (who) {
       return who ? store.fact(deviceKey(who.user, who.organisation)) : null;
     }).then(function (known) { return session(addresses, known); }).then(function (told) {
-      if (!told) { return store.dropForms().then(function () { return { state: "signedOut" }; }); }
-      return store.entries().then(function (entries) {
+      if (!told) {
+        return store.dropForms().then(function () { return store.note("user", ""); }).then(function () { return { state: "signedOut" }; });
+      }
+      return meet(told.user).then(store.entries).then(function (entries) {
         var waiting = entries.filter(function (entry) { return entry.state === "waiting" && entry.user === told.user; });
         return sendAll(addresses, told, waiting).then(function () { return { state: "sent", session: told, changed: waiting.length }; });
       }).catch(function (error) {
