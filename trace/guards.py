@@ -490,6 +490,8 @@ def _early_harvest(draft: Draft) -> Iterator[BrokenGuard]:
     typed = draft.data.get(draft.template.produced_on_field)
     if typed:
         day = min(day, datetime.date.fromisoformat(str(typed)))
+    # What was captured says its day with the goods.
+    day = min([day, *(new.produced_on for new in draft.outputs if new.produced_on is not None)])
     term = solar_term(draft.template.solar_term, day.year)
     if day < term:
         yield BrokenGuard(

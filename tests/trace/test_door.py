@@ -321,6 +321,60 @@ def test_a_step_of_ours_says_whose_it_is_and_that_it_adds_water(world: World, do
     assert Place.objects.get(name="room").organisation.name == "https://example.org/party/far"
 
 
+@pytest.mark.parametrize(
+    ("step", "made", "flags"),
+    [
+        ("baijiu.steam", 26, ["yield_too_high"]),
+        ("baijiu.steam", 24, []),
+        ("walnut.crack", 26, ["more_out_than_in", "yield_too_high"]),
+        ("common.receive", 26, ["more_out_than_in"]),
+    ],
+)
+def test_a_captured_step_of_ours_yields_no_more_than_it_can(
+    world: World, door: Door, step: str, made: int, flags: list[str]
+) -> None:
+    grain, mash = [{"epcClass": lot_class(EXTERNAL, code), "quantity": 10, "uom": "KGM"} for code in ("GRAIN", "MASH")]
+    room = {"bizLocation": {"id": "https://example.org/place/room"}, "fy:party": "https://example.org/party/far"}
+    steamed = event(
+        "TransformationEvent",
+        **{**room, "fy:step": step},
+        inputQuantityList=[grain],
+        outputQuantityList=[{**mash, "quantity": made}],
+    )
+    door.captured(document(steamed, **{"@context": [CONTEXT, {"fy": OURS}]}))
+    conflicts = Conflict.objects.all()
+    assert [row.code for row in conflicts] == flags
+    if step == "baijiu.steam" and flags:
+        assert "“清蒸(蒸糁)”出了 260.0 %" in conflicts[0].sentence
+    assert rebuild(write=False).differences == []
+
+
+@pytest.mark.parametrize(
+    ("step", "begun", "picked", "flags"),
+    [
+        ("walnut.harvest", "2026-08-20", None, ["early_harvest"]),
+        ("walnut.harvest", "2026-09-20", None, []),
+        ("walnut.harvest", "2026-09-20", "2026-08-30", ["early_harvest"]),
+        ("walnut.dry", "2026-08-20", None, []),
+        ("", "2026-08-20", None, []),
+    ],
+)
+def test_a_captured_harvest_of_ours_is_held_against_its_solar_term(
+    world: World, door: Door, step: str, begun: str, picked: str | None, flags: list[str]
+) -> None:
+    """As the same harvest entered by form: a picking day said with the goods counts, too."""
+    nuts = [{"epcClass": lot_class(EXTERNAL, "NUTS"), "quantity": 10, "uom": "KGM"}]
+    more: dict[str, Any] = {"fy:step": step} if step else {}
+    if picked:
+        more["ilmd"] = {"cbvmda:productionDate": picked}
+    harvest = event(
+        action="ADD", bizStep="commissioning", quantityList=nuts, eventTime=f"{begun}T00:00:00.000Z", **more
+    )
+    job = door.captured(document(harvest, **{"@context": [CONTEXT, {"fy": OURS}]}))
+    assert [row.code for row in Conflict.objects.all()] == flags
+    assert job["conflicts"] == len(flags)
+
+
 def test_an_error_declaration_that_finds_nothing_to_take_back_moves_nothing(world: World, door: Door) -> None:
     first = {**made("DOOR-8", 50), "eventID": "urn:uuid:0199b0c0-0000-7000-8000-000000000008"}
     door.captured(document(first))

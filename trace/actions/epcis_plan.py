@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -513,19 +513,26 @@ class Plan:
 # --- Small rules ----------------------------------------------------------------------------------------------------
 
 
-@cache
+@lru_cache(maxsize=4_096)
 def _told_as(code: str, kind: str, action: str, step: str, ours: str) -> EventTemplate:
-    """A template with the words of the event that came. Of a step of ours it knows whether that one adds water."""
+    """A template with the words of the event that came. Of a step of ours that does the same to amounts it knows what
+    its guards ask: whether it adds water, the most it yields, the solar term it waits for.
+    """
     known = step if len(step) <= 40 and ":" not in step else ""
     local = "" if known or not step else step.rpartition("/")[2].rpartition(":")[2][-40:]
-    told = templates().get(ours)
+    plain, told = template(code), templates().get(ours)
+    alike = told is not None and told.moves == plain.moves
     return replace(
-        template(code),
+        plain,
+        zh=told.zh if told is not None and alike else plain.zh,
+        en=told.en if told is not None and alike else plain.en,
         event_type=kind,
         action=action,
         biz_step=known,
         local_step=told.local_step if told is not None else local,
         gains_water=told is not None and told.gains_water,
+        yields=told.yields if told is not None and alike else None,
+        solar_term=told.solar_term if told is not None and alike else "",
         run=None,
     )
 
