@@ -350,6 +350,7 @@ _CONFLICT_WORDS = {
     ),
     "origin": ("forbidden_ancestor", "gi_foreign", "gi_unproven", "early_harvest"),
     "hold": ("lot_blocked", "not_released", "lot_expired", "no_passing_report"),
+    "unseen": ("walk_cut",),
 }
 
 
@@ -368,6 +369,7 @@ def _open_conflicts(ancestry: Ancestry) -> list[str]:
         "amount": _("数量对不上：%(n)d 处"),
         "origin": _("来源与声明或标准对不上：%(n)d 处"),
         "hold": _("未放行、封存或过期后仍有使用或发货：%(n)d 处"),
+        "unseen": _("来源太多，没有核对完：%(n)d 处"),
         "other": _("其他登记矛盾：%(n)d 处"),
     }
     return [words[kind] % {"n": counted[kind]} for kind in words if kind in counted]

@@ -108,6 +108,7 @@ KINDS: Sequence[Kind] = (
             }
         ),
     ),
+    Kind("unseen", gettext_lazy("来源没有查完"), frozenset({"walk_cut"})),
     Kind("void", gettext_lazy("已声明有误"), frozenset({"lot_void", "descends_from_void"})),
 )
 OTHER = Kind("other", gettext_lazy("其他"), frozenset())

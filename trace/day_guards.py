@@ -17,11 +17,12 @@ from trace.batch import current
 from trace.divided import DIVIDING
 from trace.errors import BrokenGuard
 from trace.event_templates import templates
-from trace.genealogy import walk
+from trace.genealogy import is_descendant, walk
 from trace.models import Event, EventItem, Lot, Organisation, Product, Stock
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.units import amount_said
+from trace.unseen import not_all_below
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
@@ -326,14 +327,19 @@ def _day_of(lot: Lot) -> datetime.date:
 
 
 def circle_guards(draft: Draft) -> Iterator[BrokenGuard]:
-    """No lot is made of what was made of it: only where goods go into a lot that was there before."""
+    """No lot is made of what was made of it: only where goods go into a lot that was there before. Where that cannot be
+    walked to its end from either side, it is said.
+    """
     into = [new.restates for new in draft.outputs if new.restates is not None] + draft.added_to
     inputs = [use.lot for use in draft.uses if use.lot is not None and use.role == "input"]
     if not into or not inputs:
         return
-    below = walk(into, "forward").level
+    below = walk(into, "forward")
     for lot in inputs:
-        if lot.pk in below:
+        made = is_descendant(lot.pk, below.start) if below.cut else lot.pk in below.level
+        if made is None:
+            yield not_all_below(below, into[0])
+        if made:
             yield BrokenGuard(
                 "made_of_itself",
                 _("批次 %(lot)s 是用批次 %(made)s 做成的，不能又投入它。请核对投入批次。")

@@ -25,6 +25,8 @@ Link = tuple[int, int, int, int, int]
 """Row numbers of link, parent, child and event, and millionths: an ``Edge``, or a row that can become one."""
 Direction = Literal["back", "forward"]
 DEFAULT_LIMIT = 20_000
+MOST_REACHED = 200_000
+"""Lots that a look over everything a firm made, or over all that was made of something, may reach."""
 
 
 class Edge(NamedTuple):
@@ -168,6 +170,39 @@ def _levels(start: Sequence[int], links: Sequence[Link], direction: Direction) -
                     beyond.append(other)
         front = beyond
     return level
+
+
+def open_ends(back: Walk) -> set[int]:
+    """The lots of a walk back that was cut whose parents it did not reach all: nobody knows what is above them."""
+    if not back.cut:
+        return set()
+    rows = LotLink.objects.filter(among("child", back.level), voided_by=None).order_by()
+    return {child for parent, child in rows.values_list("parent", "child") if parent not in back.level}
+
+
+def made_of(walked: Walk, lots: Iterable[int]) -> set[int]:
+    """The lots of a walk that lie at or below some of its lots, by the links it has."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for _link, parent, child, _event, _micros in walked.links:
+        children[parent].append(child)
+    found = set(lots)
+    waiting = list(found)
+    while waiting:
+        fresh = [child for child in children[waiting.pop()] if child not in found]
+        found.update(fresh)
+        waiting += fresh
+    return found
+
+
+def is_descendant(lot: int, of: Sequence[int]) -> bool | None:
+    """Whether a lot was made of one of these (or is one); None where neither way could be walked to its end."""
+    down = walk(of, "forward")
+    if lot in down.level or not down.cut:
+        return lot in down.level
+    up = walk([lot], "back")
+    if up.level.keys() & set(of):
+        return True
+    return None if up.cut else False
 
 
 def lots_by_pk(ids: Iterable[int]) -> dict[int, Lot]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
 
+from trace.among import among
 from trace.balance import evidence_words
 from trace.composition import (
     GeographicalIndication,
@@ -27,13 +28,14 @@ from trace.composition import (
 )
 from trace.divisions import divisions
 from trace.errors import BrokenGuard
-from trace.genealogy import Walk, walk
+from trace.genealogy import MOST_REACHED, Walk, open_ends, walk
 from trace.lot_words import by_code, by_region, named_to, path_of
 from trace.models import Lot, Place, Product, ProductVersion
 from trace.origins import Region, regions_of
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.units import BaseUnit
+from trace.unseen import not_all_above, not_all_below
 
 if TYPE_CHECKING:
     from trace.actions.capture import Draft
@@ -154,7 +156,8 @@ class Claim:
         if self.state == OUTSIDE:
             return _("有来源不在产区内（%(area)s），声明不成立。") % amounts
         gap = self.rule.gap()
-        return _("不能证明全部来源在产区内（%(area)s）。") % amounts + (f"{gap}。" if gap else "")
+        found = _("不能证明全部来源在产区内（%(area)s）。") % amounts + (f"{gap}。" if gap else "")
+        return found + _("来源批次太多，没有查完。") if self.cut else found
 
 
 def claim_of(lot: Lot) -> Claim | None:
@@ -191,9 +194,11 @@ def origins(rule: GeographicalIndication, back: Walk, taken: Mapping[int, int] |
     A fixed number of queries per 20,000 of them. A lot bought from outside is from where its record says it grew, not
     from where it was received; goods begun at a plant or store are from nowhere that could be shown. What is said to be
     something else is left out, unless it makes up more than a tenth of a step that makes such goods: whatever it is
-    called, then nothing is shown. ``taken`` are millionths of start lots that go into such goods now.
+    called, then nothing is shown. ``taken`` are millionths of start lots that go into such goods now. Above the lots a
+    walk was cut at nothing is known: they are shown as that, and never taken for primary.
     """
-    made = {edge.child for edge in back.edges}
+    ends = open_ends(back)
+    made = {edge.child for edge in back.edges} | ends
     ids = [lot for lot in back.level if lot not in made]
     found: list[Origin] = []
     elsewhere: dict[int, Lot] = {}
@@ -203,6 +208,8 @@ def origins(rule: GeographicalIndication, back: Walk, taken: Mapping[int, int] |
         rows = [lot for lot in rows if lot.pk not in elsewhere]
         named = regions_of(lot.origin_event.data.get("origin") for lot in rows)
         found += [_origin(rule, lot, named) for lot in rows]
+    for lot in Lot.objects.filter(among("pk", ends)).select_related(*_SHOWN).order_by("pk"):
+        found.append(Origin(lot, UNKNOWN, _("来源批次太多，没有查完")))
     if any(_may_be_more(lot) for lot in elsewhere.values()):
         for pk in _large_parts(rule, back, taken or {}, {pk for pk, lot in elsewhere.items() if _may_be_more(lot)}):
             found.append(Origin(elsewhere[pk], UNKNOWN, _("登记为别的东西，却占投入的一成以上")))
@@ -301,12 +308,14 @@ def untrue_words(lot: Lot) -> list[BrokenGuard]:
     """What the lot's label would say that its ancestors contradict: a standard that forbids one of them, or an origin.
 
     By the version the lot was made under, since that is what labels print. A claim that merely cannot be shown is not
-    among them, nor a name that only reads like a protected one. Nothing is asked for products that say neither.
+    among them, nor a name that only reads like a protected one. Nothing is asked for products that say neither. Looks
+    further back than the guard at making, which has flagged what it did not see.
     """
     prohibition, claim = prohibition_of(lot.product_version), claim_made(lot.product_version)
     if prohibition is None and claim is None:
         return []
-    back, target = walk([lot], "back"), Target(lot.product, lot.product_version, lot)
+    back = walk([lot], "back", limit=MOST_REACHED)
+    target = Target(lot.product, lot.product_version, lot)
     found = []
     if prohibition is not None:
         for bad in offenders(back.level, prohibition.materials):
@@ -343,7 +352,9 @@ def lineage_guards(draft: Draft) -> Iterator[BrokenGuard]:
 
     Goods added to a lot there is, and a beginning that is stated again, also concern everything made of it since.
     """
-    targets = list(_targets(draft))
+    targets, later = _targets(draft)
+    if later is not None and later.cut:
+        yield not_all_below(later, _later_than(draft)[0])
     if not targets:
         return
     released = draft.template.moves == "release"
@@ -357,25 +368,32 @@ def lineage_guards(draft: Draft) -> Iterator[BrokenGuard]:
         yield from _claims_of_beginnings(draft, targets)
 
 
-def _targets(draft: Draft) -> Iterator[Target]:
-    """What has a prohibition or claims an origin, among what is made or released and what was made of it since."""
+def _later_than(draft: Draft) -> list[Lot]:
+    """Lots there are that change by this draft, so that what was made of them since is asked about again."""
+    found = list(draft.added_to)
+    if draft.template.moves in ("transform", "create", "receive"):
+        found += [new.restates for new in draft.outputs if new.restates is not None]
+    return found
+
+
+def _targets(draft: Draft) -> tuple[list[Target], Walk | None]:
+    """What has a prohibition or claims an origin, among what is made or released and what was made of it since; and the
+    walk to the latter.
+    """
     found: list[Target] = []
-    later: list[Lot] = list(draft.added_to)
+    later, forward = _later_than(draft), None
     if draft.template.moves in ("transform", "create", "receive"):
         for new in draft.outputs:
             # A lot stated again keeps the version, and so the label, it was made under.
             version = new.product.current if new.restates is None else new.restates.product_version
             if version is not None:
                 found.append(Target(new.product, version, new.restates))
-            if new.restates is not None:
-                later.append(new.restates)
     if draft.template.moves == "release":
         found += [Target(lot.product, lot.product_version, lot) for lot in draft.known_lots()]
     if later:
-        found += _descendants(later, {target.lot.pk for target in found if target.lot is not None})
-    for target in found:
-        if prohibition_of(target.version) is not None or claim_made(target.version) is not None:
-            yield target
+        forward = walk(later, "forward")
+        found += _under_rules(forward, {target.lot.pk for target in found if target.lot is not None})
+    return [each for each in found if prohibition_of(each.version) or claim_made(each.version)], forward
 
 
 def claim_made(version: ProductVersion) -> GeographicalIndication | None:
@@ -383,9 +401,9 @@ def claim_made(version: ProductVersion) -> GeographicalIndication | None:
     return indication_for(version.gi_claim, version.name, version.name_en, version.brand)
 
 
-def _descendants(lots: Sequence[Lot], known: set[int]) -> list[Target]:
-    """These lots and what was made of them, where a standard or a claim makes it matter."""
-    reached = [pk for pk in walk(lots, "forward").level if pk not in known]
+def _under_rules(forward: Walk, known: set[int]) -> list[Target]:
+    """What a walk reached, the lots it began with too, where a standard or a claim makes it matter."""
+    reached = [pk for pk in forward.level if pk not in known]
     found: list[Target] = []
     for begin in range(0, len(reached), _CHUNK):
         rows = Lot.objects.filter(pk__in=reached[begin : begin + _CHUNK], voided_by=None)
@@ -413,6 +431,8 @@ def _forbidden(draft: Draft, targets: Sequence[Target], back: Walk, near: set[in
             for each in bad:
                 if target.lot is None or each.lot.pk != target.lot.pk:
                     yield forbidden(rule, target, each.words, _named(draft, each.lot, near), each.lot)
+            if back.cut:
+                yield unseen_materials(rule, target, back)
         if not back.level:
             bad_outputs = [new.product for new in draft.outputs if new.product.current is not None]
             for target in targets:
@@ -428,6 +448,14 @@ def _taken_in(rule: Prohibition, target: Target, product: Product) -> Iterator[B
     named = materials_named(product.material, *((version.name, version.ingredients) if version else ()))
     for material in sorted(named & set(rule.materials)):
         yield forbidden(rule, target, in_each_language(materials()[material].label), str(product), None)
+
+
+def unseen_materials(rule: Prohibition, target: Target, back: Walk) -> BrokenGuard:
+    """The warning that nobody looked whether a forbidden material is among the farther ancestors."""
+    named = _("、").join([in_each_language(materials()[each].label) for each in sorted(rule.materials)])
+    rest = _("其余有没有这类产品执行的标准不允许的东西（%(materials)s），没有查") % {"materials": named}
+    product = target.product.pk if target.lot is None else 0
+    return not_all_above(back, target.name, rest, lot=target.lot, product=product)
 
 
 def forbidden(rule: Prohibition, target: Target, material: str, where: str, lot: Lot | None) -> BrokenGuard:
@@ -547,12 +575,13 @@ def unborne(
     )
 
 
-def claiming(lots: Sequence[int]) -> dict[GeographicalIndication, list[Target]]:
+def claiming(lots: Sequence[int]) -> tuple[dict[GeographicalIndication, list[Target]], Walk]:
     """Everything made of these lots that claims an origin, the lots themselves too: by the version it was made under,
-    else by what its product says now. Three queries per 20,000 lots.
+    else by what its product says now; and the walk. Three queries per 20,000 lots.
     """
     found: dict[GeographicalIndication, list[Target]] = defaultdict(list)
-    reached = list(walk(lots, "forward").level)
+    forward = walk(lots, "forward", limit=MOST_REACHED)
+    reached = list(forward.level)
     for begin in range(0, len(reached), _CHUNK):
         rows = Lot.objects.filter(pk__in=reached[begin : begin + _CHUNK], voided_by=None)
         pairs = rows.order_by().values_list("product_version", "product__current").distinct()
@@ -564,19 +593,14 @@ def claiming(lots: Sequence[int]) -> dict[GeographicalIndication, list[Target]]:
         for lot in hit.order_by("pk"):
             rule, version = rules.get(lot.product_version_id) or rules[lot.product.current_id or 0]
             found[rule].append(Target(lot.product, version, lot))
-    return found
+    return found, forward
 
 
-def under_prohibition(lots: Sequence[int], material: str) -> list[tuple[Lot, Prohibition]]:
-    """Everything made of these lots whose standard forbids this material, the lots themselves too."""
-    found = []
-    for target in _descendants_of_rows(lots):
+def under_prohibition(lots: Sequence[int], material: str) -> tuple[list[tuple[Lot, Prohibition]], Walk]:
+    """Everything made of these lots whose standard forbids this material, the lots themselves too; and the walk."""
+    found, forward = [], walk(lots, "forward", limit=MOST_REACHED)
+    for target in _under_rules(forward, set()):
         rule = prohibition_of(target.version)
         if rule is not None and material in rule.materials and target.lot is not None:
             found.append((target.lot, rule))
-    return found
-
-
-def _descendants_of_rows(lots: Sequence[int]) -> list[Target]:
-    rows = list(Lot.objects.filter(pk__in=lots))
-    return _descendants(rows, set()) if rows else []
+    return found, forward

@@ -27,7 +27,7 @@ from trace.composition import is_water
 from trace.contents import Amount
 from trace.errors import BrokenGuard
 from trace.event_templates import parse_measured, template, templates
-from trace.genealogy import walk
+from trace.genealogy import open_ends, walk
 from trace.lot_words import named_to
 from trace.models import EventItem, Lot, LotLink, Product, TestResult
 from trace.sentences import gettext as _
@@ -212,6 +212,9 @@ def cellar_of(lots: Sequence[Lot | int], *, until: datetime.datetime | None = No
         if edge.parent in rows and edge.child in rows:
             # A join says that an external lot is its supplier's lot, without an amount: it is all of it.
             parts[edge.child][edge.parent] += edge.micros or rows[edge.child].made_micros
+    for pk in open_ends(back):
+        # Of a lot some of whose parts were not reached nobody knows what the others make of it.
+        parts.pop(pk, None)
     rows = _poured(rows, parts)
     recorded = (
         listed_strengths({pk: lot for pk, lot in rows.items() if pk not in recorded and not parts[pk]}) | recorded

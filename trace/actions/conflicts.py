@@ -15,7 +15,7 @@ from trace.among import among
 from trace.composition import GeographicalIndication
 from trace.errors import BrokenGuard, NotAllowed, StaleState
 from trace.gather import Gather
-from trace.genealogy import Walk, walk
+from trace.genealogy import MOST_REACHED, Walk, made_of, open_ends, walk
 from trace.ledger import lock_log_head
 from trace.lineage import (
     Offender,
@@ -27,6 +27,7 @@ from trace.lineage import (
     prohibition_of,
     unborne,
     under_prohibition,
+    unseen_materials,
     weak_origins,
 )
 from trace.lot_words import named_to
@@ -34,10 +35,9 @@ from trace.models import Conflict, Lot, Place, Product, ProductVersion
 from trace.sentences import gettext as _
 from trace.sentences import in_each_language
 from trace.text import clean_text
+from trace.unseen import not_all_below
 
 ANSWER_MAX = 500
-MOST_REACHED = 200_000
-"""Lots that a look back over everything a firm made may reach."""
 
 
 @transaction.atomic
@@ -70,7 +70,7 @@ def flag_descendants(product: Product, *, at: datetime.datetime | None = None) -
         return []
     lock_log_head()
     own = list(Lot.objects.filter(product=product, voided_by=None).order_by("pk").values_list("pk", flat=True))
-    hit = under_prohibition(own, product.material)
+    hit, forward = under_prohibition(own, product.material)
     first = Lot.objects.filter(pk__in=own[:1]).select_related("product").first()
     found = []
     for lot, rule in hit:
@@ -84,6 +84,8 @@ def flag_descendants(product: Product, *, at: datetime.datetime | None = None) -
         )
         target = Target(lot.product, lot.product_version, lot)
         found.append(forbidden(rule, target, Offender(first, product.material).words, where, first))
+    if forward.cut and first is not None:
+        found.append(not_all_below(forward, first))
     return _flag_later(found, at)
 
 
@@ -104,6 +106,9 @@ def flag_own_lots(product: Product, version: ProductVersion, *, at: datetime.dat
         return []
     back = walk(own, "back", limit=MOST_REACHED)
     found: list[BrokenGuard] = []
+    if rule is not None and back.cut:
+        unseen = made_of(back, open_ends(back))
+        found += [unseen_materials(rule, Target(product, version, lot), back) for lot in own if lot.pk in unseen]
     for bad in offenders(back.level, rule.materials) if rule is not None else ():
         name = in_each_language(bad.lot.product.__str__)
         alike = Lot.objects.filter(product_version=bad.lot.product_version_id, voided_by=None)
@@ -130,8 +135,11 @@ def flag_origins_of(place: Place, *, at: datetime.datetime | None = None) -> lis
     said = Q(organisation=place.organisation_id, origin_event__data__origin=str(place.uid))
     grown = Lot.objects.filter(Q(origin_place=place) | said, voided_by=None)
     lots = list(grown.order_by("pk").values_list("pk", flat=True))
+    claims, forward = claiming(lots)
     found: list[BrokenGuard] = []
-    for rule, targets in claiming(lots).items():
+    if forward.cut:
+        found.append(not_all_below(forward, Lot.objects.get(pk=lots[0])))
+    for rule, targets in claims.items():
         back = walk([target.lot for target in targets if target.lot is not None], "back", limit=MOST_REACHED)
         found += _unborne_of(rule, targets, back)
     return _flag_later(found, at)

@@ -20,7 +20,7 @@ from trace.actor import Actor
 from trace.crossing import JOIN, supplier_in_system, supplier_lots
 from trace.errors import BrokenGuard, Clash, Invalid, NotAllowed, NotFound, StaleState, TooMany
 from trace.event_templates import template
-from trace.genealogy import walk
+from trace.genealogy import is_descendant
 from trace.guards import SHANGHAI, blocking
 from trace.ledger import lock_log_head
 from trace.lineage import lineage_guards
@@ -85,7 +85,7 @@ def claim_lot(
     lot = found[0]
     if lot.organisation_id == external.origin_event.organisation_id:
         raise Invalid(_("这是本单位自己的批次，不用对接。"), code="own_lot")
-    if lot.pk in walk([external], "forward").level:
+    if is_descendant(lot.pk, [external.pk]):
         raise Invalid(_("批次 %(lot)s 是用这批货做成的，不可能又是它的来源。") % {"lot": lot.code}, code="join_cycle")
     if external.claims.filter(status__in=(Status.OPEN, Status.CONFIRMED)).exists():
         raise Clash(_("这个批次已经对接过，要改请先撤回。"), code="claim_stands")
