@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -22,9 +23,10 @@ from tests.trace.test_field import entry, phone, send
 from tests.trace.test_guards import blend, bottled, refused, spirit, step, vatted
 from tests.world import GTIN, World, make_actor, make_organisation, make_place, make_product, sign_in
 from trace.actions.capture import NewLot
+from trace.actions.conflicts import answer_conflict
 from trace.actions.corrections import declare_error
 from trace.actions.events import Portion, When, record_event
-from trace.actions.evidence import ResultEntry, record_report, release_lot
+from trace.actions.evidence import ResultEntry, answer_report, record_report, release_lot
 from trace.actions.joins import answer_claim, claim_lot
 from trace.actions.rebuild import rebuild
 from trace.actions.registry import VersionInput, edit_product
@@ -33,8 +35,10 @@ from trace.composition import indication_for
 from trace.conflict_kinds import OTHER, kind_of
 from trace.door.shaping import lot_uri
 from trace.errors import GuardBroken, Invalid
+from trace.genealogy import walk
 from trace.identifiers import uuid7
-from trace.models import Conflict, Event, Lot, Product, ProductVersion, Shipment
+from trace.lineage import claim_of
+from trace.models import Conflict, Event, Lot, Product, ProductVersion, Shipment, TestReport
 
 KINDS = {
     "not_enough_then": "amount",
@@ -49,6 +53,7 @@ KINDS = {
     "failed_after_release": "release",
     "shipped_unreleased": "release",
     "ancestor_failed": "release",
+    "walk_cut": "unseen",
 }
 
 
@@ -930,6 +935,193 @@ def test_a_release_learns_later_that_what_went_in_had_failed(world: World) -> No
     conflict = released_by.conflicts.get()
     assert (conflict.code, conflict.lot, conflict.details["report"]) == ("ancestor_failed", made, str(failing.uid))
     assert source.lot_code not in str(conflict.details)
+
+
+def made_of_what_fails(world: World, *numbers: str) -> tuple[Lot, list[TestReport]]:
+    """A released lot of two of the grower's, and a failed report of each number on one of these in turn, later."""
+    sources = [make_lot(world.grower, world.fresh_walnuts, "100", place=world.plot) for _each in range(2)]
+    for source in sources:
+        slip = ship(world.grower, world.walnuts.organisation, source, "50")
+        receive(world.walnuts, slip, when=day(4), place=world.plant)
+    (made,) = step(
+        world, "common.process", [(each, "10") for each in sources], [(world.kernels, "9")], by=world.walnuts,
+        when=day(5),
+    )  # fmt: skip
+    released(world.walnuts, world.walnuts_quality, made, when=day(6))
+    reports = [
+        passed(world.grower, sources[at % 2], when=day(8 + at), value="9", number=number)
+        for at, number in enumerate(numbers)
+    ]
+    return made, reports
+
+
+def states_of(lot: Lot) -> list[tuple[str, str]]:
+    """The contradictions about failed ancestors on a lot, each with whether it is open, answered or undone."""
+    return [
+        (row.details["report"], "undone" if row.voided_by else "answered" if row.answered_at else "open")
+        for row in Conflict.objects.filter(lot=lot, code="ancestor_failed").order_by("id")
+    ]
+
+
+def test_a_failed_ancestor_is_settled_when_no_failed_report_is_left(world: World) -> None:
+    made, (first, second, third) = made_of_what_fails(world, "示例-2", "示例-3", "示例-4")
+    named = [str(each.uid) for each in (first, second, third)]
+    assert states_of(made) == [(each, "open") for each in named]
+    for report in (first, second):
+        declare_error(by=world.grower, event=report.event, reason="incorrect_data", when=day(12))
+        assert states_of(made) == [(each, "open") for each in named], "another one still stands"
+    wrong = declare_error(by=world.grower, event=third.event, reason="incorrect_data", when=day(12)).event
+    assert states_of(made) == [(each, "undone") for each in named]
+    assert {row.voided_by for row in Conflict.objects.filter(lot=made)} == {wrong}
+    page = sign_in(Client(), world.walnuts).get(reverse("trace:conflict_list") + "?state=voided").content.decode()
+    assert page.count(made.lot_code) >= 3, "what was once flagged can still be read"
+    assert rebuild(write=False).differences == []
+
+
+def test_a_denied_failure_is_settled_in_the_laboratorys_name_and_comes_back_with_its_confirmation(
+    world: World,
+) -> None:
+    made, (report,) = made_of_what_fails(world, "示例-2")
+    uid = str(report.uid)
+    assert states_of(made) == [(uid, "open")]
+    answer_report(by=world.lab, report=report, answer="denied", reason="没有这个编号")
+    assert states_of(made) == [(uid, "answered")]
+    row = Conflict.objects.get(lot=made, code="ancestor_failed")
+    assert row.answered_by == world.lab.user
+    assert "否认了报告 示例-2" in row.answer
+    answer_report(by=world.lab, report=report, answer="confirmed")
+    assert states_of(made) == [(uid, "answered"), (uid, "open")]
+    # What the producer has explained by itself is left as it was said.
+    answer_conflict(by=world.walnuts, conflict=Conflict.objects.latest("id"), answer="另行挑选过")
+    answer_report(by=world.lab, report=report, answer="denied", reason="还是没有")
+    assert Conflict.objects.filter(lot=made, code="ancestor_failed").latest("id").answer == "另行挑选过"
+
+
+def test_goods_let_go_before_a_report_that_is_denied_are_settled_with_it(world: World) -> None:
+    lot = make_lot(world.walnuts, world.kernels, "50", place=world.plant)
+    released(world.walnuts, world.walnuts_quality, lot)
+    failing = passed(world.walnuts, lot, when=day(4), value="9", number="示例-2")
+    flagged = Conflict.objects.filter(lot=lot, code="failed_after_release", answered_at=None)
+    assert flagged.count() == 1
+    answer_report(by=world.lab, report=failing, answer="denied", reason="没有这个编号")
+    assert flagged.count() == 0
+    for answer, reason in (("confirmed", ""), ("denied", "看错了"), ("confirmed", "")):
+        answer_report(by=world.lab, report=failing, answer=answer, reason=reason)
+    assert flagged.count() == 1
+
+
+# --- Walks that were cut ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Walks reach four lots: the start and three more."""
+    for module in (
+        "trace.genealogy",
+        "trace.lineage",
+        "trace.day_guards",
+        "trace.actions.failures",
+        "trace.actions.conflicts",
+    ):
+        if hasattr(sys.modules[module], "walk"):
+            monkeypatch.setattr(f"{module}.walk", lambda lots, way, **_more: walk(lots, way, limit=4))
+
+
+def chain_of(world: World, product: Product, first: Lot, steps: int) -> Lot:
+    """A lot so many steps after the first."""
+    lot = first
+    for number in range(steps):
+        (lot,) = turn_into(world.distillery, [(lot, "10")], [(product, "10")], when=day(1, hour=number))
+    return lot
+
+
+@pytest.mark.usefixtures("short_walks")
+def test_who_did_not_look_at_all_ancestors_does_not_say_that_none_is_forbidden(world: World) -> None:
+    base, product = spirit(world), bottled(world)
+    bad = make_product(
+        world.distillery.organisation, "JJ2", "示例酒精", base_unit="LTR", kind="raw", material="edible_alcohol"
+    )
+    near = chain_of(world, base, make_lot(world.distillery, bad, "10"), 2)
+    far = chain_of(world, base, make_lot(world.distillery, base, "10"), 5)
+    assert refused(lambda: turn_into(world.distillery, [(near, "5")], [(product, "10")])) == ["forbidden_ancestor"]
+    (made,) = turn_into(world.distillery, [(far, "5")], [(product, "10")], when=day(2))
+    (conflict,) = made.origin_event.conflicts.all()
+    assert (conflict.code, conflict.lot, conflict.details["warns"]) == ("walk_cut", made, True)
+    assert "只查了最近的 3 个" in conflict.sentence
+    assert "食用酒精" in conflict.sentence
+    # Nothing is said where nothing was asked, nor where all was seen.
+    (plain,) = turn_into(world.distillery, [(far, "2")], [(base, "2")], when=day(2))
+    (whole,) = turn_into(world.distillery, [(chain_of(world, base, make_lot(world.distillery, base, "10"), 2), "5")],
+                         [(product, "10")], when=day(2))  # fmt: skip
+    assert not plain.origin_event.flags
+    assert not whole.origin_event.flags
+
+
+@pytest.mark.usefixtures("short_walks")
+def test_a_claim_of_origin_is_not_shown_by_lots_a_walk_was_cut_at(world: World) -> None:
+    """The lot the walk ends at lies on a plot inside the area and was made of something from elsewhere."""
+    owner = world.walnuts.organisation
+    raw = make_product(owner, "HT0", "示例核桃", family="walnut_fenzhou", kind="raw")
+    claimed = make_product(owner, "HT", "示例核桃", family="walnut_fenzhou", gi_claim="汾州核桃")
+    inside = make_place(owner, kind="plot", division=world.plot.division_id)
+
+    def through(steps: int) -> Lot:
+        lot = make_lot(world.walnuts, raw, "100", place=inside)
+        for number in range(steps):
+            (lot,) = record_event(
+                by=world.walnuts, code="common.process", when=day(1, hour=number), place=inside,
+                data={"process": "示例"}, inputs=[Portion(lot, amount("10", raw))],
+                outputs=[NewLot(product=raw, amount=amount("10", raw))],
+            ).lots  # fmt: skip
+        return lot
+
+    (good,) = turn_into(world.walnuts, [(through(2), "5")], [(claimed, "5")], when=day(2))
+    assert not good.origin_event.flags
+    (open_end,) = turn_into(world.walnuts, [(through(5), "5")], [(claimed, "5")], when=day(2))
+    (conflict,) = open_end.origin_event.conflicts.all()
+    assert conflict.code == "gi_unproven"
+    assert "没有查完" in conflict.sentence
+    claim = claim_of(open_end)
+    assert claim is not None
+    assert (claim.state, "没有查完" in claim.words) == ("unknown", True)
+
+
+@pytest.mark.usefixtures("short_walks")
+def test_a_release_says_that_it_did_not_see_every_report_above(world: World) -> None:
+    raw = make_product(world.walnuts.organisation, "SC", "示例散仁", kind="intermediate")
+    first = make_lot(world.walnuts, raw, "50", place=world.plant)
+    lot = first
+    for number in range(5):
+        (lot,) = turn_into(world.walnuts, [(lot, "10")], [(raw, "10")], when=day(1, hour=number))
+    (made,) = turn_into(world.walnuts, [(lot, "5")], [(world.kernels, "5")], when=day(2))
+    passed(world.walnuts, made, when=day(2))
+    event = release_lot(by=world.walnuts_quality, lot=made, when=day(3)).event
+    assert [row.code for row in event.conflicts.all()] == ["walk_cut"]
+    failing = passed(world.walnuts, first, when=day(3), value="9", number="示例-9")
+    assert [row.code for row in failing.event.conflicts.all()] == ["walk_cut"], "nor what was made of it"
+
+
+@pytest.mark.usefixtures("short_walks")
+def test_a_circle_is_found_from_the_other_side_where_one_way_is_too_long(world: World) -> None:
+    raw = make_product(world.walnuts.organisation, "SC", "示例散仁", kind="intermediate")
+    jar = make_lot(world.walnuts, raw, "50", place=world.plant)
+    children = [turn_into(world.walnuts, [(jar, "1")], [(raw, "1")], when=day(1, hour=n))[0] for n in range(8)]
+
+    def back_into(lot: Lot) -> list[str]:
+        def put() -> object:
+            declare = Event.objects.filter(corrects=jar.origin_event).exists()
+            if not declare:
+                declare_error(by=world.walnuts, event=jar.origin_event, reason="incorrect_data", when=day(3))
+            return record_event(
+                by=world.walnuts, code="common.process", when=day(0), data={"process": "示例"},
+                inputs=[Portion(lot, amount("1", raw))],
+                outputs=[NewLot(product=raw, amount=amount("50", raw), restates=jar)],
+                replaces=jar.origin_event,
+            )  # fmt: skip
+
+        return refused(put)
+
+    assert "made_of_itself" in back_into(children[-1])
 
 
 def test_one_report_serves_the_parts_a_lot_was_divided_into(world: World) -> None:

@@ -12,6 +12,7 @@ from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture, facts_of, move_stock
 from trace.actions.epcis_index import is_beside
 from trace.actions.events import When, checked_data
+from trace.actions.failures import settle_wrong
 from trace.actions.unit_states import restate_units
 from trace.actor import Actor
 from trace.divided import parts_of
@@ -47,8 +48,9 @@ def declare_error(
     """Declare one event wrong (EPCIS errorDeclaration; CBV reasons ``did_not_occur``, ``incorrect_data``).
 
     Stock moves back, links and lots begun are marked void, receipts and shipments are taken back, all in one
-    transaction; what was written right before an event of EPCIS by reason of it goes along. Where lots begun here were
-    already used, stock falls below zero, goods left by a release taken back or were released by a report taken back,
+    transaction; what was written right before an event of EPCIS by reason of it goes along, and so does what goods were
+    flagged for by a failed report on an ancestor, where no other one is left. Where lots begun here were already used,
+    stock falls below zero, goods left by a release taken back or were released by a report taken back,
     the declaration stands and conflicts are flagged. The corrected statement, if any, is recorded afterwards with
     ``replaces``. Refuses others' events (``not_own``), a second declaration (``already_declared``), a declaration about
     a declaration (``not_correctable``), a shipment already confirmed by its receiver (``receipt_stands``: the receipt
@@ -92,6 +94,8 @@ def declare_error(
     captured = capture(draft=draft, by=by, guarded=False, at=at)
     change = derive.effects(facts_of(event, items, template(event.template).moves))
     _undo(event, change, captured.event)
+    for report in TestReport.objects.filter(event=event):
+        settle_wrong(report, captured.event)
     if template(event.template).moves == "join":
         _withdraw_claims(event, by, captured.event)
     restate_units([item.unit_id for item in items if item.unit_id is not None])

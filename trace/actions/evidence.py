@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -12,18 +12,16 @@ from django.utils import timezone
 from trace.access import entered_for
 from trace.actions.capture import Captured, Draft, Use, capture
 from trace.actions.events import Portion, When, attach_files, checked_data, portion_use, prepare
+from trace.actions.failures import failed_upstream, flag_released, settle_denied
 from trace.actor import Actor
-from trace.among import among
-from trace.divided import goods_of, parts_of
+from trace.divided import goods_of
 from trace.errors import BrokenGuard, Clash, GuardBroken, Invalid, NotAllowed, NotFound
 from trace.event_templates import COMMON, EventTemplate, template
-from trace.genealogy import walk
 from trace.guards import blocking
 from trace.identifiers import normalise_cma
 from trace.judging import ABSENT, is_amount, number, overall
 from trace.ledger import lock_log_head
 from trace.limits import Judged, ResultEntry, absent_fields, entries_from_data, judge_entries, plain_name
-from trace.lot_words import named_to
 from trace.models import (
     Conflict,
     Event,
@@ -42,8 +40,6 @@ from trace.text import clean_text
 from trace.units import decimal_text
 
 __all__ = ["ResultEntry", "answer_report", "entries_from_data", "record_report", "release_lot"]
-MOST_BELOW = 200_000
-"""Lots made of a failed one that are looked at for their release."""
 REASON_MIN, REASON_MAX = 4, 500
 """Characters of the reason for a release without a passing report: the regulator must be able to read why."""
 
@@ -141,69 +137,8 @@ def record_report(
     TestResult.objects.bulk_create(_result(report, number, each) for number, each in enumerate(judged, start=1))
     if file is not None:
         attach_files(event, [file])
-    _flag_released(report, at)
+    flag_released(report, at)
     return report
-
-
-def _flag_released(report: TestReport, at: datetime.datetime | None) -> None:
-    """A failed report contradicts the releases of the lot and of what was only divided off it: a conflict for each.
-    What was made of it and is released already is flagged as it would have been at its release (``ancestor_failed``).
-    """
-    if report.verdict != TestReport.Verdict.FAIL:
-        return
-    parts = parts_of(Lot.objects.select_related("released_by", "organisation").get(pk=report.lot_id))
-    for lot in parts:
-        if lot.released_by is not None:
-            _flag(report, lot, lot.released_by, at)
-    same = {lot.pk for lot in parts}
-    below = [pk for pk in walk([report.lot_id], "forward", limit=MOST_BELOW).level if pk not in same]
-    made = Lot.objects.filter(among("pk", below), released_by__isnull=False, voided_by=None).select_related(
-        "released_by"
-    )
-    source = Lot.objects.select_related("product_version", "origin_event", "organisation__division__parent")
-    tested = source.get(pk=report.lot_id)
-    Conflict.objects.bulk_create(
-        [
-            Conflict(
-                event=lot.released_by,
-                organisation_id=lot.organisation_id,
-                lot=lot,
-                code="ancestor_failed",
-                details=_ancestor_failed(lot, report, tested).as_record(),
-                at=at or timezone.now(),
-            )
-            for lot in made.order_by("pk")
-            if lot.released_by is not None
-        ],
-        batch_size=500,
-    )
-
-
-def _ancestor_failed(lot: Lot, report: TestReport, tested: Lot) -> BrokenGuard:
-    """What a lot was made of had failed; a stranger's lot is named by its region only."""
-    message = _("批次 %(lot)s 用的%(other)s检验不合格（报告 %(report)s）。请说明怎样处理过。") % {
-        "lot": lot.code,
-        "other": named_to(lot.organisation_id, tested),
-        "report": report.report_number,
-    }
-    return BrokenGuard("ancestor_failed", message, lot=lot, warns=True, report=report.uid, other_lot=tested.uid)
-
-
-def _flag(report: TestReport, lot: Lot, release: Event, at: datetime.datetime | None) -> None:
-    """See `_flag_released`; one conflict."""
-    message = _("批次 %(lot)s 已经放行，报告 %(report)s 却不合格。请立即核查，必要时封存、召回。") % {
-        "lot": lot.code,
-        "report": report.report_number,
-    }
-    guard = BrokenGuard("failed_after_release", message, lot=lot, report=report.uid, other_event=release.uid)
-    Conflict.objects.create(
-        event=report.event,
-        organisation_id=lot.organisation_id,
-        lot=lot,
-        code=guard.code,
-        details=guard.as_record(),
-        at=at or timezone.now(),
-    )
 
 
 def _check_numbers(results: Sequence[ResultEntry]) -> None:
@@ -422,25 +357,10 @@ def release_lot(
         remark=remark,
         found=[
             *([BrokenGuard("no_passing_report", message, lot=lot, reason=reason, **named)] if broken else []),
-            *_failed_upstream(lot, line),
+            *failed_upstream(lot, line),
         ],
     )
     return capture(draft=draft, by=by, at=at)
-
-
-def _failed_upstream(lot: Lot, line: set[int]) -> Iterator[BrokenGuard]:
-    """The newest report that failed on each lot this one was made of, other than the goods it is (``line``): flagged
-    when it is released all the same.
-    """
-    above = walk([lot], "back").level
-    rows = TestReport.objects.counted().filter(lot__in=[pk for pk in above if pk not in line])
-    newest: dict[int, TestReport] = {}
-    shown = ("lot__product_version", "lot__origin_event", "lot__organisation__division__parent")
-    for row in rows.select_related(*shown).order_by("-issued_on", "-id"):
-        newest.setdefault(row.lot_id, row)
-    for row in newest.values():
-        if row.verdict == TestReport.Verdict.FAIL:
-            yield _ancestor_failed(lot, row, row.lot)
 
 
 @transaction.atomic
@@ -450,7 +370,8 @@ def answer_report(
     """The laboratory a report names says whether it issued it; the last answer counts, earlier ones stay.
 
     A denial is a contradiction (``Conflict``) for who recorded the report and for the regulator, until the laboratory
-    confirms. Refuses other organisations (404), an unknown answer (``unknown_choice``), a denial without reason
+    confirms. What a failed report was flagged for is settled by its denial, and flagged again where the laboratory
+    takes that back. Refuses other organisations (404), an unknown answer (``unknown_choice``), a denial without reason
     (``required``), the same answer again (``already_answered``).
     """
     if report.laboratory_id is None or report.laboratory_id != by.owner.pk:
@@ -460,6 +381,7 @@ def answer_report(
         raise Invalid(_("请从列表中选择。"), code="unknown_choice")
     denied = answer == ReportAnswer.Answer.DENIED
     words = clean_text(reason, 500, True, required=denied)
+    lock_log_head()  # no lot is released between what is asked here and what follows from it
     TestReport.objects.select_for_update().get(pk=report.pk)
     last = report.answers.order_by("id").last()
     if last is not None and last.answer == answer and last.reason == words:
@@ -471,6 +393,8 @@ def answer_report(
     open_ones = Conflict.objects.filter(event=report.event, code="report_denied", answered_at=None)
     if not denied:
         open_ones.update(answered_at=now, answered_by=by.user, answer=_("检验机构后来确认了这份报告。"))
+        if last is not None and last.answer == ReportAnswer.Answer.DENIED and not report.event.corrections.exists():
+            flag_released(report, now)
     elif not open_ones.exists():
         Conflict.objects.create(
             event=report.event,
@@ -486,4 +410,6 @@ def answer_report(
             ).as_record(),
             at=now,
         )
+    if denied:
+        settle_denied(report, row)
     return row
