@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -437,12 +437,15 @@ class PartForm(forms.Form):
 
 
 class LotGroup:
-    """The fields of one lot in a form of many lots, as a template lays them out."""
+    """The fields of one lot in a form of many lots, as a template lays them out. ``asked`` stands once in a form, with
+    the first lot (``LotsForm``).
+    """
 
-    def __init__(self, lot: Lot, known: int, fields: dict[str, BoundField]) -> None:
+    def __init__(self, lot: Lot, known: int, fields: dict[str, BoundField], asked: str = "") -> None:
         self.lot = lot
         self.known = known
         self.fields = fields
+        self.asked = asked
 
 
 def unit_choices(lot: Lot) -> list[tuple[str, str]]:
@@ -453,14 +456,59 @@ def unit_choices(lot: Lot) -> list[tuple[str, str]]:
     return [(name, unit_name(name)) for name in [*first, *(name for name in names if name not in first)]]
 
 
-class StockForm(forms.Form):
+class LotsForm(forms.Form):
+    """Fields for each of some lots, told apart by their place. Between opening and sending it the list may change (the
+    recall is narrowed, goods leave), so which lots it was made for goes along, and what was typed follows its lot.
+    """
+
+    PARTS: tuple[str, ...] = ()
+
+    def __init__(
+        self, data: Mapping[str, Any] | None = None, *args: Any, lots: Sequence[tuple[Lot, int]], **kwargs: Any
+    ) -> None:
+        self.asked = list(lots)
+        self.lost = False
+        """Whether something was typed for a lot that is not among them any more."""
+        super().__init__(data if data is None else self._placed(data), *args, **kwargs)
+
+    def _placed(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What was sent, each value at the place its lot has now."""
+        places = {lot.uid.hex: number for number, (lot, _known) in enumerate(self.asked)}
+        sent = str(data.get("asked", "")).split(".")
+        if sent == list(places) or "asked" not in data:
+            return data
+        names = (*self.PARTS, "unit")
+        moved = {
+            key: value
+            for key, value in data.items()
+            if not any(key.removeprefix(f"{name}_").isdecimal() for name in names)
+        }
+        for number, uid in enumerate(sent):
+            found = {name: data[f"{name}_{number}"] for name in names if f"{name}_{number}" in data}
+            if uid in places:
+                moved |= {f"{name}_{places[uid]}": value for name, value in found.items()}
+            elif any(str(value).strip() for name, value in found.items() if name != "unit"):
+                self.lost = True
+        return moved
+
+    def group(self, number: int) -> LotGroup:
+        """The fields of one of the lots."""
+        lot, known = self.asked[number]
+        asked = ".".join(one.uid.hex for one, _known in self.asked) if not number else ""
+        return LotGroup(lot, known, {name: self[f"{name}_{number}"] for name in (*self.PARTS, "unit")}, asked)
+
+    def groups(self) -> list[LotGroup]:
+        """The fields lot by lot."""
+        return [self.group(number) for number in range(len(self.asked))]
+
+
+class StockForm(LotsForm):
     """Per lot: what is there, what of it is sealed, what was sold on, what cannot be accounted for."""
 
     PARTS = ("on_hand", "sealed", "sold", "unknown")
 
-    def __init__(self, *args: Any, lots: Sequence[tuple[Lot, int]], with_name: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, with_name: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.asked = list(lots)
         labels = {
             "on_hand": _("现有"),
             "sealed": _("其中已封存"),
@@ -477,13 +525,6 @@ class StockForm(forms.Form):
         if with_name:
             self.fields["name"] = Text(label=_("您的姓名"), max_length=60, autocomplete="name")
         self.fields["remark"] = Text(label=_("说明"), max_length=500, multiline=True, required=False)
-
-    def groups(self) -> list[LotGroup]:
-        """The fields lot by lot."""
-        return [
-            LotGroup(lot, known, {part: self[f"{part}_{number}"] for part in (*self.PARTS, "unit")})
-            for number, (lot, known) in enumerate(self.asked)
-        ]
 
     def clean(self) -> dict[str, Any]:
         """Every amount in millionths, each wrong one named at its field."""
@@ -513,23 +554,17 @@ class NameForm(forms.Form):
     name = Text(label=gettext_lazy("您的姓名"), max_length=60, autocomplete="name")
 
 
-class _GoodsForm(forms.Form):
+class _GoodsForm(LotsForm):
     """Amounts of lots; those left empty are not meant."""
 
-    def __init__(self, *args: Any, lots: Sequence[tuple[Lot, int]], **kwargs: Any) -> None:
+    PARTS = ("amount",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.asked = list(lots)
         for number, (lot, _known) in enumerate(self.asked):
             self.fields[f"amount_{number}"] = Text(label=_("数量"), max_length=30, required=False)
             self.fields[f"amount_{number}"].widget.attrs["inputmode"] = "decimal"
             self.fields[f"unit_{number}"] = Pick(label=_("计量单位"), choices=unit_choices(lot))
-
-    def groups(self) -> list[LotGroup]:
-        """The fields lot by lot."""
-        return [
-            LotGroup(lot, known, {"amount": self[f"amount_{number}"], "unit": self[f"unit_{number}"]})
-            for number, (lot, known) in enumerate(self.asked)
-        ]
 
     def clean(self) -> dict[str, Any]:
         """The lines that were filled in."""
@@ -545,6 +580,10 @@ class _GoodsForm(forms.Form):
                 self.add_error(f"amount_{number}", forms.ValidationError(error.message, code=error.code))
             else:
                 self.lines.append(GoodsLine(lot, amount))
+        if self.lost:
+            raise forms.ValidationError(
+                _("所列批次刚刚有了变化，您填的批次有的已不在其中。请核对后再提交。"), code="lots_changed"
+            )
         if not self.lines and not self.errors:
             raise forms.ValidationError(_("请至少填写一个批次的数量。"), code="subjects_required")
         return data
