@@ -601,16 +601,20 @@ def note_attempt(
 
 @transaction.atomic
 def mark_posted(*, by: Actor, notice: Notice, at: datetime.datetime | None = None) -> Notice:
-    """The letter was posted or handed over: by the issuer, or by who knows the outsider. Twice is harmless."""
+    """The letter was posted or handed over: by the issuer, or by who knows the outsider. With it goes all that waits to
+    be posted to this recipient (a reminder, a change of the scope), for a letter says how things are when it is
+    printed. Twice is harmless.
+    """
     now = at or timezone.now()
     if Side.ISSUER not in sides_of(by, notice):
         raise NotAllowed(_("这份通知不是由您发出的。"), code="not_your_notice")
     if notice.campaign.is_drill:
         raise DrillStaysInside()
-    letter, _made = OutboxMessage.objects.get_or_create(
+    OutboxMessage.objects.get_or_create(
         notice=notice, channel=Channel.LETTER, kind=Kind.NOTICE, round=1, defaults={"created_at": now, "next_at": now}
     )
-    if OutboxMessage.objects.filter(pk=letter.pk, sent_at=None).update(sent_at=now):
+    waiting = OutboxMessage.objects.filter(notice=notice, channel=Channel.LETTER, sent_at=None, failed_at=None)
+    if waiting.update(sent_at=now):
         if notice.status == NoticeStatus.CREATED:
             move_notice(notice=notice, action="send", side=Side.ISSUER, by=by, at=now, sent_at=now)
         else:

@@ -15,7 +15,7 @@ from recalls.actions.answers import (
     answer_stock_by_link,
     names_given,
 )
-from recalls.actions.notices import age_notices, mark_posted, note_trouble
+from recalls.actions.notices import age_notices, enqueue, mark_posted, note_trouble
 from recalls.letters import compose, letter_lots, link_url, qr_svg
 from recalls.models import Acknowledgement, Notice, NoticeStep, OutboxMessage, StockAnswer
 from recalls.notice_states import EscalationStep, NoticeStatus
@@ -180,6 +180,19 @@ def test_a_letter_is_posted_once(chain: Chain) -> None:
     assert notice.status == NoticeStatus.SENT
     assert NoticeStep.objects.filter(notice=notice, action="send").count() == 1
     assert OutboxMessage.objects.get(notice=notice, channel="letter").sent_at == notice.sent_at
+
+
+def test_with_a_letter_goes_all_that_waits_to_be_posted(chain: Chain) -> None:
+    notice = notice_to(started(chain), chain.far_outsider)
+    by = chain.world.distributor
+    mark_posted(by=by, notice=notice)
+    enqueue([notice], kind=OutboxMessage.Kind.CHANGE, by=by, at=notice.created_at, round_=2)
+    waiting = notice.messages.filter(channel="letter", sent_at=None)
+    assert waiting.get().kind == "change"
+    for _again in range(2):
+        mark_posted(by=by, notice=notice)
+    assert not waiting.exists()
+    assert NoticeStep.objects.filter(notice=notice, action="post").count() == 1
 
 
 def test_the_letters_qr_decodes_to_its_link(told: Notice) -> None:
