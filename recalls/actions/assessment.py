@@ -20,7 +20,7 @@ from recalls.transitions import FIRM, REGULATOR, Status
 from trace.access import entered_for
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
-from trace.models import Division, Organisation, Product, Stock, Transfer
+from trace.models import Division, Licence, Organisation, Product, Stock, Transfer
 from trace.text import clean_text
 
 
@@ -208,25 +208,23 @@ def _write(campaign: Campaign, by: Actor, finding: Finding, now: datetime.dateti
 def licence_tier_of(organisation: Organisation) -> str:
     """The level of the authority that issued the firm's licence: of a regulator here by that name, else by the county,
     prefecture or province of the firm that its name tells (licences are often issued by an approvals bureau that is
-    none of the regulators here). None where neither says.
+    none of the regulators here). A licence to produce food counts before any other, whoever issued that; of several
+    alike the one entered first. None where no name says.
     """
-    licences = organisation.licences.filter(ended_at=None).exclude(issued_by="")
-    issuers = list(licences.values_list("issued_by", flat=True))
-    level = (
-        Organisation.objects.filter(kind=Organisation.Kind.REGULATOR, name__in=issuers)
-        .exclude(level="")
-        .values_list("level", flat=True)
-        .first()
-    )
-    if level or not issuers:
-        return level or ""
+    licences = list(organisation.licences.filter(ended_at=None).exclude(issued_by="").order_by("id"))
+    licences.sort(key=lambda one: one.kind != Licence.Kind.SC)
+    issuers = [one.issued_by for one in licences]
+    regulators = Organisation.objects.filter(kind=Organisation.Kind.REGULATOR, name__in=issuers).exclude(level="")
+    levels = dict(regulators.order_by("-id").values_list("name", "level"))
     code = organisation.division_id
-    above = {f"{code[:2]}0000": Tier.PROVINCE, f"{code[:4]}00": Tier.PREFECTURE, code[:6]: Tier.COUNTY}
-    names = {one.pk: one.name for one in Division.objects.filter(pk__in=above)}
-    for place in sorted(names, reverse=True):
-        if any(names[place] in issuer for issuer in issuers):
-            tier = Tier.PROVINCE if place.endswith("0000") else Tier.PREFECTURE if place.endswith("00") else Tier.COUNTY
-            return tier.value
+    above = {code[:6]: Tier.COUNTY, f"{code[:4]}00": Tier.PREFECTURE, f"{code[:2]}0000": Tier.PROVINCE}
+    names = dict(Division.objects.filter(pk__in=above).values_list("pk", "name")) if issuers else {}
+    for issuer in issuers:
+        told = levels.get(issuer) or next(
+            (tier.value for place, tier in above.items() if place in names and names[place] in issuer), ""
+        )
+        if told:
+            return told
     return ""
 
 

@@ -328,3 +328,13 @@ def test_the_level_of_the_licence_follows_from_the_name_of_who_issued_it(chain: 
         licence.issued_by = issuer
         licence.save()
         assert licence_tier_of(firm) == tier, issuer
+
+
+def test_a_licence_to_produce_food_says_more_than_one_to_sell(chain: Chain) -> None:
+    firm = chain.world.walnuts.organisation
+    Licence.objects.create(organisation=firm, kind="other", number="示例-酒", issued_by="汾阳市行政审批服务管理局")
+    assert licence_tier_of(firm) == "county"
+    Licence.objects.create(organisation=firm, kind="sc", number="示例-产", issued_by="山西省市场监督管理局")
+    assert licence_tier_of(firm) == "province", "one bureau is a regulator here, none of both need be"
+    Licence.objects.filter(number="示例-酒").update(issued_by=chain.world.county.organisation.name)
+    assert licence_tier_of(firm) == "province"
