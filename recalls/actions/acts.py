@@ -32,9 +32,10 @@ ALONE = frozenset({Kind.ASK_REPORT, Kind.INSPECTION, Kind.REQUIRE_CHANGES})
 """Acts an officer may write down; all others take an approver."""
 
 
-WEIGHED = frozenset({"evaluate", "strengthen", "close"})
-"""Steps by which an authority judges a recall as a whole: the competent one's, or of one above it. Ordering is not
-among them, for goods must stop whoever is nearest (food safety law, article 63: the departments from the county up).
+WEIGHED = frozenset({"refuse", "cancel", "narrow_scope", "take_back", "evaluate", "strengthen", "close"})
+"""Steps by which an authority judges a recall as a whole, ends it or frees goods: the competent one's, or of one above
+it. What protects is not among them (ordering, starting, widening, announcing), for goods must stop whoever is nearest
+(food safety law, article 63: the departments from the county up).
 """
 
 
@@ -166,6 +167,12 @@ def not_competent_words(campaign: Campaign) -> str:
     """Whose matter a step is."""
     whose = campaign.authority.label if campaign.authority else _("主管部门")
     return _("这次召回由%(authority)s主管，由它决定。") % {"authority": whose}
+
+
+def require_weighing(by: Actor, campaign: Campaign, action: str) -> None:
+    """Refuse (``not_competent``) an authority below the competent one where a recall is judged, ended or made less."""
+    if leaves_to_another(by, campaign, action):
+        require_competent(by, campaign)
 
 
 def leaves_to_another(by: Actor, campaign: Campaign, action: str) -> bool:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
-from recalls.actions.acts import check_objection, issue_act, leaves_to_another, require_competent
+from recalls.actions.acts import check_objection, issue_act, require_competent, require_weighing
 from recalls.actions.assessment import check_initiator
 from recalls.actions.clocks import extend_clocks, extendable_clocks, meet_recurring
 from recalls.actions.moves import move, one_at_a_time, require_row, system_for, write_step
@@ -88,7 +88,11 @@ def _serve(
 
 @transaction.atomic
 def refuse_recall(*, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None) -> Campaign:
-    """Decide that there is no recall (不予召回): another person than who assessed, with the reason."""
+    """Decide that there is no recall (不予召回): another person than who assessed, with the reason. Refuses an
+    authority below the competent one (``not_competent``).
+    """
+    require_row(campaign, "refuse", by)
+    require_weighing(by, campaign, "refuse")
     return move(campaign=campaign, action="refuse", by=by, given=Given(reason=reason), at=at)
 
 
@@ -216,8 +220,10 @@ def announce(
 def take_back(*, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None) -> Campaign:
     """Carry out a withdrawal without telling the public (2015 Measures, article 11): another than who assessed says
     why none of the goods can have been sold. Refused while a record or an answer says that some were
-    (``guard_not_sold``).
+    (``guard_not_sold``), and an authority below the competent one (``not_competent``).
     """
+    require_row(campaign, "take_back", by)
+    require_weighing(by, campaign, "take_back")
     return move(campaign=campaign, action="take_back", by=by, given=Given(reason=reason), at=at)
 
 
@@ -405,17 +411,11 @@ def summarise(
     )
 
 
-def _require_weighing(by: Actor, campaign: Campaign, action: str) -> None:
-    """Refuse an authority below the competent one where the recall as a whole is judged."""
-    if leaves_to_another(by, campaign, action):
-        require_competent(by, campaign)
-
-
 @transaction.atomic
 def evaluate(*, by: Actor, campaign: Campaign, at: datetime.datetime | None = None) -> Campaign:
     """The authority begins to evaluate the summary. Refuses one below the competent (``not_competent``)."""
     require_row(campaign, "evaluate", by)
-    _require_weighing(by, campaign, "evaluate")
+    require_weighing(by, campaign, "evaluate")
     return move(campaign=campaign, action="evaluate", by=by, at=at)
 
 
@@ -435,7 +435,7 @@ def strengthen(
     Refuses one below the competent (``not_competent``).
     """
     require_row(campaign, "strengthen", by)
-    _require_weighing(by, campaign, "strengthen")
+    require_weighing(by, campaign, "strengthen")
     kind = RegulatorAct.Kind.RECALL_AGAIN if again else RegulatorAct.Kind.STRENGTHEN
     _serve(by, campaign, kind, document, served_at, reason, act, at or timezone.now())
     given = Given(reason=reason, document=document, served_at=served_at)
@@ -449,15 +449,17 @@ def close(*, by: Actor, campaign: Campaign, reason: str = "", at: datetime.datet
     competent one (``not_competent``). Lots stay blocked.
     """
     require_row(campaign, "close", by)
-    _require_weighing(by, campaign, "close")
+    require_weighing(by, campaign, "close")
     return move(campaign=campaign, action="close", by=by, given=Given(reason=reason), at=at)
 
 
 @transaction.atomic
 def cancel(*, by: Actor, campaign: Campaign, reason: str, at: datetime.datetime | None = None) -> Campaign:
     """Cancel (撤销) before the public was told: proposed by one, approved by another. Frees the lots, tells who was
-    told.
+    told. Refuses an authority below the competent one (``not_competent``).
     """
+    require_row(campaign, "cancel", by)
+    require_weighing(by, campaign, "cancel")
     return move(campaign=campaign, action="cancel", by=by, given=Given(reason=reason), at=at)
 
 

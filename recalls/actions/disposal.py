@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from recalls.access import is_one_person_firm, notice_by_link, supervises_campaign
+from recalls.access import is_one_person_firm, notice_by_link
 from recalls.actions.notices import sides_of
 from recalls.errors import DrillStaysInside
 from recalls.figures import figures
@@ -352,14 +352,16 @@ def _to_release(campaign: Campaign, version: ScopeVersion | None, lot: Lot, who:
 
 @transaction.atomic
 def approve_release(*, by: Actor, release: CorrectedRelease, at: datetime.datetime | None = None) -> ReleaseApproval:
-    """The second person lets corrected goods go: an owner of the initiator (or the authority's approver) who did not
-    propose it. Twice is once. Refuses goods that left the holder since they were proposed (``more_than_there``) and
-    units that another release let go since (``range_wrong``).
+    """The second person lets corrected goods go: an owner of the initiator (or the approver of the competent authority
+    or of one above it) who did not propose it. Twice is once. Refuses goods that left the holder since they were
+    proposed (``more_than_there``) and units that another release let go since (``range_wrong``).
     """
+    from recalls.actions.acts import is_competent
+
     now = at or timezone.now()
     campaign = release.campaign
     firm = campaign.organisation_id in entered_for(by) and by.can("owner")
-    authority = supervises_campaign(by, campaign) and by.can("approver")
+    authority = is_competent(by, campaign) and by.can("approver")
     if not (firm or authority):
         raise NotAllowed(_("您的岗位不能办理这次召回，请由质量负责人、负责人或监管部门办理。"), code="role_required")
     if by.user is None:

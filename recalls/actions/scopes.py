@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.access import require_side
+from recalls.actions.acts import require_weighing
 from recalls.actions.moves import move, proposal_of, require_row, turn_page, write_step
 from recalls.guards import Given, refusal
 from recalls.law import regime
@@ -283,9 +284,11 @@ def narrow_scope(
     """A narrower scope frees goods: proposed by one, approved by another, with evidence; who was told is told again.
 
     Refuses a scope with lots the version in force did not have (``scope_not_narrower``), and another question than the
-    one proposed, or one proposed before the scope got another version (``not_as_proposed``).
+    one proposed, or one proposed before the scope got another version (``not_as_proposed``), and an authority below the
+    competent one (``not_competent``).
     """
     require_row(campaign, "narrow_scope", by)
+    require_weighing(by, campaign, "narrow_scope")
     check_named(by, campaign, question)
     lock_log_head()
     now = at or timezone.now()

@@ -17,8 +17,8 @@ from recalls.access import (
     notice_by_link,
     received_notice_for,
     require_side,
-    supervises_campaign,
 )
+from recalls.actions.acts import is_competent
 from recalls.actions.disposal import (
     approve_release,
     explain_difference,
@@ -259,7 +259,7 @@ def campaign_releases(request: HttpRequest, uid: str) -> HttpResponse:
             "holder": holder,
             "allowed": allowed,
             "rows": rows[:200],
-            "may_approve": (mine and actor.can("owner")) or supervises_campaign(actor, campaign),
+            "may_approve": (mine and actor.can("owner")) or is_competent(actor, campaign),
             "me": actor.user.pk if actor.user else None,
         },
         bad=form.is_bound,

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from recalls.access import campaign_for, require_side, roles_in
+from recalls.actions.acts import leaves_to_another
 from recalls.actions.moves import proposal_of
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.comparing import levers
@@ -227,6 +228,8 @@ def campaign_scope(request: HttpRequest, uid: str) -> HttpResponse:
     scope = latest_scope(campaign)
     answer, problem = _answer(question)
     mode = _mode(campaign, answer, scope)
+    if mode == "narrow" and leaves_to_another(actor, campaign, "narrow_scope"):
+        mode = "look"
     form = FreezeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         done = _freeze(actor, campaign, question, form, mode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -15,13 +16,36 @@ from recalls.actions.acts import is_competent, issue_act
 from recalls.actions.announcements import draft_notice, prove_publication
 from recalls.actions.answers import acknowledge
 from recalls.actions.assessment import assess, licence_tier_of
-from recalls.actions.campaigns import announce, close, evaluate, grant_extension, order, propose
+from recalls.actions.campaigns import (
+    announce,
+    cancel,
+    close,
+    decide,
+    evaluate,
+    grant_extension,
+    order,
+    propose,
+    refuse_recall,
+    start_campaign,
+)
 from recalls.actions.moves import proposal_of
+from recalls.actions.scopes import freeze_scope, narrow_scope
 from recalls.channels import channel_for, owed
 from recalls.law import LegalEvent
 from recalls.models import Campaign, Publication, RegulatorAct
+from recalls.scope import Question
 from tests.goods import day
-from tests.recalls.story import ANNOUNCEMENT, FINDING, Chain, announced, notice_to, scoped, started, summarised
+from tests.recalls.story import (
+    ANNOUNCEMENT,
+    FINDING,
+    Chain,
+    announced,
+    assessed,
+    notice_to,
+    scoped,
+    started,
+    summarised,
+)
 from tests.recalls.test_papers import refused
 from tests.world import sign_in
 from trace.actor import Actor
@@ -338,3 +362,36 @@ def test_a_licence_to_produce_food_says_more_than_one_to_sell(chain: Chain) -> N
     assert licence_tier_of(firm) == "province", "one bureau is a regulator here, none of both need be"
     Licence.objects.filter(number="示例-酒").update(issued_by=chain.world.county.organisation.name)
     assert licence_tier_of(firm) == "province"
+
+
+def test_a_county_neither_ends_nor_lessens_a_recall_of_the_province(chain: Chain, client: Client) -> None:
+    world = chain.world
+
+    def of_the_province(campaign: Campaign) -> Campaign:
+        Campaign.objects.filter(pk=campaign.pk).update(authority=world.province.organisation)
+        campaign.refresh_from_db()
+        return campaign
+
+    for made, action, step in ((assessed, "refuse", refuse_recall), (started, "cancel", cancel)):
+        campaign = of_the_province(made(chain))
+        if action == "cancel":
+            propose(by=world.county, campaign=campaign, action=action, reason="示例")
+        lower = {"by": world.county_approver, "campaign": campaign, "reason": "示例：县里认为不必"}
+        error = refused(lambda step=step, lower=lower: step(**lower), "not_competent")
+        assert world.province.organisation.name in error.message
+        assert step(by=world.province_approver, campaign=campaign, reason="示例").ended_at is not None
+
+    both = Question.of([chain.pouch_a, chain.pouch_b], same_run=False)
+    campaign = assessed(chain)
+    freeze_scope(by=world.walnuts_quality, campaign=campaign, question=both)
+    campaign = decide(by=world.walnuts, campaign=campaign)
+    campaign = of_the_province(start_campaign(by=world.walnuts_quality, campaign=campaign, stop_order=True))
+    less = {"question": Question.of([chain.pouch_a], same_run=False), "reason": "示例"}
+    propose(by=world.county, campaign=campaign, action="narrow_scope", **less)  # type: ignore[arg-type]
+    how: dict[str, Any] = {**less, "campaign": campaign, "evidence": "示例报告"}
+    refused(lambda: narrow_scope(by=world.county_approver, **how), "not_competent")
+    sign_in(client, world.county_approver)
+    page = client.get(f"/recall/campaigns/{campaign.uid}/scope/?lot={chain.pouch_a.uid}").content.decode()
+    assert "下面就是提出的范围" in page
+    assert 'name="evidence"' not in page, "it is not theirs to narrow"
+    assert narrow_scope(by=world.province_approver, **how).scopes.count() == 2

@@ -29,7 +29,7 @@ from recalls.actions.scopes import expand_scope, freeze_scope
 from recalls.balance import balances
 from recalls.figures import figures, recovered_against
 from recalls.guards import unexplained
-from recalls.models import Assessment, Campaign, Disposal, ReturnOddity
+from recalls.models import Assessment, Campaign, CorrectedRelease, Disposal, ReturnOddity
 from recalls.queries import step_words
 from recalls.scope import Question
 from tests.goods import amount, day, receive, sampled, ship, turn_into
@@ -262,6 +262,17 @@ def test_who_gives_back_the_rest_sells_what_was_put_right(chain: Chain, campaign
     sold = ship(world.distributor, world.shop.organisation, lot, "5", when=day(41))
     assert sold.transfers.get().sent_micros == 5 * MICROS
     assert [row.balanced for row in balances(figures(campaign))] == [True]
+
+
+def test_a_county_lets_nothing_go_in_a_recall_of_the_province(chain: Chain, campaign: Campaign) -> None:
+    world = chain.world
+    label_case(campaign)
+    Campaign.objects.filter(pk=campaign.pk).update(authority=world.province.organisation)
+    how = {"campaign": campaign, "lot": chain.pouch_a, "micros": MICROS, "correction": "加贴过敏原标签"}
+    release = propose_release(by=world.walnuts_quality, **how)  # type: ignore[arg-type]
+    release = CorrectedRelease.objects.get(pk=release.pk)
+    assert refusal(approve_release, by=world.county_approver, release=release) == "role_required"
+    assert approve_release(by=world.province_approver, release=release).by == world.province_approver.user
 
 
 def test_a_release_elsewhere_hides_nothing_that_came_back_and_is_gone(chain: Chain, campaign: Campaign) -> None:
