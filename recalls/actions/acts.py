@@ -86,6 +86,19 @@ def _county(campaign: Campaign) -> str:
     return campaign.organisation.division_id.ljust(6, "0")
 
 
+def withdrawal_basis(campaign: Campaign) -> str:
+    """On what taking goods back without an announcement rests: 2015 Measures, article 11. Whether the rule that applies
+    to this recall still allows it is said to be unknown where its text was not checked.
+    """
+    law = regime(campaign.regime)
+    if any(one.number == "11" and one.verified for one in law.articles):
+        return _("%(law)s第十一条：尚未售给消费者的，立即追回。") % {"law": law.label}
+    return _(
+        "2015年《食品召回管理办法》第十一条准许只追回尚未售给消费者的食品。这次适用的%(law)s是否仍准许，条文未经核实："
+        "请先问主管部门，没有把握的就发布公告。"
+    ) % {"law": law.label}
+
+
 @transaction.atomic
 def issue_act(
     *,

@@ -127,9 +127,11 @@ class Campaign(models.Model):
     def quiet(self) -> bool:
         """Whether it is a withdrawal that the public was not told of: no consumer has the goods, as far as is known.
         Not of consumer products: that goods are taken back without a word to the public is the 2015 Measures' (article
-        11), which are about food.
+        11), which are about food. Nor where the authority ordered the recall: whoever obeys an order to recall does
+        not choose to do with less.
         """
         told = self.is_drill or self.announced_at is not None or self.track == Product.Track.CONSUMER
+        told = told or self.form == Form.ORDERED
         return self.kind == self.Kind.WITHDRAWAL and not told
 
     @property

@@ -14,7 +14,13 @@ from django.views.decorators.http import require_http_methods
 
 from recalls.access import campaign_for, is_one_person_firm, roles_in
 from recalls.actions import campaigns as act
-from recalls.actions.acts import is_competent, leaves_to_another, not_competent_words, usual_basis
+from recalls.actions.acts import (
+    is_competent,
+    leaves_to_another,
+    not_competent_words,
+    usual_basis,
+    withdrawal_basis,
+)
 from recalls.actions.moves import doers, proposal_of, require_row, second_person_words
 from recalls.channels import channel_for
 from recalls.effect import effect
@@ -235,6 +241,8 @@ def _check_rows(campaign: Campaign, action: str) -> list[Row]:
     if action in ("decide", "start") and campaign.quiet and sold_some(campaign):
         words = _("记录显示范围内已有货物售出。追回只适用于尚未售给消费者的，请重新评估；启动之后，请转为召回。")
         rows.append(Row(_("注意"), words))
+    if action == "take_back":
+        rows.append(Row(_("依据"), withdrawal_basis(campaign)))
     if action == "start" and scope is not None:
         change = drift(scope)
         notified = len(change.answer.holder_ids - {campaign.organisation_id})

@@ -158,6 +158,14 @@ def test_a_withdrawal_needs_no_announcement_until_some_of_it_was_sold(chain: Cha
         "这是追回" in letters.compose(told.messages.filter(channel="email").first() or OutboxMessage(notice=told)).body
     )
     refused(lambda: take_back(by=world.walnuts_quality, campaign=campaign, reason="示例"), "role_required")
+    sign_in(client, world.walnuts)
+    at = reverse("recalls:campaign_step", args=[campaign.uid, "take_back"])
+    assert "第十一条：尚未售给消费者的" in client.get(at).content.decode()
+    Campaign.objects.filter(pk=campaign.pk).update(regime="CN-FOOD-2026")
+    page = client.get(at).content.decode()
+    assert "第十一条准许只追回" in page
+    assert "条文未经核实" in page, "nobody here has read the rule of December"
+    Campaign.objects.filter(pk=campaign.pk).update(regime="CN-FOOD-2015")
     campaign = take_back(by=world.walnuts, campaign=campaign, reason="示例：都在仓库")
     assert (campaign.status, campaign.announced_at) == ("in_progress", None)
     refused(lambda: amend_notice(by=world.walnuts, campaign=campaign, channel="示例", reason="示例"), "no_such_step")
@@ -183,6 +191,19 @@ def test_a_withdrawal_needs_no_announcement_until_some_of_it_was_sold(chain: Cha
     later = letters.compose(OutboxMessage(notice=told, kind="change", round=2))
     assert "召回范围变更" in later.subject
     assert "转为召回" not in later.body
+    draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    assert announce(by=world.walnuts, campaign=campaign, channel="示例").status == "announced"
+
+
+def test_whoever_is_ordered_to_recall_cannot_do_with_a_withdrawal(chain: Chain) -> None:
+    world = chain.world
+    campaign = scoped(chain)
+    reassess(by=world.walnuts_quality, campaign=campaign, finding=dataclasses.replace(FINDING, verdict="withdraw"))
+    campaign = order(by=world.county_approver, campaign=campaign, document="示例责〔2026〕9号", served_at=day(31).at)
+    campaign = start_campaign(by=world.walnuts_quality, campaign=campaign, stop_order=True)
+    refused(lambda: take_back(by=world.walnuts, campaign=campaign, reason="示例：都在仓库"), "no_such_step")
+    told = notice_to(campaign, world.distributor.organisation)
+    assert "这是追回" not in letters.compose(OutboxMessage(notice=told, kind="notice")).body
     draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
     assert announce(by=world.walnuts, campaign=campaign, channel="示例").status == "announced"
 
