@@ -20,7 +20,7 @@ from recalls.gs1 import closeout_notification, recall_notification, removal_conf
 from trace.api.auth import acting
 from trace.api.schemas import In, Named, Out, Text, Uid
 from trace.errors import Invalid, NotFound
-from trace.models import Lot
+from trace.models import Lot, Product
 from trace.units import parse_amount
 
 Message = Literal["productRecallNotification", "productRemovalConfirmation", "productRecallCloseoutNotification"]
@@ -193,11 +193,16 @@ def take_gs1(request: HttpRequest, body: Gs1In) -> Gs1Taken:
 def lot_of(item: RemovedItem, left: Sequence[Lot], asked: Collection[int]) -> Lot:
     """Which of the lots not answered yet an item means. Among several of one code the GTIN decides (with or without
     leading zeros), or else the name, or else that one alone is ``asked`` about still (row numbers). Refuses
-    (``lots_incomplete``) one the notice does not ask about, and (``required``) one that may mean several.
+    (``lots_incomplete``) one the notice does not ask about, by its code or by a GTIN that is another product's, and
+    (``required``) one that may mean several.
     """
-    found = [lot for lot in left if lot.code == item.batchNumber]
+    found = [lot for lot in left if lot.code == item.batchNumber and not _of_another(lot, item.gtin)]
     if not found:
-        raise Invalid(_("请逐个批次填写，没有的填 0。"), code="lots_incomplete")
+        raise Invalid(
+            _("通知没有问到批次 %(code)s %(gtin)s，或者已经填过。请逐个批次填写，没有的填 0。")
+            % {"code": item.batchNumber, "gtin": item.gtin or ""},
+            code="lots_incomplete",
+        )
     if len(found) > 1 and item.gtin:
         found = [lot for lot in found if (lot.product.gtin or "").zfill(14) == item.gtin.zfill(14)] or found
     if len(found) > 1 and item.tradeItemDescription:
@@ -208,6 +213,14 @@ def lot_of(item: RemovedItem, left: Sequence[Lot], asked: Collection[int]) -> Lo
         words = _("有不止一个批次叫 %(code)s：请写明 gtin 或与通知中相同的 tradeItemDescription。")
         raise Invalid(words % {"code": item.batchNumber}, code="required")
     return found[0]
+
+
+def _of_another(lot: Lot, gtin: str | None) -> bool:
+    """Whether a GTIN names another product than the lot's, where the lot's own is confirmed. The first digit and the
+    last tell apart packs of one product (GS1 General Specifications, indicator and check digit) and are left aside.
+    """
+    own = lot.product.gtin if lot.product.gtin_claim == Product.GtinClaim.CONFIRMED else None
+    return bool(gtin and own) and str(own).zfill(14)[1:13] != str(gtin).zfill(14)[1:13]
 
 
 class CustomerIn(In):

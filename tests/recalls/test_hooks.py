@@ -250,6 +250,13 @@ def test_an_answer_to_two_lots_of_one_code_says_which_is_meant() -> None:
             meant(**unclear)
     assert meant((2,)) is lots[1], "the other one is recalled no longer"
     assert meant((2,), gtin="6900000000014") is lots[0], "an answer about it does no harm"
+    # An answer about another product's lot of that code is none about this one, however many are left.
+    lots[0].product.gtin_claim = Product.GtinClaim.CONFIRMED
+    del lots[1]
+    assert meant(gtin="06900000000014") is lots[0]
+    assert meant(gtin="16900000000011") is lots[0], "a carton of it"
+    with pytest.raises(DomainError, match="没有问到批次 A1 6900000000021"):
+        meant(gtin="6900000000021")
 
 
 def test_the_page_of_addresses_shows_a_secret_once(chain: Chain, client: Client) -> None:
