@@ -278,7 +278,8 @@ def _question(actor: Actor, campaign: Campaign, asked: QuestionIn) -> Question:
     """The question in lots the caller may open, or that the version in force names already."""
     scope = latest_scope(campaign)
     if not asked.lots:
-        if scope is None or asked.sources or asked.left_out or asked.part_of or asked.through:
+        other = asked.sources or asked.left_out or asked.part_of or asked.through
+        if scope is None or other or asked.same_gear or not asked.same_run:
             raise Invalid(_("请至少指明一个批次。"), code="lots_required")
         return question_of(scope)
     known = {str(row.uid): row for row in scope_lots(scope)} if scope is not None else {}

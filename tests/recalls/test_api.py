@@ -358,6 +358,8 @@ def test_a_trader_recalls_by_the_api_what_another_made(chain: Chain) -> None:
     path, lots = f"/campaigns/{made['uid']}", [str(chain.pouch_a.uid)]
     ok(api.post(f"{path}/scopes", {"lots": lots}), 201)
     assert_problem(api.get(f"{path}/scope?left_out={lots[0]}"), 422, "lots_required")
+    for changed in ("same_run=false", "same_gear=true"):
+        assert_problem(api.get(f"{path}/scope?{changed}"), 422, "lots_required")
     other = {**FINDING, "standing": {"initiator": "brand_owner"}}
     ok(api.post(f"{path}/assessments", other), 201)
     assert_problem(step(person(chain.world.distributor), Campaign.objects.get(), "decide"), 409, "initiator_wrong")
