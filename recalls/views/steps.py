@@ -133,7 +133,7 @@ def campaign_step(request: HttpRequest, uid: str, action: str) -> HttpResponse:
         raise NotFound(_("没有这个步骤。"))
     if row is None or request.method == "POST":
         posted = request.POST.get("revision", "")
-        if posted.isdigit():
+        if posted.isdecimal():
             campaign.revision = int(posted[:9])
     if row is None:
         require_row(campaign, action, actor)
@@ -374,13 +374,14 @@ def _leaves(actor: Actor, campaign: Campaign, asked: dict[str, Any]) -> dict[str
         answer = preview_scope(asked["question"])
     except DomainError as error:
         return {"problem": error.message}
-    freed = sorted(lot_ids_of(scope) - answer.lot_ids)[:20]
+    out = sorted(lot_ids_of(scope) - answer.lot_ids)
+    freed = out[:20]
     rows = Lot.objects.filter(pk__in=freed).order_by("id")
     lots = rows.select_related("product", "product_version", "organisation__division", "origin_place__division")
     sight = Sight(actor, campaign, ())
     opened = sight.open_lots(freed)
     labels = [sight.lot(lot, lot.pk in opened).label for lot in lots]
-    return {"scope": scope, "left": len(answer.lines), "freed": labels}
+    return {"scope": scope, "left": len(answer.lines), "freed": labels, "freed_count": len(out)}
 
 
 PROPOSABLE = tuple(
