@@ -58,7 +58,8 @@ class Buyer:
 
 def check_list(campaign: Campaign, lines: Sequence[Line]) -> tuple[list[Buyer], list[CellError]]:
     """Read the rows of a sheet; every wrong cell is named. The first row has the headers; the amount is in the lot's
-    base unit, and the lot must be in the scope in force.
+    base unit, and the lot must be in the scope in force, named by its code, or by its trace code where products share
+    one.
     """
     if not lines:
         return [], [CellError(1, "", _("这个文件是空的。请下载模板，填好后再上传。"))]
@@ -74,18 +75,24 @@ def check_list(campaign: Campaign, lines: Sequence[Line]) -> tuple[list[Buyer], 
         return [], [CellError(lines[0].number, "", words)]
     version = latest_scope(campaign)
     rows = Lot.objects.filter(scope_lots__scope=version).select_related("product", "product_version")
-    lots = {lot.code: lot for lot in rows} if version else {}
-    lots |= {lot.lot_code: lot for lot in lots.values()}
+    called: dict[str, dict[int, Lot]] = {}
+    for row in rows if version else ():
+        for code in (row.code, row.lot_code, row.public_code):
+            called.setdefault(code, {})[row.pk] = row
     buyers: list[Buyer] = []
     errors: list[CellError] = []
     for line in lines[1:]:
         cells = {key: _text(line.cells, at) for key, at in places.items()}
         bad = [CellError(line.number, HEADERS[key][0], _("这里应当是文字。")) for key in places if cells[key] is None]
         values = {key: value or "" for key, value in cells.items()}
-        lot = lots.get(values["lot"])
+        found = list(called.get(values["lot"], {}).values())
+        lot = found[0] if len(found) == 1 else None
         if not values["name"]:
             bad.append(CellError(line.number, HEADERS["name"][0], _("这一项必须填写。")))
-        if lot is None:
+        if len(found) > 1:
+            words = _("召回范围内不止一个批次叫这个批号，请改填追溯码（批次页上有）。")
+            bad.append(CellError(line.number, HEADERS["lot"][0], words))
+        elif lot is None:
             bad.append(CellError(line.number, HEADERS["lot"][0], _("这个批号不在召回范围内。")))
         if not any(values.get(key) for key in ("phone", "email", "address")):
             bad.append(CellError(line.number, HEADERS["phone"][0], _("电话、邮箱、地址至少填一项。")))

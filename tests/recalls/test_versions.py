@@ -12,6 +12,7 @@ from recalls.access import notice_link
 from recalls.actions.answers import answer_stock, answer_stock_by_link
 from recalls.actions.assessment import Standing, assess
 from recalls.actions.campaigns import decide, propose, start_campaign
+from recalls.actions.distribution import Buyer, CellError, check_list
 from recalls.actions.outbox import send_due
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.actions.tree import Customer, pass_on
@@ -23,12 +24,13 @@ from recalls.letters import letter_lots
 from recalls.models import Campaign, Notice
 from recalls.notice_states import NoticeStatus
 from recalls.scope import Question, preview_scope
-from tests.goods import amount, day, receive, ship
+from tests.goods import amount, day, make_lot, receive, ship
 from tests.recalls.story import FINDING, KNEW, Chain, announced, answer, notice_to, scoped, started
-from tests.world import make_actor, sign_in
+from tests.world import make_actor, make_product, sign_in
 from trace.actions.events import Portion, record_event
 from trace.errors import DomainError
-from trace.models import HoldSet
+from trace.imports.reading import Line
+from trace.models import HoldSet, Lot
 from trace.units import MICROS
 
 
@@ -137,6 +139,26 @@ def test_what_was_typed_stays_with_its_lot_when_the_recall_is_narrowed_meanwhile
     assert client.post(answering, {**asked, **form, "unit_0": "KGM", "unit_1": "KGM"}).status_code == 302
     (row,) = notice.stock.all()
     assert (row.lot, row.on_hand_micros, row.sold_micros) == (chain.pouch_b, MICROS, 0)
+
+
+def test_a_row_of_a_list_of_buyers_means_one_lot(chain: Chain) -> None:
+    world = chain.world
+    other = make_product(world.walnuts.organisation, "HTR-500", "示例核桃仁大袋", family="walnut_fenzhou")
+    twin = make_lot(world.walnuts, other, "10", when=day(2))
+    Lot.objects.filter(pk=twin.pk).update(lot_code=chain.pouch_a.lot_code)
+    campaign = scoped(chain)
+    both = Question.of([chain.pouch_a, twin], same_run=False)
+    freeze_scope(by=world.walnuts_quality, campaign=campaign, question=both)
+
+    def read(code: str) -> tuple[list[Buyer], list[CellError]]:
+        return check_list(
+            campaign, [Line(1, ["名称", "批号", "数量", "电话"]), Line(2, ["示例小店", code, "2", "13900000000"])]
+        )
+
+    buyers, errors = read(chain.pouch_a.lot_code)
+    assert buyers == []
+    assert ["不止一个批次" in one.why for one in errors] == [True], "which of both they have, nobody knows"
+    assert [one.lot for one in read(twin.public_code)[0]] == [twin]
 
 
 def test_who_proposes_a_narrower_scope_reads_no_code_of_a_lot_it_never_had(chain: Chain, client: Client) -> None:
