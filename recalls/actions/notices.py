@@ -618,6 +618,9 @@ def mark_posted(*, by: Actor, notice: Notice, at: datetime.datetime | None = Non
         if notice.status == NoticeStatus.CREATED:
             move_notice(notice=notice, action="send", side=Side.ISSUER, by=by, at=now, sent_at=now)
         else:
+            # Whose address did not exist was sent nothing before: the letter is the first it gets.
+            if Notice.objects.filter(pk=notice.pk, sent_at=None).update(sent_at=now):
+                notice.sent_at = now
             note_attempt(notice=notice, action="post", side=Side.ISSUER, by=by, at=now)
     return notice
 

@@ -17,6 +17,7 @@ from django.core import mail
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from recalls.actions.notices import mark_posted
 from recalls.actions.outbox import LEASE, claim, due_messages, send_due, send_one
 from recalls.models import Notice, OutboxMessage
 from recalls.notice_states import NoticeStatus
@@ -24,6 +25,7 @@ from tests.conftest import ROOT, CommittedDatabase
 from tests.loaded import Loaded
 from tests.recalls.story import Chain, make_chain, started
 from tests.world import make_world
+from trace.actor import Actor
 
 
 @pytest.fixture
@@ -118,6 +120,10 @@ def test_an_address_refused_for_good_becomes_a_letter(message: OutboxMessage, mo
     assert message.failed_at is not None
     assert notice.status == NoticeStatus.UNREACHABLE
     assert notice.messages.filter(channel="letter", sent_at=None).exists()
+    unsent = Notice.objects.filter(pk=notice.pk, sent_at=None)
+    assert unsent.exists()
+    mark_posted(by=Actor(organisation=notice.campaign.organisation, role="quality"), notice=notice)
+    assert not unsent.exists(), "the board counts it as told, and it hears of changes"
     assert due_messages(now() + datetime.timedelta(days=1)) == []
 
 
