@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.feedgenerator import Atom1Feed
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -65,7 +66,7 @@ def public_list(request: HttpRequest) -> HttpResponse:
             "chosen": {name: request.GET.get(name, "") for name in ("state", "track", "year")},
             "states": [("", _("全部")), ("open", _("进行中")), ("closed", _("已结案"))],
             "tracks": [("", _("全部")), *Product.Track.choices],
-            "years": sorted({row.at.year for row in in_force()}, reverse=True),
+            "years": sorted({_year(row) for row in in_force()}, reverse=True),
             "warnings": RiskWarning.objects.filter(status=RiskWarning.Status.PUBLISHED).order_by("-published_at")[:3],
         },
     )
@@ -88,8 +89,15 @@ def narrowed_by(request: HttpRequest, rows: list[Publication]) -> list[Publicati
     if track in Product.Track.values:
         rows = [row for row in rows if row.notice.campaign.track == track]
     if year.isascii() and year.isdigit() and len(year) == 4:
-        rows = [row for row in rows if row.at.year == int(year)]
+        rows = [row for row in rows if _year(row) == int(year)]
     return rows
+
+
+def _year(publication: Publication) -> int:
+    """The year of an announcement by the calendar here: the first eight hours of a year are the last of the one before
+    by universal time.
+    """
+    return timezone.localdate(publication.at).year
 
 
 def _matches(publication: Publication, words: str) -> bool:

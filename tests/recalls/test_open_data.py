@@ -10,10 +10,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from labels.poster import poster_lines
-from recalls.models import Campaign
+from recalls.models import Campaign, Publication
+from recalls.views.public import narrowed_by
 from tests.recalls.story import announced, make_chain, started
 from tests.world import World
 from trace.models import Division
@@ -59,6 +60,15 @@ def test_a_recall_is_data_with_lots_amounts_and_places_as_fields(client: Client,
     page = got(client, f"/recalls/{campaign.uid}").content.decode()
     for words in ("码和批号在哪里", "申请退货、换货、修理或退款", "poster.pdf"):
         assert words in page
+
+
+def test_the_year_of_an_announcement_is_that_of_the_calendar_here(client: Client, world: World) -> None:
+    campaign = announced(make_chain(world))
+    late = datetime.datetime(2026, 12, 31, 17, tzinfo=datetime.UTC)
+    rows = [Publication(notice=campaign.public_notices.get(), at=late)]
+    for year, count in (("2026", 0), ("2027", 1)):
+        request = RequestFactory().get("/recalls/", {"year": year})
+        assert len(narrowed_by(request, rows)) == count
 
 
 @pytest.mark.parametrize(
