@@ -26,9 +26,12 @@ VERSION = "1.2.0"
 def records(publications: Sequence[Publication]) -> list[dict[str, Any]]:
     """One record per publication in force; three queries for any number."""
     scopes = {publication.notice.scope_id for publication in publications}
-    lots: dict[int, dict[str, ScopeLot]] = {}
-    for row in ScopeLot.objects.filter(scope__in=scopes).select_related("lot__product", "lot__product_version"):
-        lots.setdefault(row.scope_id, {})[f"{row.lot.product_version.name} {row.lot.code}"] = row
+    lots: dict[int, dict[Named, list[ScopeLot]]] = {}
+    rows = ScopeLot.objects.filter(scope__in=scopes)
+    for row in rows.select_related("lot__product", "lot__product_version", "lot__organisation"):
+        version, made_on = row.lot.product_version, row.lot.produced_on
+        name = (version.name, version.brand, version.spec, row.lot.code, made_on.isoformat() if made_on else "")
+        lots.setdefault(row.scope_id, {}).setdefault(name, []).append(row)
     counties: dict[int, set[str]] = {}
     held = ScopeHolding.objects.filter(scope__in=scopes)
     for scope, code in held.values_list("scope", "organisation__division").distinct():
@@ -43,7 +46,24 @@ def records(publications: Sequence[Publication]) -> list[dict[str, Any]]:
     ]
 
 
-def record(publication: Publication, lots: dict[str, ScopeLot], places: Sequence[tuple[str, str]]) -> dict[str, Any]:
+Named = tuple[str, str, str, str, str]
+"""What tells a lot of an announcement apart: name, trade mark and specification of the goods, its code, its day."""
+
+
+def _lot_of(goods: dict[str, Any], lot: dict[str, Any], lots: dict[Named, list[ScopeLot]]) -> ScopeLot | None:
+    """The lot of the scope that a lot of the announcement is; of several named alike that of its maker, and none where
+    that leaves doubt: no amount is better than another lot's.
+    """
+    name = (goods["name"], goods.get("brand", ""), goods.get("spec", ""), lot["code"], lot["produced_on"])
+    found = lots.get(name, [])
+    if len(found) > 1:
+        found = [one for one in found if one.lot.organisation.name == goods.get("maker")]
+    return found[0] if len(found) == 1 else None
+
+
+def record(
+    publication: Publication, lots: dict[Named, list[ScopeLot]], places: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
     """The record of one publication."""
     notice = publication.notice
     campaign = notice.campaign
@@ -52,7 +72,7 @@ def record(publication: Publication, lots: dict[str, ScopeLot], places: Sequence
     for one in notice.goods:
         rows = []
         for lot in one["lots"]:
-            known = lots.get(f"{one['name']} {lot['code']}")
+            known = _lot_of(one, lot, lots)
             rows.append(
                 {
                     "code": lot["code"],

@@ -13,11 +13,16 @@ import pytest
 from django.test import Client, RequestFactory
 
 from labels.poster import poster_lines
+from recalls.actions.announcements import draft_notice
+from recalls.actions.campaigns import announce, decide, start_campaign
+from recalls.actions.scopes import freeze_scope
 from recalls.models import Campaign, Publication
+from recalls.scope import Question
 from recalls.views.public import narrowed_by
-from tests.recalls.story import announced, make_chain, started
-from tests.world import World
-from trace.models import Division
+from tests.goods import day, make_lot
+from tests.recalls.story import ANNOUNCEMENT, announced, make_chain, scoped, started
+from tests.world import World, make_product
+from trace.models import Division, Lot
 
 
 def got(client: Client, path: str) -> Any:
@@ -60,6 +65,23 @@ def test_a_recall_is_data_with_lots_amounts_and_places_as_fields(client: Client,
     page = got(client, f"/recalls/{campaign.uid}").content.decode()
     for words in ("码和批号在哪里", "申请退货、换货、修理或退款", "poster.pdf"):
         assert words in page
+
+
+def test_two_sizes_of_one_name_and_code_keep_their_own_amounts(client: Client, world: World) -> None:
+    chain = make_chain(world)
+    by, quality = world.walnuts, world.walnuts_quality
+    name = chain.pouch_a.product_version.name
+    bag = make_product(by.organisation, "HTR-500", name, family="walnut_fenzhou", spec="500 g")
+    twin = make_lot(by, bag, "7", when=day(2))
+    Lot.objects.filter(pk=twin.pk).update(lot_code=chain.pouch_a.lot_code, produced_on=chain.pouch_a.produced_on)
+    campaign = scoped(chain)
+    freeze_scope(by=quality, campaign=campaign, question=Question.of([chain.pouch_a, twin], same_run=False))
+    campaign = start_campaign(by=quality, campaign=decide(by=by, campaign=campaign), stop_order=True)
+    draft_notice(by=quality, campaign=campaign, announcement=ANNOUNCEMENT)
+    announce(by=by, campaign=campaign, channel="示例")
+    (one,) = got(client, "/recalls/data.json").json()["recalls"]
+    made = {goods["spec"]: [lot["made"] for lot in goods["lots"]] for goods in one["goods"]}
+    assert made == {chain.pouch_a.product_version.spec or None: ["40"], "500 g": ["7"]}
 
 
 def test_the_year_of_an_announcement_is_that_of_the_calendar_here(client: Client, world: World) -> None:
