@@ -89,8 +89,8 @@ def answer_stock(
     """The recipient says per lot what it has, sealed, sold on and cannot account for; confirms receipt with it.
 
     A later count follows the earlier and counts; the same count again is harmless. Refuses lots left out or not asked
-    about (``lots_incomplete``), negative or impossible amounts (``amount_negative``, ``sealed_too_much``,
-    ``amount_too_large``).
+    about (``lots_incomplete``), an answer to a notice that asks about none any more (``nothing_asked``), negative or
+    impossible amounts (``amount_negative``, ``sealed_too_much``, ``amount_too_large``).
     """
     side = _answering_side(by, notice, "answer_stock")
     channel = Channel.ACCOUNT if side is Side.RECIPIENT else Channel.TELEPHONE
@@ -271,6 +271,8 @@ def _check(notice: Notice, lots: Sequence[LotAnswer]) -> None:
     asked = set(notice.lots.values_list("lot", flat=True))
     still = set(still_asked(notice.lots.all()).values_list("lot", flat=True))
     said = {one.lot.pk for one in lots}
+    if not said and not still:
+        raise Clash(_("这份通知已没有要填写的批次：请按后来的通知填写。"), code="nothing_asked")
     if not still <= said <= asked or len(lots) != len(said):
         raise Invalid(_("请逐个批次填写，没有的填 0。"), code="lots_incomplete")
     for one in lots:

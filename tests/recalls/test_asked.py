@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.core import mail
 from django.test import Client
 
@@ -24,6 +25,7 @@ from tests.recalls.story import Chain, answer, notice_to, started
 from tests.recalls.test_parts import PROOF, Sold, hall, sold  # noqa: F401  (fixtures)
 from tests.recalls.test_through import MILLION
 from tests.world import sign_in
+from trace.errors import DomainError
 from trace.models import Lot, Organisation
 
 
@@ -184,7 +186,10 @@ def test_who_has_none_of_the_part_is_not_asked_about_its_lot(sold: Sold, client:
     assert _asking(campaign, trader.organisation, other) == [second]
 
 
-def test_who_has_answered_about_a_part_is_asked_about_more_and_hears_of_it_once(sold: Sold) -> None:  # noqa: F811
+def test_who_has_answered_about_a_part_is_asked_about_more_and_hears_of_it_once(
+    sold: Sold,  # noqa: F811
+    client: Client,
+) -> None:
     world = sold.world
     campaign = sold.started(sold.cartons_part(sold.cartons[0]))
     (notice,) = campaign.notices.all()
@@ -194,6 +199,15 @@ def test_who_has_answered_about_a_part_is_asked_about_more_and_hears_of_it_once(
     assert again.scope.number == 2
     assert again.answered_at is None
     assert not OutboxMessage.objects.filter(notice=notice, kind="change").exists()
+    # The old notice asks nothing any more: an empty answer to it says nothing.
+    with pytest.raises(DomainError) as refused:
+        answer_stock(by=world.distributor, notice=notice, lots=[])
+    assert refused.value.code == "nothing_asked"
+    sign_in(client, world.distributor)
+    post = {"messageType": "productRemovalConfirmation", "noticeIdentification": str(notice.uid)}
+    key = {"Idempotency-Key": "nothing-asked"}
+    sent = client.post("/api/v1/gs1/messages", post, content_type="application/json", headers=key)
+    assert (sent.status_code, sent.json()["code"]) == (409, "nothing_asked")
 
 
 def test_a_late_run_of_notices_leaves_to_later_ones_what_was_out_meanwhile(chain: Chain) -> None:
