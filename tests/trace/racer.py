@@ -18,7 +18,7 @@ from django.db import OperationalError  # noqa: E402 (Django must be set up firs
 from django.test import Client  # noqa: E402 (Django must be set up first)
 from django.urls import reverse  # noqa: E402
 
-from tests.goods import amount, day, make_lot, ship  # noqa: E402 (Django must be set up first)
+from tests.goods import amount, day, make_lot, passed, ship  # noqa: E402 (Django must be set up first)
 from tests.trace.api_client import api_of  # noqa: E402
 from tests.world import sign_in  # noqa: E402
 from trace.actions.packs import pack_units  # noqa: E402
@@ -153,6 +153,18 @@ def pack_and_receive(way: int, start: Callable[[], object], packer: str, codes: 
     sys.stdout.write(f"{packed} {received} {','.join(sorted(refusals))}\n")
 
 
+def record_reports(_way: int, start: Callable[[], object], username: str, lot_uid: str, numbers: str) -> None:
+    """Record a report of each of these numbers; print how many were accepted, and the refusals' codes."""
+    by, lot = _actor(username), Lot.objects.select_related("product_version").get(uid=lot_uid)
+    start()
+    codes = []
+    for number in numbers.split(","):
+        while (code := _refusal(lambda number=number: passed(by, lot, number=number))) in BUSY:  # type: ignore[misc]
+            pass
+        codes.append(code)
+    sys.stdout.write(f"{codes.count('')} {','.join(sorted({code for code in codes if code}))}\n")
+
+
 def _refusal(work: Callable[[], object]) -> str:
     """The code an action refuses with; "" where it does not."""
     try:
@@ -173,7 +185,12 @@ def race(what: str, count: str, *arguments: str) -> None:
     """The same in as many processes of their own, which start together: the program is loaded once and forked. Each
     takes another way than the one before.
     """
-    runner, ways = (take_by_any_way, 4) if what == "take" else (pack_and_receive, 3)
+    runners: dict[str, tuple[Callable[..., None], int]] = {
+        "take": (take_by_any_way, 4),
+        "hands": (pack_and_receive, 3),
+        "reports": (record_reports, 1),
+    }
+    runner, ways = runners[what]
     reverse("trace:lot_list")  # reads every address and what answers it, once for all
     children = []
     (ready, tell), (go, hold) = os.pipe(), os.pipe()

@@ -70,6 +70,21 @@ def test_sixteen_processes_packing_and_receiving_the_same_by_three_ways_do_it_on
     assert rebuild(write=False).differences == []
 
 
+def test_eight_processes_recording_the_same_reports_record_each_once(committed_db: CommittedDatabase) -> None:
+    world = make_world()
+    lot = make_lot(world.walnuts, world.kernels, "10")
+    assert world.walnuts.user is not None
+    numbers = [f"示例-{number}" for number in range(6)]
+    racer = _start(committed_db, "race", "reports", "8", world.walnuts.user.username, str(lot.uid), ",".join(numbers))
+    out, error = racer.communicate(timeout=240)
+    assert racer.returncode == 0, error
+    answers = [line.split() for line in out.splitlines()]
+    assert len(answers) == 8
+    assert {code for _accepted, *codes in answers for code in codes} == {"report_exists"}
+    assert sum(int(answer[0]) for answer in answers) == 6
+    assert sorted(lot.reports.values_list("report_number", flat=True)) == numbers
+
+
 def test_killed_writers_lose_nothing_acknowledged_and_leave_no_half_event(committed_db: CommittedDatabase) -> None:
     world = make_world()
     assert world.walnuts.user is not None

@@ -100,6 +100,7 @@ def record_report(
         raise Invalid(_("报告日期在将来，请核对。"), code="in_future")
     cma = normalise_cma(cma_number) if cma_number else ""
     laboratory = laboratory or _laboratory_named(name, cma)
+    lock_log_head()  # two at once would each find the other's report not there
     same = TestReport.objects.filter(lot=lot, laboratory_name=name, report_number=report_number)
     if same.filter(event__corrections__isnull=True).exists():
         raise Clash(_("这份报告已经登记过。"), code="report_exists")
