@@ -466,6 +466,10 @@ def test_rows_that_say_the_very_same_are_named_before_they_are_written(
     page = sign_in(client, world.walnuts).get(reverse("trace:import_detail", args=[row.uid])).content.decode()
     assert "第 3 行同第 2 行" in page
     assert "第 4 行同第 2 行" in page
+    assert "这样的还有" not in page
+    row = upload(world.walnuts, "steps", steps_file("common.opening", rows * 5), step="common.opening")
+    page = client.get(reverse("trace:import_detail", args=[row.uid])).content.decode()
+    assert "这样的还有 4 行。" in page
     row = upload(world.walnuts, "steps", steps_file("common.opening", rows[:1]), step="common.opening")
     page = client.get(reverse("trace:import_detail", args=[row.uid])).content.decode()
     assert "一模一样" not in page

@@ -223,6 +223,7 @@ class Preview:
     more_issues: int = 0
     more_rows: int = 0
     alike: list[tuple[int, int]] = field(default_factory=list)
+    more_alike: int = 0
 
 
 @audience("party", "operator", "quality")
@@ -279,13 +280,15 @@ def preview_of(row: SheetImport) -> Preview:
     bad = [line for line in rest if line.number in wrong]
     shown = (bad or list(rest))[:ROWS_SHOWN]
     by_number = {line.number: line for line in lines}
+    alike = _alike(rest)
     return Preview(
         head=head,
         rows=[_shown_row(line, len(head), wrong.get(line.number, {})) for line in shown],
         issues=[_shown_issue(issue, head, by_number) for issue in row.issues[:ISSUES_SHOWN]],
         more_issues=max(0, len(row.issues) - ISSUES_SHOWN),
         more_rows=max(0, len(bad or rest) - len(shown)),
-        alike=_alike(rest)[:ALIKE_SHOWN],
+        alike=alike[:ALIKE_SHOWN],
+        more_alike=max(0, len(alike) - ALIKE_SHOWN),
     )
 
 
