@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recalls.actions.campaigns import carry_out_by_itself
 from recalls.actions.notices import move_notice
+from recalls.asked import over
 from recalls.models import (
     Campaign,
     Disposal,
@@ -19,10 +21,11 @@ from recalls.models import (
     DisposalFile,
     DisposalPlan,
     Notice,
+    NoticeLot,
     ReturnReceipt,
     ScopeHolding,
 )
-from recalls.notice_states import Side, notice_move
+from recalls.notice_states import NoticeStatus, Side, notice_move
 from recalls.scope import latest_scope
 from trace.access import entered_for
 from trace.actions.events import Portion, When, record_event
@@ -74,22 +77,22 @@ def receive_return(
         raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
     if condition == ReturnReceipt.Condition.EMPTY:
         raise Invalid(_("空瓶空袋里没有货，请登记为“退回异常”。"), code="empty_is_no_goods")
-    notice = _notice_of(campaign, organisation)
+    notices = _notices_of(campaign, organisation, lines)
     data = {"recall_case": str(campaign.uid)}
     portions = [Portion(lot=line.lot, amount=line.amount) for line in lines]
     event = take_back(
         by=by, source=organisation, portions=portions, when=when, place=place, data=data, remark=remark, at=at
     ).event
-    promised = _promised(notice)
+    promised = {pk: _promised(notice) for pk, notice in notices.items()}
     receipts = [
         ReturnReceipt.objects.create(
             campaign=campaign,
-            notice=notice,
+            notice=notices.get(line.lot.pk),
             organisation=organisation,
             received_by_organisation=by.owner,
             lot=line.lot,
             micros=line.amount.micros,
-            declared_micros=line.declared.micros if line.declared else promised.get(line.lot.pk),
+            declared_micros=line.declared.micros if line.declared else promised.get(line.lot.pk, {}).get(line.lot.pk),
             condition=condition,
             event=event,
             by=by.user,
@@ -97,16 +100,15 @@ def receive_return(
         )
         for line in lines
     ]
-    if notice is not None and notice_move(notice.status, "return", Side.ISSUER) is not None:
-        move_notice(notice=notice, action="return", side=Side.ISSUER, by=by, at=now)
+    for notice in _each(notices):
+        if notice_move(notice.status, "return", Side.ISSUER) is not None:
+            move_notice(notice=notice, action="return", side=Side.ISSUER, by=by, at=now)
     carry_out_by_itself(by=by, campaign=campaign, at=now)
     return receipts
 
 
-def _promised(notice: Notice | None) -> dict[int, int]:
+def _promised(notice: Notice) -> dict[int, int]:
     """Per lot, what the holder said it sent back and has not arrived yet."""
-    if notice is None:
-        return {}
     left: dict[int, int] = {}
     for lot, micros in notice.dispatches.values_list("lot", "micros"):
         left[lot] = left.get(lot, 0) + micros
@@ -149,8 +151,8 @@ def destroy(
     executing = holder or by.owner
     _require_running(campaign)
     _require_in_scope(campaign, lines)
-    notice = _notice_of(campaign, executing)
-    if campaign.organisation_id not in entered_for(by) and (notice is None or executing.pk not in entered_for(by)):
+    notices = _notices_of(campaign, executing, lines)
+    if campaign.organisation_id not in entered_for(by) and (not notices or executing.pk not in entered_for(by)):
         raise NotAllowed(_("只有召回单位和持有单位能登记处理。"), code="not_own")
     if method not in Disposal.Method.values:
         raise Invalid(_("请选择列出的一项。"), code="unknown_choice")
@@ -188,7 +190,7 @@ def destroy(
         rows.append(
             Disposal.objects.create(
                 campaign=campaign,
-                notice=notice,
+                notice=notices.get(line.lot.pk),
                 organisation=executing,
                 lot=line.lot,
                 micros=line.amount.micros,
@@ -211,9 +213,10 @@ def destroy(
     DisposalFile.objects.bulk_create(
         [DisposalFile(disposal=row, file=file, sha256=file.sha256) for row in rows for file in files]
     )
-    side = Side.RECIPIENT if executing.pk in entered_for(by) and notice is not None else Side.ISSUER
-    if notice is not None and notice_move(notice.status, "dispose_on_site", side) is not None:
-        move_notice(notice=notice, action="dispose_on_site", side=side, by=by, at=now)
+    side = Side.RECIPIENT if executing.pk in entered_for(by) else Side.ISSUER
+    for notice in _each(notices):
+        if notice_move(notice.status, "dispose_on_site", side) is not None:
+            move_notice(notice=notice, action="dispose_on_site", side=side, by=by, at=now)
     carry_out_by_itself(by=by, campaign=campaign, at=now)
     return rows
 
@@ -270,14 +273,30 @@ def _require_in_scope(campaign: Campaign, lines: Sequence[GoodsLine]) -> None:
         raise Invalid(_("同一批次填了两次，请合并成一行。"), code="input_twice")
 
 
-def _notice_of(campaign: Campaign, organisation: Organisation) -> Notice | None:
-    """The newest open notice to this organisation. None for the initiator itself; refuses who holds nothing."""
+def _notices_of(campaign: Campaign, organisation: Organisation, lines: Sequence[GoodsLine]) -> dict[int, Notice]:
+    """By lot (row number) the notice to this organisation that asks about it, else the newest that named it, else the
+    newest of all. None for the initiator itself; refuses who holds nothing (``not_a_holder``).
+    """
     if organisation.pk == campaign.organisation_id:
-        return None
-    notice = campaign.notices.filter(organisation=organisation).order_by("-id").first()
-    if notice is None:
+        return {}
+    told = campaign.notices.filter(organisation=organisation)
+    newest = told.order_by("-id").first()
+    if newest is None:
         version = latest_scope(campaign)
         held = ScopeHolding.objects.filter(scope=version, organisation=organisation).exists() if version else False
         if not held:
             raise Invalid(_("这个单位不在召回通知名单内。请先扩大召回范围。"), code="not_a_holder")
-    return notice
+        return {}
+    lots = {line.lot.pk for line in lines}
+    named = NoticeLot.objects.filter(notice__in=told, lot__in=lots).select_related("notice__campaign")
+    asking = Q(~over()) & ~Q(notice__status=NoticeStatus.WITHDRAWN)
+    found = dict.fromkeys(lots, newest)
+    one_of = {newest.pk: newest}
+    for row in [*named.order_by("notice"), *named.filter(asking).order_by("notice")]:
+        found[row.lot_id] = one_of.setdefault(row.notice_id, row.notice)
+    return found
+
+
+def _each(notices: Mapping[int, Notice]) -> list[Notice]:
+    """The notices, each once."""
+    return list({one.pk: one for one in notices.values()}.values())

@@ -10,6 +10,7 @@ from recalls.access import notice_link
 from recalls.actions.answers import answer_stock, answer_stock_by_link
 from recalls.actions.campaigns import propose
 from recalls.actions.distribution import Buyer, tell_buyers
+from recalls.actions.goods import GoodsLine, destroy, receive_return
 from recalls.actions.outbox import send_due
 from recalls.actions.scopes import expand_scope, narrow_scope
 from recalls.actions.tree import Customer, pass_on
@@ -20,7 +21,7 @@ from recalls.letters import letter_lots
 from recalls.models import Campaign, Notice, NoticeLot, NoticeRun, OutboxMessage
 from recalls.notice_states import NoticeStatus
 from recalls.scope import Question
-from tests.goods import day, receive, ship
+from tests.goods import amount, day, receive, ship
 from tests.recalls.story import Chain, answer, notice_to, started
 from tests.recalls.test_parts import PROOF, Sold, hall, sold  # noqa: F401  (fixtures)
 from tests.recalls.test_through import MILLION
@@ -243,3 +244,28 @@ def test_the_messages_of_a_notice_name_the_version_it_is_about_now(chain: Chain)
     assert [item["batchNumber"] for item in confirmation["removedTradeItem"]] == [chain.pouch_a.code]
     names = [one["pRNIdentification"] for one in (recall_notification(told), confirmation, closeout_notification(told))]
     assert {one["entityIdentification"] for one in names} == {f"{campaign.uid}/2"}
+
+
+def test_what_comes_back_or_is_destroyed_moves_the_notice_that_asked_about_it(chain: Chain) -> None:
+    world, by = chain.world, chain.world.distributor
+    campaign = _both(chain)
+    first = notice_to(campaign, by.organisation)
+    answer_stock(by=by, notice=first, lots=[answer(chain.pouch_a, 16, 16), answer(chain.pouch_b, 3, 3)])
+    _without_b(chain, campaign)
+    _with_b(chain, campaign)
+    (second,) = _asking(campaign, by.organisation, chain.pouch_b)
+    answer_stock(by=by, notice=second, lots=[answer(chain.pouch_b, 3, 3)])
+    line = GoodsLine(chain.pouch_a, amount("16", world.kernels))
+    (row,) = receive_return(
+        by=world.walnuts, campaign=campaign, organisation=by.organisation, lines=[line], when=day(45)
+    )
+    for one in (first, second):
+        one.refresh_from_db()
+    assert row.notice == first
+    assert (first.status, second.status) == (NoticeStatus.RETURNED, NoticeStatus.ISOLATED)
+    line = GoodsLine(chain.pouch_b, amount("3", world.kernels))
+    how = {"method": "destroy", "place": "示例", "witness": world.county.organisation}
+    (gone,) = destroy(by=by, campaign=campaign, lines=[line], when=day(46), **how)  # type: ignore[arg-type]
+    second.refresh_from_db()
+    assert gone.notice == second
+    assert second.status == NoticeStatus.DISPOSED_ON_SITE
