@@ -23,8 +23,10 @@ from recalls.models import Campaign, NoticePicture, Publication, PublicationProo
 from recalls.scope import latest_scope
 from recalls.through import through_of
 from trace.actor import Actor
+from trace.among import among
 from trace.errors import Clash, Invalid, NotFound
-from trace.models import Lot, Product, StoredFile
+from trace.event_templates import templates
+from trace.models import EventItem, Lot, Organisation, Product, StoredFile, Transfer
 from trace.personal import reveal, seal
 from trace.text import clean_text
 
@@ -183,16 +185,17 @@ def goods_of(scope: ScopeVersion) -> list[dict[str, Any]]:
     dates.
 
     ``units`` are the unit numbers (ranges) where only part of a lot is covered, ``through`` names the trader where only
-    what passed through its hands is. Finished goods only where there are
-    any: what never left a factory as such is not for the public.
+    what passed through its hands is. Finished goods, and what else went to a retailer or was sold to consumers (nuts
+    and grain by weight): what never left a factory as such is not for the public. All, where there are none of these.
     """
     lots = Lot.objects.filter(scope_lots__scope=scope).select_related("product", "product_version", "organisation")
     rows = list(lots.order_by("product_version", "lot_code", "id"))
     parts = dict(scope.lots.exclude(part={}).values_list("lot", "part"))
     trader = through_of(scope)
-    finished = [lot for lot in rows if lot.product.kind == Product.Kind.FINISHED]
+    over_the_counter = _sold_loose([lot.pk for lot in rows if lot.product.kind != Product.Kind.FINISHED])
+    public = [lot for lot in rows if lot.product.kind == Product.Kind.FINISHED or lot.pk in over_the_counter]
     grouped: dict[int, dict[str, Any]] = {}
-    for lot in finished or rows:
+    for lot in public or rows:
         version = lot.product_version
         goods = grouped.setdefault(
             version.pk,
@@ -216,6 +219,18 @@ def goods_of(scope: ScopeVersion) -> list[dict[str, Any]]:
             }
         )
     return list(grouped.values())
+
+
+def _sold_loose(lots: Sequence[int]) -> set[int]:
+    """Those of these lots that a retailer got or that were sold to consumers."""
+    if not lots:
+        return set()
+    sent = Transfer.objects.filter(among("lot", lots), voided_by=None, receiver__kind=Organisation.Kind.RETAILER)
+    selling = [code for code, one in templates().items() if one.moves == "retail"]
+    sold = EventItem.objects.filter(
+        among("lot", lots), event__template__in=selling, event__corrections__isnull=True, event__corrects=None
+    )
+    return {pk for rows in (sent, sold) for pk in rows.order_by().values_list("lot", flat=True).distinct() if pk}
 
 
 def people_of(notice: PublicNotice) -> dict[str, str]:

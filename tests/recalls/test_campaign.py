@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from recalls.actions.announcements import draft_notice
+from recalls.actions.announcements import draft_notice, goods_of
 from recalls.actions.assessment import assess, reassess
 from recalls.actions.campaigns import (
     amend_notice,
@@ -58,6 +58,7 @@ from tests.recalls.story import (
     started,
     summarised,
 )
+from tests.world import make_product
 from trace.errors import DomainError, GuardBroken, StaleState
 from trace.guards import blocking
 from trace.models import HoldSet
@@ -449,6 +450,22 @@ def test_the_announcement_names_finished_lots_with_dates_and_starts_the_next_clo
     assert [lot["code"] for one in goods for lot in one["lots"]] == [chain.pouch_a.code]
     assert campaign.clocks.get(key="complete").provisional in (True, False)
     assert ClockInstance.objects.filter(campaign=campaign, key="complete", met_at=None).exists()
+
+
+def test_the_announcement_names_loose_goods_that_reached_a_shop(chain: Chain) -> None:
+    world = chain.world
+    loose = make_product(
+        world.walnuts.organisation, "SAN", "示例散装核桃仁", family="walnut_fenzhou", kind="intermediate"
+    )
+    sold, kept = (make_lot(world.walnuts, loose, "20", when=day(2, hour)) for hour in (8, 9))
+    ship(world.walnuts, world.shop.organisation, sold, "5", when=day(6))
+    campaign = assessed(chain)
+    freeze_scope(
+        by=world.walnuts_quality, campaign=campaign, question=Question.of([chain.pouch_a, sold, kept], same_run=False)
+    )
+    scope = latest_scope(campaign)
+    assert scope is not None
+    assert {lot["code"] for one in goods_of(scope) for lot in one["lots"]} == {chain.pouch_a.code, sold.code}
 
 
 # --- Scope, plan, extension -----------------------------------------------------------------------------------------
