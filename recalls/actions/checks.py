@@ -89,8 +89,8 @@ def draw_check(
     seed: str = "",
     at: datetime.datetime | None = None,
 ) -> CheckRound:
-    """Draw a sample of the notices that stand, by the level's size and a seed that is kept. Level E draws nobody: that
-    nobody is asked is written down like any other round.
+    """Draw a sample of the holders whose notices stand, by the level's size and a seed that is kept. Level E draws
+    nobody: that nobody is asked is written down like any other round.
 
     Refuses whoever carried the recall out or told its holders (``independent_checker_required``), a campaign not
     started (``no_such_step``), no such level (``level_unknown``), nobody told yet (``nothing_to_check``), level B
@@ -106,7 +106,9 @@ def draw_check(
             _("B 级的比例须逐案确定，在 %(least)d 到 %(most)d 之间。") % {"least": rule.least, "most": rule.most},
             code="percent_required",
         )
-    notices = {str(one.uid): one for one in campaign.notices.exclude(status=NoticeStatus.WITHDRAWN)}
+    standing = campaign.notices.exclude(status=NoticeStatus.WITHDRAWN).order_by("id")
+    # A holder with several notices is one that can be asked: by the newest of them.
+    notices = {str(one.uid): one for one in {row.organisation_id: row for row in standing}.values()}
     names = sorted(notices)
     size = sample_size(len(names), share)
     if not names:
@@ -143,7 +145,7 @@ def draw_check(
         given=Given(
             reason=_("%(level)s 级核查，抽取 %(size)d/%(all)d") % {"level": level, "size": size, "all": len(names)}
             if size
-            else _("%(level)s 级：不核查，共 %(all)d 份通知") % {"level": level, "all": len(names)}
+            else _("%(level)s 级：不核查，共 %(all)d 个单位") % {"level": level, "all": len(names)}
         ),
         data={"round": found.number, "seed": drawn},
     )

@@ -14,7 +14,7 @@ from trace.identifiers import uuid7
 class CheckRound(models.Model):
     """One sample of a campaign's notices, drawn by a recorded seed; at level E of nobody, without a seed. Append-only.
 
-    ``percent`` is the level's (or, at level B, the one chosen), ``population`` how many notices there were,
+    ``percent`` is the level's (or, at level B, the one chosen), ``population`` how many holders there were,
     ``pool_sha256`` the hash of their names in order, ``rule`` the size rule with its source as it was then.
     """
 

@@ -17,13 +17,15 @@ from recalls.actions.campaigns import report_progress
 from recalls.actions.checks import draw_check, record_check
 from recalls.actions.goods import GoodsLine, receive_return
 from recalls.actions.notices import note_trouble
+from recalls.actions.scopes import expand_scope
 from recalls.balance import balances
 from recalls.effect import effect
 from recalls.figures import figures
 from recalls.law.checking import LEVELS, check_level, draw, sample_size
 from recalls.models import Campaign, CheckResult, ConsumerCase, Notice
 from recalls.papers.draft import Draft, effect_fields
-from tests.goods import amount, day, sampled
+from recalls.scope import Question
+from tests.goods import amount, day, sampled, ship
 from tests.recalls.story import Chain, announced, answer, decided, notice_to, started
 from tests.world import World, make_actor, make_organisation, sign_in
 from trace.actor import Actor
@@ -96,6 +98,19 @@ def test_only_who_neither_ran_nor_told_the_recall_checks_it(chain: Chain, audito
     assert (found.rounds, found.sampled, found.checked, found.passed) == (2, 4, 2, 500)
     assert found.outcomes == {"effective": 1, "not_informed": 1}
     assert CheckResult.objects.count() == 3, "what was found first stays on record"
+
+
+def test_a_holder_with_two_notices_is_asked_once(chain: Chain, auditor: Actor) -> None:
+    world = chain.world
+    ship(world.walnuts, world.shop.organisation, chain.pouch_b, "2", when=day(6))
+    campaign = started(chain)
+    wide = Question.of([chain.pouch_a, chain.pouch_b], same_run=False)
+    expand_scope(by=world.walnuts_quality, campaign=campaign, question=wide, reason="示例：同一次加工")
+    assert campaign.notices.count() == 5
+    drawn = draw_check(by=auditor, campaign=campaign, level="A")
+    assert (drawn.population, drawn.size) == (4, 4)
+    asked = drawn.samples.get(notice__organisation=world.shop.organisation).notice
+    assert asked.scope.number == 2
 
 
 def test_what_was_sampled_or_lost_was_not_sold(chain: Chain, client: Client) -> None:
