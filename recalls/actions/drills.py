@@ -112,8 +112,10 @@ def trace_drill(*, by: Actor, drill: Drill) -> list[DrillTrace]:
             there["made"], there["shipped"] = line.made, line.shipped
     for one in answer.holdings:
         if one.lot_id == drill.lot_id:
-            there["on_hand"] += one.on_hand
-            there["unconfirmed"] += one.unconfirmed
+            # Who gave back goods of a slip it never confirmed had got so much of them; nobody has less than nothing.
+            arrived = min(max(-one.on_hand, 0), one.unconfirmed)
+            there["on_hand"] += one.on_hand + arrived
+            there["unconfirmed"] += one.unconfirmed - arrived
     down = {
         "lots": len(answer.lines),
         "holders": len(answer.holder_ids),

@@ -29,10 +29,14 @@ from recalls.affected import affected_by
 from recalls.models import Campaign, ContactTest, Drill, OutboxMessage, Publication, PublicNotice
 from recalls.queries import public_recall_for, published
 from recalls.readiness import readiness
+from tests.goods import amount, day
 from tests.recalls.story import Chain, decided, started
 from tests.world import sign_in
+from trace.actions.events import Portion
+from trace.actions.transfers import take_back
 from trace.errors import DomainError
 from trace.personal import seal
+from trace.units import MICROS
 
 
 def refusal(run: Any, *args: Any, **kwargs: Any) -> str:
@@ -72,6 +76,15 @@ def test_a_drill_traces_a_drawn_lot_both_ways_and_anybody_can_repeat_the_draw(ch
     finish_drill(by=by, drill=drill, summary="示例", at=late)
     assert (drill.minutes, drill.in_time) == (241, False)
     assert refusal(finish_drill, by=by, drill=drill, summary="x") == "drill_over"
+
+
+def test_goods_given_back_without_a_confirmed_slip_make_nobodys_stock_less_than_nothing(chain: Chain) -> None:
+    world, lot = chain.world, chain.pouch_a
+    portions = [Portion(lot, amount("3", lot.product))]
+    take_back(by=world.distributor, source=world.shop.organisation, portions=portions, when=day(8))
+    drill = start_drill(by=world.walnuts, lot=lot)
+    _back, forward = trace_drill(by=world.walnuts, drill=drill)
+    assert (forward.data["on_hand"], forward.data["unconfirmed"]) == (24 * MICROS, 16 * MICROS)
 
 
 def test_readiness_turns_yellow_and_red_by_itself(chain: Chain) -> None:
