@@ -24,6 +24,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from recalls.actions.papers import as_page, keep_edition, last_editions, make_paper, note_copy, require_maker
+from recalls.asked import outdated
 from recalls.errors import PaperIncomplete
 from recalls.models import (
     Campaign,
@@ -41,6 +42,7 @@ from recalls.papers.draft import Draft, amounts_table, effect_fields, effect_of,
 from recalls.papers.printing import as_json, as_pdf
 from recalls.papers.source import Source
 from recalls.queries import step_words
+from recalls.scope import latest_scope
 from recalls.sight import Sight
 from recalls.transitions import Status
 from trace.access import later_actor
@@ -345,6 +347,8 @@ def _holders(campaign: Campaign) -> Iterator[bytes]:
     """A line for each notice: to whom, as the initiator may know it, how far it came, the answer that counts."""
     sight = Sight(Actor(organisation=campaign.organisation, user=None, role="quality"), campaign)
     rows = Notice.objects.filter(campaign=campaign).select_related("organisation__division").order_by("id")
+    version = latest_scope(campaign)
+    gone_by = outdated(campaign, version) if version is not None else set()
     last = 0
     while chunk := list(rows.filter(pk__gt=last)[:_AT_ONCE]):
         last = chunk[-1].pk
@@ -354,6 +358,8 @@ def _holders(campaign: Campaign) -> Iterator[bytes]:
             .select_related("lot")
             .order_by("id")
         ):
+            if (said.notice_id, said.lot_id) in gone_by:
+                continue
             answers.setdefault(said.notice_id, {})[str(said.lot.uid)] = {
                 "on_hand": decimal_text(said.on_hand_micros),
                 "sealed": decimal_text(said.sealed_micros),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.core import mail
 from django.test import Client
 
 from recalls.access import notice_link
+from recalls.actions import packs
 from recalls.actions.answers import answer_stock, answer_stock_by_link
 from recalls.actions.campaigns import propose
 from recalls.actions.distribution import Buyer, tell_buyers
@@ -102,6 +105,10 @@ def test_a_lot_that_comes_back_is_asked_about_once_and_the_old_answer_counts_no_
     (again,) = _asking(campaign, by.organisation, chain.pouch_b)
     answer_stock(by=by, notice=again, lots=[answer(chain.pouch_b, 1, 1, 2)])
     assert _b_amounts(campaign, chain) == (MILLION, 0)
+    lines = [json.loads(line) for line in packs._holders(campaign)]
+    said = {one["notice"]: set(one["answers"]) for one in lines}
+    assert said[str(first.uid)] == {str(chain.pouch_a.uid)}
+    assert said[str(again.uid)] == {str(chain.pouch_b.uid)}
     mail.outbox.clear()
     send_due()
     (told_of_change,) = [one for one in mail.outbox if one.to == ["list@example.org"] and "范围变更" in one.subject]
