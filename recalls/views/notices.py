@@ -290,19 +290,20 @@ def notice_to_hand_on(actor: Actor, uid: str) -> Notice:
 @audience("signed_in")
 @require_safe
 def letter_print(request: HttpRequest, uid: str) -> HttpResponse:
-    """The letter to print: what, why, what to do, and a QR by which its holder answers without an account."""
+    """The letter to print: what, why, what to do, and a QR by which its holder answers without an account. Who hears of
+    a change by letter alone reads what changed: that the notice was taken back, which lots are out, that a withdrawal
+    became a recall.
+    """
     actor = acting(request)
     found = notice_to_hand_on(actor, uid)
     return page(
         request,
         "recalls/letter_print.html",
         {
-            "notice": found,
-            "campaign": found.campaign,
+            **_notice_context(actor, found),
             "lots": letter_lots(found),
             "url": link_url(found),
             "qr": qr_svg(link_url(found)),
-            "public": publication_in_force(found.campaign),
         },
     )
 

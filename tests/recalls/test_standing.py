@@ -191,6 +191,9 @@ def test_a_withdrawal_needs_no_announcement_until_some_of_it_was_sold(chain: Cha
     later = letters.compose(OutboxMessage(notice=told, kind="change", round=2))
     assert "召回范围变更" in later.subject
     assert "转为召回" not in later.body
+    sign_in(client, world.distributor)
+    letter = reverse("recalls:letter_print", args=[notice_to(campaign, chain.far_outsider).uid])
+    assert "已转为召回" in client.get(letter).content.decode(), "who has nothing but letters hears of it, too"
     draft_notice(by=world.walnuts_quality, campaign=campaign, announcement=ANNOUNCEMENT)
     assert announce(by=world.walnuts, campaign=campaign, channel="示例").status == "announced"
 

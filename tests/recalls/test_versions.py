@@ -141,6 +141,30 @@ def test_what_was_typed_stays_with_its_lot_when_the_recall_is_narrowed_meanwhile
     assert (row.lot, row.on_hand_micros, row.sold_micros) == (chain.pouch_b, MICROS, 0)
 
 
+def test_a_letter_says_what_changed_to_who_has_nothing_but_letters(chain: Chain, client: Client) -> None:
+    world = chain.world
+    ship(world.distributor, chain.far_outsider, chain.pouch_a, "1", when=day(6))
+    campaign = scoped(chain)
+    both = Question.of([chain.pouch_a, chain.pouch_b], same_run=False)
+    freeze_scope(by=world.walnuts_quality, campaign=campaign, question=both)
+    campaign = decide(by=world.walnuts, campaign=campaign)
+    campaign = start_campaign(by=world.walnuts_quality, campaign=campaign, stop_order=True)
+    notice = notice_to(campaign, chain.far_outsider)
+    at = reverse("recalls:letter_print", args=[notice.uid])
+    sign_in(client, world.distributor)
+    words = client.get(at).content.decode()
+    assert "立即停止购进" in words
+    assert "已撤回" not in words
+    less = Question.of([chain.pouch_b], same_run=False)
+    propose(by=world.walnuts_quality, campaign=campaign, action="narrow_scope", reason="A 合格", question=less)
+    narrow_scope(by=world.walnuts, campaign=campaign, question=less, reason="A 合格", evidence="示例报告 6 号")
+    assert notice.messages.filter(channel="letter", kind="change", sent_at=None).exists()
+    words = client.get(at).content.decode()
+    assert "已撤回" in words
+    assert "不再召回的批次" in words
+    assert "立即停止购进" not in words, "the letter to post would tell them to go on holding what is free"
+
+
 def test_a_row_of_a_list_of_buyers_means_one_lot(chain: Chain) -> None:
     world = chain.world
     other = make_product(world.walnuts.organisation, "HTR-500", "示例核桃仁大袋", family="walnut_fenzhou")
