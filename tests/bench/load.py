@@ -17,18 +17,22 @@ class Line:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b""
 
+    def send_whole(self, request: bytes) -> None:
+        """Send a request made before."""
+        self.socket.sendall(request)
+
     def send(self, path: str) -> None:
         """Ask as a phone does."""
         head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html,*/*;q=0.8\r\n"
         self.socket.sendall(f"{head}Accept-Encoding: gzip, br\r\nAccept-Language: zh-CN\r\n\r\n".encode())
 
-    def receive(self) -> int:
-        """Wait for one answer; the bytes of its body. An answer that is not 200 is an error."""
+    def receive(self, wanted: bytes = b" 200 ") -> int:
+        """Wait for one answer; the bytes of its body. An answer that is not as wanted is an error."""
         data = self.rest
         while b"\r\n\r\n" not in data:
             data += self._more()
         head, _blank, data = data.partition(b"\r\n\r\n")
-        if b" 200 " not in head.split(b"\r\n", 1)[0]:
+        if wanted not in head.split(b"\r\n", 1)[0]:
             raise RuntimeError(head.decode("latin-1"))
         length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
         while len(data) < length:

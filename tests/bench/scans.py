@@ -99,8 +99,8 @@ def is_built(codes: int) -> bool:
 
 
 @contextmanager
-def serving(bare: bool = False, *, url: str = "", threads: int = 4) -> Iterator[int]:
-    """The program as it is served, one worker, with this database or the one at hand; yields its port."""
+def serving(bare: bool = False, *, url: str = "", threads: int = 4, workers: int = 1) -> Iterator[int]:
+    """The program as it is served, by so many processes, with this database or the one at hand; yields its port."""
     from tests.conftest import free_port
 
     port = free_port()
@@ -108,7 +108,7 @@ def serving(bare: bool = False, *, url: str = "", threads: int = 4) -> Iterator[
     environment["BENCH_BARE"] = "1" if bare else "0"
     if url:
         environment["DATABASE_URL"] = url
-    options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--workers", "1"]
+    options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--workers", str(workers)]
     options += ["--blocking-threads", str(threads)]
     command = [sys.executable, "-m", "granian", *options, "--port", str(port), "config.wsgi:application"]
     server = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
