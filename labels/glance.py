@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection
 
 from trace.models import Product, Unit
+from trace.prepared import planned_cursor
 
 _GOOD = (Unit.State.ISSUED, Unit.State.APPLIED)
 
@@ -94,23 +95,10 @@ def _rows(kind: str, parameters: tuple[str, ...]) -> list[tuple[Any, ...]]:
     found = _READY.get(connection.vendor)
     if found is None:
         found = _READY[connection.vendor] = _statements(connection.vendor)
-    with _prepared() if connection.vendor == "postgresql" else connection.cursor() as cursor:
+    with planned_cursor() as cursor:
         cursor.execute(found[kind], parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
-
-
-def _prepared() -> Any:
-    """A cursor whose statements PostgreSQL plans once per connection: planning takes three times as long as answering.
-    Django's own puts parameters into the text, so that every statement is a new one.
-    """
-    from psycopg import Cursor
-
-    connection.ensure_connection()
-    raw = connection.connection
-    if raw.prepare_threshold is None:
-        raw.prepare_threshold = 3
-    return connection._prepare_cursor(Cursor(raw))  # type: ignore[attr-defined]
 
 
 def by_code(code: str) -> Glance | None:

@@ -16,6 +16,8 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigAutoField, CharField, ForeignKey, Lookup, Model, PositiveIntegerField, Q
 
+from trace.prepared import planned_cursor
+
 
 @dataclass(frozen=True)
 class _Numbers:
@@ -105,7 +107,7 @@ def there(model: type[Model], column: str, texts: Sequence[str]) -> bool:
     """
     table = model._meta.db_table
     wanted, given = texts_condition(f'"{column}"', texts)
-    with connection.cursor() as cursor:
+    with planned_cursor() as cursor:
         cursor.execute(f'SELECT 1 FROM "{table}" WHERE {wanted} LIMIT 1', [given])  # noqa: S608
         return cursor.fetchone() is not None
 

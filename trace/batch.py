@@ -173,24 +173,26 @@ class Batch:
             return
         model = type(rows[0])
         if model in NUMBERED:
+            # Past Django's ``pk``, which looks for the column each time.
+            key = model._meta.pk.attname
             for row in rows:
-                row.pk = self._new_id(model)
+                row.__dict__[key] = self._new_id(model)
         self._waiting[model] += rows
-        for row in rows:
-            if isinstance(row, EventItem):
-                self._remember(row)
-            elif isinstance(row, Lot):
-                self.lots[row.pk] = row
-                self.unwritten.add(row.pk)
-                pair = (row.organisation_id, row.product_id)
-                self.codes[pair].add(row.lot_code)
-                self.memo[("last_code", pair)] = row.lot_code
-            elif isinstance(row, LogEntry):
-                self.number = row.number
-            elif isinstance(row, Transfer):
-                self._bring(row)
-            else:
-                break
+        note = _NOTED.get(model)
+        if note is not None:
+            for row in rows:
+                note(self, row)
+
+    def _begin(self, lot: Lot) -> None:
+        """A lot that others of this batch may name."""
+        self.lots[lot.id] = lot
+        self.unwritten.add(lot.id)
+        pair = (lot.organisation_id, lot.product_id)
+        self.codes[pair].add(lot.lot_code)
+        self.memo[("last_code", pair)] = lot.lot_code
+
+    def _log(self, entry: LogEntry) -> None:
+        self.number = entry.number
 
     def _remember(self, item: EventItem) -> None:
         """What came and left of lots, for guards that ask."""
@@ -325,6 +327,13 @@ class Batch:
         return [(number, *key, self.stock[key]) for key, number in made.items()]
 
 
+_NOTED: dict[type[Model], Callable[[Batch, Any], None]] = {
+    EventItem: Batch._remember,
+    Lot: Batch._begin,
+    LogEntry: Batch._log,
+    Transfer: Batch._bring,
+}
+"""What a batch remembers of rows on their way."""
 _current: ContextVar[Batch | None] = ContextVar("batch", default=None)
 
 

@@ -196,6 +196,11 @@ def behind() -> Iterator[None]:
         line.end()
 
 
+def is_behind() -> bool:
+    """Whether rows inserted here are written behind."""
+    return _line.get() is not None
+
+
 def go_on() -> None:
     """Send what waits, as far as the server is. Called between two steps of work; costs next to nothing."""
     line = _line.get()

@@ -201,6 +201,7 @@ def test_a_document_whose_connection_ends_is_taken_up_again(
     by = make_world().distillery
     told = document(*[event(epcList=[f"{GTIN}/21/{number}"]) for number in range(30)])
     monkeypatch.setattr(epcis_capture, "BLOCK", 10)
+    monkeypatch.setattr(epcis_capture, "LOOK", 1)
     job = take_document(by=by, content=io.BytesIO(json.dumps(told).encode()))
     calls = iter(range(100))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from django.forms.models import model_to_dict
 
 from tests.trace.api_client import make_key
 from tests.world import World, make_world
 from trace.models import ApiKey
-from trace.prepared import Prepared
+from trace.prepared import AGAIN, Prepared, planned_cursor
 
 
 @pytest.fixture
@@ -40,3 +41,14 @@ def test_a_prepared_query_finds_what_the_query_finds(world: World, django_assert
         ApiKey.objects.filter(pk=key.pk).update(revoked_at=key.created_at)
         assert prepared.first(key.key_hash) is None, "nothing is remembered"
     assert prepared.first("nobody's") is None
+
+
+@pytest.mark.postgresql
+def test_postgresql_plans_once_what_is_asked_again(db: None) -> None:
+    for number in range(AGAIN + 5):
+        with planned_cursor() as cursor:
+            cursor.execute("SELECT %s + 1 AS asked_again", [number])
+            assert cursor.fetchone() == (number + 1,)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE strpos(statement, 'asked_again') > 0")
+        assert cursor.fetchall() == [("SELECT $1 + 1 AS asked_again",)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -55,13 +55,16 @@ from trace.models import (
     Unit,
 )
 from trace.packs import contents, micros_of
+from trace.prepared import planned_cursor
 from trace.rows import insert_values, update
 
 DEPTH = 12
 """How deep packs are looked into."""
 CHUNK = 2_000
-BLOCK = 500
-"""Events planned together, and of these the events written together."""
+BLOCK = 256
+"""Events planned together, and of these the events written together: nothing is planned while the last are written."""
+LOOK = 8
+"""Events planned between two looks at whether the server is done with what was sent."""
 MEETINGS = 10
 """How often a part is written again because its names were written by somebody else meanwhile."""
 
@@ -170,7 +173,7 @@ class Writer:
         known: set[tuple[str, str]] = set()
         for part in chunks(list({each.eid for each in events}), READ):
             wanted, given = texts_condition("eid", part)
-            with connection.cursor() as cursor:
+            with planned_cursor() as cursor:
                 cursor.execute(
                     f"SELECT eid, declared_at FROM trace_epcisevent WHERE owner_id = %s AND {wanted}",  # noqa: S608
                     [self.owner.pk, given],
@@ -366,7 +369,8 @@ class Chunk:
                 continue
             written.append((batch.number, captured.event, each, other))
             self.outcome.conflicts += bool(captured.conflicts)
-            go_on()
+            if not len(written) % LOOK:
+                go_on()
         return written
 
     # --- What is named ----------------------------------------------------------------------------------------------
@@ -406,14 +410,16 @@ class Chunk:
         known = self.names.known
         codes: set[str] = set()
         for each in self.events:
-            # The first of serials that begin a lot together names it (``Plan._close``).
+            # The first of serials that begin a lot together names it (``Plan._close``), otherwise than one alone.
             first: dict[tuple[str, int | None], str] = {}
+            several: set[tuple[str, int | None]] = set()
             for thing in (*each.facts.things, *each.facts.inputs, *each.facts.outputs):
                 row = known[("class" if thing.is_class else "epc", thing.uri)].__dict__
                 if row["lot_id"] is not None:
                     continue
                 gtin = "" if thing.is_class else serial_gtin(thing.uri)
                 if gtin and (gtin, row["alike_id"]) in first:
+                    several.add((gtin, row["alike_id"]))
                     continue
                 epc = parsed(thing.uri)
                 if epc is None or not epc.gtin:
@@ -422,12 +428,16 @@ class Chunk:
                     codes.add(epc.lot)
                 elif (epc.gtin, row["alike_id"]) not in first:
                     first[(epc.gtin, row["alike_id"])] = thing.uri
-                    codes.add(f"SN-{digest_of(thing.uri)}")
-                    codes.add(code_of(each.eid, thing.uri))
+                else:
+                    several.add((epc.gtin, row["alike_id"]))
+            for key, uri in first.items():
+                codes.add(f"SN-{digest_of(uri)}")
+                if key in several:
+                    codes.add(code_of(each.eid, uri))
         ours = ", ".join(["%s"] * len(self.parties.mine))
         for part in chunks(sorted(codes), READ):
             wanted, given = texts_condition("lot_code", part)
-            with connection.cursor() as cursor:
+            with planned_cursor() as cursor:
                 cursor.execute(
                     f"SELECT organisation_id, product_id, lot_code FROM trace_lot WHERE {wanted} "  # noqa: S608
                     "AND voided_by_id IS NULL AND organisation_id IN "

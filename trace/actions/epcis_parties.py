@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.utils.translation import gettext as _
 
 from trace.access import entered_for
@@ -24,7 +23,7 @@ from trace.epcis.formats import EpcInvalid, canonical, parse
 from trace.epcis.vocabulary import local
 from trace.identifiers import uuid7
 from trace.models import Division, EpcisMaster, EpcisName, Organisation, Place, Product, ProductVersion
-from trace.prepared import NUMBER, Prepared
+from trace.prepared import NUMBER, Prepared, planned_cursor
 from trace.rows import insert, new, update
 from trace.text import clean_text
 from trace.units import MAX_BASE_UNITS, MICROS, UNITS, EnteredAmount
@@ -386,7 +385,7 @@ class Parties:
     def _is_entered(self, gtin: str) -> bool:
         """Whether one of our own has a product with this GTIN: asked for each event, mostly no."""
         marks = ", ".join(["%s"] * len(self.mine))
-        with connection.cursor() as cursor:
+        with planned_cursor() as cursor:
             cursor.execute(
                 f"SELECT 1 FROM trace_product WHERE gtin = %s AND organisation_id IN ({marks}) LIMIT 1",  # noqa: S608
                 [gtin, *self.mine],

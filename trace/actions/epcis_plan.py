@@ -504,8 +504,7 @@ class Plan:
             guarded=guarded and not facts.declared_at,  # that something was wrong offends against nothing
             at=self.chunk.writer.now,
         )
-        for begun, lot, rows in zip(self.outputs, captured.lots, self.waiting, strict=True):
-            lot.product = begun.product
+        for lot, rows in zip(captured.lots, self.waiting, strict=True):
             self.chunk.bind_all(rows, lot)
         return captured
 

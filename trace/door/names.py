@@ -10,6 +10,7 @@ from django.db import connection
 
 from trace.among import texts_condition
 from trace.models import EpcisName, Organisation
+from trace.prepared import planned_cursor
 from trace.rows import insert, insert_unless_there, numbers
 from trace.rows import new as row
 
@@ -84,7 +85,7 @@ class Names:
         """Names of these kinds that are there, past building a query by the ORM: asked for each event that comes in."""
         wanted, given = texts_condition("value", values)
         marks = ", ".join(["%s"] * len(kinds))
-        with connection.cursor() as cursor:
+        with planned_cursor() if len(values) <= FEW else connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT {', '.join(_COLUMNS)} FROM trace_epcisname "  # noqa: S608 (our own names)
                 f"WHERE owner_id = %s AND kind IN ({marks}) AND {wanted}",
