@@ -20,6 +20,7 @@ from trace.actions.rebuild import rebuild
 from trace.actions.transfers import take_in
 from trace.errors import DomainError, Invalid
 from trace.event_templates import templates
+from trace.identifiers import uuid7
 from trace.imports.book import error_book, template_book
 from trace.imports.checking import PROBLEM
 from trace.imports.child import number_text
@@ -121,7 +122,7 @@ def test_a_quotation_mark_left_open_swallows_no_rows(world: World, raw: Product)
         assert (row.status, "第 3 行" in row.problem) == ("unreadable", True)
     titled = "开账；示例；二〇二六\n\n" + comma([*rows, [*rows[1][:-3], "第一行\n第二行，还有", "", ""]]).decode()
     row = upload(world.walnuts, "steps", titled.encode(), step="common.opening")
-    assert (row.total, codes(row)) == (5, ["lot_code_taken"])
+    assert (row.total, codes(row)) == (5, ["lot_code_twice"])
 
 
 def test_remarks_with_commas_and_lines_of_their_own_are_remarks(world: World, raw: Product) -> None:
@@ -300,7 +301,7 @@ def test_a_lot_code_twice_in_the_sheet_or_given_before_is_refused(world: World, 
     make_lot(world.walnuts, raw, "1", lot_code="OLD-1")
     facts = [opening(), opening(**{"outputs-*-lot_code": "B-1"}), opening(**{"outputs-*-lot_code": "b-1"})]
     row = upload(world.walnuts, "steps", steps_file("common.opening", facts), step="common.opening")
-    assert [(issue["row"], issue["code"]) for issue in row.issues] == [(2, "lot_code_taken"), (4, "lot_code_taken")]
+    assert [(issue["row"], issue["code"]) for issue in row.issues] == [(2, "lot_code_taken"), (4, "lot_code_twice")]
 
 
 def test_products_already_there_or_twice_in_the_sheet_are_refused(world: World) -> None:
@@ -494,6 +495,40 @@ def test_the_same_file_again_is_noticed_and_confirming_twice_imports_once(world:
     confirm_import(row=second, by=world.walnuts, again=True)
     run_next_import()
     assert Event.objects.count() == 2
+
+
+def test_the_same_file_checked_in_two_tabs_is_written_once(world: World, raw: Product, client: Client) -> None:
+    file = steps_file("common.opening", [opening(**{"outputs-*-lot_code": ""})])
+    rows = [upload(world.walnuts, "steps", file, step="common.opening")]
+    # As two uploads that overlap leave it: each of them checked and waiting for a word.
+    rows.append(SheetImport.objects.get(pk=rows[0].pk))
+    rows[1].pk, rows[1].uid = None, uuid7()
+    rows[1].save()
+    confirm_import(row=rows[1], by=world.walnuts)
+    with pytest.raises(DomainError) as refused:
+        confirm_import(row=rows[0], by=world.walnuts)
+    assert refused.value.code == "already_imported"
+    page = sign_in(client, world.walnuts).get(reverse("trace:import_detail", args=[rows[0].uid])).content.decode()
+    assert "确实要再导入一次" in page
+    while run_next_import():
+        pass
+    assert Event.objects.count() == 1
+
+
+def test_two_rows_with_one_lot_code_are_told_of_each_other(world: World, raw: Product) -> None:
+    codes_typed = (("A-1", "500斤"), ("A-2", "500斤"), ("A-1", "400斤"))
+    lines = [opening(**{"outputs-*-lot_code": code, "outputs-*-amount": much}) for code, much in codes_typed]
+    sheet = steps_file("common.opening", lines)
+    row = upload(world.walnuts, "steps", sheet, step="common.opening")
+    (issue,) = row.issues
+    assert (issue["row"], issue["code"]) == (4, "lot_code_twice")
+    assert "第 2 行" in issue["message"]
+    # Two products may use one code each.
+    other = make_product(world.walnuts.organisation, "RAW2", "示例另一种", kind="raw")
+    mixed = [opening(**{"outputs-*-lot_code": "X-1"}), opening(**{"outputs-*-lot_code": "X-1"})]
+    mixed[1]["outputs-*-product"] = other.code
+    row = upload(world.walnuts, "steps", steps_file("common.opening", mixed), step="common.opening")
+    assert row.issues == []
 
 
 def test_a_dropped_import_is_never_written_and_forgets_its_rows(world: World, raw: Product) -> None:

@@ -25,7 +25,7 @@ from trace.imports.checking import Checked
 from trace.imports.columns import Sheet, sheet_for
 from trace.imports.reading import Line, read_sheet
 from trace.imports.running import Changed, Outcome, try_out, write
-from trace.models import SheetImport
+from trace.models import Organisation, SheetImport
 from trace.text import clean_text
 
 Status = SheetImport.Status
@@ -65,6 +65,7 @@ def upload_sheet(
     if len(data) > most:
         raise Invalid(_("文件太大：最多 %(most)d MB。") % {"most": most // 1024**2}, code="file_too_large")
     digest = hashlib.sha256(data).hexdigest()
+    _one_at_a_time(by.owner)
     same = _same(by, kind, step, digest).filter(
         status__in=[Status.WAITING, Status.CHECKING, Status.READY, Status.CONFIRMED, Status.WRITING]
     )
@@ -89,10 +90,16 @@ def _same(by: Actor, kind: str, step: str, digest: str) -> QuerySet[SheetImport]
     return SheetImport.objects.filter(owner=by.owner, kind=kind, step=step, sha256=digest)
 
 
+def _one_at_a_time(owner: Organisation) -> None:
+    """Let nobody else upload or confirm sheets of this owner until the transaction ends: two tabs ask at once."""
+    Organisation.objects.select_for_update().get(pk=owner.pk)
+
+
 def twin_of(row: SheetImport) -> SheetImport | None:
-    """An earlier import of the very same file that was written."""
+    """Another import of the very same file that was written or is going to be."""
     rows = SheetImport.objects.filter(owner=row.owner, kind=row.kind, step=row.step, sha256=row.sha256)
-    return rows.filter(status=Status.DONE, pk__lt=row.pk).defer("file", "rows").order_by("-id").first()
+    taken = rows.filter(status__in=[Status.CONFIRMED, Status.WRITING, Status.DONE]).exclude(pk=row.pk)
+    return taken.defer("file", "rows").order_by("-id").first()
 
 
 def _shown_name(name: str) -> str:
@@ -119,6 +126,7 @@ def confirm_import(
     for it (``stale_state``).
     """
     by.require("operator", "quality")
+    _one_at_a_time(row.owner)
     if row.status in (Status.CONFIRMED, Status.WRITING, Status.DONE):
         return row
     broken = {code for issue in row.issues for code in issue["guards"]}

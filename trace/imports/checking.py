@@ -531,7 +531,11 @@ class _StepRows:
         entry = _entry(reader)
         if entry is None or any(row.failed for row in rows):
             return None
-        makes = self.known.promised.take(entry, lines[0].number, self.plan.template.lot_code_field)
+        try:
+            makes = self.known.promised.take(entry, lines[0].number, self.plan.template.lot_code_field)
+        except Invalid as twice:
+            self.issues += issues_of_refusal(self.sheet, self.heading, Facts(lines), twice)
+            return None
         return Facts(lines, entry=entry, insist=form.cleaned_data.get(INSIST, "") == "1", makes=makes)
 
     def _refuse_differing(self, rows: list[Row]) -> None:
@@ -594,6 +598,7 @@ _CELLS: Mapping[str, Sequence[str]] = {
     "before_parent": ("when_on",),
     "before_release": ("when_on",),
     "lot_code_taken": ("outputs-*-lot_code",),
+    "lot_code_twice": ("outputs-*-lot_code",),
     "lot_code_length": ("outputs-*-lot_code",),
     "lot_code_characters": ("outputs-*-lot_code",),
     "place_required": ("place",),

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from trace.actions.capture import NewLot
 from trace.actions.events import Portion
 from trace.actions.steps import NewParty, Recorded, StepEntry
 from trace.errors import Invalid
@@ -34,7 +35,10 @@ class Promised:
     rows: dict[int, int] = field(default_factory=dict)
 
     def take(self, entry: StepEntry, row: int, code_field: str) -> list[Lot | None]:
-        """Stand-ins for the lots an entry names by a code of its own, by output; None for the rest."""
+        """Stand-ins for the lots an entry names by a code of its own, by output; None for the rest.
+
+        Refuses the code of a lot of the same product in a row before (``lot_code_twice``).
+        """
         found: list[Lot | None] = []
         for new in entry.outputs:
             typed = str(entry.data.get(code_field) or "") if code_field and len(entry.outputs) == 1 else ""
@@ -42,6 +46,14 @@ class Promised:
             if not code or new.product.current is None:
                 found.append(None)
                 continue
+            before = next((each for each in self.lots[said(code)] if self._is_same(each, new, code)), None)
+            if before is not None:
+                raise Invalid(
+                    _("批号 %(code)s 已经写在第 %(row)d 行，同一个产品的两批不能同号。")
+                    % {"code": code, "row": self.rows[before.pk]},
+                    code="lot_code_twice",
+                    lot_code=code,
+                )
             number = -1 - len(self.rows)
             self.rows[number] = row
             stand_in = Lot(
@@ -54,6 +66,10 @@ class Promised:
             self.lots[said(code)].append(stand_in)
             found.append(stand_in)
         return found
+
+    @staticmethod
+    def _is_same(stand_in: Lot, new: NewLot, code: str) -> bool:
+        return stand_in.lot_code == code and stand_in.product_id == new.product.pk
 
 
 def leans(entry: StepEntry) -> bool:
