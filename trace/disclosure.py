@@ -94,9 +94,11 @@ def _seen(
     lot: Lot, number: int, level: int, is_open: bool, verdict: str, regions: dict[tuple[int, int | None], str]
 ) -> SeenLot:
     """One lot, opened or veiled. ``regions`` keeps the divisions' names by issuer and place: they are few."""
-    where = (lot.organisation_id, lot.origin_place_id)
+    # Goods from outside are not from where they were received.
+    place = None if lot.is_external else lot.origin_place
+    where = (lot.organisation_id, place.pk if place is not None else None)
     if where not in regions:
-        regions[where] = (lot.origin_place or lot.organisation).division.label
+        regions[where] = (place or lot.organisation).division.label
     return SeenLot(
         number=number,
         level=level,

@@ -42,6 +42,17 @@ def regions_of(values: Iterable[Any]) -> dict[str, Region]:
     return found
 
 
+def origin_shown(value: Any) -> str:
+    """A stored origin as somebody types it: a place's own name, a division's for its code, words as they are."""
+    text = str(value)
+    uid = _uid(text.strip())
+    if uid is not None:
+        name = Place.objects.filter(uid=uid).values_list("name", flat=True).first()
+        return name if name is not None else text
+    region = regions_of([text]).get(text.strip()) if text.strip().isdigit() else None
+    return str(region.words) if region is not None else text
+
+
 def _uid(text: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text)

@@ -12,8 +12,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.goods import amount, day, make_lot, receive, released, ship
-from tests.world import USCCS, World, make_product, sign_in
+from tests.goods import amount, day, make_lot, receive, released, ship, turn_into
+from tests.world import USCCS, World, make_organisation, make_place, make_product, sign_in
 from trace.actions.chasing import answer_differences, remind, send_reminders
 from trace.actions.corrections import declare_error
 from trace.actions.old_codes import Opening, bring_in_codes, open_stock
@@ -23,7 +23,7 @@ from trace.actions.transfers import receive_shipment, take_in
 from trace.chasing import chased
 from trace.errors import DomainError
 from trace.finding import find_lots
-from trace.models import Division, Lot, LotClaim, OldCode, Organisation, Product, Reminder, Shipment
+from trace.models import Division, Event, Lot, LotClaim, OldCode, Organisation, Product, Reminder, Shipment
 
 LATER = datetime.timedelta(days=1)
 
@@ -335,3 +335,53 @@ def test_an_outsider_is_edited_linked_when_it_joins_and_its_lots_can_then_be_joi
     sign_in(client, world.shop)
     for name in ("outsider", "outsider_edit", "outsider_link"):
         assert client.get(reverse(f"trace:{name}", args=[outsider.uid])).status_code == 404
+
+
+def test_an_origin_is_shown_and_typed_by_its_name(world: World, client: Client) -> None:
+    """It is kept as the place's name on the outside or a division's code; a person reads neither."""
+    place = make_place(world.walnuts.organisation, "示例枣园", kind="plot")
+    outsider = make_organisation(
+        "示例外地枣业", "producer", status="external", kept_by=world.walnuts.organisation, division="140100"
+    )
+    dates = make_product(world.walnuts.organisation, "HZ", "示例红枣", kind="raw")
+
+    def take(code: str, origin: str) -> Lot:
+        return take_in(
+            by=world.walnuts, supplier=outsider, product=dates, supplier_lot=code, amount=amount("10", dates),
+            when=day(1), place=world.plant, code="datewalnut.receive_dates",
+            data={"origin": origin, "moisture": "20"},
+        ).lots[0]  # fmt: skip
+
+    lot = take("HZ-1", str(place.uid))
+    sign_in(client, world.walnuts)
+    form = "/steps/datewalnut.receive_dates/"
+    page = client.get(form).context["form"]
+    assert page["d_origin"].value() == "示例枣园"
+    assert '<option value="示例枣园">' in client.get(form).content.decode()
+    take("HZ-2", "140100")
+    assert "太原" in client.get(form).context["form"]["d_origin"].value()
+    sent = {
+        "when_on": day(2).at.date().isoformat(), "place": str(world.plant.uid), "party": str(outsider.uid),
+        "outputs-count": "1", "outputs-0-product": str(dates.uid), "outputs-0-amount": "5", "outputs-0-unit": "KGM",
+        "outputs-0-lot_code": "HZ-3", "d_origin": "示例枣园", "d_moisture": "20",
+    }  # fmt: skip
+    assert client.post(form, sent).status_code == 302
+    assert Event.objects.latest("id").data["origin"] == str(place.uid)
+    # Stated again after a correction it is named the same way.
+    declare_error(by=world.walnuts, event=lot.origin_event, reason="incorrect_data", when=day(3))
+    again = client.get(f"{form}?replaces={lot.origin_event.uid}").context["form"]
+    assert again["d_origin"].value() == "示例枣园"
+
+
+def test_goods_from_outside_are_not_from_where_they_were_received(world: World, client: Client) -> None:
+    outsider = make_organisation(
+        "示例外地枣业", "producer", status="external", kept_by=world.walnuts.organisation, division="140100"
+    )
+    lot = take_in(
+        by=world.walnuts, supplier=outsider, product=world.kernels, supplier_lot="HZ-1", when=day(1),
+        amount=amount("10", world.kernels), place=world.plant, data={"inspection_result": "合格"},
+    ).lots[0]  # fmt: skip
+    made = turn_into(world.walnuts, [(lot, "5")], [(world.kernels, "5")], when=day(2))[0]
+    page = sign_in(client, world.walnuts).get(f"/trace/?lot={made.uid}&way=back").content.decode()
+    assert f"示例外地枣业 · {outsider.division.label}" in page
+    assert f"示例外地枣业 · {world.plant.division.label}" not in page

@@ -18,6 +18,7 @@ from trace.actor import Actor
 from trace.divided import goods_of
 from trace.inventory import OnHand, on_hand, own_lots, sent_lots, tested_lots
 from trace.models import Division, Event, EventItem, Organisation, Place, Product, Standard, TestReport
+from trace.origins import origin_shown
 from trace.shipping import partners, party_candidates
 from trace.steps import Plan, family_of, steps_before, without_stock
 from trace.templatetags.ui import STATES
@@ -85,7 +86,7 @@ def offer_for(actor: Actor, plan: Plan) -> Offer:
             lines = goods_of([each.lot for each in found.lots]).values()
             reports = reports.counted().filter(lot__in={lot.pk for line in lines for lot in line})
             reports = reports.prefetch_related("results")
-        found.reports = list(reports.select_related("lot__product").order_by("-id")[:MOST])
+        found.reports = list(reports.select_related("lot__product", "laboratory").order_by("-id")[:MOST])
     if plan.moves == "correct":
         own = Event.objects.filter(organisation=actor.owner, corrects=None, corrections__isnull=True)
         found.events = list(own.select_related("place").order_by("-id")[:50])
@@ -159,6 +160,8 @@ def _last_time(actor: Actor, plan: Plan) -> LastTime:
         for each in plan.template.event_fields
         if each.key in event.data and _worth_repeating(each.type, each.key) and plan.moves != "sample"
     }
+    if "origin" in again:
+        again["origin"] = origin_shown(again["origin"])
     item = event.items.filter(role=EventItem.Role.OUTPUT).select_related("lot__product").order_by("number").first()
     product = item.lot.product if item is not None and item.lot is not None else None
     unit = item.entered_unit if item is not None else ""

@@ -406,6 +406,8 @@ class Reader:
         if each.type == "ref:Location" and each.key != "origin":
             place = self.read(name, lambda: self._own(place_for(self.actor, text)))
             return str(place.uid) if place is not None else None
+        if each.type == "ref:Location":
+            return next((str(row.uid) for row in self.form.offer.places if row.name == text.strip()), text)
         return text
 
     def _known_party(self, text: str) -> str | None:

@@ -12,6 +12,7 @@ from trace.forms.step_choices import Offer
 from trace.forms.steps import DATA, Start
 from trace.inventory import OnHand
 from trace.models import Event, EventItem, Lot, Organisation, Place, TestReport
+from trace.origins import origin_shown
 from trace.personal import reveal
 from trace.steps import Plan
 
@@ -79,7 +80,8 @@ def _facts(plan: Plan, event: Event) -> dict[str, Any]:
         elif isinstance(stored, bool):
             values[f"{DATA}{each.key}"] = "true" if stored else "false"
         else:
-            values[f"{DATA}{each.key}"] = names.get(str(stored), stored)
+            shown = origin_shown(stored) if each.key == "origin" and stored else names.get(str(stored), stored)
+            values[f"{DATA}{each.key}"] = shown
     return values
 
 

@@ -385,7 +385,7 @@ def datalists_of(form: StepForm) -> dict[str, list[str]]:
     lists = {
         "known-standards": offer.standards,
         "known-lots": [f"{each.lot.lot_code} · {each.lot.product_version.label}" for each in offer.lots],
-        "known-regions": [row.label for row in offer.divisions],
+        "known-regions": [*(row.name for row in offer.places), *(row.label for row in offer.divisions)],
     }
     if "known-parties" in used:
         lists["known-parties"] = [row.name for row in offer.lately or _near(offer.actor)]
