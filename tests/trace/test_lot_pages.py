@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.goods import day, make_lot, passed, released, ship, turn_into
 from tests.trace.step_pages import signed
+from tests.trace.test_guards import step
 from tests.world import World, make_product, sign_in
 from trace.actions.corrections import declare_error
 from trace.actions.events import When
 from trace.actions.holds import place_hold
-from trace.models import HoldSet
+from trace.models import HoldSet, Lot
 
 NOON = When(day(6, hour=12).at)
 LISTS = [
@@ -251,3 +253,25 @@ def test_usual_next_steps_follow_what_was_recorded(world: World) -> None:
     assert "walnut.cold_store" in [choice.template.code for choice in page.context["more"]]
     event = client.get(f"/events/{lot.origin_event.uid}/")
     assert [choice.url.partition("?")[2] for choice in event.context["next"]] == [f"lot={lot.uid}"] * 2
+
+
+def test_what_may_not_be_used_is_not_proposed_and_after_a_release_comes_what_follows(world: World) -> None:
+    world.kernels.family = "walnut_fenzhou"
+    world.kernels.save()
+    held, free = (make_lot(world.walnuts, world.kernels, "10") for _each in range(2))
+    make_lot(world.walnuts, world.kernels, "10", expires_on=datetime.date(2026, 10, 1))
+    place_hold(by=world.walnuts_quality, lots=[held], reason="示例")
+    client = signed(world.walnuts)
+
+    def proposed() -> list[tuple[Lot, list[str]]]:
+        return [(row.lot, [each.template.code for each in row.steps]) for row in client.get("/steps/").context["go_on"]]
+
+    assert [lot for lot, _steps in proposed()] == [free]
+    pouch = make_product(world.walnuts.organisation, "DAI", "示例袋装", base_unit="C62", family="walnut_fenzhou")
+    (bags,) = step(
+        world, "walnut.pack", [(free, "2")], [(pouch, "10")], by=world.walnuts, bags="10",
+        production_date="2026-09-21", best_before="2027-04-01", allergen="true", net_content="0.2",
+    )  # fmt: skip
+    assert dict(proposed())[bags][-1] == "common.release"
+    released(world.walnuts, world.walnuts_quality, bags)
+    assert "common.release" not in dict(proposed())[bags]

@@ -24,6 +24,7 @@ from trace.event_templates import COMMON, EventTemplate, Family, families, famil
 from trace.forms.step_choices import offer_for
 from trace.forms.step_start import from_event, from_lot
 from trace.forms.steps import DATA, Start, StepForm
+from trace.inventory import states_of
 from trace.limits import untested
 from trace.models import Event, EventItem, Lot, Membership, Organisation, Product, StoredFile
 from trace.steps import Plan, families_made, family_of, plan_for
@@ -161,17 +162,23 @@ def _address(step: EventTemplate) -> str:
 
 
 def _go_on(actor: Actor) -> list[GoOn]:
-    """The last lots still in hand with what usually follows the step that made them."""
-    rows = (
+    """The last lots still in hand with what usually follows the step that made them; after its release, what follows
+    that. What is recalled, on hold or expired is not proposed: the form would refuse it.
+    """
+    rows = list(
         Lot.objects.filter(stocks__organisation=actor.owner, stocks__micros__gt=0, voided_by=None)
         .select_related("origin_event", "product", "product_version")
         .distinct()
-        .order_by("-id")[:4]
+        .order_by("-id")[:20]
     )
+    states = states_of(rows, [actor.owner.pk])
     found = []
-    for lot in rows:
+    for lot in [each for each in rows if states[each.pk] not in ("recalled", "blocked", "expired")][:4]:
         made = family_of(lot.product)
-        steps = usual_next(lot.origin_event.template, made.code if made is not None else None)
+        family = made.code if made is not None else None
+        steps = usual_next(lot.origin_event.template, family)
+        if lot.released_by_id is not None and any(each.moves == "release" for each in steps):
+            steps = usual_next("common.release", family)
         if steps:
             found.append(GoOn(lot, _choices(steps[:2], f"?lot={lot.uid}")))
     return found
