@@ -79,6 +79,7 @@ LOGINS: tuple[tuple[str, str], ...] = (
     ("walnuts-quality", gettext_noop("核桃加工：质量负责人")),
     ("cooperative", gettext_noop("核桃合作社：理事长（可代种植户录入）")),
     ("dates", gettext_noop("枣夹核桃：负责人")),
+    ("dates-quality", gettext_noop("枣夹核桃：质量负责人")),
     ("mill", gettext_noop("小米厂：负责人")),
     ("furniture", gettext_noop("家具坊：负责人")),
     ("furniture-quality", gettext_noop("家具坊：质量负责人")),

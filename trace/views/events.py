@@ -222,7 +222,7 @@ def event_detail(request: HttpRequest, uid: uuid.UUID) -> HttpResponse:
         "advice": advice(event, items),
         "remark": reveal(event.remark) if inside else "",
         "files": list(StoredFile.objects.filter(event=event).order_by("id")) if inside else [],
-        "reports": list(TestReport.objects.filter(event=event).select_related("lot")),
+        "reports": list(TestReport.objects.filter(event=event).select_related("lot", "laboratory")),
         "conflicts": list(event.conflicts.select_related("lot").order_by("id")) if inside else [],
         "declared": declared,
         "why_wrong": _why(declared) or _why(event),
