@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def inputs_of(draft: Draft) -> list[Amount]:
     """What goes in, packaging left out where anything else goes in: a bottle does not become spirit."""
     taken = [
-        Amount(use.lot.product, use.lot.product_version, -use.micros, use.lot)
+        Amount(use.lot.product, use.lot.product_version, use.told - use.micros, use.lot)
         for use in draft.uses
         if use.lot is not None and use.role == "input"
     ]
@@ -52,7 +52,7 @@ def outputs_of(draft: Draft) -> list[Amount]:
         for new in draft.outputs
     ]
     return made + [
-        Amount(use.lot.product, use.lot.product_version, use.micros, use.lot)
+        Amount(use.lot.product, use.lot.product_version, use.told + use.micros, use.lot)
         for use in draft.uses
         if use.lot is not None and use.role == "output"
     ]

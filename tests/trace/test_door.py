@@ -375,6 +375,28 @@ def test_a_captured_harvest_of_ours_is_held_against_its_solar_term(
     assert job["conflicts"] == len(flags)
 
 
+@pytest.mark.parametrize(("made", "flags", "apart"), [(9, 0, False), (12, 1, False), (9, 0, True), (12, 1, True)])
+def test_a_transformation_told_in_two_events_is_weighed_as_one(
+    world: World, door: Door, made: int, flags: int, *, apart: bool
+) -> None:
+    """The second event names only what came out: what the first one took counts, in one document or in two."""
+    grain, mash = [{"epcClass": lot_class(EXTERNAL, code), "quantity": 10, "uom": "KGM"} for code in ("GRAIN", "MASH")]
+    told = {
+        "transformationID": "urn:epc:id:gdti:9521141.00001.77",
+        "bizLocation": {"id": "https://example.org/place/1"},
+    }
+    parts = [
+        event("TransformationEvent", inputQuantityList=[grain], **told),
+        event("TransformationEvent", outputQuantityList=[{**mash, "quantity": made}], **told),
+    ]
+    for sent in [[part] for part in parts] if apart else [parts]:
+        door.captured(document(*sent))
+    assert [row.code for row in Conflict.objects.all()] == ["more_out_than_in"] * flags
+    (link,) = Lot.objects.get(lot_code="MASH").links_up.all()
+    assert link.parent.lot_code == "GRAIN"
+    assert rebuild(write=False).differences == []
+
+
 def test_an_error_declaration_that_finds_nothing_to_take_back_moves_nothing(world: World, door: Door) -> None:
     first = {**made("DOOR-8", 50), "eventID": "urn:uuid:0199b0c0-0000-7000-8000-000000000008"}
     door.captured(document(first))

@@ -63,7 +63,8 @@ COMMANDS = frozenset({"release"})
 @dataclass(frozen=True)
 class Use:
     """One known lot in a draft. ``amount`` is what was entered; ``sign`` −1 takes it from ``holder`` at ``place``, +1
-    adds it there, 0 only names the lot. ``transfer`` is set when the item answers a shipment."""
+    adds it there, 0 only names the lot. ``transfer`` is set when the item answers a shipment. ``told`` are millionths
+    that another event of the same transformation moved: they count in its balance and nowhere else."""
 
     lot: Lot | None
     role: str
@@ -73,6 +74,7 @@ class Use:
     place: Place | None = None
     transfer: Transfer | None = None
     unit: Unit | None = None
+    told: int = 0
 
     @property
     def micros(self) -> int:

@@ -25,7 +25,7 @@ from trace.access import lots_visible_to
 from trace.actions.capture import Captured
 from trace.actions.corrections import declare_error
 from trace.actions.epcis_parties import MasterData, Parties, amount_in, keep_master
-from trace.actions.epcis_plan import Incoming, Plan, Refused, code_of, digest_of, parsed, side_of
+from trace.actions.epcis_plan import Incoming, Parts, Plan, Refused, code_of, digest_of, parsed, side_of
 from trace.actions.events import When
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
@@ -329,7 +329,7 @@ class Chunk:
         self.bound: list[EpcisName] = []
         self.contents: dict[tuple[int, int], int] = defaultdict(int)
         self.units: dict[str, Unit] = {}
-        self.transformations: dict[str, tuple[list[Lot], list[Lot]]] = {}
+        self.transformations: dict[str, tuple[Parts, Parts]] = {}
 
     def write(self) -> None:
         """Read what they name, plan each, write all."""
@@ -664,11 +664,12 @@ class Chunk:
         captured = plan.capture("common.process" if plan.links else "common.reported")
         if facts.transformation:
             ins, outs = self.transformations.setdefault(facts.transformation, ([], []))
-            ins += [use.lot for use in plan.uses if use.role == "input" and use.lot is not None]
-            outs += captured.lots + [use.lot for use in plan.uses if use.role == "output" and use.lot is not None]
+            ins += [(use.lot, abs(use.micros)) for use in plan.uses if use.role == "input" and use.lot is not None]
+            outs += [(lot, new.micros) for lot, new in zip(captured.lots, plan.outputs, strict=True)]
+            outs += [(use.lot, use.micros) for use in plan.uses if use.role == "output" and use.lot is not None]
         return captured
 
-    def _parts_of(self, transformation: str) -> tuple[list[Lot], list[Lot]]:
+    def _parts_of(self, transformation: str) -> tuple[Parts, Parts]:
         """Inputs and outputs that earlier events with this transformation id named."""
         if transformation in self.transformations:
             return self.transformations[transformation]
@@ -676,11 +677,13 @@ class Chunk:
         numbers = EpcisTerm.objects.filter(name=name).values("number")
         items = EventItem.objects.filter(event__log__number__in=numbers, lot__isnull=False)
         items = items.filter(event__corrections__isnull=True, role__in=("input", "output"))
-        roles: dict[int, str] = dict(items.values_list("lot", "role"))
-        self.know_lots(sorted(roles))
+        moved: dict[tuple[int, str], int] = defaultdict(int)
+        for pk, role, micros in items.values_list("lot", "role", "micros"):
+            moved[pk, role] += abs(micros)
+        self.know_lots(sorted({pk for pk, _role in moved}))
         parts = (
-            [self.lots[pk] for pk, role in roles.items() if role == "input"],
-            [self.lots[pk] for pk, role in roles.items() if role == "output"],
+            [(self.lots[pk], micros) for (pk, role), micros in moved.items() if role == "input"],
+            [(self.lots[pk], micros) for (pk, role), micros in moved.items() if role == "output"],
         )
         self.transformations[transformation] = parts
         return parts

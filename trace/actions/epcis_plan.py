@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
+Parts = list[tuple[Lot, int]]
+"""Lots of one side of a transformation with the millionths that moved."""
+
+
 @dataclass
 class Incoming:
     """One event on its way in: as it came, where it stood, its id and facts."""
@@ -438,18 +442,20 @@ class Plan:
                     found.append((self.chunk.lots[pk], missing))
         return found
 
-    def join(self, parts: tuple[list[Lot], list[Lot]]) -> None:
-        """Inputs and outputs told by other events of the same transformation: linked, no amount counted twice."""
+    def join(self, parts: tuple[Parts, Parts]) -> None:
+        """Inputs and outputs told by other events of the same transformation: linked, no amount moved twice. What those
+        moved counts in the balance: of the whole transformation nothing else can be weighed.
+        """
         ins, outs = parts
         here = {use.lot.pk for use in self.uses if use.lot is not None}
         if self.outputs or any(use.role == "output" for use in self.uses):
-            for lot in ins:
+            for lot, micros in ins:
                 if lot.pk not in here:
-                    self.uses.append(Use(lot=lot, role="input", holder=self.performer))
+                    self.uses.append(Use(lot=lot, role="input", holder=self.performer, told=micros))
         if any(use.role == "input" for use in self.uses):
-            for lot in outs:
+            for lot, micros in outs:
                 if lot.pk not in here:
-                    self.uses.append(Use(lot=lot, role="output", holder=self.performer))
+                    self.uses.append(Use(lot=lot, role="output", holder=self.performer, told=micros))
 
     # --- The event itself -------------------------------------------------------------------------------------------
 
