@@ -79,6 +79,8 @@ KINDS: Sequence[Kind] = (
                 "failed_after_release",
                 "shipped_unreleased",
                 "ancestor_failed",
+                "more_after_release",
+                "own_limits_only",
             }
         ),
     ),

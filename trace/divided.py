@@ -20,8 +20,9 @@ LONGEST = 32
 def goods_of(lots: Collection[Lot]) -> dict[int, list[Lot]]:
     """For each lot the lots whose goods it is, itself first, then the one it was split from, and so on.
 
-    A step with several lots of goods as input ends the line; packaging does not. A query for each division, not for
-    each lot.
+    A step with several lots of goods as input ends the line; packaging does not. So does one that calls the goods
+    something else: what is split stays the same product, what is packed anew stays in its family. A query for each
+    division, not for each lot.
     """
     lines = {lot.pk: [lot] for lot in lots}
     ends: dict[int, list[int]] = defaultdict(list)
@@ -34,12 +35,13 @@ def goods_of(lots: Collection[Lot]) -> dict[int, list[Lot]]:
         found = LotLink.objects.filter(child__in=list(ends), voided_by=None).exclude(
             parent__product__kind=Product.Kind.PACKAGING
         )
-        for link in found.select_related("parent__product", "parent__organisation", "event").order_by("id"):
+        shown = ("parent__product", "parent__organisation", "child__product", "event")
+        for link in found.select_related(*shown).order_by("id"):
             links[link.child_id].append(link)
         onward: dict[int, list[int]] = defaultdict(list)
         for child, of in ends.items():
             only = links[child][0] if len(links[child]) == 1 else None
-            if only is None or only.event.template not in DIVIDING:
+            if only is None or only.event.template not in DIVIDING or not _alike(only):
                 continue
             for pk in of:
                 if only.parent not in lines[pk]:
@@ -47,6 +49,14 @@ def goods_of(lots: Collection[Lot]) -> dict[int, list[Lot]]:
                     onward[only.parent_id].append(pk)
         ends = onward
     return lines
+
+
+def _alike(link: LotLink) -> bool:
+    """Whether a division left the goods what they were: nuts do not become date-walnuts by being split."""
+    parent, child = link.parent.product, link.child.product
+    if link.event.template == "common.split":
+        return parent.pk == child.pk
+    return parent.pk == child.pk or parent.family == child.family
 
 
 def parts_of(lot: Lot) -> list[Lot]:

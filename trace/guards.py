@@ -576,6 +576,41 @@ def _closed_lots(draft: Draft) -> Iterator[BrokenGuard]:
             )
 
 
+def _more_after_release(draft: Draft) -> Iterator[BrokenGuard]:
+    """What was tested and let go is all there is of a lot: nothing is added to it, and its beginning is not stated
+    again with more.
+    """
+    for lot in draft.added_to:
+        if lot.released_by_id is not None:
+            yield BrokenGuard(
+                "more_after_release",
+                _("批次 %(lot)s 已经检验放行，不能再往里加。续加请登记为一个新批次。") % {"lot": lot.code},
+                lot=lot,
+                other_event=lot.released_by.uid if lot.released_by is not None else "",
+            )
+    again = {new.restates.pk: new for new in draft.outputs if new.restates is not None}
+    released = Lot.objects.filter(pk__in=again, released_by__isnull=False) if again else Lot.objects.none()
+    for lot in released.select_related("released_by", "product"):
+        rows = EventItem.objects.filter(event=lot.origin_event_id, lot=lot, role="output")
+        was = rows.aggregate(n=Sum("micros"))["n"] or 0
+        if again[lot.pk].micros > was and lot.released_by is not None:
+            unit = lot.product.base_unit
+            yield BrokenGuard(
+                "more_after_release",
+                _(
+                    "批次 %(lot)s 是按 %(was)s 检验放行的，这里改成 %(now)s。多出的没有检验放行："
+                    "请把放行声明有误，检验后重新放行，或把多出的登记为另一批次。"
+                )
+                % {
+                    "lot": lot.code,
+                    "was": amount_said(was, unit),
+                    "now": amount_said(again[lot.pk].micros, unit),
+                },
+                lot=lot,
+                other_event=lot.released_by.uid,
+            )
+
+
 def _not_enough(draft: Draft) -> Iterator[BrokenGuard]:
     wanted: dict[tuple[int, int, int | None], int] = defaultdict(int)
     lots: dict[int, Lot] = {}
@@ -635,6 +670,7 @@ _ALL = (
     _unreleased,
     _expired,
     _closed_lots,
+    _more_after_release,
     _not_enough,
     _restated_short,
     arrival_guards,

@@ -54,6 +54,8 @@ KINDS = {
     "shipped_unreleased": "release",
     "ancestor_failed": "release",
     "walk_cut": "unseen",
+    "more_after_release": "release",
+    "own_limits_only": "release",
 }
 
 
@@ -1122,6 +1124,81 @@ def test_a_circle_is_found_from_the_other_side_where_one_way_is_too_long(world: 
         return refused(put)
 
     assert "made_of_itself" in back_into(children[-1])
+
+
+def test_a_release_covers_no_more_than_there_was_of_the_lot(world: World) -> None:
+    maker, quality = world.walnuts, world.walnuts_quality
+    lot = released(maker, quality, make_lot(maker, world.kernels, "10"))
+    first = lot.origin_event
+    declare_error(by=maker, event=first, reason="incorrect_data", when=day(3))
+
+    def restate(text: str, insist: bool = False) -> Event:
+        new = NewLot(product=world.kernels, amount=amount(text, world.kernels), restates=lot)
+        return record_event(
+            by=maker, code="common.opening", when=day(0), data={"basis": "示例"}, outputs=[new], replaces=first,
+            insist=insist,
+        ).event  # fmt: skip
+
+    with pytest.raises(GuardBroken) as error:
+        restate("1000")
+    (guard,) = error.value.broken
+    assert lot.released_by is not None
+    assert (guard.code, guard.details["other_event"]) == ("more_after_release", lot.released_by.uid)
+    assert "10 千克" in guard.message
+    event = restate("1000", insist=True)
+    assert [row.code for row in event.conflicts.all()] == ["more_after_release"]
+    declare_error(by=maker, event=event, reason="incorrect_data", when=day(4))
+    lot, first = Lot.objects.get(pk=lot.pk), event
+    assert not restate("9").flags, "less is what was tested, too"
+    assert rebuild(write=False).differences == []
+
+
+def test_what_is_captured_into_a_released_lot_is_flagged(world: World) -> None:
+    lot = released(world.distillery, world.distillery_quality, make_lot(world.distillery, world.baijiu, "10"))
+    more = [{"epcClass": lot_uri(lot), "quantity": 500}]
+    door_of(world.distillery.organisation).captured(
+        document(door_event(action="ADD", bizStep="commissioning", quantityList=more))
+    )
+    (conflict,) = Event.objects.latest("id").conflicts.all()
+    assert (conflict.code, conflict.lot) == ("more_after_release", lot)
+
+
+def test_a_report_goes_along_with_no_goods_that_are_called_something_else(world: World) -> None:
+    maker, quality = world.walnuts, world.walnuts_quality
+    raw = make_product(maker.organisation, "SC", "示例带壳核桃", kind="raw", family="walnut_fenzhou")
+    bag = make_product(maker.organisation, "DAI", "示例核桃 5 kg/袋", family="walnut_fenzhou")
+    sweets = make_product(maker.organisation, "ZJ", "示例枣夹核桃", family="date_walnut")
+    nuts = make_lot(maker, raw, "60")
+    report = passed(maker, nuts)
+    for code, product, fine in (
+        ("common.split", sweets, False),
+        ("common.split", bag, False),
+        ("common.repack", sweets, False),
+        ("common.repack", bag, True),
+    ):
+        facts: dict[str, Any] = {"reason": "示例"} if code == "common.split" else {"packaging": "示例 5 kg/袋"}
+        (part,) = step(world, code, [(nuts, "10")], [(product, "10")], by=maker, **facts)
+        if fine:
+            flags = release_lot(by=quality, lot=part, when=day(3), report=report).event.flags
+            assert "no_passing_report" not in [flag["code"] for flag in flags]
+        else:
+            codes = refused(lambda part=part: release_lot(by=quality, lot=part, when=day(3), report=report))
+            assert codes == ["no_passing_report"], (code, product)
+
+
+def test_passing_by_limits_that_only_the_report_knows_is_flagged(world: World) -> None:
+    nuts = make_product(world.walnuts.organisation, "HT", "示例核桃", family="walnut_fenzhou")
+    lots = [make_lot(world.walnuts, nuts, "10") for _each in range(2)]
+    invented = ResultEntry("taste", "好吃", "1", unit="分", limit_operator=">=", limit_value="0")
+    due = ResultEntry("moisture", "水分", "3", unit="%", limit_operator="<=", limit_value="8")
+    flags = []
+    for lot, results in zip(lots, ([invented], [invented, due]), strict=True):
+        record_report(
+            by=world.walnuts, lot=lot, report_number="示例-1", issued_on=day(2).at.date(), results=results,
+            when=day(2), laboratory_name="示例自家检验室",
+        )  # fmt: skip
+        flags.append([flag["code"] for flag in release_lot(by=world.walnuts_quality, lot=lot, when=day(3)).event.flags])
+    assert flags == [["own_limits_only"], []]
 
 
 def test_one_report_serves_the_parts_a_lot_was_divided_into(world: World) -> None:

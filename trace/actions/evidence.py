@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -21,7 +21,7 @@ from trace.guards import blocking
 from trace.identifiers import normalise_cma
 from trace.judging import ABSENT, is_amount, number, overall
 from trace.ledger import lock_log_head
-from trace.limits import Judged, ResultEntry, absent_fields, entries_from_data, judge_entries, plain_name
+from trace.limits import Judged, ResultEntry, absent_fields, entries_from_data, judge_entries, plain_name, untested
 from trace.models import (
     Conflict,
     Event,
@@ -358,10 +358,25 @@ def release_lot(
         remark=remark,
         found=[
             *([BrokenGuard("no_passing_report", message, lot=lot, reason=reason, **named)] if broken else []),
+            *([] if broken or passing is None else _by_own_limits(lot, passing)),
             *failed_upstream(lot, line),
         ],
     )
     return capture(draft=draft, by=by, at=at)
+
+
+def _by_own_limits(lot: Lot, report: TestReport) -> Iterator[BrokenGuard]:
+    """A report that measures nothing of what is due before release and passes by limits it states itself alone: whoever
+    measures what nobody limits passes always. The release stands and is flagged.
+    """
+    due = untested(lot, [])
+    kinds = set(report.results.filter(verdict=TestReport.Verdict.PASS).values_list("limit_kind", flat=True))
+    if due and len(untested(lot, [report])) == len(due) and kinds <= {TestResult.LimitKind.REPORT, ""}:
+        message = _("批次 %(lot)s 凭报告 %(report)s 放行，出厂检验应检的项目它一项也没有，合格只按它自己写的限值。") % {
+            "lot": lot.code,
+            "report": report.report_number,
+        }
+        yield BrokenGuard("own_limits_only", message, lot=lot, warns=True, report=report.uid)
 
 
 @transaction.atomic
