@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Value
 
 from recalls.models import Campaign, Notice, NoticeLot, ScopeHolding, ScopeLot, ScopeVersion
 from recalls.notice_states import NoticeStatus
@@ -61,14 +61,26 @@ def over() -> Q:
     return Q(followed()) | (left() & ~settled)
 
 
-def with_standing(rows: QuerySet[NoticeLot]) -> QuerySet[NoticeLot]:
-    """These lots of notices, each ``still`` asked about or not; of a notice that was taken back, all stand."""
+def with_standing(rows: QuerySet[NoticeLot], *, of: Notice | None = None) -> QuerySet[NoticeLot]:
+    """These lots of notices, each ``still`` asked about or not; of a notice that was taken back, all stand. ``of`` is
+    their one notice: where no version came since its own nothing can be over, and putting the question into words takes
+    longer than a letter's page may.
+    """
+    if of is not None and not _changed_since(of):
+        return rows.annotate(still=Value(True))
     return rows.annotate(still=Q(notice__status=NoticeStatus.WITHDRAWN) | ~over())
 
 
-def still_asked(rows: QuerySet[NoticeLot]) -> QuerySet[NoticeLot]:
-    """Those of these lots of notices that are still asked about; of a notice that was taken back, all."""
+def still_asked(rows: QuerySet[NoticeLot], *, of: Notice | None = None) -> QuerySet[NoticeLot]:
+    """Those of these lots of notices that are still asked about; of one that was taken back, all (``of``: the same)."""
+    if of is not None and not _changed_since(of):
+        return rows
     return rows.filter(Q(notice__status=NoticeStatus.WITHDRAWN) | ~over())
+
+
+def _changed_since(notice: Notice) -> bool:
+    """Whether the scope got another version since this notice's own."""
+    return ScopeVersion.objects.filter(campaign=notice.campaign_id, pk__gt=notice.scope_id).order_by().exists()
 
 
 def asked_elsewhere(notice: Notice, lots: Iterable[int]) -> set[int]:

@@ -52,7 +52,7 @@ def recall_notification(notice: Notice) -> dict[str, Any]:
     """The Product Recall Notification to one recipient."""
     campaign = notice.campaign
     number = _in_force(notice).number
-    lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all()).values("lot")).select_related(
+    lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all(), of=notice).values("lot")).select_related(
         "product", "product_version"
     )
     public = publication_in_force(campaign)

@@ -71,7 +71,9 @@ class LetterLot:
 
 def letter_lots(notice: Notice) -> list[LetterLot]:
     """The lots a notice asks about and that are still recalled, product by product."""
-    lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all()).values("lot")).select_related("product_version")
+    lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all(), of=notice).values("lot")).select_related(
+        "product_version"
+    )
     parts, passed = parts_in_force(notice.campaign), passed_in_force(notice.campaign)
     return [
         LetterLot(

@@ -269,7 +269,7 @@ def _check(notice: Notice, lots: Sequence[LotAnswer]) -> None:
     the recall meanwhile does no harm.
     """
     asked = set(notice.lots.values_list("lot", flat=True))
-    still = set(still_asked(notice.lots.all()).values_list("lot", flat=True))
+    still = set(still_asked(notice.lots.all(), of=notice).values_list("lot", flat=True))
     said = {one.lot.pk for one in lots}
     if not said and not still:
         raise Clash(_("这份通知已没有要填写的批次：请按后来的通知填写。"), code="nothing_asked")

@@ -194,7 +194,7 @@ def _lot_lines(notice: Notice) -> tuple[list[dict[str, Any]], list[Lot], list[Lo
     """Lots still asked about, with what is on record; those that are recalled no longer; and those that another notice
     asks the same holder about.
     """
-    asked = with_standing(notice.lots.select_related("lot__product_version", "lot__product"))
+    asked = with_standing(notice.lots.select_related("lot__product_version", "lot__product"), of=notice)
     rows = sorted(asked.order_by(), key=attrgetter("pk"))
     still = attrgetter("still")
     parts = parts_in_force(notice.campaign)
@@ -479,7 +479,7 @@ def _answer_page(
 
 def _asked(found: Notice) -> list[tuple[Lot, int]]:
     """Lots with what the recipient should have by record."""
-    rows = still_asked(found.lots.select_related("lot__product", "lot__product_version")).order_by("id")
+    rows = still_asked(found.lots.select_related("lot__product", "lot__product_version"), of=found).order_by("id")
     return [(row.lot, row.on_hand_micros + row.unconfirmed_micros) for row in rows]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 
 import pytest
 from django.core import mail
@@ -17,7 +18,7 @@ from recalls.actions.goods import GoodsLine, destroy, receive_return
 from recalls.actions.outbox import send_due
 from recalls.actions.scopes import expand_scope, narrow_scope
 from recalls.actions.tree import Customer, pass_on
-from recalls.asked import asked_pairs, still_asked
+from recalls.asked import asked_pairs, still_asked, with_standing
 from recalls.figures import figures
 from recalls.gs1 import closeout_notification, recall_notification, removal_confirmation
 from recalls.letters import letter_lots
@@ -117,6 +118,20 @@ def test_a_lot_that_comes_back_is_asked_about_once_and_the_old_answer_counts_no_
     wide = Question.of([chain.pouch_a, chain.mother])
     expand_scope(by=chain.world.walnuts_quality, campaign=campaign, question=wide, reason="示例：原料")
     assert not OutboxMessage.objects.filter(kind="change", round=4, notice__organisation=by.organisation).exists()
+
+
+def test_one_notice_is_asked_the_short_way_only_while_nothing_changed(chain: Chain) -> None:
+    campaign = _both(chain)
+    for change in (None, _without_b, _with_b):
+        if change is not None:
+            change(chain, campaign)
+        for one in campaign.notices.all():
+            short, long = set(still_asked(one.lots.all(), of=one)), set(still_asked(one.lots.all()))
+            marked = {row.pk for row in with_standing(one.lots.all(), of=one) if attrgetter("still")(row)}
+            assert short == long
+            assert marked == {row.pk for row in long}
+    first = campaign.notices.get(organisation=chain.world.distributor.organisation, scope__number=1)
+    assert [row.lot for row in still_asked(first.lots.all(), of=first)] == [chain.pouch_a]
 
 
 def test_what_was_settled_is_asked_again_only_where_more_goods_came(chain: Chain) -> None:
