@@ -26,6 +26,8 @@ from trace.units import parse_amount
 Message = Literal["productRecallNotification", "productRemovalConfirmation", "productRecallCloseoutNotification"]
 Words = Annotated[str, Text(300)]
 Long = Annotated[str, Text(1000, multiline=True)]
+MOST_ITEMS = 2_000
+"""Lots in one message: a notice may ask about as many, and what is given out must be taken in."""
 
 
 class Gs1Out(Out):
@@ -113,12 +115,12 @@ class Gs1In(Gs1Part):
     recallNumber: Annotated[str, Text(60)] | None = None  # noqa: N815
     productRecallInitiator: Gs1Party = Gs1Party()  # noqa: N815
     productRecallReason: Gs1Reason = Gs1Reason()  # noqa: N815
-    recalledTradeItem: list[Gs1Item] = Field([], max_length=200)  # noqa: N815
+    recalledTradeItem: list[Gs1Item] = Field([], max_length=MOST_ITEMS)  # noqa: N815
     instructions: Long = ""
     issuer: Words = ""
     reason: Long = ""
     batchNumbers: list[Words] = Field([], max_length=200)  # noqa: N815
-    removedTradeItem: list[RemovedItem] = Field([], max_length=200)  # noqa: N815
+    removedTradeItem: list[RemovedItem] = Field([], max_length=MOST_ITEMS)  # noqa: N815
 
     def said(self) -> str:
         """A notification or close-out in lines for a person; refuses one that says nothing (``required``)."""

@@ -16,7 +16,7 @@ from django.utils import timezone
 from recalls import posting
 from recalls.actions.answers import answer_stock
 from recalls.actions.hooks import add_webhook, deliver_due, end_webhook, rotate_secret, try_again
-from recalls.api.gs1 import Message, RemovedItem, lot_of
+from recalls.api.gs1 import Gs1In, Message, RemovedItem, lot_of
 from recalls.gs1 import closeout_notification, recall_notification, removal_confirmation
 from recalls.models import Signal, WebhookDelivery
 from tests.recalls.story import Chain, announced, answer, notice_to, started
@@ -230,6 +230,13 @@ def test_messages_come_in_by_the_api(chain: Chain, client: Client) -> None:
     assert client.get(url).status_code == 404
     other = post("/gs1/messages", {**confirmation, "removedTradeItem": [item]})
     assert other.status_code == 404
+
+
+@pytest.mark.once
+def test_a_message_may_be_about_as_many_lots_as_a_notice() -> None:
+    items = [{"batchNumber": f"A{n}", "quantityOnHand": "1", "quantityRemoved": "1"} for n in range(600)]
+    whole = {"messageType": "productRemovalConfirmation", "removedTradeItem": items, "recalledTradeItem": items}
+    assert len(Gs1In.model_validate(whole).removedTradeItem) == 600
 
 
 @pytest.mark.once
