@@ -10,6 +10,7 @@ from recalls.asked import still_asked
 from recalls.effect import per_mille, percent
 from recalls.law import Form
 from recalls.models import Campaign, Drill, Notice, RegulatorAct
+from recalls.notice_states import NoticeStatus
 from recalls.papers.draft import NOTHING, Draft, amounts_table, day, effect_fields, moment
 from recalls.papers.source import Source, passed_words
 from recalls.scope import passed_in_force
@@ -114,11 +115,19 @@ def notice(source: Source, subject: str) -> Draft:
         return draft
     draft.to = found.organisation.name
     firm = source.firm
-    draft.words(
-        "",
-        f"{firm.name}正在召回下列产品（{source.campaign.level_label}）：{source.campaign.title}。"
-        "记录显示贵单位有或曾有这些批次。",
-    )
+    back = found.status == NoticeStatus.WITHDRAWN
+    if back:
+        draft.words(
+            "",
+            f"{source.campaign.title}：这份通知已撤回。所列批次不再在这次召回之内，不需要再为它们停售、填写库存；"
+            "另有召回或封存的，以那一份为准。",
+        )
+    else:
+        draft.words(
+            "",
+            f"{firm.name}正在召回下列产品（{source.campaign.level_label}）：{source.campaign.title}。"
+            "记录显示贵单位有或曾有这些批次。",
+        )
     draft.fields(
         "召回",
         [
@@ -133,7 +142,7 @@ def notice(source: Source, subject: str) -> Draft:
     if not asked:
         draft.missing.append("召回的批次")
     draft.table(
-        "召回的批次",
+        "不再召回的批次" if back else "召回的批次",
         ["产品名称", "规格", "批次", "生产日期"],
         [
             [
@@ -146,6 +155,10 @@ def notice(source: Source, subject: str) -> Draft:
         ],
     )
     trader, passed = passed_in_force(found.campaign)
+    if back:
+        draft.sign(firm.name, day(found.created_at))
+        draft.refers["notice"] = str(found.uid)
+        return draft
     if trader is not None and any(row.lot_id in passed for row in asked):
         draft.words("范围怎样划定", passed_words(trader.name))
     draft.words(

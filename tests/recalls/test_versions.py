@@ -14,6 +14,7 @@ from recalls.actions.assessment import Standing, assess
 from recalls.actions.campaigns import decide, propose, start_campaign
 from recalls.actions.distribution import Buyer, CellError, check_list
 from recalls.actions.outbox import send_due
+from recalls.actions.papers import make_paper
 from recalls.actions.scopes import expand_scope, freeze_scope, narrow_scope
 from recalls.actions.tree import Customer, pass_on
 from recalls.api.shapes import notices_out
@@ -163,6 +164,9 @@ def test_a_letter_says_what_changed_to_who_has_nothing_but_letters(chain: Chain,
     assert "已撤回" in words
     assert "不再召回的批次" in words
     assert "立即停止购进" not in words, "the letter to post would tell them to go on holding what is free"
+    paper = make_paper(by=world.county, campaign=campaign, kind="notice", subject=str(notice.uid))
+    assert "这份通知已撤回" in str(paper.data)
+    assert "停止购进" not in str(paper.data)
 
 
 def test_a_row_of_a_list_of_buyers_means_one_lot(chain: Chain) -> None:
