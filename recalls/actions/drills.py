@@ -55,6 +55,7 @@ def start_drill(*, by: Actor, lot: Lot | None = None, seed: str = "", at: dateti
     by.require("quality", "owner")
     if by.is_regulator:
         raise NotAllowed(_("演练由企业自己组织。"), code="role_required")
+    Organisation.objects.select_for_update().get(pk=by.owner.pk)  # two at once would each find none running
     if Drill.objects.filter(organisation=by.owner, finished_at=None).exists():
         raise Clash(_("有一次演练还没有结束，请先结束它。"), code="drill_running")
     drawn, digest, size = "", "", 0

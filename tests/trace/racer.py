@@ -18,6 +18,7 @@ from django.db import OperationalError  # noqa: E402 (Django must be set up firs
 from django.test import Client  # noqa: E402 (Django must be set up first)
 from django.urls import reverse  # noqa: E402
 
+from recalls.actions.drills import start_drill  # noqa: E402 (Django must be set up first)
 from tests.goods import amount, day, make_lot, passed, ship  # noqa: E402 (Django must be set up first)
 from tests.trace.api_client import api_of  # noqa: E402
 from tests.world import sign_in  # noqa: E402
@@ -165,6 +166,15 @@ def record_reports(_way: int, start: Callable[[], object], username: str, lot_ui
     sys.stdout.write(f"{codes.count('')} {','.join(sorted({code for code in codes if code}))}\n")
 
 
+def drill(_way: int, start: Callable[[], object], username: str, lot_uid: str) -> None:
+    """Begin an exercise on a lot; print with what it was refused."""
+    by, lot = _actor(username), Lot.objects.get(uid=lot_uid)
+    start()
+    while (code := _refusal(lambda: start_drill(by=by, lot=lot))) in BUSY:
+        pass
+    sys.stdout.write(f"{code or 'begun'}\n")
+
+
 def _refusal(work: Callable[[], object]) -> str:
     """The code an action refuses with; "" where it does not."""
     try:
@@ -189,6 +199,7 @@ def race(what: str, count: str, *arguments: str) -> None:
         "take": (take_by_any_way, 4),
         "hands": (pack_and_receive, 3),
         "reports": (record_reports, 1),
+        "drill": (drill, 1),
     }
     runner, ways = runners[what]
     reverse("trace:lot_list")  # reads every address and what answers it, once for all

@@ -85,6 +85,16 @@ def test_eight_processes_recording_the_same_reports_record_each_once(committed_d
     assert sorted(lot.reports.values_list("report_number", flat=True)) == numbers
 
 
+def test_eight_processes_beginning_an_exercise_begin_one(committed_db: CommittedDatabase) -> None:
+    world = make_world()
+    lot = make_lot(world.walnuts, world.kernels, "10")
+    assert world.walnuts.user is not None
+    racer = _start(committed_db, "race", "drill", "8", world.walnuts.user.username, str(lot.uid))
+    out, error = racer.communicate(timeout=240)
+    assert racer.returncode == 0, error
+    assert sorted(out.split()) == ["begun", *["drill_running"] * 7]
+
+
 def test_killed_writers_lose_nothing_acknowledged_and_leave_no_half_event(committed_db: CommittedDatabase) -> None:
     world = make_world()
     assert world.walnuts.user is not None
