@@ -71,12 +71,35 @@ def balance_guards(draft: Draft) -> Iterator[BrokenGuard]:
     if not inputs or not outputs:
         return
     typed = typed_content(draft)
+    unsaid = _unsaid(draft)
+    if unsaid and any(each.micros > 0 for each in outputs):
+        yield BrokenGuard(
+            "more_out_than_in",
+            _("投入批次 %(lots)s 没有写数量，或单位换算不了，产出 %(made)s 无法核对。")
+            % {"lots": _codes(unsaid), "made": amount_said(outputs[0].micros, outputs[0].product.base_unit)},
+            lot=unsaid[0].lot,
+            warns=True,
+        )
+        return
     if not draft.template.gains_water:
         yield from _gain(draft, inputs, outputs, typed)
     else:
         yield from _watered(draft, inputs, outputs)
     yield from _yield(draft, inputs, outputs, typed)
     yield from _later_steps(draft)
+
+
+def _unsaid(draft: Draft) -> list[Amount]:
+    """Goods that went in without anybody saying how much, as partners' events may leave it."""
+    return [
+        Amount(use.lot.product, use.lot.product_version, 0, use.lot)
+        for use in draft.uses
+        if use.lot is not None
+        and use.role == "input"
+        and use.amount is None
+        and not use.told
+        and use.lot.product.kind != Product.Kind.PACKAGING
+    ]
 
 
 def _gain(

@@ -397,6 +397,20 @@ def test_a_transformation_told_in_two_events_is_weighed_as_one(
     assert rebuild(write=False).differences == []
 
 
+def test_an_input_without_an_amount_is_called_that(world: World, door: Door) -> None:
+    mixed = event(
+        "TransformationEvent",
+        inputQuantityList=[{"epcClass": lot_class(EXTERNAL, "GRAIN")}],
+        outputQuantityList=[{"epcClass": lot_class("09521141012352", "MASH"), "quantity": 9, "uom": "KGM"}],
+        bizLocation={"id": "https://example.org/place/room"},
+    )
+    door.captured(document(mixed))
+    conflict = Conflict.objects.get()
+    assert conflict.code == "more_out_than_in"
+    assert conflict.details["warns"]
+    assert "没有写数量" in conflict.sentence
+
+
 def test_an_error_declaration_that_finds_nothing_to_take_back_moves_nothing(world: World, door: Door) -> None:
     first = {**made("DOOR-8", 50), "eventID": "urn:uuid:0199b0c0-0000-7000-8000-000000000008"}
     door.captured(document(first))
