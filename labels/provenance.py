@@ -348,7 +348,7 @@ _CONFLICT_WORDS = {
         "parts_differ",
         "alcohol_lost",
     ),
-    "origin": ("forbidden_ancestor", "gi_foreign", "gi_unproven", "early_harvest"),
+    "origin": ("forbidden_ancestor", "gi_foreign", "gi_unproven", "early_harvest", "source_dropped"),
     "hold": ("lot_blocked", "not_released", "lot_expired", "no_passing_report"),
     "unseen": ("walk_cut",),
 }

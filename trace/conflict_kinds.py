@@ -67,7 +67,7 @@ KINDS: Sequence[Kind] = (
         gettext_lazy("酒精度"),
         frozenset({"undeclared_alcohol", "alcohol_lost", "alcohol_unknown", "abv_contradicts", "parts_differ"}),
     ),
-    Kind("origin", gettext_lazy("产地"), frozenset({"gi_foreign", "gi_unproven", "early_harvest"})),
+    Kind("origin", gettext_lazy("产地"), frozenset({"gi_foreign", "gi_unproven", "early_harvest", "source_dropped"})),
     Kind("material", gettext_lazy("禁用原料"), frozenset({"forbidden_ancestor"})),
     Kind(
         "release",

@@ -31,6 +31,7 @@ from trace.models import (
     HoldSet,
     Lot,
     Organisation,
+    Product,
     Stock,
     TestReport,
     Transfer,
@@ -611,6 +612,26 @@ def _more_after_release(draft: Draft) -> Iterator[BrokenGuard]:
             )
 
 
+def _source_dropped(draft: Draft) -> Iterator[BrokenGuard]:
+    """What was said to be made of other lots and is now said to have begun by itself: that washes an origin off, so it
+    is flagged, though a step may have been picked by mistake.
+    """
+    again = [new.restates for new in draft.outputs if new.restates is not None]
+    if not again or draft.replaces is None or any(use.role == "input" for use in draft.uses):
+        return
+    rows = EventItem.objects.filter(event=draft.replaces, role="input", lot__isnull=False)
+    source = rows.exclude(lot__product__kind=Product.Kind.PACKAGING).select_related("lot").order_by("number").first()
+    if source is not None and source.lot is not None:
+        yield BrokenGuard(
+            "source_dropped",
+            _("批次 %(lot)s 原来登记是用批次 %(source)s 等做成的，更正后不再有来源。请核对来源是否漏填。")
+            % {"lot": again[0].code, "source": source.lot.code},
+            lot=again[0],
+            warns=True,
+            other_lot=source.lot.uid,
+        )
+
+
 def _not_enough(draft: Draft) -> Iterator[BrokenGuard]:
     wanted: dict[tuple[int, int, int | None], int] = defaultdict(int)
     lots: dict[int, Lot] = {}
@@ -671,6 +692,7 @@ _ALL = (
     _expired,
     _closed_lots,
     _more_after_release,
+    _source_dropped,
     _not_enough,
     _restated_short,
     arrival_guards,

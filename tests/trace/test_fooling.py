@@ -56,6 +56,7 @@ KINDS = {
     "walk_cut": "unseen",
     "more_after_release": "release",
     "own_limits_only": "release",
+    "source_dropped": "origin",
 }
 
 
@@ -1124,6 +1125,28 @@ def test_a_circle_is_found_from_the_other_side_where_one_way_is_too_long(world: 
         return refused(put)
 
     assert "made_of_itself" in back_into(children[-1])
+
+
+def test_an_origin_is_not_washed_off_by_a_correction_unnoticed(world: World) -> None:
+    maker = world.walnuts
+    bought = make_lot(maker, world.kernels, "10")
+    (made,) = turn_into(maker, [(bought, "5")], [(world.kernels, "5")], when=day(2))
+    first = made.origin_event
+    declare_error(by=maker, event=first, reason="incorrect_data", when=day(3))
+    new = NewLot(product=world.kernels, amount=amount("5", world.kernels), restates=made)
+    event = record_event(
+        by=maker, code="common.opening", when=day(1), data={"basis": "示例"}, outputs=[new], replaces=first
+    ).event
+    conflict = event.conflicts.get()
+    assert (conflict.code, conflict.lot, conflict.details["other_lot"]) == ("source_dropped", made, str(bought.uid))
+    # Stated again with another source it is a correction like any other.
+    declare_error(by=maker, event=event, reason="incorrect_data", when=day(4))
+    other = make_lot(maker, world.kernels, "10")
+    again = record_event(
+        by=maker, code="common.rework", when=day(2), data={"reason": "示例", "method": "示例"},
+        inputs=[Portion(other, amount("5", world.kernels))], outputs=[new], replaces=event,
+    ).event  # fmt: skip
+    assert not again.flags
 
 
 def test_a_release_covers_no_more_than_there_was_of_the_lot(world: World) -> None:
