@@ -19,6 +19,7 @@ from recalls.errors import DrillStaysInside
 from recalls.models import Notice, Webhook, WebhookDelivery
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed, StaleState
+from trace.models import Organisation
 from trace.personal import forget, reveal, seal
 from trace.text import clean_text
 
@@ -58,6 +59,7 @@ def add_webhook(*, by: Actor, url: str, secret: str = "", at: datetime.datetime 
     chosen = _secret(secret)
     address = clean_text(url, 300, required=True)
     posting.check_url(address)
+    Organisation.objects.select_for_update().get(pk=by.organisation.pk)  # two at once would each find a place
     rows = Webhook.objects.filter(organisation=by.organisation, ended_at=None)
     if rows.filter(url=address).exists():
         raise Clash(_("这个网址已经登记过。"), code="webhook_twice")

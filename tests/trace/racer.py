@@ -19,14 +19,16 @@ from django.test import Client  # noqa: E402 (Django must be set up first)
 from django.urls import reverse  # noqa: E402
 
 from recalls.actions.drills import start_drill  # noqa: E402 (Django must be set up first)
+from recalls.actions.hooks import add_webhook  # noqa: E402
 from tests.goods import amount, day, make_lot, passed, ship  # noqa: E402 (Django must be set up first)
 from tests.trace.api_client import api_of  # noqa: E402
 from tests.world import sign_in  # noqa: E402
+from trace.actions.limits import LimitInput, add_limit  # noqa: E402
 from trace.actions.packs import pack_units  # noqa: E402
 from trace.actions.transfers import receive_shipment  # noqa: E402
 from trace.actor import Actor  # noqa: E402
 from trace.errors import DomainError, GuardBroken  # noqa: E402
-from trace.models import Lot, Membership, Organisation, Place, Product, Shipment  # noqa: E402
+from trace.models import Lot, Membership, Organisation, Place, Product, Shipment, Standard  # noqa: E402
 
 BUSY = ("database_unavailable", "refused-503")
 """What somebody is told whom the others let wait for twenty seconds: nothing was written, and one tries again."""
@@ -166,11 +168,19 @@ def record_reports(_way: int, start: Callable[[], object], username: str, lot_ui
     sys.stdout.write(f"{codes.count('')} {','.join(sorted({code for code in codes if code}))}\n")
 
 
-def drill(_way: int, start: Callable[[], object], username: str, lot_uid: str) -> None:
-    """Begin an exercise on a lot; print with what it was refused."""
-    by, lot = _actor(username), Lot.objects.get(uid=lot_uid)
+def once(_way: int, start: Callable[[], object], username: str, what: str, *about: str) -> None:
+    """What can be there once: begin an exercise on a lot, state a limit, register an address; print the refusal."""
+    by = _actor(username)
+    said = LimitInput(">=", "0.60", unit="g/L", applies=">1y", source="示例")
+    work: Callable[[], object] = {
+        "drill": lambda: start_drill(by=by, lot=Lot.objects.get(uid=about[0])),
+        "limit": lambda: add_limit(
+            by=by, standard=Standard.objects.get(pk=about[0]), parameter="total_acid", said=said
+        ),
+        "hook": lambda: add_webhook(by=by, url=about[0]),
+    }[what]
     start()
-    while (code := _refusal(lambda: start_drill(by=by, lot=lot))) in BUSY:
+    while (code := _refusal(work)) in BUSY:
         pass
     sys.stdout.write(f"{code or 'begun'}\n")
 
@@ -199,7 +209,7 @@ def race(what: str, count: str, *arguments: str) -> None:
         "take": (take_by_any_way, 4),
         "hands": (pack_and_receive, 3),
         "reports": (record_reports, 1),
-        "drill": (drill, 1),
+        "once": (once, 1),
     }
     runner, ways = runners[what]
     reverse("trace:lot_list")  # reads every address and what answers it, once for all

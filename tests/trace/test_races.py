@@ -85,14 +85,19 @@ def test_eight_processes_recording_the_same_reports_record_each_once(committed_d
     assert sorted(lot.reports.values_list("report_number", flat=True)) == numbers
 
 
-def test_eight_processes_beginning_an_exercise_begin_one(committed_db: CommittedDatabase) -> None:
+def test_eight_processes_doing_at_once_what_is_done_once_do_it_once(committed_db: CommittedDatabase) -> None:
     world = make_world()
     lot = make_lot(world.walnuts, world.kernels, "10")
-    assert world.walnuts.user is not None
-    racer = _start(committed_db, "race", "drill", "8", world.walnuts.user.username, str(lot.uid))
-    out, error = racer.communicate(timeout=240)
-    assert racer.returncode == 0, error
-    assert sorted(out.split()) == ["begun", *["drill_running"] * 7]
+    for by, what, about, refusal in (
+        (world.walnuts, "drill", str(lot.uid), "drill_running"),
+        (world.county, "limit", "gbt10781_2_2022", "limit_exists"),
+        (world.walnuts, "hook", "https://8.8.8.8/recalls", "webhook_twice"),
+    ):
+        assert by.user is not None
+        racer = _start(committed_db, "race", "once", "8", by.user.username, what, about)
+        out, error = racer.communicate(timeout=240)
+        assert racer.returncode == 0, error
+        assert sorted(out.split()) == ["begun", *[refusal] * 7]
 
 
 def test_killed_writers_lose_nothing_acknowledged_and_leave_no_half_event(committed_db: CommittedDatabase) -> None:

@@ -58,6 +58,7 @@ def state_limit(
     """
     _require_regulator(by)
     values, source = _checked(said)
+    _one_at_a_time(limit.standard)
     limit = Limit.objects.select_for_update().get(pk=limit.pk)
     if seen is not None and seen != limit.version:
         raise StaleState(_("这个限值刚刚被别人更改，请刷新后重新填写。"))
@@ -94,6 +95,7 @@ def add_limit(
     known = Limit.objects.filter(standard=standard, parameter=parameter).first()
     if known is None:
         raise Invalid(_("请从列表中选择。"), code="unknown_choice")
+    _one_at_a_time(standard)
     if Limit.objects.filter(standard=standard, parameter=parameter, applies=values["applies"]).exists():
         raise Clash(_("这一项对这个批龄已经有限值。"), code="limit_exists")
     limit = Limit.objects.create(
@@ -268,6 +270,11 @@ def _require_regulator(by: Actor) -> None:
     if not by.is_regulator or by.organisation.status != Organisation.Status.ACTIVE:
         raise NotAllowed(_("只有监管部门能更改标准目录。"), code="regulators_only")
     by.require("officer", "approver")
+
+
+def _one_at_a_time(standard: Standard) -> None:
+    """Whether a limit is there is asked while nobody else can state one of this standard."""
+    Standard.objects.select_for_update(of=("self",)).get(pk=standard.pk)
 
 
 def _checked(said: LimitInput) -> tuple[dict[str, Any], str]:
