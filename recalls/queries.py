@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from recalls.access import campaigns_visible_to, notices_received_by
-from recalls.law import WorkCalendar, due, regime
+from recalls.law import ClockRule, Due, WorkCalendar, due, regime
 from recalls.law.calendar import DayRow
 from recalls.models import (
     HOLD_SOURCE,
@@ -272,6 +272,13 @@ def clocks_of(campaigns: Iterable[Campaign] | QuerySet[Campaign]) -> dict[int, l
     return found
 
 
+def counted_anew(clock: ClockInstance, rule: ClockRule, calendar: WorkCalendar) -> Due:
+    """When a clock ends by this calendar. A report that recurs is counted from the beginning of the first; what began
+    again after it had ended is counted from its own.
+    """
+    return due(rule, clock.started_at, calendar, clock.occurrence if rule.recurring else 1)
+
+
 def running_clock(clock: ClockInstance, calendar: WorkCalendar | None = None) -> RunningClock:
     """A clock in the words of its rule as it was when it began; the way it was counted where the rule still stands."""
     snapshot = clock.snapshot
@@ -282,7 +289,7 @@ def running_clock(clock: ClockInstance, calendar: WorkCalendar | None = None) ->
     if rule is not None and rule.snapshot() == snapshot:
         if rule.condition:
             label = _("%(label)s（%(condition)s）") % {"label": label, "condition": rule.condition}
-        counted = due(rule, clock.started_at, calendar or work_calendar(), clock.occurrence)
+        counted = counted_anew(clock, rule, calendar or work_calendar())
         words.append(counted.explanation if not clock.extension else "")
         words.append(str(rule.note))
     if clock.extension:

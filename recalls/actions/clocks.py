@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -16,7 +16,7 @@ from recalls.access import supervises_campaign
 from recalls.law import ClockRule, DayRow, Due, Form, LegalEvent, WorkCalendar, due, parse_workdays, regime
 from recalls.law.clocks import end_of_day
 from recalls.models import CalendarLoad, Campaign, ClockChange, ClockInstance, LegalFact, WorkCalendarDay
-from recalls.queries import work_calendar
+from recalls.queries import counted_anew, work_calendar
 from trace.actor import Actor
 from trace.errors import Clash, Invalid, NotAllowed
 from trace.models import User
@@ -26,6 +26,13 @@ ONCE = frozenset(
     {LegalEvent.KNEW, LegalEvent.DECIDED, LegalEvent.STARTED, LegalEvent.ANNOUNCED, LegalEvent.INCIDENT_REPORTED}
 )
 """Facts that happen once; a repeat (a second plan filed, a second order) does not move the first."""
+
+
+AGAIN = frozenset({LegalEvent.DISPOSED})
+"""Facts that happen again where the authority orders stronger measures after the summary: what is counted from them is
+counted anew.
+"""
+Round = tuple[datetime.datetime, datetime.datetime | None]
 
 
 @transaction.atomic
@@ -58,32 +65,47 @@ def sync_clocks(campaign: Campaign) -> None:
     running = {(clock.rule, clock.occurrence): clock for clock in campaign.clocks.all()}
     wanted: set[str] = set()
     for rule in rule_book.rules(campaign.legal_level, Form(campaign.form)):
-        begins = {event.value for event in rule.start_events}
-        start = next((fact.happened_at for fact in facts if fact.event in begins), None)
-        if start is None:
-            continue
-        wanted.add(rule.id)
-        stop = next(
-            (fact.happened_at for fact in facts if fact.event == rule.stop_event.value and fact.happened_at >= start),
-            closed,
-        )
-        _keep(campaign, rule, start, stop, calendar, running)
+        for number, (start, stop) in enumerate(_rounds(rule, facts), 1):
+            wanted.add(rule.id)
+            _keep(campaign, rule, number, start, stop or closed, calendar, running)
     for clock in running.values():
         if clock.rule not in wanted and clock.superseded_at is None:
             clock.superseded_at = timezone.now()
             clock.save(update_fields=["superseded_at"])
 
 
+def _rounds(rule: ClockRule, facts: Sequence[LegalFact]) -> Iterator[Round]:
+    """From when a limit was counted, and what ended it: once, or each time what begins it happened after it had ended
+    (``AGAIN``).
+    """
+    begins = {event.value for event in rule.start_events}
+    again = not rule.recurring and AGAIN.issuperset(rule.start_events)
+    start: datetime.datetime | None = None
+    for fact in facts:
+        if start is None and fact.event in begins:
+            start = fact.happened_at
+        elif start is not None and fact.event == rule.stop_event.value:
+            yield start, fact.happened_at
+            if not again:
+                return
+            start = None
+    if start is not None:
+        yield start, None
+
+
 def _keep(
     campaign: Campaign,
     rule: ClockRule,
+    number: int,
     start: datetime.datetime,
     stop: datetime.datetime | None,
     calendar: WorkCalendar,
     running: dict[tuple[str, int], ClockInstance],
 ) -> None:
-    """One rule's clock: made where missing, stopped where its end happened, brought back where it applies again."""
-    clock = running.get((rule.id, 1))
+    """One rule's clock: made where missing, stopped where its end happened, brought back where it applies again. What
+    recurs is stopped whichever of its reports is due.
+    """
+    clock = running.get((rule.id, number))
     if clock is None:
         counted = due(rule, start, calendar)
         ClockInstance.objects.create(
@@ -91,6 +113,7 @@ def _keep(
             rule=rule.id,
             key=rule.key,
             snapshot=rule.snapshot(),
+            occurrence=number,
             started_at=start,
             due_at=counted.at,
             unknown_from=counted.unknown_from,
@@ -98,7 +121,7 @@ def _keep(
             met_at=stop,
         )
         return
-    for one in (clock for (rule_id, _n), clock in running.items() if rule_id == rule.id):
+    for one in [each for (rule_id, _n), each in running.items() if rule_id == rule.id] if rule.recurring else [clock]:
         changed = [name for name, value in (("superseded_at", None),) if getattr(one, name) != value]
         if one.met_at is None and stop is not None:
             one.met_at = stop
@@ -209,7 +232,7 @@ def _recounted(calendar: WorkCalendar) -> Iterator[tuple[ClockInstance, Due]]:
     for clock in running:
         rule = next((r for r in regime(clock.campaign.regime).clocks if r.id == clock.rule), None)
         if rule is not None:
-            yield clock, due(rule, clock.started_at, calendar, clock.occurrence)
+            yield clock, counted_anew(clock, rule, calendar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -287,8 +287,8 @@ class ClockMoveOut(Out):
 
 
 class ClockHistoryOut(ClockOut):
-    """A limit with every time it moved. `occurrence` counts periodic ones, `superseded_at` says that another level or
-    form made it not apply, `unknown_from` is the first day nobody knows to be a working day.
+    """A limit with every time it moved. `occurrence` counts periodic ones and those that began again, `superseded_at`
+    says that another level or form made it not apply, `unknown_from` is the first day nobody knows to be a working day.
     """
 
     occurrence: int

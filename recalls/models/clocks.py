@@ -84,7 +84,8 @@ class ClockInstance(models.Model):
 
     ``snapshot`` is the rule's row at that time: later law does not change the past. ``due_at`` is the last instant
     in time; ``provisional`` (暂定) when the calendar was guessed or the rule is unverified. ``met_at`` ends it;
-    ``superseded_at`` says that another level or form made it not apply.
+    ``superseded_at`` says that another level or form made it not apply. ``occurrence`` counts the reports of what
+    recurs, and how often what ended has begun again.
     """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="clocks")

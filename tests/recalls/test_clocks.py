@@ -10,15 +10,23 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
+from django.utils import timezone
 
 from recalls.actions.acts import report_defect
 from recalls.actions.assessment import assess
-from recalls.actions.campaigns import report_progress, start_campaign
+from recalls.actions.campaigns import (
+    finish_collecting,
+    finish_disposal,
+    report_progress,
+    start_campaign,
+    strengthen,
+    summarise,
+)
 from recalls.actions.clocks import load_calendar, record_fact, sync_clocks
-from recalls.law import DayRow, LegalEvent
+from recalls.law import DayRow, LegalEvent, due, regime
 from recalls.models import ClockChange, ClockInstance, WorkCalendarDay
-from recalls.queries import clocks_of
-from tests.recalls.story import FINDING, KNEW, Chain, announced, assessed
+from recalls.queries import clocks_of, running_clock, work_calendar
+from tests.recalls.story import FINDING, KNEW, Chain, announced, assessed, summarised
 from tests.world import make_product, sign_in
 from trace.errors import DomainError
 
@@ -133,6 +141,31 @@ def test_a_progress_report_meets_one_occurrence_and_begins_the_next(chain: Chain
     second = campaign.clocks.get(key="progress_daily", occurrence=2)
     assert first.met_at == later + datetime.timedelta(hours=20)
     assert second.due_at == later + datetime.timedelta(hours=48)
+
+
+def test_a_second_disposal_after_an_order_to_do_more_has_a_limit_of_its_own(chain: Chain) -> None:
+    world = chain.world
+    campaign = summarised(chain)
+    first = campaign.clocks.get(key="report")
+    assert first.met_at is not None
+    served = timezone.now()
+    campaign = strengthen(
+        by=world.county_approver, campaign=campaign, reason="示例：还有货在售", document="示例2号", served_at=served
+    )
+    campaign = finish_collecting(by=world.walnuts_quality, campaign=campaign, reason="其余单位已电话核实")
+    assert campaign.clocks.filter(key="report").count() == 1
+    campaign = finish_disposal(by=world.walnuts_quality, campaign=campaign)
+    second = campaign.clocks.get(key="report", occurrence=2)
+    calendar = work_calendar()
+    rule = next(one for one in regime(campaign.regime).clocks if one.id == second.rule)
+    assert second.met_at is None
+    assert second.started_at > served
+    assert second.due_at == due(rule, second.started_at, calendar).at
+    assert [running_clock(one).clock for one in (first, second)] == [first, second]
+    campaign = summarise(by=world.walnuts_quality, campaign=campaign, summary="示例再次总结")
+    ended = list(campaign.clocks.filter(key="report").order_by("occurrence"))
+    assert [one.met_at is not None for one in ended] == [True, True]
+    assert ended[0].met_at == first.met_at
 
 
 def test_the_database_refuses_a_limit_that_ends_before_it_begins(chain: Chain) -> None:
