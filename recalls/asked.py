@@ -61,12 +61,14 @@ def over() -> Q:
     return Q(followed()) | (left() & ~settled)
 
 
-def with_standing(rows: QuerySet[NoticeLot], *, of: Notice | None = None) -> QuerySet[NoticeLot]:
+def with_standing(
+    rows: QuerySet[NoticeLot], *, of: Notice | None = None, now: ScopeVersion | None = None
+) -> QuerySet[NoticeLot]:
     """These lots of notices, each ``still`` asked about or not; of a notice that was taken back, all stand. ``of`` is
     their one notice: where no version came since its own nothing can be over, and putting the question into words takes
-    longer than a letter's page may.
+    longer than a letter's page may. ``now`` is the version in force, where the caller has it.
     """
-    if of is not None and not _changed_since(of):
+    if of is not None and not (_changed_since(of) if now is None else now.pk > of.scope_id):
         return rows.annotate(still=Value(True))
     return rows.annotate(still=Q(notice__status=NoticeStatus.WITHDRAWN) | ~over())
 

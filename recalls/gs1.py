@@ -51,12 +51,13 @@ def _item(lot: Lot, trader: Organisation | None = None) -> dict[str, Any]:
 def recall_notification(notice: Notice) -> dict[str, Any]:
     """The Product Recall Notification to one recipient."""
     campaign = notice.campaign
-    number = _in_force(notice).number
+    version = _in_force(notice)
+    number = version.number
     lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all(), of=notice).values("lot")).select_related(
         "product", "product_version"
     )
     public = publication_in_force(campaign)
-    trader, passed = passed_in_force(campaign)
+    trader, passed = passed_in_force(version)
     return {
         "messageType": "productRecallNotification",
         "pRNIdentification": identification(campaign, number),

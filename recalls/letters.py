@@ -20,7 +20,7 @@ from recalls.access import notice_link
 from recalls.asked import asked_elsewhere, over, still_asked
 from recalls.errors import DrillStaysInside
 from recalls.models import Notice, OutboxMessage
-from recalls.scope import parts_in_force, passed_in_force
+from recalls.scope import parts_in_force, passed_in_force, version_in_force
 from trace.models import Lot, Organisation
 
 Kind = OutboxMessage.Kind
@@ -74,7 +74,8 @@ def letter_lots(notice: Notice) -> list[LetterLot]:
     lots = Lot.objects.filter(pk__in=still_asked(notice.lots.all(), of=notice).values("lot")).select_related(
         "product_version"
     )
-    parts, passed = parts_in_force(notice.campaign), passed_in_force(notice.campaign)
+    version = version_in_force(notice.campaign)
+    parts, passed = parts_in_force(version), passed_in_force(version)
     return [
         LetterLot(
             lot.product_version.label, _code(lot, parts, passed), lot.produced_on.isoformat() if lot.produced_on else ""
@@ -203,7 +204,8 @@ def _body(message: OutboxMessage) -> str:
 def _changed_lots(notice: Notice) -> list[str]:
     """After a change: which lots of this notice are out, which it still asks about, which another one asks about."""
     rows = notice.lots.annotate(over=over()).select_related("lot__product_version").order_by("lot__lot_code")
-    covered, passed = parts_in_force(notice.campaign), passed_in_force(notice.campaign)
+    version = version_in_force(notice.campaign)
+    covered, passed = parts_in_force(version), passed_in_force(version)
     asked = list(rows)
     gone = {row.lot_id for row in asked if attrgetter("over")(row)}
     elsewhere = asked_elsewhere(notice, gone)

@@ -73,9 +73,11 @@ def published() -> QuerySet[Publication]:
 
 
 def publication_in_force(campaign: Campaign) -> Publication | None:
-    """The last publication of one campaign, None where the public may read none; one query. Its notice's campaign is
-    the one given.
+    """The last publication of one campaign, None where the public may read none; one query, none where the campaign
+    says so. Its notice's campaign is the one given.
     """
+    if campaign.announced_at is None or campaign.is_drill:
+        return None
     rows = published().filter(notice__campaign=campaign).select_related(None).select_related("notice__scope").order_by()
     found: Publication | None = max(rows, key=lambda row: (row.at, row.pk), default=None)
     if found is not None:

@@ -783,20 +783,23 @@ def coverage_of(version: ScopeVersion) -> Coverage:
     return {lot: Extent.from_json(part) for lot, part in rows.values_list("lot", "part")}
 
 
-def parts_in_force(campaign: Campaign) -> dict[int, str]:
-    """By lot (row number) which units of it are covered, in words, for lots of which only part is. Two queries."""
-    version = campaign.scopes.order_by("-number").values_list("pk", flat=True).first()
+def version_in_force(campaign: Campaign) -> ScopeVersion | None:
+    """The version in force without its hold and figures: what pages and letters ask of it. One query."""
+    return campaign.scopes.only("campaign", "number", "question").order_by("-number").first()
+
+
+def parts_in_force(version: ScopeVersion | None) -> dict[int, str]:
+    """By lot (row number) which units of it the version in force covers, in words, for lots of which only part is."""
     if version is None:
         return {}
     rows = ScopeLot.objects.filter(scope=version).exclude(part={}).order_by().values_list("lot", "part")
     return {lot: words_of(part["ranges"]) for lot, part in rows if part["ranges"]}
 
 
-def passed_in_force(campaign: Campaign) -> tuple[Organisation | None, frozenset[int]]:
-    """The trader whose hands the scope in force follows, and the lots (row numbers) of which only what passed through
-    them is covered. Two queries, one where there is none.
+def passed_in_force(version: ScopeVersion | None) -> tuple[Organisation | None, frozenset[int]]:
+    """The trader whose hands the version in force follows, and the lots (row numbers) of which only what passed through
+    them is covered. No query where there is none.
     """
-    version = campaign.scopes.only("campaign", "question").order_by("-number").first()
     trader = through_of(version) if version is not None else None
     if version is None or trader is None:
         return None, frozenset()

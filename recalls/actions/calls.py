@@ -71,13 +71,18 @@ def log_call(
     return call
 
 
-@transaction.atomic
 def mark_seen(*, notice: Notice, by: Actor | None, at: datetime.datetime | None = None) -> Notice:
     """The recipient opened it. Programs that look at mail open links too, so this proves nothing, stops no reminder and
-    takes no notice back from trouble. Only the first time writes.
+    takes no notice back from trouble. Only the first time writes; the others begin no transaction.
     """
     if notice.status not in (NoticeStatus.SENT, NoticeStatus.DELIVERED):
         return notice
+    return _see(notice, by, at)
+
+
+@transaction.atomic
+def _see(notice: Notice, by: Actor | None, at: datetime.datetime | None) -> Notice:
+    """Note the first look, unless another one did meanwhile."""
     now = at or timezone.now()
     actor = by or Actor(organisation=notice.organisation, system=True)
     try:

@@ -13,7 +13,7 @@ from recalls.models import Campaign, Drill, Notice, RegulatorAct
 from recalls.notice_states import NoticeStatus
 from recalls.papers.draft import NOTHING, Draft, amounts_table, day, effect_fields, moment
 from recalls.papers.source import Source, passed_words
-from recalls.scope import passed_in_force
+from recalls.scope import passed_in_force, version_in_force
 from trace.models import Lot
 from trace.paper import Block
 from trace.units import format_amount
@@ -154,7 +154,7 @@ def notice(source: Source, subject: str) -> Draft:
             for row in asked
         ],
     )
-    trader, passed = passed_in_force(found.campaign)
+    trader, passed = passed_in_force(version_in_force(found.campaign))
     if back:
         draft.sign(firm.name, day(found.created_at))
         draft.refers["notice"] = str(found.uid)

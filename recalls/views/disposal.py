@@ -36,7 +36,7 @@ from recalls.forms import lot_choices, offer
 from recalls.goods_forms import DifferenceForm, OddityForm, PlanForm, ReleaseForm, SendBackForm
 from recalls.guards import releasable, unexplained
 from recalls.models import Campaign, Notice
-from recalls.scope import latest_scope, passed_in_force
+from recalls.scope import latest_scope, passed_in_force, version_in_force
 from recalls.sight import Sight, answered_holders
 from recalls.transitions import Status
 from recalls.views.doors import acting, page
@@ -295,7 +295,7 @@ def campaign_balance(request: HttpRequest, uid: str) -> HttpResponse:
             "rows": rows[:500],
             "released": any(one.amounts.released for one in numbers.lots),
             "hidden": len(numbers.lots) - len(rows),
-            "through": passed_in_force(campaign)[0],
+            "through": passed_in_force(version_in_force(campaign))[0],
             "open": [one.lot.code for one in unexplained(campaign) if one.lot.pk in opened],
             "form": form if odd and campaign.organisation_id == actor.owner.pk and campaign.is_open else None,
         },

@@ -41,7 +41,7 @@ from recalls.lists import NOTICES, sent_notices
 from recalls.models import Campaign, Notice, NoticeLot, NoticeStep, OutboxMessage, Publication
 from recalls.notice_states import NOTICE_MOVES, NoticeStatus, Side, notice_move
 from recalls.queries import Coverage, coverage, publication_in_force
-from recalls.scope import parts_in_force, passed_in_force
+from recalls.scope import parts_in_force, passed_in_force, version_in_force
 from recalls.sight import Sight, known_notice
 from recalls.views.doors import acting, page
 from trace.access import audience
@@ -194,11 +194,12 @@ def _lot_lines(notice: Notice) -> tuple[list[dict[str, Any]], list[Lot], list[Lo
     """Lots still asked about, with what is on record; those that are recalled no longer; and those that another notice
     asks the same holder about.
     """
-    asked = with_standing(notice.lots.select_related("lot__product_version", "lot__product"), of=notice)
+    version = version_in_force(notice.campaign)
+    asked = with_standing(notice.lots.select_related("lot__product_version", "lot__product"), of=notice, now=version)
     rows = sorted(asked.order_by(), key=attrgetter("pk"))
     still = attrgetter("still")
-    parts = parts_in_force(notice.campaign)
-    trader, passed = passed_in_force(notice.campaign)
+    parts = parts_in_force(version)
+    trader, passed = passed_in_force(version)
     lines = [
         {
             "lot": row.lot,
