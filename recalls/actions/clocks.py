@@ -29,10 +29,11 @@ ONCE = frozenset(
 
 
 AGAIN = frozenset({LegalEvent.DISPOSED})
-"""Facts that happen again where the authority orders stronger measures after the summary: what is counted from them is
-counted anew.
+"""Facts that happen again where the authority orders stronger measures after the summary (食品召回管理办法（2015）
+第三十四条): what is counted from them is counted anew.
 """
 Round = tuple[datetime.datetime, datetime.datetime | None]
+"""From when a limit is counted, and what ended it."""
 
 
 @transaction.atomic

@@ -344,30 +344,24 @@ def _words(message: PublicMessage) -> tuple[str, str]:
     campaign = message.campaign
     if campaign is None or campaign.is_drill:
         raise ValueError("a recall message without an announced recall")
-    page = base + reverse("recalls:public_recall", args=[campaign.uid])
+    facts = {
+        "what": what_words(subscription),
+        "number": campaign.number or "",
+        "title": campaign.title,
+        "url": base + reverse("recalls:public_recall", args=[campaign.uid]),
+        "stop": link,
+    }
     if campaign.public_messages.filter(subscription=subscription, pk__lt=message.pk).exists():
         return _("召回范围扩大：%(title)s") % {"title": campaign.title}, _(
             "您关注的产品（%(what)s）的召回 %(number)s 范围扩大了：%(title)s。\n\n"
             "上次看过、批号不在内的，请再核对一次；先停止食用或使用：\n%(url)s\n\n"
             "不想再收到：%(stop)s"
-        ) % {
-            "what": what_words(subscription),
-            "number": campaign.number or "",
-            "title": campaign.title,
-            "url": page,
-            "stop": link,
-        }
+        ) % facts
     return _("召回提醒：%(title)s") % {"title": campaign.title}, _(
         "您关注的产品（%(what)s）有召回公告 %(number)s：%(title)s。\n\n"
         "请先停止食用或使用，打开公告查看批号和退货办法：\n%(url)s\n\n"
         "不想再收到：%(stop)s"
-    ) % {
-        "what": what_words(subscription),
-        "number": campaign.number or "",
-        "title": campaign.title,
-        "url": page,
-        "stop": link,
-    }
+    ) % facts
 
 
 def what_words(subscription: Subscription) -> str:
