@@ -42,8 +42,8 @@ class Child:
 
 @dataclass
 class UnitPage:
-    """One unit or pack for its page. ``around`` are the packs around it, outermost first; ``answered``: the slip it was
-    sent with has been answered, without it.
+    """One unit or pack for its page. ``around`` are the packs around it, outermost first; ``answered``: what lies in it
+    was answered for on the slip it was sent with, without it.
     """
 
     unit: Unit
@@ -71,14 +71,24 @@ def unit_page(actor: Actor, unit: Unit) -> UnitPage:
         top = Unit.objects.select_related("holder", "transit__shipment__receiver").get(pk=top.pk)
     shipment = getattr(top.transit, "shipment", None) if top.transit is not None else None
     visible = shipment is not None and shipments_visible_to(actor).filter(pk=shipment.pk).exists()
-    answered = shipment is not None and shipment.transfers.filter(received_by__isnull=False, voided_by=None).exists()
+    shares = contents([unit.pk]).get(unit.pk, [])
+    receipts = _receipts(shipment, shares) if shipment is not None else []
+    answered = bool(receipts) and all(row.received_by_id is not None for row in receipts)
     mine = top.holder_id in entered_for(actor)
     issued = unit.organisation_id in entered_for(actor)
     page = UnitPage(
         unit=unit,
         around=around,
         inside_told=actor.is_regulator or mine or issued or visible,
-        custody=_custody(actor, unit, top, shipment if visible else None, mine=mine, issued=issued, answered=answered),
+        custody=_custody(
+            actor,
+            unit,
+            top,
+            shipment if visible else None,
+            mine=mine,
+            issued=issued,
+            receipts=receipts if answered else (),
+        ),
         mine=mine,
         shipment=shipment if visible else None,
         answered=answered,
@@ -86,18 +96,42 @@ def unit_page(actor: Actor, unit: Unit) -> UnitPage:
         replaces=list(unit.replaces.order_by("id")),
     )
     if page.inside_told:
-        shares = contents([unit.pk]).get(unit.pk, [])
         page.goods = goods_of(actor, shares)
         page.leaves = sum(share.count for share in shares)
     return page
 
 
+def _receipts(shipment: Shipment, shares: Sequence[Share]) -> list[Transfer]:
+    """The lines of a slip that the goods in a pack are part of."""
+    rows = shipment.transfers.filter(lot__in={share.lot for share in shares}, voided_by=None)
+    return list(rows.select_related("received_by"))
+
+
 def _custody(
-    actor: Actor, unit: Unit, top: Unit, shipment: Shipment | None, *, mine: bool, issued: bool, answered: bool
+    actor: Actor,
+    unit: Unit,
+    top: Unit,
+    shipment: Shipment | None,
+    *,
+    mine: bool,
+    issued: bool,
+    receipts: Sequence[Transfer],
 ) -> str:
-    """Who has it, in words; another holder is named only to who sent it there and to regulators."""
+    """Who has it, in words; another holder is named only to who sent it there and to regulators. ``receipts`` are the
+    lines of its slip that answered for its goods: a captured event does so by amounts and names no packs.
+    """
+    answered = bool(receipts)
     if unit.replaced_by_id is not None:
         return _("这个码已经换掉，货物在新码上。")
+    by_amount = any(
+        row.received_micros and row.received_by is not None and "epcis_sha256" in row.received_by.data
+        for row in receipts
+    )
+    if shipment is not None and by_amount:
+        return _("%(sent)s 发给 %(receiver)s，对方的系统已按批次数量登记收货，没有逐个登记包装") % {
+            "sent": shipment.organisation.label,
+            "receiver": shipment.receiver.label,
+        }
     if shipment is not None and answered:
         return _("没有收到：%(sent)s 发给 %(receiver)s，对方已按实收登记，里面没有它") % {
             "sent": shipment.organisation.label,
@@ -109,6 +143,8 @@ def _custody(
             "receiver": shipment.receiver.label,
         }
     if top.transit_id is not None:
+        if by_amount:
+            return _("收货方已按批次数量登记收货，没有逐个登记包装")
         return _("发出后没有收到") if answered else _("在途，还没有确认收货")
     if mine:
         return _("在本单位")

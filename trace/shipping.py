@@ -163,6 +163,11 @@ def lines_of(shipments: Sequence[Shipment]) -> dict[int, list[Line]]:
     return found
 
 
+def unanswered(lines: Sequence[Line]) -> list[Line]:
+    """The lines of a slip that still wait: a captured event may have answered the others."""
+    return [line for line in lines if line.transfer.received_by_id is None]
+
+
 # --- What can be sent -----------------------------------------------------------------------------------------------
 
 

@@ -392,9 +392,11 @@ class Plan:
         return any(micros > 0 for _place, micros in batch.places_of(lot.pk, holder.pk))
 
     def _slip(self, lot: Lot) -> Transfer | None:
-        """The oldest hand-over of this lot to the performer that nobody answered."""
+        """The oldest hand-over of this lot to the performer that nobody answered. A registered organisation answers for
+        itself: what somebody else reports of it answers nothing.
+        """
         batch = current()
-        if batch is None:
+        if batch is None or not self.counts:
             return None
         answered = {use.transfer.pk for use in self.uses if use.transfer is not None}
         found = batch.open_transfers(lot.pk, self.performer.pk)

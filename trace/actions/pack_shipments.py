@@ -188,7 +188,8 @@ def _exact(lot: Lot, micros: int) -> EnteredAmount:
 class Arrival:
     """A slip's packs against what was scanned: those seen, those of the slip nobody saw, and the amounts that follow.
 
-    ``loose`` are goods of the slip that lie in no pack: they count as arrived unless the receiver says otherwise.
+    ``loose`` are goods of the slip that lie in no pack: they count as arrived unless the receiver says otherwise. Lines
+    that a captured event answered before are left out.
     """
 
     seen: Load
@@ -222,7 +223,9 @@ def arrival_of(*, by: Actor, shipment: Shipment, packs: Sequence[str]) -> Arriva
     sent = totals(share for shares in all_of_it.values() for share in shares)
     received = {
         transfer: _arrived_amount(transfer, sent, seen.levels)
-        for transfer in shipment.transfers.select_related("lot__product__current", "lot__product_version")
+        for transfer in shipment.transfers.filter(received_by=None).select_related(
+            "lot__product__current", "lot__product_version"
+        )
     }
     return Arrival(seen, [unit for unit in on_slip if unit.pk not in arrived], received)
 

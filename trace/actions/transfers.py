@@ -166,6 +166,7 @@ def receive_shipment(
     at: datetime.datetime | None = None,
 ) -> Captured:
     """Say how much of each transfer arrived (zero is an answer). A receipt is a report: differences become conflicts.
+    Of a slip that a captured event answered in part, the transfers that still wait are answered.
 
     Refuses who is not the receiver, transfers of another slip or left out (``transfers_incomplete``), a second answer
     (``already_received``), and a slip that was declared wrong (``shipment_void``). ``aliases`` are the receiver's own
@@ -179,11 +180,15 @@ def receive_shipment(
     shipment = Shipment.objects.select_related("organisation", "receiver", "event").get(pk=shipment.pk)
     if shipment.voided_by_id is not None:
         raise Clash(_("这张发货单已被发货单位声明有误。"), code="shipment_void")
-    open_ones = {row.pk: row for row in shipment.transfers.select_related("lot__product", "shipment")}
-    if {transfer.pk for transfer in received} != set(open_ones):
+    rows = {row.pk: row for row in shipment.transfers.select_related("lot__product", "shipment")}
+    open_ones = {pk: row for pk, row in rows.items() if row.received_by_id is None}
+    named = {transfer.pk for transfer in received}
+    if not named <= set(rows):
         raise Invalid(_("请逐项填写实收数量，没有收到的填 0。"), code="transfers_incomplete")
-    if any(row.received_by_id is not None for row in open_ones.values()):
+    if not open_ones or not named <= set(open_ones):
         raise Clash(_("这张发货单已经确认过收货。"), code="already_received")
+    if named != set(open_ones):
+        raise Invalid(_("请逐项填写实收数量，没有收到的填 0。"), code="transfers_incomplete")
     found = template(code)
     given = {
         "supplier": str(shipment.organisation.uid),
@@ -219,7 +224,7 @@ def receive_shipment(
         remark=ready.remark,
     )
     captured = capture(draft=draft, by=by, insist=True, at=at)
-    if Transfer.objects.filter(shipment=shipment).exclude(received_by=captured.event).exists():
+    if Transfer.objects.filter(pk__in=open_ones).exclude(received_by=captured.event).exists():
         raise Clash(_("这张发货单已经确认过收货。"), code="already_received")
     for transfer, alias in (aliases or {}).items():
         if alias:

@@ -418,7 +418,7 @@ def pack_receive(request: HttpRequest, uid: str) -> HttpResponse:
     shipment = shipment_for(actor, uid)
     if shipment.receiver_id not in entered_for(actor):
         raise NotFound(_("没有找到，或者您无权查看。"))
-    if request.method == "GET" and shipment.transfers.filter(received_by__isnull=False, voided_by=None).exists():
+    if request.method == "GET" and not shipment.transfers.filter(received_by=None, voided_by=None).exists():
         return redirect("trace:shipment", uid=shipment.uid)
     form = ScanInForm(request.POST if request.method == "POST" else None, actor=actor)
 

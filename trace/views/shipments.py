@@ -60,6 +60,7 @@ from trace.shipping import (
     partners,
     party_candidates,
     state_of,
+    unanswered,
     waiting_for,
 )
 from trace.views.once import KEY, form_key, once
@@ -417,7 +418,8 @@ def receive(request: HttpRequest, uid: str) -> HttpResponse:
     row = _annotated(actor, shipment_for(actor, uid))
     if row.receiver_id not in entered_for(actor) or state_of(row) != "unconfirmed":
         return redirect("trace:shipment", uid=row.uid)
-    lines = lines_of([row]).get(row.pk, [])
+    every = lines_of([row]).get(row.pk, [])
+    lines = unanswered(every)
     form = ReceiptForm(
         request.POST if request.method == "POST" else None, actor=actor, lines=lines, place=last_place(actor)
     )
@@ -425,7 +427,7 @@ def receive(request: HttpRequest, uid: str) -> HttpResponse:
         done = attempt(form, lambda: _receive(request, actor, row, form))
         if done is not None:
             return done
-    context = {"row": row, "form": form, "rows": form.rows()}
+    context = {"row": row, "form": form, "rows": form.rows(), "in_part": len(lines) < len(every)}
     return render(request, "trace/shipments/receive.html", context, status=_status(form, None))
 
 

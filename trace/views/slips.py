@@ -16,7 +16,7 @@ from trace.actions.transfers import receive_by_slip, shipment_by_slip
 from trace.forms.fields import attempt
 from trace.forms.shipments import SlipForm
 from trace.models import Shipment, Transfer
-from trace.shipping import Line, lines_of
+from trace.shipping import Line, lines_of, unanswered
 from trace.units import EnteredAmount, decimal_text, parse_amount
 
 
@@ -29,19 +29,20 @@ def slip(request: HttpRequest, token: str) -> HttpResponse:
 
     What stands in for the CSRF cookie is the signed token in the address: who has it may answer, nobody else can forge
     it, and the page sets no cookie. A preview or crawler that only looks answers nothing. ``answer=all`` confirms every
-    line as sent; otherwise the amounts of the form count.
+    line as sent; otherwise the amounts of the form count. Lines that a captured event answered before are only told.
     """
     row = shipment_by_slip(token)
     lines = lines_of([row]).get(row.pk, [])
-    answered = any(line.transfer.received_by_id is not None for line in lines)
+    waiting = unanswered(lines)
+    answered = bool(lines) and not waiting
     posted = request.method == "POST"
     everything = request.POST.get("answer") == "all"
-    form = SlipForm(request.POST if posted and not everything else None, lines=lines)
+    form = SlipForm(request.POST if posted and not everything else None, lines=waiting)
     status = 200
     if posted and (answered or row.voided_by_id is not None):
         status = 409
     elif posted and everything:
-        _answer(token, _all_of(lines), When(timezone.now()), "")
+        _answer(token, _all_of(waiting), When(timezone.now()), "")
         return redirect("trace:slip", token=token)
     elif posted:
         status = 422
@@ -53,6 +54,7 @@ def slip(request: HttpRequest, token: str) -> HttpResponse:
         "row": row,
         "lines": lines,
         "answered": answered,
+        "in_part": bool(waiting) and len(waiting) < len(lines),
         "receipt": _receipt(row) if answered else None,
         "differs": any(line.differs for line in lines),
         "recalled": any(block.hold.kind == "recall" for line in lines for block in line.blocks),
