@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.urls import Resolver404, resolve
 
 from tests.conftest import ROOT
-from tests.trace.door_client import Door, document, door_of, event
+from tests.goods import make_lot
+from tests.trace.door_client import Door, document, door_of, event, told
 from tests.trace.test_door_queries import serial
 from tests.world import World, sign_in
 from trace.door.querying import COLLECTIONS, SUPPORTED
@@ -37,6 +38,14 @@ def test_the_page_lists_every_endpoint_with_its_methods() -> None:
     assert all(f"`{name}`" in PAGE for name in COLLECTIONS)
     with pytest.raises(Resolver404):
         resolve("/epcis-nowhere/")
+
+
+def test_the_extension_of_our_answers_is_announced_as_they_declare_it(world: World) -> None:
+    make_lot(world.distillery, world.baijiu)
+    answer: Any = door_of(world.distillery.organisation).get("events")
+    (declared,) = (part for part in told(answer)["@context"] if isinstance(part, dict))
+    assert answer["GS1-Extensions"] == ", ".join(f"{prefix}={meaning}" for prefix, meaning in declared.items())
+    assert f"`{answer['GS1-Extensions']}`" in PAGE
 
 
 @pytest.mark.once

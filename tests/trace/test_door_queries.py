@@ -238,6 +238,7 @@ def test_options_and_the_standards_headers_are_everywhere(door: Door) -> None:
         answer: Any = Door().send("OPTIONS", path)
         assert (answer.status_code, answer["Allow"]) == (204, allow), path
         assert answer["GS1-EPCIS-Version"] == "2.0.0"
+        assert answer["GS1-Extensions"] == "fy=urn:x-fenyang:"
         assert int(answer["GS1-EPCIS-Capture-Limit"]) > 1000
     assert door.send("HEAD", "events").status_code == 200
     assert told(door.get(""))["links"]["events"].endswith("/epcis/events")

@@ -33,7 +33,7 @@ from trace.door.querying import QueryFault
 from trace.door.shaping import FORMATS, documents_of, hoisted, query_document, translated
 from trace.epcis.documents import Fault, check_event, prefixes_of
 from trace.epcis.reading import DEEPEST, Unreadable, deeper_than, one_value
-from trace.epcis.vocabulary import CONTEXT, PREFIXES
+from trace.epcis.vocabulary import CONTEXT, OURS, PREFIXES
 from trace.epcis.xml import XmlInvalid, document_from_xml, document_to_xml
 from trace.errors import DomainError, NotSignedIn
 from trace.models import CaptureJob, EpcisEvent, EpcisQuery, EpcisSeen, EpcisSubscription, Organisation
@@ -47,7 +47,8 @@ VERSIONS: Final = {
     "GS1-CBV-Version": "2.0.0",
     "GS1-CBV-Min": "2.0.0",
     "GS1-CBV-Max": "2.0.0",
-    "GS1-Extensions": "",
+    # As prefix=namespace: what our own events say besides the standard.
+    "GS1-Extensions": f"fy={OURS}",
 }
 JSON_TYPES: Final = ("application/json", "application/ld+json")
 XML_TYPES: Final = ("application/xml", "text/xml")
