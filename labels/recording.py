@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from labels.models import Scan, ScanTally
 from trace.together import Together
+from trace.turns import turn
 
 MOST = 200
 """Scans of one transaction."""
@@ -36,7 +37,7 @@ class Recorder:
     """The queue of one process."""
 
     def __init__(self) -> None:
-        self._together: Together[View, bool] = Together(_counted, MOST)
+        self._together: Together[View, bool] = Together(_counted, MOST, turn=turn)
 
     def record(self, view: View) -> bool:
         """Write one view down, committed when this returns; whether it was new. Errors of the database pass through."""

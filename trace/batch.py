@@ -38,6 +38,7 @@ from trace.models import (
     Transfer,
 )
 from trace.rows import PART, insert, insert_values, new, numbers_of, update
+from trace.turns import turn
 
 if TYPE_CHECKING:
     from trace.derive import StockKey
@@ -363,7 +364,7 @@ def whole(action: Callable[P, Found]) -> Callable[P, Found]:
     def run(*args: P.args, **kwargs: P.kwargs) -> Found:
         if current() is not None:
             return action(*args, **kwargs)
-        with transaction.atomic():
+        with turn(), transaction.atomic():
             return action(*args, **kwargs)
 
     return run

@@ -2,13 +2,15 @@
 
 A request is answered only after the transaction that holds its write has been committed, so nothing acknowledged is
 lost; and what each would ask and wait for by itself is asked and waited for once. The waiting threads need no thread
-beside them: the first writes for all, then hands over to the first of those who came meanwhile.
+beside them: the first writes for all, then hands over to the first of those who came meanwhile. It takes along whoever
+waits when its turn has come, not when it began to wait for other processes.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -30,12 +32,20 @@ class _Waiting(Generic[Asked, Found]):
 
 
 class Together(Generic[Asked, Found]):
-    """The queue of one process. ``write`` writes some in one transaction of its own and answers for each, in order; at
-    most ``most`` of them. Where several at once fail, each is written alone, so that a bad one fails nobody else; where
-    the database fails, all of them are told.
+    """The queue of one process. ``write`` writes some and answers for each, in order; at most ``most`` of them. It
+    happens inside of ``turn``, which waits until this process may write; what is written is committed at its end, or
+    before. Where several at once fail, each is written alone, so that a bad one fails nobody else; where the database
+    fails, all of them are told.
     """
 
-    def __init__(self, write: Callable[[Sequence[Asked]], Sequence[Found]], most: int) -> None:
+    def __init__(
+        self,
+        write: Callable[[Sequence[Asked]], Sequence[Found]],
+        most: int,
+        *,
+        turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._turn = turn
         self._write = write
         self._most = most
         self._lock = threading.Lock()
@@ -59,9 +69,7 @@ class Together(Generic[Asked, Found]):
 
     def _lead(self) -> None:
         """Write the first of the queue, this thread's own among them, and hand over."""
-        with self._lock:
-            batch = self._queue[: self._most]
-            del self._queue[: self._most]
+        batch: list[_Waiting[Asked, Found]] = []
         try:
             self._settle(batch)
         finally:
@@ -76,16 +84,28 @@ class Together(Generic[Asked, Found]):
                 else:
                     self._busy = False
 
-    def _settle(self, batch: Sequence[_Waiting[Asked, Found]]) -> None:
+    def _take(self, batch: list[_Waiting[Asked, Found]]) -> None:
+        """Let the first of the queue into the batch, if they are not yet."""
+        if not batch:
+            with self._lock:
+                batch += self._queue[: self._most]
+                del self._queue[: self._most]
+
+    def _settle(self, batch: list[_Waiting[Asked, Found]]) -> None:
+        """Write a batch, or (it is empty) the first of the queue as it is when our turn has come."""
         try:
-            found = self._write([one.asked for one in batch])
+            with self._turn():
+                self._take(batch)
+                found = self._write([one.asked for one in batch])
         except (OperationalError, InterfaceError) as error:
             # The database is busy or gone, which is nobody's fault: nothing was written, and to ask it again for each
             # would make everybody wait that many times.
+            self._take(batch)
             for one in batch:
                 one.error = type(error)(*error.args)
             return
         except Exception as error:  # noqa: BLE001  (handed on to whoever waits for it)
+            self._take(batch)
             if len(batch) == 1:
                 batch[0].error = error
                 return
@@ -93,6 +113,7 @@ class Together(Generic[Asked, Found]):
                 self._settle([one])
             return
         except BaseException as error:
+            self._take(batch)
             for one in batch:
                 one.error = error
             raise

@@ -120,7 +120,8 @@ def no_collection() -> Iterator[None]:
 class Writer:
     """Writes events of one document for one actor. Use it inside a transaction that holds the head of the log.
 
-    ``context`` is the document's ``@context``: it goes with each event whose prefixes it declares.
+    ``context`` is the document's ``@context``: it goes with each event whose prefixes it declares. ``held`` says that
+    the transaction holds the head already.
     """
 
     def __init__(
@@ -130,8 +131,10 @@ class Writer:
         master: MasterData | None = None,
         children: Mapping[str, str] | None = None,
         context: Any = None,
+        held: bool = False,
     ) -> None:
         self.by = by
+        self.held = held
         self.owner = by.owner
         self.names = Names(by.owner)
         self.parties = Parties(by, self.names, master or {})
@@ -141,13 +144,14 @@ class Writer:
         self.now = timezone.now()
 
     def write(self, events: Sequence[Incoming]) -> Outcome:
-        """Write these events in their order. Needs the head of the log: takes it."""
+        """Write these events in their order. Needs the head of the log: takes it, where it is not held."""
         with no_collection():
             return self._write(events)
 
     def _write(self, events: Sequence[Incoming]) -> Outcome:
         outcome = Outcome()
-        ledger.lock_log_head()
+        if not self.held:
+            ledger.lock_log_head()
         # Not before: what waited for a recall to start is recorded after it.
         self.now = timezone.now()
         if not self.told_master:

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -36,9 +37,11 @@ from trace.epcis.vocabulary import CONTEXT, EVENT_TYPES, PREFIXES
 from trace.epcis.xml import EventStream, XmlInvalid
 from trace.errors import DomainError, Invalid, NotAllowed
 from trace.identifiers import uuid7
+from trace.ledger import lock_log_head
 from trace.models import CaptureJob, Membership
 from trace.text import clean_text
 from trace.together import Together
+from trace.turns import turn
 
 log = logging.getLogger("trace.epcis")
 Status = CaptureJob.Status
@@ -567,7 +570,8 @@ def capture_event(*, by: Actor, event: dict[str, Any], context: Any) -> tuple[In
     found = incoming(event, "", context)
     if connection.in_atomic_block:
         # Somebody else's transaction: it must be written by this connection, and commits with it.
-        return found, write_events([(by, found, get_language() or settings.LANGUAGE_CODE)])[0]
+        with _with_head():
+            return found, write_events([(by, found, get_language() or settings.LANGUAGE_CODE)])[0]
     return found, _together.do((by, found, get_language() or settings.LANGUAGE_CODE))
 
 
@@ -575,10 +579,17 @@ _Caller = tuple[int, int, int | None, int | None, str, str]
 """The how manieth time the event comes, organisation, key, user, role, language."""
 
 
-@transaction.atomic
+@contextmanager
+def _with_head() -> Iterator[None]:
+    """A transaction that holds the head of the log."""
+    with turn(), transaction.atomic():
+        lock_log_head()
+        yield
+
+
 def write_events(asked: Sequence[tuple[Actor, Incoming, str]]) -> list[Alone]:
-    """Write events of several callers in one transaction; of each what became of it, in order, in the language asked
-    for.
+    """Write events of several callers; of each what became of it, in order, in the language asked for. Needs a
+    transaction that holds the head of the log.
     """
     outcomes: dict[_Caller, Outcome] = {}
     callers: list[_Caller] = []
@@ -594,7 +605,7 @@ def write_events(asked: Sequence[tuple[Actor, Incoming, str]]) -> list[Alone]:
     for caller in sorted(set(callers), key=callers.index):
         same = [(by, each) for who, (by, each, _language) in zip(callers, asked, strict=True) if who == caller]
         with translation.override(caller[-1]):
-            outcomes[caller] = Writer(same[0][0]).write([each for _by, each in same])
+            outcomes[caller] = Writer(same[0][0], held=True).write([each for _by, each in same])
     answers: list[Alone] = []
     for caller, (_by, found, _language) in zip(callers, asked, strict=True):
         outcome, own = outcomes[caller], found.pointer
@@ -608,4 +619,4 @@ def write_events(asked: Sequence[tuple[Actor, Incoming, str]]) -> list[Alone]:
     return answers
 
 
-_together: Together[tuple[Actor, Incoming, str], Alone] = Together(write_events, TOGETHER)
+_together: Together[tuple[Actor, Incoming, str], Alone] = Together(write_events, TOGETHER, turn=_with_head)
