@@ -567,9 +567,15 @@ def _expired(draft: Draft) -> Iterator[BrokenGuard]:
 
 
 def _closed_lots(draft: Draft) -> Iterator[BrokenGuard]:
-    """Vessels: a lot takes no input after its first output (architecture.md, rule 5)."""
+    """Vessels: a lot takes no input after its first output (architecture.md, rule 5). Captured events come in any
+    order: of those the time counts at which they happened.
+    """
+    told = "epcis_sha256" in draft.data
+    before = Q(event__occurred_at__lt=_span(draft).first) if told else Q()
+    sent_before = Q(shipment__event__occurred_at__lt=_span(draft).first) if told else Q()
     for lot in draft.added_to:
-        if lot.links_down.filter(voided_by__isnull=True).exists() or lot.transfers.filter(voided_by=None).exists():
+        used = lot.links_down.filter(before, voided_by__isnull=True)
+        if used.exists() or lot.transfers.filter(sent_before, voided_by=None).exists():
             yield BrokenGuard(
                 "lot_closed",
                 _("批次 %(lot)s 已经用过或发出过，不能再往里加。续加请登记为一个新批次。") % {"lot": lot.code},

@@ -305,9 +305,12 @@ def _needs_release(draft: Draft, begun: NewLot) -> bool:
 
 
 def _restate(new: NewLot, lot: Lot, event: Event) -> Lot:
-    """Give a voided lot its beginning again, by a corrected event; its code and public code stay as printed."""
+    """Give a lot its beginning again, by a corrected event or by one that tells it late; its code and public code stay
+    as printed.
+    """
     refuse_in_batch(lot)
-    refuse_given_meanwhile(lot)
+    if lot.voided_by_id is not None:
+        refuse_given_meanwhile(lot)
     lot.origin_event = event
     lot.origin_place = event.place
     lot.begun_at = event.occurred_at

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import gc
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ from trace import ledger
 from trace.access import lots_visible_to
 from trace.actions.capture import Captured
 from trace.actions.corrections import declare_error
+from trace.actions.epcis_late import Late, latest_assumed, settle_shortage, short_lots
 from trace.actions.epcis_parties import MasterData, Parties, amount_in, keep_master
 from trace.actions.epcis_plan import Incoming, Parts, Plan, Refused, code_of, digest_of, parsed, side_of
 from trace.actions.events import When
@@ -61,6 +62,8 @@ from trace.rows import insert_values, update
 DEPTH = 12
 """How deep packs are looked into."""
 CHUNK = 2_000
+FEW = 100
+"""Events written together after one that had to be written by itself: more of these may follow."""
 BLOCK = 256
 """Events planned together, and of these the events written together: nothing is planned while the last are written."""
 LOOK = 8
@@ -80,6 +83,14 @@ class Outcome:
     refused: set[int] = field(default_factory=set)
     there: set[int] = field(default_factory=set)
     """``id`` of each event refused, and of each that was there."""
+
+
+class _ByItself(Exception):
+    """One of the events must be written outside of a batch: what was planned of the others is undone."""
+
+    def __init__(self, event: Incoming) -> None:
+        super().__init__(event.pointer)
+        self.event = event
 
 
 class _Again(Exception):
@@ -194,7 +205,41 @@ class Writer:
         return fresh
 
     def _together(self, events: Sequence[Incoming], outcome: Outcome) -> None:
-        """Write events together; where some are refused nothing of them stays, and the others are written again."""
+        """Write events together; one that tells late how goods began stands between those before and after it."""
+        waiting = deque([events])
+        while waiting:
+            part = waiting.popleft()
+            late = self._part(part, outcome)
+            if late is None:
+                continue
+            if part[0] is late:
+                self._by_itself(late, outcome)
+                waiting.extendleft(reversed(list(chunks(part[1:], FEW))))
+                continue
+            # Nothing of it was written: those before come first.
+            at = next(number for number, each in enumerate(part) if each is late)
+            waiting.extendleft(reversed([part[:at], [late], *chunks(part[at + 1 :], FEW)]))
+
+    def _by_itself(self, late: Incoming, outcome: Outcome) -> None:
+        """Write one event outside of a batch: lots may be stated again."""
+        part = Outcome()
+        try:
+            with transaction.atomic():
+                Chunk(self, [late], part, alone=True).write_alone()
+                if part.faults:
+                    raise _Again
+        except _Again:
+            outcome.faults += part.faults
+            outcome.refused |= part.refused
+        else:
+            outcome.numbers += part.numbers
+            outcome.conflicts += part.conflicts
+        self._anew()
+
+    def _part(self, events: Sequence[Incoming], outcome: Outcome) -> Incoming | None:
+        """Write events together; where some are refused nothing of them stays, and the others are written again. The
+        first of them that must be written by itself, where one must: then none was written.
+        """
         again = 0
         while events:
             part = Outcome()
@@ -203,6 +248,9 @@ class Writer:
                     Chunk(self, events, part).write()
                     if part.faults:
                         raise _Again
+            except _ByItself as found:
+                self._anew()
+                return found.event
             except IntegrityError as error:
                 if "one_epcis_name" not in str(error) or again > MEETINGS:
                     raise
@@ -219,7 +267,8 @@ class Writer:
                 continue
             outcome.numbers += part.numbers
             outcome.conflicts += part.conflicts
-            return
+            return None
+        return None
 
     def _anew(self) -> None:
         """What was read and made is not true any more: the part was taken back."""
@@ -320,8 +369,12 @@ def _all_names(events: Sequence[Incoming]) -> Iterable[tuple[str, str]]:
 class Chunk:
     """Some events planned together and written together."""
 
-    def __init__(self, writer: Writer, events: Sequence[Incoming], outcome: Outcome) -> None:
+    def __init__(self, writer: Writer, events: Sequence[Incoming], outcome: Outcome, *, alone: bool = False) -> None:
         self.writer = writer
+        self.alone = alone
+        self.assumed: dict[tuple[int, int], datetime.datetime] = {}
+        self.short: set[int] = set()
+        self.settled: dict[int, Event] = {}
         self.by = writer.by
         self.owner = writer.owner
         self.names = writer.names
@@ -356,26 +409,56 @@ class Chunk:
                 if not last:
                     check_references()
                 self.outcome.numbers += [number for number, _event, _found, _other in written]
+        self._settle()
+
+    def _settle(self) -> None:
+        for lot, event in self.settled.items():
+            settle_shortage(lot, event)
+
+    def write_alone(self) -> None:
+        """The same of one event, without a batch."""
+        (each,) = self.events
+        self.names.load(_all_names(self.events), hold=True)
+        self._find_lots()
+        planned = self._planned(each)
+        if planned is None:
+            return
+        captured, other = planned
+        number = LogEntry.objects.get(event=captured.event).number
+        self._write_names()
+        self._keep_contents()
+        index([(number, captured.event, each, other)], self.writer)
+        self._settle()
+        self.outcome.numbers.append(number)
 
     def _plan(self, events: Sequence[Incoming], batch: Batch) -> list[Written]:
         """Plan each, and keep its rows to be written."""
         written: list[Written] = []
         for each in events:
-            try:
-                captured, other = self._one(each)
-            except Refused as refused:
-                self.outcome.faults.append(refused.fault)
-                self.outcome.refused.add(id(each))
+            planned = self._planned(each)
+            if planned is None:
                 continue
-            except DomainError as error:
-                self.outcome.faults.append(Fault(each.pointer, error.code, error.message))
-                self.outcome.refused.add(id(each))
-                continue
-            written.append((batch.number, captured.event, each, other))
-            self.outcome.conflicts += bool(captured.conflicts)
+            written.append((batch.number, planned[0].event, each, planned[1]))
             if not len(written) % LOOK:
                 go_on()
         return written
+
+    def _planned(self, each: Incoming) -> tuple[Captured, Organisation | None] | None:
+        """One event planned and kept to be written; None where it is refused."""
+        try:
+            captured, other = self._one(each)
+        except Late:
+            raise _ByItself(each) from None
+        except Refused as refused:
+            self.outcome.faults.append(refused.fault)
+            self.outcome.refused.add(id(each))
+            return None
+        except DomainError as error:
+            self.outcome.faults.append(Fault(each.pointer, error.code, error.message))
+            self.outcome.refused.add(id(each))
+            return None
+        self.outcome.conflicts += bool(captured.conflicts)
+        return captured, other
 
     # --- What is named ----------------------------------------------------------------------------------------------
 
@@ -390,6 +473,8 @@ class Chunk:
         self.know_lots(sorted({row.__dict__["lot_id"] for row in goods.values()} - {None}))
         self.free_void()
         self.ask_ledger([row for row in goods.values() if row.__dict__["lot_id"] is None])
+        if self.lots:
+            self.assumed, self.short = latest_assumed(list(self.lots)), short_lots(list(self.lots))
 
     def free_void(self) -> None:
         """Names of known lots that were declared wrong, by form too, and that nothing else names, are free again."""
@@ -406,6 +491,11 @@ class Chunk:
         missing = [pk for pk in ids if pk not in self.lots]
         for part in chunks(missing):
             self.lots |= Lot.objects.filter(pk__in=part).select_related(*LOT_PARTS).in_bulk()
+
+    def read_again(self, lot: Lot) -> Lot:
+        """A lot as it is now, after its beginning was stated again."""
+        self.lots[lot.pk] = Lot.objects.select_related(*LOT_PARTS).get(pk=lot.pk)
+        return self.lots[lot.pk]
 
     def _read_codes(self, batch: Batch) -> None:
         """The codes that goods met for the first time will have, as far as they are given out already: read together

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from trace.actions.capture import Captured, Draft, NewLot, Use, capture
 from trace.actions.epcis_index import is_beside
+from trace.actions.epcis_late import Late, Teller, exactly, is_assumed, sum_made, tells_beginning
 from trace.actions.epcis_parties import NotExact
 from trace.actions.events import stock_place
 from trace.batch import current
@@ -24,7 +25,7 @@ from trace.epcis.facts import Facts, Thing
 from trace.epcis.formats import Epc, EpcInvalid, canonical, parse, serial_gtin
 from trace.event_templates import EventTemplate, template, templates
 from trace.identifiers import CSET82
-from trace.models import EpcisName, Lot, Organisation, Place, Product, Transfer
+from trace.models import EpcisName, Lot, Organisation, Place, Product, Stock, Transfer
 from trace.rows import Told
 from trace.units import EnteredAmount, decimal_text
 
@@ -95,6 +96,8 @@ class Plan:
         self.together: dict[tuple[str, int | None], tuple[int, str]] = {}
         self.named_before: set[str] = set()
         self.amounts: dict[str, list[tuple[Lot, int]]] = {}
+        self.again: dict[int, int] = {}
+        self.added: set[int] = set()
 
     @property
     def links(self) -> bool:
@@ -107,14 +110,18 @@ class Plan:
     def _row(self, thing: Thing) -> EpcisName:
         return self.chunk.names.known[("class" if thing.is_class else "epc", thing.uri)]
 
-    def _lots(self, thing: Thing) -> list[tuple[Lot, EnteredAmount | None]] | None:
-        """The known lots behind a thing with their amounts; None where it is goods nobody met, empty where no goods."""
+    def _lots(self, thing: Thing, *, adds: bool = False) -> list[tuple[Lot, EnteredAmount | None]] | None:
+        """The known lots behind a thing with their amounts; None where it is goods nobody met, empty where no goods.
+        Of goods that begin here later than this event they were there before, unless it ``adds`` to them.
+        """
         row = self._row(thing)
         if row.lot_id is not None:
             lot = self.chunk.lots.get(row.lot_id) or row.lot
             if lot is None:
                 return []
             self.chunk.lots[lot.pk] = lot
+            if not adds:
+                lot = self._there_before(lot)
             return [(lot, self._amount(lot.product, thing))]
         kind = _kind(thing)
         if kind == "pack":
@@ -123,6 +130,66 @@ class Plan:
                 for lot, micros in self.chunk.inside(row).items()
             ]
         return None if kind == "goods" else []
+
+    def _there_before(self, lot: Lot) -> Lot:
+        """The same lot; where it was met later than this event and nobody told how it began, it begins now here."""
+        facts = self.found.facts
+        if facts.declared_at or not is_assumed(lot) or facts.event_time >= lot.origin_event.occurred_at:
+            return lot
+        self._teller().begin_before(lot, self.performer, facts.event_time, facts.tz_offset)
+        return self.chunk.read_again(lot)
+
+    def _teller(self) -> Teller:
+        """What writes beside this event. Raises Late in a batch: lots are stated again outside of one."""
+        if not self.chunk.alone:
+            raise Late
+        return Teller(self.chunk.by, self.chunk.owner, self.found.proof["epcis_sha256"], self.chunk.writer.now)
+
+    def _came_before(self, lot: Lot) -> Lot:
+        """The same lot, to which this event adds at the performer: what it was assumed to have there later is part of
+        that.
+        """
+        facts = self.found.facts
+        latest = self.chunk.assumed.get((lot.pk, self.performer.pk))
+        late = latest is not None and facts.event_time <= latest
+        if facts.declared_at or not self.counts or not (late or self._tells_beginning(lot)) or lot.pk in self.again:
+            return lot
+        self._teller().take_off(lot, self.performer, facts.event_time)
+        return self.chunk.read_again(lot)
+
+    def _tells_beginning(self, lot: Lot) -> bool:
+        """Whether this event, which adds to a lot, tells how it began."""
+        facts = self.found.facts
+        return not facts.declared_at and tells_beginning(lot, facts.event_time)
+
+    def _begin_again(self, lot: Lot, amount: EnteredAmount | None) -> None:
+        """The lot begins by this event and not where it was met."""
+        self._teller()
+        amount = amount if amount is not None and self.counts else exactly(lot, 0)
+        at = self.again.get(lot.pk)
+        if at is not None:
+            known = self.outputs[at]
+            self.outputs[at] = replace(known, amount=_sum(known.amount, amount) or known.amount)
+            return
+        made, until = self._dates(lot)
+        self.again[lot.pk] = len(self.outputs)
+        self.outputs.append(
+            NewLot(
+                product=lot.product,
+                amount=amount,
+                place=self.place,
+                lot_code=lot.lot_code,
+                produced_on=made or lot.produced_on,
+                expires_on=until or lot.expires_on,
+                restates=lot,
+                holder=self.performer if self.counts else None,
+            )
+        )
+        self.waiting.append([])
+
+    def _dates(self, lot: Lot | None = None) -> tuple[datetime.date | None, datetime.date | None]:
+        """Production and expiry date that the event says."""
+        return _dates(self.found.raw["ilmd"]) if "ilmd" in self.found.raw else (None, None)
 
     def _amount(self, product: Product, thing: Thing) -> EnteredAmount | None:
         try:
@@ -144,7 +211,7 @@ class Plan:
         if batch is not None:
             # ``_read_codes`` has read the codes of every product these could be of.
             batch.products.add(product.pk)
-        made, until = _dates(self.found.raw["ilmd"]) if begins and "ilmd" in self.found.raw else (None, None)
+        made, until = self._dates() if begins else (None, None)
         return NewLot(
             product=product,
             amount=amount,
@@ -226,7 +293,7 @@ class Plan:
             lot = self.chunk.lots.get(lot_name.lot_id) or lot_name.lot
             if lot is not None:
                 self.chunk.bind(row, lot)
-                self._use(lot, "output" if begins else "subject", 1, self._amount(lot.product, thing))
+                self._add(lot, self._amount(lot.product, thing), "output" if begins else "subject")
                 return
         new = self._begin(thing, begins=begins)
         shared = lot_name.value if lot_name is not None else thing.uri
@@ -312,20 +379,33 @@ class Plan:
         """Comes to be: a lot begins, or more of one that there is."""
         if self._met_serial(thing, begins=True):
             return
-        known = self._lots(thing)
+        known = self._lots(thing, adds=True)
         if known is None:
             self._new(thing)
             return
         for lot, amount in known:
             if self._is_named_now(thing, lot):
-                self._named_later(thing, lot, amount)
+                self._named_later(thing, self._there_before(lot), amount)
                 continue
             if amount is None and self.found.facts.kind == "ObjectEvent":
                 # Codes given out for goods that are there: no more of them came to be.
-                self._use(lot, "subject", 0, None)
+                self._use(self._there_before(lot), "subject", 0, None)
                 continue
-            # What went over into its lot just before (``name_first``) is counted there.
-            self._use(lot, "output", 0 if thing.uri in self.named_before else 1, amount)
+            if thing.uri in self.named_before:
+                # What went over into its lot just before (``name_first``) is counted there.
+                self._use(lot, "output", 0, amount)
+                continue
+            self._add(lot, amount, "output")
+
+    def _add(self, lot: Lot, amount: EnteredAmount | None, role: str) -> None:
+        """More of a known lot; or its beginning, where that was only assumed."""
+        if lot.pk in self.chunk.short:
+            self.added.add(lot.pk)
+        lot = self._came_before(lot)
+        if lot.pk in self.again or self._tells_beginning(lot):
+            self._begin_again(lot, amount)
+            return
+        self._use(lot, role, 1, amount)
 
     def _is_named_now(self, thing: Thing, lot: Lot) -> bool:
         """Whether a serial of a lot without a number says its number here."""
@@ -339,7 +419,7 @@ class Plan:
             return
         later: dict[str, list[Thing]] = {}
         for thing in things:
-            if any(self._is_named_now(thing, lot) for lot, _amount in self._lots(thing) or ()):
+            if any(self._is_named_now(thing, lot) for lot, _amount in self._lots(thing, adds=True) or ()):
                 later.setdefault(_product_of(thing), []).append(thing)
         for same in later.values():
             before = Plan(self.chunk, self.found, self.performer, self.place)
@@ -371,43 +451,44 @@ class Plan:
         """Comes in: by a slip that waits, from what the source has of it, or from nowhere we know."""
         if self._met_serial(thing, begins=False):
             return
-        known = self._lots(thing)
+        known = self._lots(thing, adds=True)
         if known is None:
             self._new(thing, begins=False)
             return
         for lot, amount in known:
             transfer = self._slip(lot)
             if transfer is not None:
-                self._use(lot, "subject", 1, amount or _nothing(lot), transfer=transfer)
+                self._use(self._came_before(lot), "subject", 1, amount or _nothing(lot), transfer=transfer)
                 continue
             if source is not None and source.is_external and amount is not None and self._has(lot, source):
                 self._use(lot, "subject", -1, amount, holder=source)
-            self._use(lot, "subject", 1, amount)
+                self._use(self._came_before(lot), "subject", 1, amount)
+                continue
+            self._add(lot, amount, "subject")
 
     def _has(self, lot: Lot, holder: Organisation) -> bool:
-        batch = current()
-        if batch is None:
-            return False
-        batch.load_stock([lot.pk], [holder.pk])
-        return any(micros > 0 for _place, micros in batch.places_of(lot.pk, holder.pk))
+        return any(micros > 0 for micros in _stock(lot.pk, holder))
 
     def _slip(self, lot: Lot) -> Transfer | None:
         """The oldest hand-over of this lot to the performer that nobody answered. A registered organisation answers for
         itself: what somebody else reports of it answers nothing.
         """
-        batch = current()
-        if batch is None or not self.counts:
+        if not self.counts:
             return None
+        batch = current()
         answered = {use.transfer.pk for use in self.uses if use.transfer is not None}
-        found = batch.open_transfers(lot.pk, self.performer.pk)
+        to = self.performer.pk
+        found = waiting_slips(lot.pk, to) if batch is None else batch.open_transfers(lot.pk, to)
         return next((transfer for transfer in found if transfer.pk not in answered), None)
 
     def begin_unknown(self, things: Sequence[Thing]) -> None:
         """Goods that go in and were never met: what the system knows of them begins now, their past is unknown. Of an
-        outsider's goods that began so before, there was more than was met then.
+        outsider's goods that began so before, there was more than was met then; and so of ours where an installation
+        like this one tells, whose guards saw them.
         """
         unknown = [thing for thing in things if self._row(thing).lot_id is None and _kind(thing) == "goods"]
-        more = self._unmet(things) if self.performer.is_external else []
+        told = self.performer.is_external or (self.counts and bool(self.found.facts.step))
+        more = self._unmet(things) if told else []
         if not unknown and not more:
             return
         before = Plan(self.chunk, self.found, self.performer, self.place)
@@ -419,17 +500,18 @@ class Plan:
         if not (before.outputs or before.uses):
             return
         before._close()
-        if self.performer.pk in self.chunk.parties.mine:
+        if not told:
             # Of our own stock we know: what was never entered is not there, and the guard will say so.
             before.outputs = [
                 replace(new, amount=EnteredAmount("0", new.product.base_unit, "1/1", 0)) for new in before.outputs
             ]
         # That there was more than was met offends against nothing.
-        before.capture("common.opening", data={"basis": "EPCIS", **self.found.proof}, guarded=not more)
+        begun = before.capture("common.opening", data={"basis": "EPCIS", **self.found.proof}, guarded=not more)
+        for pk in [*(lot.pk for lot in begun.lots), *(lot.pk for lot, _micros in more)]:
+            self.chunk.assumed[pk, self.performer.pk] = self.found.facts.event_time
 
     def _unmet(self, things: Sequence[Thing]) -> list[tuple[Lot, int]]:
         """Lots of unknown past of which the performer gives more than it is known to have, with how much more."""
-        batch = current()
         wanted: dict[int, int] = {}
         for thing in things:
             for lot, amount in self._lots(thing) or ():
@@ -437,9 +519,8 @@ class Plan:
                     wanted[lot.pk] = wanted.get(lot.pk, 0) + amount.micros
         found = []
         for pk, micros in wanted.items():
-            if batch is not None and is_beside(self.chunk.lots[pk].origin_event):
-                batch.load_stock([pk], [self.performer.pk])
-                missing = micros - sum(have for _place, have in batch.places_of(pk, self.performer.pk))
+            if is_beside(self.chunk.lots[pk].origin_event):
+                missing = micros - sum(_stock(pk, self.performer))
                 if missing > 0:
                     found.append((self.chunk.lots[pk], missing))
         return found
@@ -514,6 +595,10 @@ class Plan:
         )
         for lot, rows in zip(captured.lots, self.waiting, strict=True):
             self.chunk.bind_all(rows, lot)
+        for pk, at in self.again.items():
+            sum_made(captured.lots[at])
+            self.chunk.read_again(self.chunk.lots[pk])
+        self.chunk.settled |= dict.fromkeys([*self.added, *self.again], captured.event)
         return captured
 
 
@@ -566,6 +651,21 @@ def _times(amount: EnteredAmount, count: int) -> EnteredAmount:
 def code_of(eid: str, first: str) -> str:
     """The code of a lot that an event began by several serials, the first of which is named."""
     return f"EV-{digest_of(f'{eid} {first}')}"
+
+
+def _stock(lot: int, holder: Organisation) -> list[int]:
+    """What a holder has of a lot, place by place, with what an open batch moved."""
+    batch = current()
+    if batch is None:
+        return list(Stock.objects.filter(lot=lot, organisation=holder).values_list("micros", flat=True))
+    batch.load_stock([lot], [holder.pk])
+    return [micros for _place, micros in batch.places_of(lot, holder.pk)]
+
+
+def waiting_slips(lot: int, receiver: int) -> list[Transfer]:
+    """What is on its way of a lot to a receiver, the oldest first."""
+    rows = Transfer.objects.filter(lot=lot, receiver=receiver, received_by=None, voided_by=None)
+    return list(rows.select_related("shipment__event", "lot__product").order_by("id"))
 
 
 def _nothing(lot: Lot) -> EnteredAmount:
