@@ -5,19 +5,24 @@ each statement pays for both. Inside of ``behind`` a COPY is sent and its answer
 after another over the same connection and in the same transaction; the planner of the rows calls ``go_on`` between two
 of its steps. What is asked of the connection meanwhile waits for all of them first, so it finds the rows, and errors
 come there or at the end. Outside, and on SQLite, which works in our own process, all of this is done at once.
+
+Of a few rows (``gathered``) the statements are kept and sent together before the next question, so that their answers
+are waited for once: the way there and back takes longer than putting ten rows into a table.
 """
 
 from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, connections
 from django.db.transaction import TransactionManagementError
+
+from trace.prepared import planned_connection, planned_cursor
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -201,6 +206,70 @@ def is_behind() -> bool:
     return _line.get() is not None
 
 
+class _Gathered:
+    """Statements that wait for the next question."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str, Sequence[Any]]] = []
+
+    def add(self, statement: str, given: Sequence[Any]) -> None:
+        """Have this sent after what waits."""
+        self._waiting.append((statement, given))
+
+    def first(self, execute: Callable[..., Any], *asked: Any) -> Any:
+        """Around each statement of the connection: it comes after what waits."""
+        self.send()
+        return execute(*asked)
+
+    def send(self) -> None:
+        """Send all that waits, and then look what the server says of it."""
+        if not self._waiting:
+            return
+        from psycopg import Cursor
+
+        waiting, self._waiting = self._waiting, []
+        raw = planned_connection()
+        with connection.wrap_database_errors, raw.pipeline(), Cursor(raw) as cursor:
+            for statement, given in waiting:
+                cursor.execute(statement, given)
+
+
+_gathered: ContextVar[_Gathered | None] = ContextVar("gathered", default=None)
+
+
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Rows inserted inside are there before anything else is asked, and at the end; not before. For use inside a
+    transaction; the same about server-side cursors as in ``behind``.
+    """
+    if connection.vendor != "postgresql" or _gathered.get() is not None or is_behind():
+        yield
+        return
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("Rows are gathered inside a transaction only.")
+    held = _Gathered()
+    token = _gathered.set(held)
+    try:
+        with connection.execute_wrapper(held.first):
+            yield
+        held.send()
+    finally:
+        _gathered.reset(token)
+
+
+def few(statement: str, given: Sequence[Any]) -> None:
+    """Give PostgreSQL a statement that it plans once for each connection and whose answer nobody needs: now, or with
+    others.
+    """
+    connection.validate_no_broken_transaction()
+    held = _gathered.get()
+    if held is not None:
+        held.add(statement, given)
+        return
+    with planned_cursor() as cursor:
+        cursor.execute(statement, given)
+
+
 def go_on() -> None:
     """Send what waits, as far as the server is. Called between two steps of work; costs next to nothing."""
     line = _line.get()
@@ -215,6 +284,10 @@ def copy_text(statement: str, text: Text) -> None:
     if line is not None:
         line.add(lambda: line.copy(statement, text))
         return
+    held = _gathered.get()
+    if held is not None:
+        # A COPY passes the wrappers of statements by.
+        held.send()
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
         for data in text():
             copy.write(data)
@@ -225,6 +298,10 @@ def run(statement: str) -> None:
     line = _line.get()
     if line is not None:
         line.add(lambda: line.send(statement))
+        return
+    held = _gathered.get()
+    if held is not None:
+        held.add(statement, ())
         return
     with connection.cursor() as cursor:
         cursor.execute(statement)

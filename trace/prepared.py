@@ -31,12 +31,18 @@ def planned_cursor() -> Any:
         return connection.cursor()
     from psycopg import Cursor
 
+    raw = planned_connection()
+    with connection.wrap_database_errors:
+        return connection._prepare_cursor(Cursor(raw))  # type: ignore[attr-defined]
+
+
+def planned_connection() -> Any:
+    """The driver's own connection to PostgreSQL, which keeps the plans of what it is asked again and again."""
     connection.ensure_connection()
     raw = connection.connection
     if raw.prepare_threshold is None:
         raw.prepare_threshold = AGAIN
-    with connection.wrap_database_errors:
-        return connection._prepare_cursor(Cursor(raw))  # type: ignore[attr-defined]
+    return raw
 
 
 @dataclass(frozen=True)

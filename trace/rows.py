@@ -23,7 +23,7 @@ from django.db.models import Model
 from django.db.models.base import ModelState
 from django.db.models.fields import NOT_PROVIDED
 
-from trace.behind import copy_text, is_behind
+from trace.behind import copy_text, few, is_behind
 from trace.prepared import planned_cursor
 
 Row = TypeVar("Row", bound=Model)
@@ -31,8 +31,8 @@ Convert = Callable[[Any], Any]
 PART = 500
 BLOCKS = (256, 64, 16, 4, 1)
 """How many rows one statement inserts on SQLite: few sizes, so that the driver finds the statement prepared."""
-FEW = 16
-"""Rows up to which PostgreSQL is given statements instead of a COPY."""
+FEW = 100
+"""Rows up to which PostgreSQL is given an array for each column instead of a COPY."""
 _DUMP = json.JSONEncoder().encode
 
 
@@ -219,6 +219,43 @@ def _tell(field: models.Field[Any, Any]) -> Tell:
     raise TypeError(f"{field} is of a kind that is not written here")
 
 
+# Or an array for each column, so that one statement that is planned already inserts any number of rows.
+def _array(tell: Callable[[Any], str]) -> Callable[[Sequence[Any]], str]:
+    """A column whose values need no quotation marks."""
+    return lambda column: f"{{{','.join(['NULL' if value is None else tell(value) for value in column])}}}"
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+_ARRAYS: dict[type[models.Field[Any, Any]], tuple[str, Callable[[Sequence[Any]], str]]] = {
+    models.JSONField: ("jsonb", _array(lambda value: _quoted(_json(value)))),
+    models.DateTimeField: ("timestamptz", _array(lambda value: f'"{_utc_text(value.astimezone(datetime.UTC))}+00"')),
+    models.DateField: ("date", _array(str)),
+    models.UUIDField: ("uuid", _array(lambda value: str(value.hex))),
+    models.BooleanField: ("boolean", _array(lambda value: "t" if value else "f")),
+    models.BinaryField: ("bytea", _array(lambda value: f'"\\\\x{bytes(value).hex()}"')),
+    models.IntegerField: ("bigint", _array(str)),
+    # Not of the column's length, to which a cast would cut without a word.
+    models.CharField: ("text", _array(_quoted)),
+    models.TextField: ("text", _array(_quoted)),
+}
+
+
+def _array_of(field: models.Field[Any, Any]) -> tuple[str, Callable[[Sequence[Any]], str]]:
+    """The type of a column of this field, and how its values are told as an array."""
+    if isinstance(field, models.ForeignKey):
+        return _array_of(field.target_field)
+    for kind, found in _ARRAYS.items():
+        if isinstance(field, kind):
+            return found
+    raise TypeError(f"{field} is of a kind that is not written here")
+
+
 @dataclass(frozen=True)
 class _Writing:
     """How rows of a model become rows of its table."""
@@ -228,6 +265,8 @@ class _Writing:
     values: Callable[[dict[str, Any]], Sequence[Any]]
     convert: tuple[tuple[int, Convert], ...]
     tell: tuple[Tell, ...]
+    arrays: tuple[Callable[[Sequence[Any]], str], ...]
+    marks: str
 
     def block(self, size: int) -> str:
         """The marks of so many rows, as SQLite's driver has them."""
@@ -264,20 +303,23 @@ def _by_columns(listed: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
 
 
 @cache
-def _block(count: int, size: int, mark: str = "?") -> str:
-    return ", ".join([f"({', '.join([mark] * count)})"] * size)
+def _block(count: int, size: int) -> str:
+    return ", ".join([f"({', '.join('?' * count)})"] * size)
 
 
 @cache
 def _writing(model: type[Model], vendor: str, names: tuple[str, ...]) -> _Writing:
     fields = [field for field in model._meta.concrete_fields if field.attname in names]
     fields.sort(key=lambda field: names.index(field.attname))
+    arrays = [_array_of(field) for field in fields] if vendor == "postgresql" else []
     return _Writing(
         ", ".join(f'"{field.column}"' for field in fields),
         len(fields),
         cast("Callable[[dict[str, Any]], Sequence[Any]]", itemgetter(*names)),
         tuple((place, found) for place, field in enumerate(fields) if (found := _convert(field, vendor)) is not None),
         tuple(_tell(field) for field in fields) if vendor == "postgresql" else (),
+        tuple(tell for _type, tell in arrays),
+        ", ".join(f"%s::{kind}[]" for kind, _tell_array in arrays),
     )
 
 
@@ -363,17 +405,12 @@ def _insert(model: type[Model], names: tuple[str, ...], values: Sequence[Sequenc
 
 
 def _insert_few(place: str, writing: _Writing, values: Sequence[Sequence[Any]]) -> None:
-    """Insert a few rows by statements that PostgreSQL knows already: half the work of a COPY and one answer to wait
-    for instead of two.
+    """Insert a few rows by a statement that PostgreSQL knows already, in the order of the rows: half the work of a COPY
+    and one answer to wait for instead of two, or none.
     """
-    count = len(values)
-    given = writing.converted(values)
-    with planned_cursor() as cursor:
-        for size in BLOCKS:
-            while count >= size:
-                marks = _block(writing.count, size, "%s")
-                cursor.execute(f"INSERT INTO {place} VALUES {marks}", list(chain.from_iterable(islice(given, size))))  # noqa: S608
-                count -= size
+    columns = zip(*values, strict=True)
+    given = [tell(column) for tell, column in zip(writing.arrays, columns, strict=True)]
+    few(f"INSERT INTO {place} SELECT * FROM unnest({writing.marks})", given)  # noqa: S608 (our own names)
 
 
 def update(rows: Sequence[Model], *names: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
@@ -18,11 +18,11 @@ from tests.conftest import CommittedDatabase
 from tests.trace.door_client import document, door_of, event
 from tests.world import World, make_world
 from trace.actions import epcis_capture
-from trace.actions.epcis_jobs import run_next_capture, take_document
-from trace.behind import PIECE, UNSENT, behind, check_references, go_on
+from trace.actions.epcis_jobs import capture_event, run_next_capture, take_document
+from trace.behind import PIECE, UNSENT, behind, check_references, gathered, go_on, run
 from trace.ledger import verify
 from trace.models import CaptureJob, EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, EventItem, LogEntry, Stock
-from trace.rows import insert, new, numbered
+from trace.rows import FEW, insert, new, numbered
 
 GTIN = "https://id.gs1.org/01/09521141012345"
 
@@ -219,4 +219,101 @@ def test_a_document_whose_connection_ends_is_taken_up_again(
     run_next_capture(now=timezone.now() + datetime.timedelta(minutes=5))
     job.refresh_from_db()
     assert (job.status, job.captured) == (CaptureJob.Status.DONE, 30)
+    assert list(verify()) == []
+
+
+# --- Gathered -------------------------------------------------------------------------------------------------------
+
+
+def _there() -> int:
+    """How many rows the database has, asked past Django, so that nothing is sent before the question."""
+    found: int = connection.connection.execute("SELECT count(*) FROM trace_epcisseen").fetchone()[0]
+    return found
+
+
+def test_gathered_rows_are_there_for_whoever_asks_and_at_the_end(world: World) -> None:
+    with transaction.atomic(), gathered():
+        insert([_seen(world, 1), _seen(world, 2)])
+        insert([_seen(world, 3)])
+        if connection.vendor == "postgresql":
+            assert _there() == 0, "nothing is sent before something is asked"
+        assert EpcisSeen.objects.count() == 3
+        insert([_seen(world, 4)])
+        insert([_seen(world, number) for number in range(1_000, 1_000 + FEW + 1)])
+        insert([_seen(world, 5)])
+    assert EpcisSeen.objects.count() == 5 + FEW + 1
+
+
+@pytest.mark.postgresql
+def test_gathered_statements_go_in_their_order_a_copy_among_them(world: World) -> None:
+    with transaction.atomic(), gathered():
+        insert([_seen(world, number) for number in range(3)])
+        run("UPDATE trace_epcisseen SET number = number + 50")
+        insert([_seen(world, number) for number in range(1_000, 1_000 + FEW + 1)])
+        assert _there() == 3 + FEW + 1, "a COPY comes after what waits"
+        run("UPDATE trace_epcisseen SET number = number + 100000")
+        insert([_seen(world, 0)])
+    numbers = EpcisSeen.objects.order_by("number").values_list("number", flat=True)
+    assert list(numbers[:5]) == [0, 100_050, 100_051, 100_052, 101_000]
+
+
+def test_an_error_of_gathered_rows_comes_before_the_answer_and_takes_them_back(world: World) -> None:
+    def twice(asks: bool) -> None:
+        with transaction.atomic(), gathered():
+            insert([_seen(world, 1)])
+            insert([_seen(world, 1)])
+            if asks:
+                EpcisSeen.objects.count()
+                raise AssertionError("what cannot be written was not told")
+
+    for asks in (False, True):
+        if asks or connection.vendor == "postgresql":
+            with pytest.raises(IntegrityError, match=r"epcis_?seen"):
+                twice(asks)
+        assert not EpcisSeen.objects.exists(), "the connection goes on"
+
+
+def test_what_was_gathered_before_an_error_is_not_sent(world: World) -> None:
+    with suppress(ZeroDivisionError), transaction.atomic(), gathered():
+        insert([_seen(world, 1)])
+        raise ZeroDivisionError
+    assert not EpcisSeen.objects.exists()
+    with transaction.atomic(), gathered():
+        insert([_seen(world, 2)])
+    assert list(EpcisSeen.objects.values_list("number", flat=True)) == [2]
+
+
+@pytest.mark.postgresql
+def test_a_text_that_is_too_long_is_refused_and_none_is_cut(world: World) -> None:
+    """A cast to the column's own type would cut it without a word."""
+    owner = world.distillery.organisation
+    row = new(EpcisName, owner=owner, kind="epc" * 50, value="a")
+    with pytest.raises(DataError), transaction.atomic():
+        insert([row])
+    with pytest.raises((DataError, ValueError)), transaction.atomic():
+        insert([new(EpcisName, owner=owner, kind="epc", value="a\0b")])
+    assert not EpcisName.objects.exists()
+
+
+@pytest.mark.postgresql
+def test_rows_are_gathered_inside_a_transaction_only(committed_db: CommittedDatabase) -> None:
+    with pytest.raises(TransactionManagementError), gathered():
+        raise AssertionError("gathered outside of a transaction")
+
+
+@pytest.mark.postgresql
+def test_single_events_send_their_rows_together(world: World) -> None:
+    """No row of an event is sent by a statement that waits for its own answer."""
+    sent: list[str] = []
+
+    def note(execute: Any, sql: str, *asked: Any) -> Any:
+        sent.append(sql)
+        return execute(sql, *asked)
+
+    by = world.distillery
+    with connection.execute_wrapper(note):
+        found, outcome = capture_event(by=by, event=event(epcList=[f"{GTIN}/21/1"]), context=[])
+    assert (outcome.repeated, outcome.faults) == (False, [])
+    assert EpcisEvent.objects.filter(eid=found.eid).exists()
+    assert [sql for sql in sent if sql.startswith("INSERT INTO") and "epcisevent" in sql] == []
     assert list(verify()) == []

@@ -11,7 +11,7 @@ import datetime
 import gc
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
 from trace.among import among_texts, texts_condition, there
 from trace.batch import LOT_PARTS, Batch, keep, open_batch
-from trace.behind import behind, check_references, go_on
+from trace.behind import behind, check_references, gathered, go_on
 from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
 from trace.epcis.event_hash import event_hash
@@ -394,8 +394,8 @@ class Chunk:
         self._find_lots()
         batch = Batch(writes=True, number=ledger.last_number(), size=len(self.events))
         blocks = list(chunks(self.events, BLOCK))
-        # What was planned is written while the next is planned.
-        with behind() if len(blocks) > 1 else nullcontext(), open_batch(batch):
+        # What was planned is written while the next is planned; of one block all at the end.
+        with behind() if len(blocks) > 1 else gathered(), open_batch(batch):
             batch.prepare(lots=list(self.lots), holder=self.owner)
             self._read_codes(batch)
             for block in blocks:
