@@ -26,7 +26,7 @@ from trace.actions.capture import Captured
 from trace.actions.corrections import declare_error
 from trace.actions.epcis_late import Late, latest_assumed, settle_shortage, short_lots
 from trace.actions.epcis_parties import MasterData, Parties, amount_in, keep_master
-from trace.actions.epcis_plan import Incoming, Parts, Plan, Refused, code_of, digest_of, parsed, side_of
+from trace.actions.epcis_plan import Incoming, Parts, Plan, Refused, code_of, digest_of, is_sample, parsed, side_of
 from trace.actions.events import When
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
@@ -492,6 +492,29 @@ class Chunk:
         for part in chunks(missing):
             self.lots |= Lot.objects.filter(pk__in=part).select_related(*LOT_PARTS).in_bulk()
 
+    def lot_row(self, uri: str) -> EpcisName:
+        """What the name of a lot stands for."""
+        key = ("class", uri)
+        if key not in self.names.known:
+            self.names.load([key])
+            row = self.names.known[key]
+            if row.lot_id is None:
+                self.ask_ledger([row])
+            elif row.lot_id not in self.lots:
+                self.know_lots([row.lot_id])
+                self.free_void()
+        return self.names.known[key]
+
+    def _bind_told(self, lots: Mapping[str, str]) -> None:
+        """Instances that one of our own installations says to be of a lot that is known here."""
+        for name, uri in lots.items():
+            row = self.names.known["epc", name]
+            if uri and row.lot_id is None:
+                known = self.lot_row(uri)
+                lot = self.lots.get(known.lot_id or 0) or known.lot
+                if lot is not None:
+                    self.bind(row, lot)
+
     def read_again(self, lot: Lot) -> Lot:
         """A lot as it is now, after its beginning was stated again."""
         self.lots[lot.pk] = Lot.objects.select_related(*LOT_PARTS).get(pk=lot.pk)
@@ -626,6 +649,8 @@ class Chunk:
     def _one(self, found: Incoming) -> tuple[Captured, Organisation | None]:
         """Plan and write one event; answers with it the other registered side, if one is named."""
         facts = found.facts
+        if facts.lots:
+            self._bind_told(facts.lots)
         if facts.declared_at:
             return self._nothing_taken_back(found), None
         if facts.kind == "TransformationEvent":
@@ -694,6 +719,14 @@ class Chunk:
             return self._ship(found)
         if step in ("receiving", "accepting"):
             return self._receive(found), None
+        if is_sample(facts.step):
+            # A sample of ours is used up.
+            performer, place = self._performer(facts)
+            plan = Plan(self, found, performer, place)
+            plan.begin_unknown(facts.things)
+            for thing in facts.things:
+                plan.take(thing)
+            return plan.capture("common.sample"), None
         return self._tell(found, facts.things), None
 
     def _ship(self, found: Incoming) -> tuple[Captured, Organisation | None]:

@@ -20,7 +20,7 @@ from trace.actor import Actor
 from trace.contents import content_of
 from trace.door.names import Names, chunks
 from trace.epcis.formats import EpcInvalid, canonical, parse
-from trace.epcis.vocabulary import local
+from trace.epcis.vocabulary import OURS, local
 from trace.identifiers import uuid7
 from trace.models import Division, EpcisMaster, EpcisName, Organisation, Place, Product, ProductVersion
 from trace.prepared import NUMBER, Prepared, planned_cursor
@@ -59,7 +59,9 @@ def master_data(head: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             if isinstance(each, Mapping) and isinstance(each.get("id"), str):
                 value = each.get("attribute")
                 if isinstance(value, str | int | float) and not isinstance(value, bool):
-                    about[local(each["id"])] = str(value)[:300]
+                    # What our own installations say keeps its namespace: others use the same words.
+                    name = each["id"] if each["id"].startswith(OURS) else local(each["id"])
+                    about[name] = str(value)[:300]
     return found
 
 
@@ -335,6 +337,12 @@ class Parties:
 
     def _product(self, uri: str, gtin: str, performer: Organisation, uom: str) -> Product:
         issuer = performer
+        about = self.master.get(uri) or self.master.get(f"https://id.gs1.org/01/{gtin}", {})
+        said = about.get(f"{OURS}issuer", "")
+        # One of our own installations says whose it is. Nothing is entered as ours or a registered one's by that.
+        maker = self.party(canonical(said)) if ":" in said and _fits(said) else None
+        if maker is not None and (maker.is_external or not gtin):
+            issuer = maker
         if gtin:
             own = self._own_product(gtin)
             if own is not None:
@@ -348,15 +356,15 @@ class Parties:
                 elif not performer.is_external and performer.pk not in self.mine:
                     issuer = self._mirror(performer)
                 self._keep(kept, issuer, None)
-        elif not performer.is_external and performer.pk not in self.mine:
-            issuer = self._mirror(performer)
-        about = self.master.get(uri) or self.master.get(f"https://id.gs1.org/01/{gtin}", {})
+        elif not issuer.is_external and issuer.pk not in self.mine:
+            issuer = self._mirror(issuer)
         label = _words(about.get("descriptionShort", "") or about.get("productName", ""), 110)
         label = label or (f"GTIN {gtin}" if gtin else _("未命名产品"))
         code = gtin or hashlib.sha256(label.encode()).hexdigest()[:16].upper()
         key = (code, issuer.pk)
         if key not in self._products:
-            self._products[key] = self._entry(issuer, code, gtin, label, uom)
+            kind = about.get(f"{OURS}kind", "")
+            self._products[key] = self._entry(issuer, code, gtin, label, about.get(f"{OURS}unit", "") or uom, kind)
             self._not_own.discard(gtin)
         return self._products[key]
 
@@ -396,7 +404,7 @@ class Parties:
         prefix = self.owner.gs1_prefix
         return bool(prefix) and gtin[1:].startswith(prefix)
 
-    def _entry(self, issuer: Organisation, code: str, gtin: str, label: str, uom: str) -> Product:
+    def _entry(self, issuer: Organisation, code: str, gtin: str, label: str, uom: str, kind: str) -> Product:
         found = _ENTRY.first(code, issuer.pk)
         if found is not None:
             return found
@@ -404,7 +412,7 @@ class Parties:
             organisation=issuer,
             code=code,
             track=Product.Track.FOOD,
-            kind=Product.Kind.FINISHED,
+            kind=kind if kind in Product.Kind.values else Product.Kind.FINISHED,
             base_unit=UNITS[uom].base.value if uom in UNITS else "C62",
             gtin=gtin or None,
             gtin_claim=Product.GtinClaim.CLAIMED if gtin else Product.GtinClaim.NONE,

@@ -162,7 +162,7 @@ class Plan:
         facts = self.found.facts
         return not facts.declared_at and tells_beginning(lot, facts.event_time)
 
-    def _begin_again(self, lot: Lot, amount: EnteredAmount | None) -> None:
+    def _begin_again(self, uri: str, lot: Lot, amount: EnteredAmount | None) -> None:
         """The lot begins by this event and not where it was met."""
         self._teller()
         amount = amount if amount is not None and self.counts else exactly(lot, 0)
@@ -171,7 +171,7 @@ class Plan:
             known = self.outputs[at]
             self.outputs[at] = replace(known, amount=_sum(known.amount, amount) or known.amount)
             return
-        made, until = self._dates(lot)
+        made, until = self._dates(uri)
         self.again[lot.pk] = len(self.outputs)
         self.outputs.append(
             NewLot(
@@ -187,9 +187,14 @@ class Plan:
         )
         self.waiting.append([])
 
-    def _dates(self, lot: Lot | None = None) -> tuple[datetime.date | None, datetime.date | None]:
-        """Production and expiry date that the event says."""
-        return _dates(self.found.raw["ilmd"]) if "ilmd" in self.found.raw else (None, None)
+    def _dates(self, uri: str, *, begins: bool = True) -> tuple[datetime.date | None, datetime.date | None]:
+        """Production and expiry date that the event says of what begins, else the document's header of this lot."""
+        made, until = _dates(self.found.raw["ilmd"]) if begins and "ilmd" in self.found.raw else (None, None)
+        about = self.chunk.parties.master.get(uri)
+        if about:
+            before = _dates(about)
+            made, until = made or before[0], until or before[1]
+        return made, until
 
     def _amount(self, product: Product, thing: Thing) -> EnteredAmount | None:
         try:
@@ -211,7 +216,7 @@ class Plan:
         if batch is not None:
             # ``_read_codes`` has read the codes of every product these could be of.
             batch.products.add(product.pk)
-        made, until = self._dates() if begins else (None, None)
+        made, until = self._dates(uri, begins=begins)
         return NewLot(
             product=product,
             amount=amount,
@@ -249,16 +254,7 @@ class Plan:
         if not code or epc is None:
             return None
         uri = f"https://id.gs1.org/01/{epc.gtin}/10/{quote(code, safe='')}"
-        key = ("class", canonical(uri))
-        if key not in self.chunk.names.known:
-            self.chunk.names.load([key])
-            row = self.chunk.names.known[key]
-            if row.lot_id is None:
-                self.chunk.ask_ledger([row])
-            elif row.lot_id not in self.chunk.lots:
-                self.chunk.know_lots([row.lot_id])
-                self.chunk.free_void()
-        return self.chunk.names.known[key]
+        return self.chunk.lot_row(canonical(uri))
 
     # --- What happens to them ---------------------------------------------------------------------------------------
 
@@ -293,7 +289,7 @@ class Plan:
             lot = self.chunk.lots.get(lot_name.lot_id) or lot_name.lot
             if lot is not None:
                 self.chunk.bind(row, lot)
-                self._add(lot, self._amount(lot.product, thing), "output" if begins else "subject")
+                self._add(lot_name.value, lot, self._amount(lot.product, thing), "output" if begins else "subject")
                 return
         new = self._begin(thing, begins=begins)
         shared = lot_name.value if lot_name is not None else thing.uri
@@ -357,6 +353,8 @@ class Plan:
 
     def observe(self, thing: Thing) -> None:
         """Only named. Goods nobody met begin here: they were there."""
+        if self.found.facts.lots.get(thing.uri) == "":
+            return  # a pack: what lies in it is told by other events
         if self._met_serial(thing, begins=False):
             return
         known = self._lots(thing)
@@ -395,15 +393,15 @@ class Plan:
                 # What went over into its lot just before (``name_first``) is counted there.
                 self._use(lot, "output", 0, amount)
                 continue
-            self._add(lot, amount, "output")
+            self._add(thing.uri, lot, amount, "output")
 
-    def _add(self, lot: Lot, amount: EnteredAmount | None, role: str) -> None:
+    def _add(self, uri: str, lot: Lot, amount: EnteredAmount | None, role: str) -> None:
         """More of a known lot; or its beginning, where that was only assumed."""
         if lot.pk in self.chunk.short:
             self.added.add(lot.pk)
         lot = self._came_before(lot)
         if lot.pk in self.again or self._tells_beginning(lot):
-            self._begin_again(lot, amount)
+            self._begin_again(uri, lot, amount)
             return
         self._use(lot, role, 1, amount)
 
@@ -464,7 +462,7 @@ class Plan:
                 self._use(lot, "subject", -1, amount, holder=source)
                 self._use(self._came_before(lot), "subject", 1, amount)
                 continue
-            self._add(lot, amount, "subject")
+            self._add(thing.uri, lot, amount, "subject")
 
     def _has(self, lot: Lot, holder: Organisation) -> bool:
         return any(micros > 0 for micros in _stock(lot.pk, holder))
@@ -579,6 +577,7 @@ class Plan:
             organisation=self.chunk.owner,
             occurred_at=facts.event_time,
             tz_offset=facts.tz_offset,
+            precision="day" if facts.by_day else "minute",
             place=self.place,
             uses=self.uses,
             outputs=self.outputs,
@@ -627,6 +626,13 @@ def _told_as(code: str, kind: str, action: str, step: str, ours: str) -> EventTe
         solar_term=told.solar_term if told is not None and alike else "",
         run=None,
     )
+
+
+@lru_cache(maxsize=4_096)
+def is_sample(step: str) -> bool:
+    """Whether a step of ours takes a sample."""
+    told = templates().get(step)
+    return told is not None and told.moves == "sample"
 
 
 def _sum(one: EnteredAmount | None, other: EnteredAmount | None) -> EnteredAmount | None:

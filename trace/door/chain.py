@@ -33,13 +33,15 @@ def chain_document(actor: Actor, lot: Lot, *, now: datetime.datetime) -> dict[st
         .select_related("product", "product_version", "organisation")
         .order_by("pk")
     )
-    named = EventItem.objects.filter(among("lot", [each.pk for each in lots])).values("event")
-    events = events_visible_to(actor).filter(pk__in=named)
+    items = EventItem.objects.filter(among("lot", [each.pk for each in lots])).values("event")
+    events = events_visible_to(actor).filter(pk__in=items)
     kept = EpcisEvent.objects.filter(event__in=events).select_related("owner")
     rows = list(kept.order_by("number")[: EVENTS_MOST + 1])
     if len(rows) > EVENTS_MOST:
         raise Invalid(_("这个批次的环节太多，请分批次导出。"), code="too_many_events", most=EVENTS_MOST)
     shaper = Shaper()
     found = documents_of(rows, shaper, senders=True)
-    shaper.name(lots)
+    beyond = {each.pk for each in shaper.found.lots.values()} - {each.pk for each in lots}
+    named = lots_visible_to(actor).filter(among("pk", beyond))
+    shaper.name([*lots, *named.select_related("product", "product_version", "organisation").order_by("pk")])
     return query_document(found, header=header_of(shaper.found), now=now)

@@ -81,9 +81,9 @@ class Shaper:
         told = {event.pk: originals.get(event.corrects_id or 0, event) for event in events}
         items: dict[int, list[EventItem]] = defaultdict(list)
         rows = EventItem.objects.filter(event__in={event.pk for event in told.values()})
-        for item in rows.select_related("lot__product", "lot__product_version", "unit__lot__product").order_by(
-            "event_id", "number"
-        ):
+        about = ("product", "product_version", "organisation")
+        with_lots = [f"{start}{name}" for start in ("lot__", "unit__lot__") for name in about]
+        for item in rows.select_related(*with_lots).order_by("event_id", "number"):
             items[item.event_id].append(item)
         self._names_given(items.values())
         found: dict[int, dict[str, Any]] = {}
@@ -101,10 +101,13 @@ class Shaper:
         return found
 
     def name(self, lots: Sequence[Lot]) -> None:
-        """Take these lots into what was found, for the header. They need product and version."""
+        """Take these lots with their issuers into what was found, for the header. They need product, version and
+        organisation.
+        """
         self._read_names({lot.pk for lot in lots})
         for lot in lots:
             self._lot(lot)
+            self.party(lot.organisation)
 
     def _names_given(self, items: Iterable[Sequence[EventItem]]) -> None:
         """Lots that came in by the door keep the identifier they came under."""
@@ -177,6 +180,15 @@ class Shaper:
         # What the standard has no words for: whose step it was, and which.
         shaped["fy:party"] = self.party(event.organisation)
         shaped["fy:step"] = event.template
+        if event.precision == Event.Precision.DAY:
+            shaped["fy:precision"] = "day"
+        named = {unit_uri(unit): unit for unit in (units[1:] if "parentID" in shaped else units)}
+        if named and shaped["type"] != "TransformationEvent":
+            # Of which lot each identifier is, in their order; a pack is of none.
+            packs = [unit.container or unit.level != Unit.Level.ITEM for unit in named.values()]
+            shaped["fy:lots"] = [
+                "" if pack else self._lot(unit.lot) for unit, pack in zip(named.values(), packs, strict=True)
+            ]
         shaped["@context"] = {"fy": OURS}
         if len(outs) == 1 and outs[0].ilmd.get("begins"):
             ilmd = _ilmd(outs[0])
@@ -394,6 +406,20 @@ def query_document(
     return document
 
 
+def _about(lot: Lot, found: Shaped) -> list[dict[str, str]]:
+    """What a lot is called, its dates, and what the standard has no words for: its kind, its unit, whose it is."""
+    said = {
+        "cbvmda:descriptionShort": lot.product_version.name,
+        "cbvmda:lotNumber": lot.lot_code,
+        "cbvmda:productionDate": lot.produced_on.isoformat() if lot.produced_on else "",
+        "cbvmda:itemExpirationDate": lot.expires_on.isoformat() if lot.expires_on else "",
+        f"{OURS}kind": lot.product.kind,
+        f"{OURS}unit": lot.product.base_unit,
+        f"{OURS}issuer": party_uri(lot.organisation) if party_uri(lot.organisation) in found.parties else "",
+    }
+    return [{"id": name, "attribute": value} for name, value in said.items() if value]
+
+
 def header_of(found: Shaped) -> dict[str, Any]:
     """Master data: what the places, parties and lots named in events are called."""
     vocabularies: list[dict[str, Any]] = []
@@ -405,15 +431,11 @@ def header_of(found: Shaped) -> dict[str, Any]:
         {"id": uri, "attributes": [{"id": "cbvmda:name", "attribute": party.name}]}
         for uri, party in found.parties.items()
     ]
-    classes = [
-        {
-            "id": uri,
-            "attributes": [
-                {"id": "cbvmda:descriptionShort", "attribute": lot.product_version.name},
-                {"id": "cbvmda:lotNumber", "attribute": lot.lot_code},
-            ],
-        }
-        for uri, lot in found.lots.items()
+    classes = [{"id": uri, "attributes": _about(lot, found)} for uri, lot in found.lots.items()]
+    of_gtin = {lot.product.gtin: lot.product_version.name for lot in found.lots.values() if lot.product.gtin}
+    classes += [
+        {"id": f"{GS1}/01/{gtin}", "attributes": [{"id": "cbvmda:descriptionShort", "attribute": name}]}
+        for gtin, name in of_gtin.items()
     ]
     if locations:
         vocabularies.append({"type": "urn:epcglobal:epcis:vtype:BusinessLocation", "vocabularyElementList": locations})

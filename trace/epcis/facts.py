@@ -51,6 +51,10 @@ class Facts:
     """Whose step it was, where one of our own installations says so (``fy:party``)."""
     step: str = ""
     """Which of our own steps it was (``fy:step``)."""
+    by_day: bool = False
+    """Whether only its day is known (``fy:precision``)."""
+    lots: Mapping[str, str] = field(default_factory=dict)
+    """By instance the lot it is of, empty for a pack (``fy:lots``)."""
 
     def terms(self) -> Iterator[tuple[str, str]]:
         """Kind and canonical value of everything this event may be found by."""
@@ -78,6 +82,8 @@ class Facts:
             yield "destination", f"{kind} {value}"
         for kind, value in self.transactions:
             yield "transaction", f"{kind} {value}"
+        for uri in self.lots:
+            yield "epc", uri
         yield from self.more
 
 
@@ -174,17 +180,35 @@ def _prefixes(context: Any) -> dict[str, str]:
     return found
 
 
+def _named_lots(facts: Facts, lots: list[Any]) -> dict[str, str]:
+    """The instances of an event with the lots they are said to be of; none where the lists are not of one length."""
+    named = [thing.uri for thing in facts.things if not thing.is_class]
+    if len(named) != len(lots) or not all(isinstance(uri, str) and len(uri) <= URI_MOST for uri in lots):
+        return {}
+    return {name: canonical(uri) if ":" in uri else "" for name, uri in zip(named, lots, strict=True)}
+
+
+OUR_FIELDS = ("fy:party", "fy:step", "fy:precision", "fy:lots")
+"""What one of our own installations says of an event besides."""
+
+
 def told_besides(facts: Facts, event: Mapping[str, Any]) -> Facts:
     """The facts with what one of our own installations says of its event beside the standard; ``event`` has its
     context (``with_context``).
     """
-    if ("fy:party" not in event and "fy:step" not in event) or _prefixes(event.get("@context")).get("fy") != OURS:
+    if not any(name in event for name in OUR_FIELDS) or _prefixes(event.get("@context")).get("fy") != OURS:
         return facts
-    party, step = event.get("fy:party"), event.get("fy:step")
+    party, step, lots = event.get("fy:party"), event.get("fy:step"), event.get("fy:lots", [])
+    named = _named_lots(facts, lots if isinstance(lots, list) else [lots])
+    counted = bool(step) and any(thing.is_class for thing in facts.things)
     return replace(
         facts,
         performer=canonical(party) if isinstance(party, str) and ":" in party and len(party) <= URI_MOST else "",
         step=step if isinstance(step, str) and len(step) <= URI_MOST else "",
+        by_day=event.get("fy:precision") == "day",
+        lots=named,
+        # Beside amounts of lots our own events name the instances and packs these are: nothing is counted twice.
+        things=[thing for thing in facts.things if thing.is_class or not (counted and thing.uri in named)],
     )
 
 
