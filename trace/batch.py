@@ -9,6 +9,7 @@ A *trial* writes nothing and takes no lock: it is how an import finds out before
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from django.utils.translation import gettext as _
 
 from trace.behind import run
 from trace.errors import Invalid
+from trace.identifiers import new_serials, uuid7s
 from trace.models import (
     Conflict,
     Event,
@@ -55,6 +57,8 @@ ORDER: Sequence[type[Model]] = (
 )  # fmt: skip
 NUMBERED = frozenset({PersonalRecord, Event, Lot, Shipment, Transfer})
 CHUNK = 500
+TOGETHER = 64
+"""Names and public codes made at a time."""
 _STOCK = ("id", "lot_id", "organisation_id", "place_id", "micros")
 LOT_PARTS = ("product", "product_version__standard", "released_by", "origin_event")
 
@@ -101,6 +105,10 @@ class Batch:
         self._answered: dict[int, Transfer] = {}
         self._waiting: dict[type[Model], list[Any]] = defaultdict(list)
         self._ids: dict[type[Model], Iterator[int]] = {}
+        self._uids: list[uuid.UUID] = []
+        self._serials: list[str] = []
+        self.alike: dict[Any, Any] = {}
+        """What rows of this batch have in common, by what tells them alike (``trace.actions.capture``)."""
 
     # --- Numbers ----------------------------------------------------------------------------------------------------
 
@@ -108,7 +116,7 @@ class Batch:
         """The number of the next entry of the log."""
         return self.number + 1
 
-    def _new_id(self, model: type[Model]) -> int:
+    def new_id(self, model: type[Model]) -> int:
         """A row number before the row is written: others refer to it. In a trial it is negative and nobody's."""
         if model not in self._ids:
             if not self.writes:
@@ -121,6 +129,18 @@ class Batch:
         number = next(self._ids[model])
         self.first.setdefault(model, number)
         return number
+
+    def next_uid(self) -> uuid.UUID:
+        """A name for a row: some hundred are made at a time."""
+        if not self._uids:
+            self._uids = uuid7s(TOGETHER)[::-1]
+        return self._uids.pop()
+
+    def next_serial(self) -> str:
+        """A public code, likewise."""
+        if not self._serials:
+            self._serials = new_serials(TOGETHER)
+        return self._serials.pop()
 
     # --- Known before -----------------------------------------------------------------------------------------------
 
@@ -177,12 +197,22 @@ class Batch:
             # Past Django's ``pk``, which looks for the column each time.
             key = model._meta.pk.attname
             for row in rows:
-                row.__dict__[key] = self._new_id(model)
+                row.__dict__[key] = self.new_id(model)
         self._waiting[model] += rows
         note = _NOTED.get(model)
         if note is not None:
             for row in rows:
                 note(self, row)
+
+    def begin(self, event: Event, lot: Lot, item: EventItem, entry: LogEntry) -> None:
+        """``keep`` of the rows of an event that begins one lot, which have their numbers."""
+        self._waiting[Event].append(event)
+        self._waiting[Lot].append(lot)
+        self._waiting[EventItem].append(item)
+        self._waiting[LogEntry].append(entry)
+        self._begin(lot)
+        self._remember(item)
+        self._log(entry)
 
     def _begin(self, lot: Lot) -> None:
         """A lot that others of this batch may name."""
@@ -322,7 +352,7 @@ class Batch:
         for key in there:
             self._stock_rows[key].micros = self.stock[key]
         update([self._stock_rows[key] for key in there], "micros")
-        made = {key: self._new_id(Stock) for key in fresh}
+        made = {key: self.new_id(Stock) for key in fresh}
         self._new_stock |= made
         self._moved.clear()
         return [(number, *key, self.stock[key]) for key, number in made.items()]

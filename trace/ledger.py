@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from django.db.models import F
 
 from trace.batch import current
+from trace.json_text import sorted_json_of
 from trace.models import Event, EventItem, LogEntry, LogHead
 from trace.prepared import planned_cursor
 from trace.rows import Told, new
@@ -58,9 +58,6 @@ def lock_log_head() -> None:
             cursor.execute(_HOLD)
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
 @lru_cache(maxsize=4_096)
 def _name(number: int) -> str:
     """The name of what many events name, as JSON. By its number: to look up a UUID takes longer than to tell it."""
@@ -91,44 +88,76 @@ def text_of(value: Any) -> str:
     """Any value as JSON; most are empty."""
     if type(value) is Told:
         return value.text
-    return "{}" if value == {} else "[]" if value == [] else _ENCODER.encode(value)
+    return "{}" if value == {} else "[]" if value == [] else sorted_json_of(value)
 
 
-def canonical(event: Event, items: Sequence[EventItem]) -> bytes:
-    """The bytes that are hashed: UTF-8 JSON with sorted keys and no spaces of the event with the server's fields.
+Frame = tuple[str, str, str, str, str, str, str]
+"""The text of an event around what is its own: its data, id, times, flags and items."""
+
+
+def frame_of(event: Event) -> Frame:
+    """What ``canonical`` says of an event besides its data, id, times, flags and items: the same for events alike."""
+    return (
+        f'{{"action":{json_text(event.action)},"bizStep":{json_text(event.biz_step)},'
+        f'"corrects":{_other(event, "corrects")},'
+        f'"counterparty":{_other(event, "counterparty")},"data":',
+        f',"disposition":{json_text(event.disposition)},"enteredBy":{_other(event, "entered_by_organisation")},'
+        f'"enteredByPerson":{_other(event, "entered_by")},"errorReason":{json_text(event.error_reason)},'
+        '"eventID":"urn:uuid:',
+        '","eventTime":',
+        f',"eventTimeZoneOffset":{event.tz_offset},"flags":',
+        ',"items":[',
+        f'],"localStep":{json_text(event.local_step)},'
+        f'"mode":{json_text(event.mode)},"organisation":{_other(event, "organisation")},'
+        f'"place":{_other(event, "place")},'
+        f'"precision":{json_text(event.precision)},"recordTime":',
+        f',"remark":{_other(event, "remark")},"replaces":{_other(event, "replaces")},'
+        f'"template":{json_text(event.template)},"type":{json_text(event.event_type)}}}',
+    )
+
+
+ItemFrame = tuple[str, str, str, str]
+"""The text of an item around its master data, lot, amount and number, as far as no unit and no transfer is named."""
+
+
+def item_frame_of(item: EventItem) -> ItemFrame:
+    """What ``canonical`` says of an item besides these: the same for items alike."""
+    return (
+        f'{{"entered":{json_text(item.entered)},"enteredUnit":{json_text(item.entered_unit)},"factor":{json_text(item.factor)},'
+        f'"holder":{_other(item, "holder")},"ilmd":',
+        ',"lot":',
+        ',"micros":',
+        f',"place":{_other(item, "place")},"role":{json_text(item.role)},"transfer":',
+    )
+
+
+def item_text(item: EventItem, frame: ItemFrame | None = None) -> str:
+    """An item as the log says it."""
+    first, lot, micros, end = frame or item_frame_of(item)
+    return (
+        f'{first}{text_of(item.ilmd)}{lot}{_other(item, "lot")}{micros}{item.micros},"n":{item.number}{end}'
+        f'{_other(item, "transfer")},"unit":{_unit(item)}}}'
+    )
+
+
+def canonical(event: Event, items: Sequence[str], frame: Frame | None = None) -> bytes:
+    """The bytes that are hashed: UTF-8 JSON with sorted keys and no spaces of the event with the server's fields, its
+    items as ``item_text`` says them.
 
     Names are the outside ones (UUIDs), never row numbers, so that an export can be verified elsewhere. The members are
     written out in the order of their keys, which takes a third of the time of encoding a dictionary; a test compares.
     """
-    told = ",".join(
-        [
-            f'{{"entered":{json_text(item.entered)},"enteredUnit":{json_text(item.entered_unit)},"factor":{json_text(item.factor)},'
-            f'"holder":{_other(item, "holder")},"ilmd":{text_of(item.ilmd)},"lot":{_other(item, "lot")},'
-            f'"micros":{item.micros},"n":{item.number},"place":{_other(item, "place")},"role":{json_text(item.role)},'
-            f'"transfer":{_other(item, "transfer")},"unit":{_unit(item)}}}'
-            for item in items
-        ]
-    )
+    first, named, at, zone, listed, kept, end = frame or frame_of(event)
     return (
-        f'{{"action":{json_text(event.action)},"bizStep":{json_text(event.biz_step)},'
-        f'"corrects":{_other(event, "corrects")},'
-        f'"counterparty":{_other(event, "counterparty")},"data":{text_of(event.data)},'
-        f'"disposition":{json_text(event.disposition)},"enteredBy":{_other(event, "entered_by_organisation")},'
-        f'"enteredByPerson":{_other(event, "entered_by")},"errorReason":{json_text(event.error_reason)},'
-        f'"eventID":"urn:uuid:{event.uid}",'
-        f'"eventTime":{_instant(event.occurred_at.astimezone(datetime.UTC))},"eventTimeZoneOffset":{event.tz_offset},'
-        f'"flags":{text_of(event.flags)},"items":[{told}],"localStep":{json_text(event.local_step)},'
-        f'"mode":{json_text(event.mode)},"organisation":{_other(event, "organisation")},'
-        f'"place":{_other(event, "place")},'
-        f'"precision":{json_text(event.precision)},"recordTime":{_instant(event.recorded_at.astimezone(datetime.UTC))},'
-        f'"remark":{_other(event, "remark")},"replaces":{_other(event, "replaces")},'
-        f'"template":{json_text(event.template)},"type":{json_text(event.event_type)}}}'
+        f"{first}{text_of(event.data)}{named}{event.uid}{at}{_instant(event.occurred_at.astimezone(datetime.UTC))}"
+        f"{zone}{text_of(event.flags)}{listed}{','.join(items)}{kept}"
+        f"{_instant(event.recorded_at.astimezone(datetime.UTC))}{end}"
     ).encode()
 
 
-def entry(number: int, event: Event, items: Sequence[EventItem]) -> LogEntry:
+def entry(number: int, event: Event, items: Sequence[str], frame: Frame | None = None) -> LogEntry:
     """The log entry of an event just inserted, under the number taken by ``take_log_head``; not yet written."""
-    data = canonical(event, items)
+    data = canonical(event, items, frame)
     return new(LogEntry, number=number, event=event, canonical=data, sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -177,7 +206,7 @@ def verify(*, chunk: int = 500) -> Iterator[Fault]:
                 expected = entry.number
             if hashlib.sha256(data).hexdigest() != entry.sha256:
                 yield Fault(entry.number, "the hash does not match the canonical bytes")
-            elif canonical(entry.event, items.get(entry.event_id, [])) != data:
+            elif canonical(entry.event, [item_text(item) for item in items.get(entry.event_id, ())]) != data:
                 yield Fault(entry.number, f"event {entry.event.uid} differs from its canonical bytes")
     head = LogHead.objects.filter(id=1).values_list("last", flat=True).first() or 0
     if head != expected:

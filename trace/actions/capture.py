@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from json.encoder import encode_basestring as json_text
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import F
 from django.utils import timezone
@@ -21,7 +21,7 @@ from trace import derive, ledger
 from trace.actions.lot_codes import lot_codes, refuse_given_meanwhile
 from trace.actions.unit_states import apply_units
 from trace.actor import Actor
-from trace.batch import LOT_PARTS, current, keep, refuse_in_batch, settle, whole
+from trace.batch import LOT_PARTS, Batch, current, keep, refuse_in_batch, settle, whole
 from trace.errors import BrokenGuard, GuardBroken, Invalid
 from trace.event_templates import EventTemplate
 from trace.guards import broken_guards
@@ -41,7 +41,7 @@ from trace.models import (
     Unit,
 )
 from trace.personal import sealed
-from trace.rows import Told, new
+from trace.rows import Mould, Told, new
 from trace.units import EnteredAmount
 
 
@@ -60,7 +60,7 @@ COMMANDS = frozenset({"release"})
 """Movements that never just happened: this system permits them, so nobody can insist that they did."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Use:
     """One known lot in a draft. ``amount`` is what was entered; ``sign`` −1 takes it from ``holder`` at ``place``, +1
     adds it there, 0 only names the lot. ``transfer`` is set when the item answers a shipment. ``told`` are millionths
@@ -82,7 +82,7 @@ class Use:
         return self.sign * self.amount.micros if self.amount else 0
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class NewLot:
     """A lot that this event begins. Without ``lot_code`` one is made from the date and a running number.
 
@@ -111,7 +111,7 @@ class NewLot:
         return self.amount.micros
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Draft:
     """An event before it is written: checked data, resolved rows. Made by the actions, looked at by the guards.
 
@@ -155,11 +155,15 @@ class Draft:
 
 @dataclass(frozen=True)
 class Captured:
-    """What was written: the event, the lots it began (in the order of ``outputs``), conflicts it was flagged with."""
+    """What was written: the event, the lots it began (in the order of ``outputs``), conflicts it was flagged with, its
+    items, the step it was.
+    """
 
     event: Event
     lots: list[Lot]
     conflicts: list[Conflict]
+    items: list[EventItem]
+    template: EventTemplate
 
 
 @whole
@@ -189,13 +193,13 @@ def capture(
     if refusing and not insist:
         insistable = draft.template.moves not in COMMANDS
         raise GuardBroken(" ".join(guard.message for guard in broken), broken, insistable=insistable)
-    event = _write_event(draft, by, broken, insist or bool(draft.found), now)
+    event, frame = _write_event(draft, by, broken, insist or bool(draft.found), now)
     lots = _begin_lots(draft, event)
-    items = _write_items(draft, event, lots)
+    items, told = _write_items(draft, event, lots)
     _apply(draft, event, items, lots)
     conflicts = _flag(draft, event, broken, lots, now)
-    keep([ledger.entry(number, event, items)])
-    return Captured(event, lots, conflicts)
+    keep([ledger.entry(number, event, told, frame)])
+    return Captured(event, lots, conflicts, items, draft.template)
 
 
 def _asks_rows(draft: Draft) -> bool:
@@ -219,14 +223,65 @@ def _fresh(draft: Draft) -> Draft:
     return replace(draft, uses=uses)
 
 
-def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: bool, now: datetime.datetime) -> Event:
-    """Insert the event row itself."""
+class _Alike(NamedTuple):
+    """What events of a batch have in common that differ in their time, data and items only."""
+
+    mould: Mould[Event]
+    frame: ledger.Frame
+    kept: tuple[EventTemplate, Actor]
+    """The key knows these by their address, which stays theirs as long as they are kept."""
+
+
+def _write_event(
+    draft: Draft, by: Actor, broken: list[BrokenGuard], insist: bool, now: datetime.datetime
+) -> tuple[Event, ledger.Frame | None]:
+    """Insert the event row itself; answers with what the log says of all events like it, where that is known."""
+    batch = current()
+    if batch is None or broken or draft.remark or draft.corrects is not None or draft.replaces is not None:
+        event = _new_event(draft, by, broken, insist, now)
+        keep([event])
+        return event, None
+    place, party = draft.place, draft.counterparty
+    key = (
+        id(draft.template),
+        id(by),
+        draft.organisation.id,
+        None if place is None else place.id,
+        None if party is None else party.id,
+        draft.precision,
+        draft.tz_offset,
+        draft.disposition,
+        insist,
+    )
+    alike: _Alike | None = batch.alike.get(key)
+    if alike is None:
+        event = _new_event(draft, by, broken, insist, now)
+        batch.alike[key] = _Alike(Mould(event), ledger.frame_of(event), (draft.template, by))
+        keep([event])
+        return event, batch.alike[key].frame
+    data = draft.data
+    event = alike.mould.pour(
+        {},
+        {
+            "uid": batch.next_uid(),
+            "occurred_at": draft.occurred_at,
+            "recorded_at": now,
+            "data": data if type(data) is Told else dict(data),
+            "flags": [],
+        },
+    )
+    batch.keep([event])
+    return event, alike.frame
+
+
+def _new_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: bool, now: datetime.datetime) -> Event:
+    """The event row, not yet written; its remark is."""
     template = draft.template
     remark = None
     if draft.remark:
         remark = sealed(draft.remark, organisation=draft.organisation, purpose="event_remark")
         keep([remark])
-    event = new(
+    return new(
         Event,
         uid=uuid7(),
         organisation=draft.organisation,
@@ -252,8 +307,6 @@ def _write_event(draft: Draft, by: Actor, broken: list[BrokenGuard], insist: boo
         replaces=draft.replaces,
         remark=remark,
     )
-    keep([event])
-    return event
 
 
 def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
@@ -264,35 +317,74 @@ def _begin_lots(draft: Draft, event: Event) -> list[Lot]:
     codes = iter(
         lot_codes([new for new in draft.outputs if new.restates is None], draft.organisation, draft.occurred_at)
     )
-    for begun, public_code in zip(draft.outputs, new_serials(len(draft.outputs)), strict=True):
+    batch = current()
+    for begun in draft.outputs:
         if begun.restates is not None:
             lots.append(again[begun.restates.pk])
-            continue
-        version = begun.product.current
-        if version is None:
-            raise Invalid(_("产品还没有资料，请先填写产品资料。"), code="product_without_version")
-        lots.append(
-            new(
-                Lot,
-                uid=uuid7(),
-                organisation=begun.issuer or draft.organisation,
-                product=begun.product,
-                product_version=version,
-                lot_code=next(codes),
-                display_code=begun.display_code,
-                public_code=public_code,
-                origin_event=event,
-                origin_place=draft.place,
-                begun_at=event.occurred_at,
-                made_micros=begun.micros,
-                produced_on=begun.produced_on,
-                expires_on=begun.expires_on,
-                needs_release=_needs_release(draft, begun),
-                is_external=begun.is_external,
-            )
-        )
+        elif batch is not None:
+            lots.append(_lot_in_batch(draft, event, begun, next(codes), batch))
+        else:
+            lots.append(_new_lot(draft, event, begun, next(codes)))
     keep([lot for lot in lots if lot.id is None])
     return lots
+
+
+def _new_lot(draft: Draft, event: Event, begun: NewLot, code: str) -> Lot:
+    """A lot that begins, not yet written."""
+    version = begun.product.current
+    if version is None:
+        raise Invalid(_("产品还没有资料，请先填写产品资料。"), code="product_without_version")
+    return new(
+        Lot,
+        uid=uuid7(),
+        organisation=begun.issuer or draft.organisation,
+        product=begun.product,
+        product_version=version,
+        lot_code=code,
+        display_code=begun.display_code,
+        public_code=new_serials(1)[0],
+        origin_event=event,
+        origin_place=draft.place,
+        begun_at=event.occurred_at,
+        made_micros=begun.micros,
+        produced_on=begun.produced_on,
+        expires_on=begun.expires_on,
+        needs_release=_needs_release(draft, begun),
+        is_external=begun.is_external,
+    )
+
+
+def _lot_in_batch(draft: Draft, event: Event, begun: NewLot, code: str, batch: Batch) -> Lot:
+    """The same in a batch, where most lots have most in common."""
+    version, place, issuer = begun.product.current, draft.place, begun.issuer or draft.organisation
+    key = (
+        "lot",
+        issuer.id,
+        begun.product.id,
+        None if version is None else version.id,
+        None if place is None else place.id,
+        begun.is_external,
+        _needs_release(draft, begun),
+    )
+    mould: Mould[Lot] | None = batch.alike.get(key)
+    if mould is None:
+        lot = _new_lot(draft, event, begun, code)
+        batch.alike[key] = Mould(lot)
+        return lot
+    return mould.pour(
+        {"origin_event": event},
+        {
+            "uid": batch.next_uid(),
+            "lot_code": code,
+            "display_code": begun.display_code,
+            "public_code": batch.next_serial(),
+            "origin_event_id": event.id,
+            "begun_at": event.occurred_at,
+            "made_micros": begun.amount.micros,
+            "produced_on": begun.produced_on,
+            "expires_on": begun.expires_on,
+        },
+    )
 
 
 def _needs_release(draft: Draft, begun: NewLot) -> bool:
@@ -332,21 +424,27 @@ def _restate(new: NewLot, lot: Lot, event: Event) -> Lot:
     return lot
 
 
-def _write_items(draft: Draft, event: Event, lots: list[Lot]) -> list[EventItem]:
-    """Insert the items: known lots first, then the lots begun."""
+def _write_items(draft: Draft, event: Event, lots: list[Lot]) -> tuple[list[EventItem], list[str]]:
+    """Insert the items: known lots first, then the lots begun. Answers with them and with what the log says of each."""
     items: list[EventItem] = []
+    told: list[str] = []
     for use in draft.uses:
-        items.append(_item(event, len(items), use.role, use.lot, use.holder, use.place, use.micros, use.amount))
-        items[-1].transfer = use.transfer
-        items[-1].unit = use.unit
+        item, frame = _item(event, len(items), use.role, use.lot, use.holder, use.place, use.micros, use.amount)
+        if use.transfer is not None:
+            item.transfer = use.transfer
+        if use.unit is not None:
+            item.unit = use.unit
+        items.append(item)
+        told.append(ledger.item_text(item, frame))
     for begun, lot in zip(draft.outputs, lots, strict=True):
         place = begun.place or draft.place
         holder = begun.holder or draft.organisation
-        item = _item(event, len(items), "output", lot, holder, place, begun.micros, begun.amount)
-        item.ilmd = _ilmd(begun, lot)
+        item, frame = _item(event, len(items), "output", lot, holder, place, begun.amount.micros, begun.amount)
+        item.ilmd = _ilmd(lot, dict(begun.facts), _master_of(lot))
         items.append(item)
+        told.append(ledger.item_text(item, frame))
     keep(items)
-    return items
+    return items, told
 
 
 def _item(
@@ -358,56 +456,191 @@ def _item(
     place: Place | None,
     micros: int,
     amount: EnteredAmount | None,
-) -> EventItem:
-    """One unsaved item row."""
-    return new(
-        EventItem,
-        event=event,
-        number=number,
-        role=role,
-        lot=lot,
-        holder=holder,
-        place=place,
-        micros=micros,
-        entered=amount.text if amount else "",
-        entered_unit=amount.unit if amount else "",
-        factor=amount.factor if amount else "",
+) -> tuple[EventItem, ledger.ItemFrame | None]:
+    """One unsaved item row; and what the log says of all like it, where that is known."""
+    batch = current()
+    key = None if batch is None else ("item", role, holder.id, None if place is None else place.id, amount)
+    known: tuple[Mould[EventItem], ledger.ItemFrame] | None = None if batch is None else batch.alike.get(key)
+    if known is None:
+        item = new(
+            EventItem,
+            event=event,
+            number=number,
+            role=role,
+            lot=lot,
+            holder=holder,
+            place=place,
+            micros=micros,
+            entered=amount.text if amount else "",
+            entered_unit=amount.unit if amount else "",
+            factor=amount.factor if amount else "",
+        )
+        if batch is not None:
+            batch.alike[key] = Mould(item), ledger.item_frame_of(item)
+        return item, None
+    item = known[0].pour(
+        {"event": event, "lot": lot},
+        {
+            "event_id": event.id,
+            "number": number,
+            "lot_id": None if lot is None else lot.id,
+            "micros": micros,
+            "ilmd": {},
+        },
+    )
+    return item, known[1]
+
+
+class _Master(NamedTuple):
+    """What lots alike say in their master data: names, and the text between what is their own."""
+
+    issuer: str
+    product: str
+    version: str
+    external: str
+    issued: str
+    released: str
+    of: str
+
+
+@lru_cache(maxsize=4_096)
+def _master(external: bool, issuer: int, needs_release: bool, product: int, version: int) -> _Master:
+    names = (_uid(issuer), _uid(product), _uid(version))
+    return _Master(
+        *names,
+        f'"external":{"true" if external else "false"},"facts":',
+        f',"issuer":"{names[0]}","lotCode":',
+        f',"needsRelease":{"true" if needs_release else "false"},"producedOn":',
+        f',"product":"{names[1]}","productVersion":"{names[2]}","publicCode":',
     )
 
 
-def _ilmd(new: NewLot, lot: Lot) -> dict[str, Any]:
-    """The lot's own master data as the event carries it, so that the lot can be made again from the log."""
-    facts = dict(new.facts)
+def _master_of(lot: Lot) -> _Master:
     # What is known already, past the descriptors of the ORM.
     known = lot._state.fields_cache
-    issuer = _uid((known.get("organisation") or lot.organisation).uid.int)
-    version = _uid((known.get("product_version") or lot.product_version).uid.int)
-    product = _uid(new.product.uid.int)
+    return _master(
+        lot.is_external,
+        (known.get("organisation") or lot.organisation).uid.int,
+        lot.needs_release,
+        (known.get("product") or lot.product).uid.int,
+        (known.get("product_version") or lot.product_version).uid.int,
+    )
+
+
+def _ilmd(lot: Lot, facts: dict[str, Any], master: _Master) -> dict[str, Any]:
+    """The lot's own master data as the event carries it, so that the lot can be made again from the log."""
     made = lot.produced_on.isoformat() if lot.produced_on else None
     until = lot.expires_on.isoformat() if lot.expires_on else None
-    days = [json_text(each) if each else "null" for each in (until, made)]
     found = {
         "begins": True,
         "displayCode": lot.display_code,
         "expiresOn": until,
         "external": lot.is_external,
         "facts": facts,
-        "issuer": issuer,
+        "issuer": master.issuer,
         "lotCode": lot.lot_code,
         "needsRelease": lot.needs_release,
         "producedOn": made,
-        "product": product,
-        "productVersion": version,
+        "product": master.product,
+        "productVersion": master.version,
         "publicCode": lot.public_code,
     }
     return Told(
         found,
-        f'{{"begins":true,"displayCode":{json_text(lot.display_code)},"expiresOn":{days[0]},'
-        f'"external":{"true" if lot.is_external else "false"},"facts":{ledger.text_of(facts)},"issuer":"{issuer}",'
-        f'"lotCode":{json_text(lot.lot_code)},"needsRelease":{"true" if lot.needs_release else "false"},'
-        f'"producedOn":{days[1]},"product":"{product}","productVersion":"{version}",'
-        f'"publicCode":{json_text(lot.public_code)}}}',
+        f'{{"begins":true,"displayCode":{json_text(lot.display_code)},"expiresOn":{_quoted(until)},{master.external}'
+        f"{ledger.text_of(facts)}{master.issued}{json_text(lot.lot_code)}{master.released}{_quoted(made)}{master.of}"
+        f"{json_text(lot.public_code)}}}",
     )
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else json_text(text)
+
+
+class Beginning(NamedTuple):
+    """An event of the open batch that began one lot and did nothing else, as the mould of others like it."""
+
+    event: Mould[Event]
+    frame: ledger.Frame
+    lot: Mould[Lot]
+    master: _Master
+    item: Mould[EventItem]
+    item_frame: ledger.ItemFrame
+    issuer: int
+    product: int
+    holder: int
+    place: int | None
+    micros: int
+
+
+def beginning(captured: Captured) -> Beginning | None:
+    """The mould of an event just captured in a batch; None where others like it must be judged one by one.
+
+    Guards find in a beginning what its step, product, place and data say (``_OF_BEGINNINGS``), never when it was but
+    for steps that wait for a solar term: what they found nothing against in one they find nothing against in the next.
+    """
+    if captured.template.solar_term or captured.conflicts or len(captured.lots) != 1 or len(captured.items) != 1:
+        return None
+    (lot,), (item,), event = captured.lots, captured.items, captured.event
+    if item.role != "output" or lot.produced_on or lot.expires_on or item.ilmd.get("facts") or event.remark_id:
+        return None
+    return Beginning(
+        Mould(event),
+        ledger.frame_of(event),
+        Mould(lot),
+        _master_of(lot),
+        Mould(item),
+        ledger.item_frame_of(item),
+        lot.organisation_id,
+        lot.product_id,
+        item.holder_id,
+        item.place_id,
+        item.micros,
+    )
+
+
+def begin_like(
+    like: Beginning, *, occurred_at: datetime.datetime, data: Mapping[str, Any], lot_code: str, display_code: str
+) -> tuple[Event, Lot] | None:
+    """Write an event that begins a lot as the one of the mould did, in the batch that is open; of what ``capture``
+    writes nothing else differs but times, codes and ``data`` (which says nothing guards ask for). None, and nothing is
+    written, where ``capture`` has to look: at a code that is given or was not read, a time to come.
+    """
+    batch = current()
+    pair = (like.issuer, like.product)
+    now = like.event.column("recorded_at")
+    if batch is None or lot_code in batch.codes[pair] or lot_code not in batch.asked_codes or occurred_at > now + SKEW:
+        return None
+    event = like.event.pour(
+        {},
+        {
+            "id": batch.new_id(Event),
+            "uid": batch.next_uid(),
+            "occurred_at": occurred_at,
+            "data": data,
+            "flags": [],
+        },
+    )
+    lot = like.lot.pour(
+        {"origin_event": event},
+        {
+            "id": batch.new_id(Lot),
+            "uid": batch.next_uid(),
+            "lot_code": lot_code,
+            "display_code": display_code,
+            "public_code": batch.next_serial(),
+            "origin_event_id": event.id,
+            "begun_at": occurred_at,
+        },
+    )
+    item = like.item.pour(
+        {"event": event, "lot": lot},
+        {"event_id": event.id, "lot_id": lot.id, "ilmd": _ilmd(lot, {}, like.master)},
+    )
+    entry = ledger.entry(batch.next_number(), event, [ledger.item_text(item, like.item_frame)], like.frame)
+    batch.begin(event, lot, item, entry)
+    batch.begin_stock((lot.id, like.holder, like.place), like.micros)
+    return event, lot
 
 
 def facts_of(event: Event, items: Sequence[EventItem], moves: str) -> derive.EventFacts:

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from trace import ledger
 from trace.access import lots_visible_to
-from trace.actions.capture import Captured
+from trace.actions.capture import Beginning, Captured, begin_like, beginning
 from trace.actions.corrections import declare_error
 from trace.actions.epcis_late import Late, latest_assumed, settle_shortage, short_lots
 from trace.actions.epcis_parties import MasterData, Parties, amount_in, keep_master
@@ -387,6 +387,7 @@ class Chunk:
         self.contents: dict[tuple[int, int], int] = defaultdict(int)
         self.units: dict[str, Unit] = {}
         self.transformations: dict[str, tuple[Parts, Parts]] = {}
+        self.begun: dict[Any, Beginning | None] = {}
 
     def write(self) -> None:
         """Read what they name, plan each, write all."""
@@ -432,13 +433,26 @@ class Chunk:
         self.outcome.numbers.append(number)
 
     def _plan(self, events: Sequence[Incoming], batch: Batch) -> list[Written]:
-        """Plan each, and keep its rows to be written."""
+        """Plan each, and keep its rows to be written.
+
+        Most events of large documents meet serials nobody met before, like the one before them: the first of each kind
+        is planned and judged, the others are written after it.
+        """
         written: list[Written] = []
         for each in events:
-            planned = self._planned(each)
-            if planned is None:
-                continue
-            written.append((batch.number, planned[0].event, each, planned[1]))
+            kind = self._beginning_kind(each)
+            like = None if kind is None else self.begun.get(kind)
+            event, other = None if like is None else self._begin_like(each, like), None
+            if event is None:
+                before, planned = batch.number, self._planned(each)
+                if planned is None:
+                    continue
+                event, other = planned[0].event, planned[1]
+                if kind is not None and kind not in self.begun:
+                    # What another event stands beside is planned each time.
+                    by_itself = batch.number == before + 1 and other is None
+                    self.begun[kind] = beginning(planned[0]) if by_itself else None
+            written.append((batch.number, event, each, other))
             if not len(written) % LOOK:
                 go_on()
         return written
@@ -645,6 +659,59 @@ class Chunk:
         self.bound += rows
 
     # --- One event --------------------------------------------------------------------------------------------------
+
+    def _beginning_kind(self, found: Incoming) -> Any:
+        """What tells alike, apart from times and serials, events that only name plain serials of one product which
+        nobody met and which say nothing of a lot. None for any other event.
+        """
+        facts = found.facts
+        things = facts.things
+        if not things or facts.parent or facts.inputs or facts.outputs or facts.declared_at or "ilmd" in found.raw:
+            return None
+        known, gtin = self.names.known, serial_gtin(things[0].uri)
+        stem = things[0].uri[: things[0].uri.rfind("/") + 1]
+        for thing in things:
+            uri = thing.uri
+            if thing.is_class or not uri.startswith(stem) or not serial_gtin(uri) or uri in self.units:
+                return None
+            row = known["epc", thing.uri].__dict__
+            if row["lot_id"] is not None or row["alike_id"] is not None:
+                return None
+        if not gtin or (len(things) > 1 and len({thing.uri for thing in things}) < len(things)):
+            return None
+        return (
+            facts.kind,
+            facts.action,
+            facts.biz_step,
+            facts.disposition,
+            facts.read_point,
+            facts.biz_location,
+            facts.performer,
+            facts.step,
+            facts.tz_offset,
+            tuple(facts.sources),
+            tuple(facts.destinations),
+            gtin,
+            len(things),
+        )
+
+    def _begin_like(self, found: Incoming, like: Beginning) -> Event | None:
+        """An event written like the one of its kind that was planned; None where it has to be looked at."""
+        things = found.facts.things
+        first = things[0].uri
+        display = first[first.rfind("/") + 1 :]
+        if len(things) == 1:
+            code = f"SN-{digest_of(first)}"
+        else:
+            code, display = code_of(found.eid, first), f"{display} +{len(things) - 1}"
+        begun = begin_like(
+            like, occurred_at=found.facts.event_time, data=found.proof, lot_code=code, display_code=display
+        )
+        if begun is None:
+            return None
+        event, lot = begun
+        self.bind_all([self.names.known["epc", thing.uri] for thing in things], lot)
+        return event
 
     def _one(self, found: Incoming) -> tuple[Captured, Organisation | None]:
         """Plan and write one event; answers with it the other registered side, if one is named."""

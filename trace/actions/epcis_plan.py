@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,6 +24,7 @@ from trace.epcis.facts import Facts, Thing
 from trace.epcis.formats import Epc, EpcInvalid, canonical, parse, serial_gtin
 from trace.event_templates import EventTemplate, template, templates
 from trace.identifiers import CSET82
+from trace.json_text import json_of
 from trace.models import EpcisName, Lot, Organisation, Place, Product, Stock, Transfer
 from trace.rows import Told
 from trace.units import EnteredAmount, decimal_text
@@ -32,42 +32,34 @@ from trace.units import EnteredAmount, decimal_text
 if TYPE_CHECKING:
     from trace.actions.epcis_capture import Chunk
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
 
 Parts = list[tuple[Lot, int]]
 """Lots of one side of a transformation with the millionths that moved."""
 
 
-@dataclass
 class Incoming:
-    """One event on its way in: as it came, where it stood, its id and facts."""
+    """One event on its way in: as it came, where it stood, its id and facts.
 
-    raw: dict[str, Any]
-    pointer: str
-    eid: str
-    facts: Facts
+    ``terms`` are what it is found by, each once; ``text`` is the event as it is kept.
+    """
+
+    __slots__ = ("eid", "facts", "pointer", "proof", "raw", "terms", "text")
+
+    def __init__(self, raw: dict[str, Any], pointer: str, eid: str, facts: Facts) -> None:
+        self.raw = raw
+        self.pointer = pointer
+        self.eid = eid
+        self.facts = facts
+        self.terms = list(dict.fromkeys(facts.terms()))
+        self.text = json_of(raw)
+        digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        self.proof: dict[str, Any] = Told({"epcis_sha256": digest}, f'{{"epcis_sha256":"{digest}"}}')
+        """What ties the log to the event as it came."""
 
     @property
     def key(self) -> tuple[str, str]:
         """What makes it the same event: id and declaration time."""
         return self.eid, self.facts.declared_at
-
-    @cached_property
-    def terms(self) -> list[tuple[str, str]]:
-        """What it is found by, each once."""
-        return list(dict.fromkeys(self.facts.terms()))
-
-    @cached_property
-    def text(self) -> str:
-        """The event as it is kept."""
-        return _ENCODER.encode(self.raw)
-
-    @cached_property
-    def proof(self) -> dict[str, Any]:
-        """What ties the log to the event as it came."""
-        digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
-        return Told({"epcis_sha256": digest}, f'{{"epcis_sha256":"{digest}"}}')
 
 
 class Refused(Exception):

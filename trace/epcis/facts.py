@@ -24,7 +24,7 @@ class Thing(NamedTuple):
     uom: str
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Facts:
     """What the door asks an event. ``inputs`` and ``outputs`` are those of a transformation, ``things`` all others."""
 
