@@ -106,6 +106,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "labels.views.kept_pages.quickly",  # scanned pages need none of what follows; see there
+    "trace.views.straight.straightly",  # nor does a program with a key that calls the EPCIS door
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
