@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import Any, Generic, TypeVar, cast
 
@@ -110,10 +110,8 @@ class Mould(Generic[Row]):
         self._model = type(first)
         self._columns = {name: value for name, value in first.__dict__.items() if name != "_state"}
         self._known: dict[str, Any] = dict(first._state.__dict__.get("fields_cache", ()))
-
-    def column(self, name: str) -> Any:
-        """What a column of the first row holds."""
-        return self._columns[name]
+        self._places = {name: place for place, name in enumerate(names_of(self._model))}
+        self._values = [self._columns[name] for name in self._places]
 
     def pour(self, links: dict[str, Any], columns: dict[str, Any]) -> Row:
         """An unsaved row: what differs of its columns (``lot_id``), and the rows these name (``lot``)."""
@@ -122,6 +120,20 @@ class Mould(Generic[Row]):
         # As Django keeps it: made when it is first asked for.
         state.fields_cache = {**self._known, **links}
         return row
+
+    def values(self, **columns: Any) -> list[Any]:
+        """The values of such a row, for ``insert``: those of all columns but its number."""
+        found = self._values.copy()
+        for name, value in columns.items():
+            found[self._places[name]] = value
+        return found
+
+
+@cache
+def names_of(model: type[Model]) -> tuple[str, ...]:
+    """The columns of a model but its number, by attribute name, in order."""
+    key = model._meta.pk
+    return tuple(field.attname for field in model._meta.concrete_fields if field is not key)
 
 
 class Told(dict[str, Any]):
@@ -289,10 +301,6 @@ class _Writing:
     arrays: tuple[Callable[[Sequence[Any]], str], ...]
     marks: str
 
-    def block(self, size: int) -> str:
-        """The marks of so many rows, as SQLite's driver has them."""
-        return _block(self.count, size)
-
     def tuples(self, rows: Iterable[Model]) -> list[Sequence[Any]]:
         """The values of each row in the order of the columns, as they are now."""
         return [self.values(row.__dict__) for row in rows]
@@ -313,8 +321,47 @@ class _Writing:
         write them value by value.
         """
         for columns in _by_columns(listed):
-            lines = zip(*[tell(column) for tell, column in zip(self.tell, columns, strict=True)], strict=True)
-            yield ("\n".join(map("\t".join, lines)) + "\n").encode()
+            pieces: list[Iterable[str]] = []
+            fixed: list[str] = []
+            for tell, column in zip(self.tell, columns, strict=True):
+                texts = list(tell(column))
+                if texts.count(texts[0]) == len(texts):
+                    # Most columns say the same in all rows: what stands side by side is told once.
+                    fixed.append(texts[0])
+                    continue
+                if fixed:
+                    pieces.append(repeat("\t".join(fixed), len(texts)))
+                    fixed = []
+                pieces.append(texts)
+            if fixed:
+                pieces.append(repeat("\t".join(fixed), len(columns[0])))
+            yield ("\n".join(map("\t".join, zip(*pieces, strict=True))) + "\n").encode()
+
+    def statement(self, place: str, rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+        """A statement that puts these rows into SQLite, with its values. A column that says the same in all rows is
+        given once: half of the work of a row is to hand its values over.
+        """
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for number, convert in self.convert:
+            columns[number] = [convert(value) for value in columns[number]]
+        if len(rows) < FEW:
+            marks = _block(self.count, len(rows))
+            return f"INSERT INTO {place} VALUES {marks}", list(chain(*zip(*columns, strict=True)))  # noqa: S608
+        same = [number for number, column in enumerate(columns) if column.count(column[0]) == len(rows)]
+        if len(same) == self.count:
+            same.pop()
+        given = [columns[number][0] for number in same]
+        varying = [column for number, column in enumerate(columns) if number not in same]
+        given += chain.from_iterable(zip(*varying, strict=True))
+        return _selecting(place, self.count, tuple(same), len(rows)), given
+
+
+@lru_cache(maxsize=1_024)
+def _selecting(place: str, count: int, same: tuple[int, ...], size: int) -> str:
+    """A statement that inserts so many rows of which these columns are given once."""
+    varying = iter(range(1, count + 1))
+    chosen = ", ".join("?" if number in same else f"column{next(varying)}" for number in range(count))
+    return f"INSERT INTO {place} SELECT {chosen} FROM (VALUES {_block(count - len(same), size)})"  # noqa: S608 (our own names)
 
 
 def _by_columns(listed: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
@@ -414,15 +461,13 @@ def _insert(model: type[Model], names: tuple[str, ...], values: Sequence[Sequenc
     connection.validate_no_broken_transaction()
     # One statement for many rows: what SQLite keeps to take a statement back, and the trigger of an append-only
     # table, cost once for all of them. A statement of one row each takes two to eight times as long.
-    count = len(values)
-    given = writing.converted(values)
+    at = 0
     # The driver's own cursor: Django's translates thousands of marks of each statement anew.
     with connection.wrap_database_errors, closing(connection.connection.cursor()) as cursor:
         for size in BLOCKS:
-            sql = f"INSERT INTO {place} VALUES {writing.block(size)}"  # noqa: S608 (our own names)
-            while count >= size:
-                cursor.execute(sql, list(chain.from_iterable(islice(given, size))))
-                count -= size
+            while len(values) - at >= size:
+                cursor.execute(*writing.statement(place, values[at : at + size]))
+                at += size
 
 
 def _insert_few(place: str, writing: _Writing, values: Sequence[Sequence[Any]]) -> None:

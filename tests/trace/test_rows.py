@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import IntegrityError, connection, models, transaction
 
+from tests.world import World
 from trace.batch import ORDER
-from trace.models import EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, PersonalRecord, Stock
+from trace.models import EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, Event, PersonalRecord, Stock
 from trace.rows import BLOCKS, FEW, insert, insert_values, new, numbered, update
 
 WRITTEN: tuple[type[models.Model], ...] = (*ORDER, EpcisEvent, EpcisName, EpcisSeen, EpcisTerm, Stock)
@@ -83,6 +84,43 @@ def test_rows_are_the_same_whoever_writes_them(db: None) -> None:
                     transaction.set_rollback(True)
             assert len(tables[-1]) >= count, model
             assert tables[-1] == tables[-2], model
+
+
+@pytest.mark.parametrize("told", [{}, {"名": [1]}, None])
+def test_columns_that_say_the_same_in_all_rows_are_written_as_others(world: World, told: Any) -> None:
+    """Beside them one that differs in one row only, and JSON that is equal to Python and not as text."""
+    by = world.distillery.organisation
+
+    def made(make: Any) -> list[Any]:
+        return [
+            make(
+                Event,
+                id=NUMBER + number,
+                uid=uuid.UUID(int=number + 1),
+                organisation=by,
+                entered_by_organisation=by,
+                template="common.reported",
+                event_type="ObjectEvent",
+                biz_step="\\N",
+                action="\t" if number == 40 else "",
+                occurred_at=AT,
+                recorded_at=AT,
+                data={"a": True if number == 41 else 1} if told is None else told,
+            )
+            for number in range(BLOCKS[0] + BLOCKS[1] + FEW + 1)
+        ]
+
+    tables = []
+    for rows, write in (
+        (made(lambda model, **values: model(**values)), Event._default_manager.bulk_create),
+        (made(new), insert),
+    ):
+        with transaction.atomic():
+            write(rows)
+            tables.append(_table(Event))
+            transaction.set_rollback(True)
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == BLOCKS[0] + BLOCKS[1] + FEW + 1
 
 
 def test_an_hour_that_clocks_show_twice_is_two_instants(db: None) -> None:
