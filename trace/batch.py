@@ -39,7 +39,7 @@ from trace.models import (
     Stock,
     Transfer,
 )
-from trace.rows import PART, insert, insert_values, new, numbers_of, update
+from trace.rows import PART, insert, insert_values, names_of, new, numbers_of, update
 from trace.turns import turn
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ NUMBERED = frozenset({PersonalRecord, Event, Lot, Shipment, Transfer})
 CHUNK = 500
 TOGETHER = 64
 """Names and public codes made at a time."""
+EntryValues = tuple[int, int, bytes, str]
+"""Number, event, bytes and hash of an entry of the log."""
+_ENTRY = ("number", "event_id", "canonical", "sha256")
 _STOCK = ("id", "lot_id", "organisation_id", "place_id", "micros")
 LOT_PARTS = ("product", "product_version__standard", "released_by", "origin_event")
 
@@ -104,6 +107,8 @@ class Batch:
         self._made: dict[int, int] = defaultdict(int)
         self._answered: dict[int, Transfer] = {}
         self._waiting: dict[type[Model], list[Any]] = defaultdict(list)
+        self._items: list[Sequence[Any]] = []
+        self._entries: list[EntryValues] = []
         self._ids: dict[type[Model], Iterator[int]] = {}
         self._uids: list[uuid.UUID] = []
         self._serials: list[str] = []
@@ -204,15 +209,17 @@ class Batch:
             for row in rows:
                 note(self, row)
 
-    def begin(self, event: Event, lot: Lot, item: EventItem, entry: LogEntry) -> None:
-        """``keep`` of the rows of an event that begins one lot, which have their numbers."""
+    def begin(self, event: Event, lot: Lot, holder: int, micros: int, item: Sequence[Any], entry: EntryValues) -> None:
+        """``keep`` of an event that begins one lot and of that, which have their numbers; of its item and its entry of
+        the log the values are enough.
+        """
         self._waiting[Event].append(event)
         self._waiting[Lot].append(lot)
-        self._waiting[EventItem].append(item)
-        self._waiting[LogEntry].append(entry)
         self._begin(lot)
-        self._remember(item)
-        self._log(entry)
+        self._items.append(item)
+        self._moved_by(event, lot.id, holder, micros)
+        self._entries.append(entry)
+        self.number = entry[0]
 
     def _begin(self, lot: Lot) -> None:
         """A lot that others of this batch may name."""
@@ -227,12 +234,14 @@ class Batch:
 
     def _remember(self, item: EventItem) -> None:
         """What came and left of lots, for guards that ask."""
-        if item.lot_id is None or not item.micros:
-            return
-        moved = (item.event, item.micros)
-        self.movements[(item.lot_id, item.holder_id)].append(moved)
-        if item.micros > 0:
-            self.arrived[(item.lot_id, item.holder_id)].append(moved)
+        if item.lot_id is not None:
+            self._moved_by(item.event, item.lot_id, item.holder_id, item.micros)
+
+    def _moved_by(self, event: Event, lot: int, holder: int, micros: int) -> None:
+        if micros:
+            self.movements[lot, holder].append((event, micros))
+        if micros > 0:
+            self.arrived[lot, holder].append((event, micros))
 
     def make(self, lot: int, micros: int) -> None:
         """Add to what was made of a lot that this batch knows, or count on to be written with the rest."""
@@ -326,6 +335,11 @@ class Batch:
         stock = self._new_stock_rows()
         for model in ORDER:
             insert(self._waiting.pop(model, []))
+            if model is EventItem:
+                insert_values(EventItem, names_of(EventItem), self._items)
+            elif model is LogEntry:
+                insert_values(LogEntry, _ENTRY, self._entries)
+        self._items, self._entries = [], []
         insert_values(Stock, _STOCK, stock)
         update([self.lots[lot] for lot in self._made], "made_micros")
         self._made.clear()

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import F
 
-from trace.batch import current
+from trace.batch import EntryValues, current
 from trace.json_text import sorted_json_of
 from trace.models import Event, EventItem, LogEntry, LogHead
 from trace.prepared import planned_cursor
@@ -159,6 +159,12 @@ def entry(number: int, event: Event, items: Sequence[str], frame: Frame | None =
     """The log entry of an event just inserted, under the number taken by ``take_log_head``; not yet written."""
     data = canonical(event, items, frame)
     return new(LogEntry, number=number, event=event, canonical=data, sha256=hashlib.sha256(data).hexdigest())
+
+
+def entry_values(number: int, event: Event, items: Sequence[str], frame: Frame) -> EntryValues:
+    """The values of such an entry, for a batch."""
+    data = canonical(event, items, frame)
+    return number, event.id, data, hashlib.sha256(data).hexdigest()
 
 
 @dataclass(frozen=True)

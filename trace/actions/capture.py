@@ -527,7 +527,7 @@ def _master_of(lot: Lot) -> _Master:
     )
 
 
-def _ilmd(lot: Lot, facts: dict[str, Any], master: _Master) -> dict[str, Any]:
+def _ilmd(lot: Lot, facts: dict[str, Any], master: _Master) -> Told:
     """The lot's own master data as the event carries it, so that the lot can be made again from the log."""
     made = lot.produced_on.isoformat() if lot.produced_on else None
     until = lot.expires_on.isoformat() if lot.expires_on else None
@@ -565,12 +565,14 @@ class Beginning(NamedTuple):
     lot: Mould[Lot]
     master: _Master
     item: Mould[EventItem]
-    item_frame: ledger.ItemFrame
+    told: tuple[str, str, str]
+    """What the log says of the item, around its master data and its lot."""
     issuer: int
     product: int
     holder: int
     place: int | None
     micros: int
+    recorded_at: datetime.datetime
 
 
 def beginning(captured: Captured) -> Beginning | None:
@@ -584,18 +586,21 @@ def beginning(captured: Captured) -> Beginning | None:
     (lot,), (item,), event = captured.lots, captured.items, captured.event
     if item.role != "output" or lot.produced_on or lot.expires_on or item.ilmd.get("facts") or event.remark_id:
         return None
+    first, rest = ledger.item_text(item).split(ledger.text_of(item.ilmd))
+    between, end = rest.split(str(lot.uid))
     return Beginning(
         Mould(event),
         ledger.frame_of(event),
         Mould(lot),
         _master_of(lot),
         Mould(item),
-        ledger.item_frame_of(item),
+        (first, between, end),
         lot.organisation_id,
         lot.product_id,
         item.holder_id,
         item.place_id,
         item.micros,
+        event.recorded_at,
     )
 
 
@@ -607,9 +612,9 @@ def begin_like(
     written, where ``capture`` has to look: at a code that is given or was not read, a time to come.
     """
     batch = current()
-    pair = (like.issuer, like.product)
-    now = like.event.column("recorded_at")
-    if batch is None or lot_code in batch.codes[pair] or lot_code not in batch.asked_codes or occurred_at > now + SKEW:
+    if batch is None or batch.ahead or occurred_at > like.recorded_at + SKEW:
+        return None
+    if lot_code in batch.codes[like.issuer, like.product] or lot_code not in batch.asked_codes:
         return None
     event = like.event.pour(
         {},
@@ -633,12 +638,17 @@ def begin_like(
             "begun_at": occurred_at,
         },
     )
-    item = like.item.pour(
-        {"event": event, "lot": lot},
-        {"event_id": event.id, "lot_id": lot.id, "ilmd": _ilmd(lot, {}, like.master)},
+    ilmd = _ilmd(lot, {}, like.master)
+    first, between, end = like.told
+    told = f"{first}{ilmd.text}{between}{lot.uid}{end}"
+    batch.begin(
+        event,
+        lot,
+        like.holder,
+        like.micros,
+        like.item.values(event_id=event.id, lot_id=lot.id, ilmd=ilmd),
+        ledger.entry_values(batch.next_number(), event, [told], like.frame),
     )
-    entry = ledger.entry(batch.next_number(), event, [ledger.item_text(item, like.item_frame)], like.frame)
-    batch.begin(event, lot, item, entry)
     batch.begin_stock((lot.id, like.holder, like.place), like.micros)
     return event, lot
 

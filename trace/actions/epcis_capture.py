@@ -359,8 +359,9 @@ def _all_names(events: Sequence[Incoming]) -> Iterable[tuple[str, str]]:
     """Every name of these events, those of goods also under what they are (``epc``, ``class``)."""
     for each in events:
         facts = each.facts
+        # What stands among ``things`` has the same name there.
         yield from each.terms
-        for thing in (*facts.things, *facts.inputs, *facts.outputs):
+        for thing in (*facts.inputs, *facts.outputs):
             yield ("class" if thing.is_class else "epc"), thing.uri
         if facts.parent:
             yield "epc", facts.parent

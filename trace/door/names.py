@@ -11,7 +11,7 @@ from django.db import connection
 from trace.among import texts_condition
 from trace.models import EpcisName, Organisation
 from trace.prepared import planned_cursor
-from trace.rows import insert, insert_unless_there, numbers
+from trace.rows import Mould, insert, insert_unless_there, numbers
 from trace.rows import new as row
 
 CHUNK = 400
@@ -41,6 +41,7 @@ class Names:
         self.known: dict[Key, EpcisName] = {}
         self.held: dict[Key, EpcisName] = {}
         self._free: Iterator[int] = iter(())
+        self._blank = Mould(row(EpcisName, owner_id=owner.pk))
 
     def load(self, keys: Iterable[Key], *, hold: bool = False) -> None:
         """Read these names and make those that are not there.
@@ -64,7 +65,7 @@ class Names:
                     for found in self._read([kind], part):
                         known[(kind, found.value)] = found
         new = [
-            row(EpcisName, owner_id=self.owner.pk, kind=kind, value=value)
+            self._blank.pour({}, {"kind": kind, "value": value})
             for kind, values in missing.items()
             for value in values
             if (kind, value) not in known

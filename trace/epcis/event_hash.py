@@ -181,6 +181,9 @@ def _members(
     for key, child in value.items():
         if key in order:
             place, field = order[key]
+            if type(child) is str and not field.item and not field.time and len(child) <= 60 and ":" not in child:
+                texts[place] = _short(field.name, field.words, field.number, child)
+                continue
             texts[place], left = _field(field, child, names, depth)
             if left:
                 rest.append(left)
