@@ -59,6 +59,7 @@ KINDS: Sequence[Kind] = (
                 "below_zero",
                 "count_differs",
                 "joined_more_than_made",
+                "unit_not_counted",
             }
         ),
     ),

@@ -588,3 +588,18 @@ def test_a_recall_of_one_issued_code_does_not_take_along_what_was_seen_beside_it
     first = preview_scope(Question.of([one]))
     assert len(first.lot_ids) == 2, "by serials alone, no lot code was ever reported"
     assert not first.lot_ids & preview_scope(Question.of([other])).lot_ids
+
+
+def test_an_amount_in_a_unit_that_cannot_be_counted_is_said(world: World, door: Door) -> None:
+    """A product met first by the piece counts pieces: kilograms that come later went nowhere, without a word."""
+    door.captured(document(event(epcList=[f"https://id.gs1.org/01/{EXTERNAL}/21/1"])))
+    thing = {"epcClass": lot_class(EXTERNAL, "KG-1"), "quantity": 12.5, "uom": "KGM"}
+    job = door.captured(document(event(action="ADD", bizStep="commissioning", quantityList=[thing])))
+    assert job["conflicts"] == 1
+    conflict = Conflict.objects.get()
+    lot = Lot.objects.get(lot_code="KG-1")
+    assert (conflict.code, conflict.lot, lot.made_micros) == ("unit_not_counted", lot, 0)
+    assert "KGM" in conflict.sentence
+    door.captured(document(event(bizStep="inspecting", quantityList=[thing])))
+    assert Conflict.objects.count() == 1, "what moves nothing loses nothing"
+    assert rebuild(write=False).differences == []

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import json
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.trace.door_client import PREFIX, Door, document, door_of, event, lot_class, problem, told
+from tests.trace.door_client import CONTEXT, PREFIX, Door, document, door_of, event, lot_class, problem, told
 from tests.world import World
 from trace.models import EpcisEvent
 
@@ -265,3 +268,67 @@ def test_the_common_filters_walk_one_index_each(door: Door) -> None:
                     plans += [str(row[-1]) for row in cursor.fetchall()]
         assert any("trace_epcis" in plan for plan in plans)
         assert not [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan], (query, plans)
+
+
+def test_the_answer_is_in_the_type_that_is_asked_for_most(door: Door) -> None:
+    for accept, media in (
+        ("application/xml;q=0.1, application/json;q=0.9", "application/json"),
+        ("application/json;q=0, application/xml", "application/xml"),
+        ("text/xml, */*;q=0.1", "application/xml"),
+        ("text/html, */*;q=0.1", "application/ld+json"),
+        ("application/json, application/xml", "application/json"),
+        ("*/*", "application/ld+json"),
+    ):
+        answer: Any = door.send("GET", "events", Accept=accept)
+        assert (answer.status_code, answer["Content-Type"]) == (200, media), accept
+    for accept in ("text/html", "*/*;q=0", "application/json;q=0"):
+        problem(door.send("GET", "events", Accept=accept), 406, "NotAcceptableException")
+
+
+def test_what_is_asked_for_in_another_version_is_refused(door: Door) -> None:
+    for name, fine, wrong in (
+        ("GS1-EPCIS-Version", ("2.0", "2.0.0"), ("1.2", "3.0", "x")),
+        ("GS1-EPCIS-Min", ("1.0", "2.0"), ("2.1", "3")),
+        ("GS1-EPCIS-Max", ("2.0", "3.0"), ("1.2",)),
+        ("GS1-CBV-Version", ("2.0",), ("1.2",)),
+    ):
+        for version in fine:
+            assert door.send("GET", "events", **{name: version}).status_code == 200, (name, version)
+        for version in wrong:
+            found = door.send("GET", "events", **{name: version})
+            assert problem(found, 406, "NotAcceptableException")["code"] == "version"
+    old = {"GS1-EPCIS-Version": "1.2"}
+    assert door.send("POST", "capture", document(event(epcList=[serial(77)])), **old).status_code == 202
+
+
+def test_a_boolean_of_an_extension_is_found_as_it_is_written(door: Door) -> None:
+    context = {"@context": [CONTEXT, {"ex": "https://example.org/"}]}
+    for number, value in enumerate((True, False, 5)):
+        door.captured(document(event(epcList=[serial(80 + number)], **{"ex:said": value}), **context))
+    assert [each["ex:said"] for each in door.events(**{"EQ_ex:said": "true"})] == [True]
+    assert [each["ex:said"] for each in door.events(**{"EQ_ex:said": "false|5"})] == [False, 5]
+
+
+def test_a_packed_body_is_refused_at_once(door: Door) -> None:
+    body = gzip.compress(json.dumps(document(event(epcList=[serial(78)]))).encode())
+    for path in ("capture", "events"):
+        answer = door.send("POST", path, body, **{"Content-Encoding": "gzip"})
+        assert problem(answer, 415, "UnsupportedMediaTypeException")["code"] == "content_encoding"
+        assert answer["Accept-Encoding"] == "identity"
+
+
+def test_a_body_in_chunks_is_read_though_nobody_told_its_length(door: Door) -> None:
+    """What WSGI servers make of ``Transfer-Encoding: chunked``: an input that ends, and no length."""
+    body = json.dumps(document(event(epcList=[serial(79)]))).encode()
+    headers = door.headers(**{"Transfer-Encoding": "chunked"})
+    for path, status in (("capture", 202), ("events", 400)):
+        answer = door.client.generic(
+            "POST",
+            f"/epcis/{path}",
+            b"",
+            headers=headers,
+            **{"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": "", "CONTENT_TYPE": "application/json"},
+        )
+        assert answer.status_code == status, answer.content
+        assert b"document_empty" not in answer.content
+    assert len(door.events(MATCH_epc=serial(79))) == 1

@@ -22,12 +22,15 @@ from trace.batch import current
 from trace.epcis.documents import Fault
 from trace.epcis.facts import Facts, Thing
 from trace.epcis.formats import Epc, EpcInvalid, canonical, parse, serial_gtin
+from trace.errors import BrokenGuard
 from trace.event_templates import EventTemplate, template, templates
 from trace.identifiers import CSET82
 from trace.json_text import json_of
 from trace.models import EpcisName, Lot, Organisation, Place, Product, Stock, Transfer
 from trace.rows import Told
-from trace.units import EnteredAmount, decimal_text
+from trace.sentences import gettext as _
+from trace.sentences import in_each_language
+from trace.units import EnteredAmount, decimal_text, unit_name
 
 if TYPE_CHECKING:
     from trace.actions.epcis_capture import Chunk
@@ -90,6 +93,8 @@ class Plan:
         self.amounts: dict[str, list[tuple[Lot, int]]] = {}
         self.again: dict[int, int] = {}
         self.added: set[int] = set()
+        self.strange: dict[int, str] = {}
+        self.uncounted: dict[int, BrokenGuard] = {}
 
     @property
     def links(self) -> bool:
@@ -157,6 +162,8 @@ class Plan:
     def _begin_again(self, uri: str, lot: Lot, amount: EnteredAmount | None) -> None:
         """The lot begins by this event and not where it was met."""
         self._teller()
+        if amount is None:
+            self._not_counted(lot.product, lot)
         amount = amount if amount is not None and self.counts else exactly(lot, 0)
         at = self.again.get(lot.pk)
         if at is not None:
@@ -190,17 +197,43 @@ class Plan:
 
     def _amount(self, product: Product, thing: Thing) -> EnteredAmount | None:
         try:
-            return self.chunk.parties.amount(product, thing.quantity, thing.uom)
+            found = self.chunk.parties.amount(product, thing.quantity, thing.uom)
         except NotExact:
             raise Refused(
                 Fault(self.found.pointer, "amount_not_exact", "An amount is too large or too fine for millionths.")
             ) from None
+        if found is None and thing.quantity and thing.is_class:
+            self.strange[product.pk] = thing.uom or "C62"
+        return found
+
+    def _not_counted(self, product: Product, lot: Lot | None = None) -> None:
+        """Goods come or go in a unit with no way to the product's own: that is said, since nothing is counted."""
+        unit = self.strange.get(product.pk)
+        if unit is None or not self.counts:
+            return
+        self.uncounted[product.pk] = BrokenGuard(
+            "unit_not_counted",
+            _(
+                "%(product)s 按“%(base)s”记数，文件里的单位是 %(unit)s，换算不了，数量没有计入。"
+                "请核对产品的计量单位或净含量。"
+            )
+            % {
+                "product": in_each_language(product.__str__),
+                "base": in_each_language(lambda: unit_name(product.base_unit)),
+                "unit": unit,
+            },
+            lot=lot,
+            product=0 if lot is not None else product.pk,
+        )
 
     def _begin(self, thing: Thing, *, begins: bool = True) -> NewLot:
         """The lot that begins for goods nobody met."""
         uri, gtin, code, display = self._identity(thing)
         product = self.chunk.parties.product(uri, gtin, self.performer, thing.uom)
-        amount = self._amount(product, thing) or EnteredAmount("0", product.base_unit, "1/1", 0)
+        amount = self._amount(product, thing)
+        if amount is None:
+            self._not_counted(product)
+            amount = EnteredAmount("0", product.base_unit, "1/1", 0)
         if not self.counts:
             amount = EnteredAmount("0", product.base_unit, "1/1", 0)
         own = product.organisation_id in self.chunk.parties.mine
@@ -254,6 +287,8 @@ class Plan:
         """One line of the event; lines of the same lot, role and sign become one."""
         holder = more.pop("holder", self.performer)
         place = self.place
+        if sign and amount is None:
+            self._not_counted(lot.product, lot)
         sign = sign if self.counts and amount is not None else 0
         if sign < 0:
             place = stock_place(lot, holder, self.place if holder.pk == self.performer.pk else None)
@@ -576,6 +611,7 @@ class Plan:
             data=data or self.found.proof,
             counterparty=counterparty,
             disposition=None if beside else facts.disposition[:40] if ":" not in facts.disposition else "",
+            found=[] if facts.declared_at else list(self.uncounted.values()),
         )
         captured = capture(
             draft=draft,

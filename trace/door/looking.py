@@ -151,10 +151,17 @@ def _extension(found: re.Match[str], values: Sequence[str]) -> Look:
         if operator == "EXISTS":
             return bool(there)
         if number is None:
-            return any(str(value) in wanted for value in there)
+            return any(_text(value) in wanted for value in there)
         return any(_compares(operator, value, number) for value in there)
 
     return look
+
+
+def _text(value: Any) -> str:
+    """A value as it is written in JSON and in a query."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 def _compares(operator: str, value: Any, number: float) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -53,6 +54,13 @@ VERSIONS: Final = {
 JSON_TYPES: Final = ("application/json", "application/ld+json")
 XML_TYPES: Final = ("application/xml", "text/xml")
 URI_MOST: Final = 8_000
+_WEIGHT: Final = re.compile(r"[01](\.[0-9]{0,3})?", re.ASCII)
+_VERSION: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,3}))?(?:\.[0-9]{1,3})?", re.ASCII)
+_BOUNDS: Final[Mapping[str, Callable[[tuple[int, int]], bool]]] = {
+    "Version": lambda asked: asked == (2, 0),
+    "Min": lambda asked: asked <= (2, 0),
+    "Max": lambda asked: asked >= (2, 0),
+}
 EVENT_BYTES: Final = 1 << 20
 QUERY_BYTES: Final = 1 << 18
 _TITLES: Final = {
@@ -87,6 +95,7 @@ class Problem(Exception):
         self.code = code
         self.errors = errors
         self.more = more
+        self.headers: dict[str, str] = {}
 
     def response(self) -> HttpResponse:
         """Problem details (RFC 9457) of the type ``epcisException:…``."""
@@ -104,6 +113,8 @@ class Problem(Exception):
         response = _json(body, status=self.status, media="application/problem+json")
         if self.status == 401:
             response["WWW-Authenticate"] = "Bearer"
+        for name, value in self.headers.items():
+            response[name] = value
         return response
 
 
@@ -175,6 +186,7 @@ def _answer(request: HttpRequest, methods: Mapping[str, View], args: Any, values
     if view is None:
         return Problem("ImplementationException", "This method is not known here.", status=405).response()
     actor = _caller(request, write=method in ("post", "delete", "put"))
+    _check_versions(request)
     response = view(request, actor, *args, **values)
     if method == "head":
         response.content = b""
@@ -237,7 +249,11 @@ def _limits(response: HttpResponse) -> HttpResponse:
 
 
 def _media(request: HttpRequest) -> str:
-    """``json`` or ``xml`` by the content type."""
+    """``json`` or ``xml`` by the content type. What is packed is refused: nobody knows how large it is."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
+        problem = Problem("UnsupportedMediaTypeException", "Send the document as it is.", code="content_encoding")
+        problem.headers["Accept-Encoding"] = "identity"
+        raise problem
     if request.content_type in JSON_TYPES:
         return "json"
     if request.content_type in XML_TYPES:
@@ -247,16 +263,37 @@ def _media(request: HttpRequest) -> str:
 
 def _wants_xml(request: HttpRequest) -> bool:
     """Whether the answer is wanted as XML; refuses what we cannot answer in."""
-    accept = request.headers.get("Accept", "*/*")
-    kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    if any(kind in (*JSON_TYPES, "*/*", "application/*", "") for kind in kinds):
-        first = next((kind for kind in kinds if kind in (*JSON_TYPES, *XML_TYPES)), "")
-        return first in XML_TYPES
-    if any(kind in XML_TYPES for kind in kinds):
-        return True
-    if any(kind == "application/problem+json" for kind in kinds):
-        return False
-    raise Problem("NotAcceptableException", "Answers are application/ld+json, application/json or application/xml.")
+    asked = _asked_types(request.headers.get("Accept") or "*/*")
+
+    def weight(kinds: Sequence[str]) -> tuple[float, int]:
+        named = [asked[kind] for kind in kinds if kind in asked]
+        return max(named or [asked.get("application/*") or asked.get("*/*") or (0.0, 0)])
+
+    json_weight, xml_weight = weight((*JSON_TYPES, "application/problem+json")), weight(XML_TYPES)
+    if not json_weight[0] and not xml_weight[0]:
+        raise Problem("NotAcceptableException", "Answers are application/ld+json, application/json or application/xml.")
+    return xml_weight > json_weight
+
+
+def _asked_types(accept: str) -> dict[str, tuple[float, int]]:
+    """Each type of an Accept header with its weight (RFC 9110, 12.5.1); of equal ones the first counts more."""
+    found: dict[str, tuple[float, int]] = {}
+    for place, part in enumerate(accept.split(",")):
+        kind, *more = (each.strip().lower() for each in part.split(";"))
+        weight = next((each[2:] for each in more if each.startswith("q=")), "1")
+        found.setdefault(kind, (float(weight) if _WEIGHT.fullmatch(weight) else 0.0, -place))
+    return found
+
+
+def _check_versions(request: HttpRequest) -> None:
+    """Refuse what is asked for in a version that we have not. Documents come in as 1.2, too."""
+    for standard in ("EPCIS", "CBV"):
+        for bound, fits in _BOUNDS.items():
+            asked = request.headers.get(f"GS1-{standard}-{bound}", "")
+            number = _VERSION.fullmatch(asked)
+            old = bound == "Version" and request.method == "POST" and asked.startswith("1.")
+            if asked and not old and (number is None or not fits((int(number[1]), int(number[2] or 0)))):
+                raise Problem("NotAcceptableException", f"{standard} 2.0 is what there is.", code="version")
 
 
 def _format(request: HttpRequest) -> str:
@@ -278,10 +315,12 @@ def _body(request: HttpRequest, most: int) -> bytes:
     length = request.META.get("CONTENT_LENGTH") or "0"
     if length.isdigit() and int(length) > most:
         raise _limits_problem()
-    data = request.read(most + 1)
+    body, data = _Stream(request), b""
+    while len(data) <= most and (more := body.read(most + 1 - len(data))):
+        data += more
     if len(data) > most:
         raise _limits_problem()
-    return bytes(data)
+    return data
 
 
 def _limits_problem() -> Problem:
@@ -352,14 +391,20 @@ def _capture(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 class _Stream:
-    """The request's body as a file, whatever its size."""
+    """The request's body as a file, whatever its size, and whether its length was told or it comes in chunks: Django
+    takes a body without a length for none.
+    """
 
     def __init__(self, request: HttpRequest) -> None:
-        self.request = request
+        chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+        self.source = request.META["wsgi.input"] if chunked and "wsgi.input" in request.META else request
 
     def read(self, size: int) -> bytes:
         """The next bytes."""
-        return bytes(self.request.read(size))
+        try:
+            return bytes(self.source.read(size))
+        except OSError as error:
+            raise UnreadablePostError(*error.args) from error
 
 
 def jobs_of(actor: Actor) -> Any:
