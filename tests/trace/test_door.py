@@ -603,3 +603,16 @@ def test_an_amount_in_a_unit_that_cannot_be_counted_is_said(world: World, door: 
     door.captured(document(event(bizStep="inspecting", quantityList=[thing])))
     assert Conflict.objects.count() == 1, "what moves nothing loses nothing"
     assert rebuild(write=False).differences == []
+
+
+def test_an_error_declared_in_the_future_is_refused(world: World, door: Door) -> None:
+    first = {**made("DOOR-7", 50), "eventID": "urn:uuid:0199b0c0-0000-7000-8000-000000000007"}
+    door.captured(document(first))
+    later = {"declarationTime": "2126-10-01T00:00:00Z", "reason": "did_not_occur"}
+    job = door.capture(document({**first, "errorDeclaration": later}))
+    (error,) = job["errors"]
+    assert (error["title"], error["instance"]) == (
+        "in_future",
+        "/epcisBody/eventList/0/errorDeclaration/declarationTime",
+    )
+    assert stock_of(Lot.objects.get(), world.distillery.organisation) == 50 * 10**6

@@ -304,7 +304,8 @@ def test_what_is_asked_for_in_another_version_is_refused(door: Door) -> None:
 def test_a_boolean_of_an_extension_is_found_as_it_is_written(door: Door) -> None:
     context = {"@context": [CONTEXT, {"ex": "https://example.org/"}]}
     for number, value in enumerate((True, False, 5)):
-        door.captured(document(event(epcList=[serial(80 + number)], **{"ex:said": value}), **context))
+        said: dict[str, Any] = {"ex:said": value}
+        door.captured(document(event(epcList=[serial(80 + number)], **said), **context))
     assert [each["ex:said"] for each in door.events(**{"EQ_ex:said": "true"})] == [True]
     assert [each["ex:said"] for each in door.events(**{"EQ_ex:said": "false|5"})] == [False, 5]
 
@@ -320,15 +321,11 @@ def test_a_packed_body_is_refused_at_once(door: Door) -> None:
 def test_a_body_in_chunks_is_read_though_nobody_told_its_length(door: Door) -> None:
     """What WSGI servers make of ``Transfer-Encoding: chunked``: an input that ends, and no length."""
     body = json.dumps(document(event(epcList=[serial(79)]))).encode()
+    told_by_server: dict[str, Any] = {"CONTENT_LENGTH": "", "CONTENT_TYPE": "application/json"}
     headers = door.headers(**{"Transfer-Encoding": "chunked"})
     for path, status in (("capture", 202), ("events", 400)):
-        answer = door.client.generic(
-            "POST",
-            f"/epcis/{path}",
-            b"",
-            headers=headers,
-            **{"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": "", "CONTENT_TYPE": "application/json"},
-        )
+        told_by_server["wsgi.input"] = io.BytesIO(body)
+        answer = door.client.generic("POST", f"/epcis/{path}", b"", headers=headers, **told_by_server)
         assert answer.status_code == status, answer.content
         assert b"document_empty" not in answer.content
     assert len(door.events(MATCH_epc=serial(79))) == 1

@@ -418,8 +418,11 @@ def check_event(
                 _extension(key, place[key], f"{pointer}/{name}/{_escaped(key)}", prefixes, faults)
     declaration = event.get("errorDeclaration")
     if declaration is not None:
-        if moment(declaration["declarationTime"]) is None:
-            faults.append(Fault(f"{pointer}/errorDeclaration/declarationTime", "moment_invalid", "No such moment."))
+        declared, where = moment(declaration["declarationTime"]), f"{pointer}/errorDeclaration/declarationTime"
+        if declared is None:
+            faults.append(Fault(where, "moment_invalid", "No such moment."))
+        elif declared > now + SKEW:
+            faults.append(Fault(where, "in_future", "The declarationTime lies in the future."))
         for key in declaration.keys() - _DECLARATION:
             _extension(key, declaration[key], f"{pointer}/errorDeclaration/{_escaped(key)}", prefixes, faults)
     if "sensorElementList" in event:
