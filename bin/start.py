@@ -21,6 +21,9 @@ from installation import DEMO_DIR, ROOT, base_environment, demo_environment, mus
 
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = os.environ.get("PORT") or "8000"
+# Of one server process. Whoever waits for the commit of others costs no processor, and those who wait together are
+# written together; each may need one of the process's ten connections to PostgreSQL.
+THREADS = 8
 STOP_SECONDS = 10
 # A worker that ends by itself is started again, after a pause so that a fault at its start cannot spin.
 RESTART_SECONDS = 5
@@ -162,8 +165,7 @@ def main() -> None:
         signal.signal(each, told_to_stop)
     workers = os.environ.get("WEB_WORKERS") or ("1" if demo else "2")
     options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--host", HOST, "--port", str(port)]
-    threads = str(min(8, 2 * (os.cpu_count() or 1) + 1))  # more than this the server calls too many for the machine
-    options += ["--workers", workers, "--blocking-threads", threads, "--respawn-failed-workers"]
+    options += ["--workers", workers, "--blocking-threads", str(THREADS), "--respawn-failed-workers"]
     processes.start("server", "-m", "granian", *options, "config.wsgi:application")
     processes.start("worker", "manage.py", "worker")
     status = 1

@@ -140,7 +140,7 @@ def pages(facts: Facts) -> Iterator[Number]:
 
 WARM, SINGLES, LINES = 160, 1_600, 16
 """Events sent before the clock runs, events counted, connections."""
-WORKERS, THREADS = 2, min(8, 2 * (os.cpu_count() or 1) + 1)
+WORKERS, THREADS = 2, 8
 """What `bin/start.py production` serves with."""
 
 
@@ -156,7 +156,7 @@ def _copied() -> Iterator[str]:
         try:
             yield f"sqlite:///{name}"
         finally:
-            for ending in ("", "-wal", "-shm"):
+            for ending in ("", "-wal", "-shm", "-turn"):
                 Path(name + ending).unlink(missing_ok=True)
         return
     source = connection.settings_dict["NAME"]
