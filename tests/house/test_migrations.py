@@ -14,8 +14,9 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 from pytest_django import DjangoDbBlocker
 
-from tests.conftest import make_tables
+from tests.conftest import CommittedDatabase, make_tables
 from tests.databases import default_database, sql_outside
+from trace.append_only import missing_triggers
 from trace.first_tables import make_first_tables
 
 
@@ -148,6 +149,18 @@ def test_a_first_start_that_is_cut_off_leaves_nothing_behind_that_stops_the_next
         assert not [table for table in connection.introspection.table_names() if table.startswith("trace_")]
         assert make_first_tables()
         assert not make_first_tables()
+
+
+def test_migrate_puts_back_a_trigger_that_its_own_checks_miss(committed_db: CommittedDatabase) -> None:
+    table = " ON trace_event" if connection.vendor == "postgresql" else ""
+    name = "trace_event_no_change" if table else "trace_event_no_update"
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TRIGGER {name}{table}")
+    assert missing_triggers() == [name]
+    connection.close()
+    done = committed_db.manage("migrate")
+    assert done.returncode == 0, done.stderr
+    assert missing_triggers() == []
 
 
 @pytest.mark.django_db
