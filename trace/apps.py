@@ -15,9 +15,9 @@ class TraceConfig(AppConfig):
 
     def ready(self) -> None:
         """Hook up the triggers that keep append-only rows; importing registers the checks that look for them."""
-        from trace import append_only, checks, unit_references  # noqa: F401  (importing registers the checks)
+        from trace import append_only, checks, references  # noqa: F401  (importing registers the checks)
         from trace.reference import load_reference
 
         post_migrate.connect(append_only.install_triggers, dispatch_uid="append_only_triggers")
-        post_migrate.connect(unit_references.install, dispatch_uid="unit_references")
+        post_migrate.connect(references.install, dispatch_uid="references")
         post_migrate.connect(load_reference, sender=self, dispatch_uid="load_reference")

@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 Row = TypeVar("Row", bound=Model)
 Found = TypeVar("Found")
 P = ParamSpec("P")
-# Parents before children, though foreign keys are only checked at the end of the transaction.
 AHEAD = 10_000
 """Row numbers left free on SQLite for what others write while an import is judged without holding the head."""
 ORDER: Sequence[type[Model]] = (
-    PersonalRecord, Event, Lot, EventItem, LotLink, Shipment, Transfer, Conflict, OldCode, LogEntry,
+    PersonalRecord, Event, Lot, Shipment, Transfer, EventItem, LotLink, Conflict, OldCode, LogEntry,
 )  # fmt: skip
+"""What rows name comes before them: on PostgreSQL each statement looks (``trace.references``)."""
 NUMBERED = frozenset({PersonalRecord, Event, Lot, Shipment, Transfer})
 CHUNK = 500
 TOGETHER = 64

@@ -17,6 +17,7 @@ def main() -> int:
     from django.db.migrations.loader import MigrationLoader
 
     from tests.bench import worlds
+    from trace.references import missing_parts
 
     if worlds.load() is None:
         return 1
@@ -24,7 +25,7 @@ def main() -> int:
     if set(loader.applied_migrations) - set(loader.disk_migrations):
         return 1
     missing = set(loader.disk_migrations or ()) - set(loader.applied_migrations or ())
-    if missing:
+    if missing or missing_parts():
         call_command("migrate", verbosity=0)
     return 0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,7 +30,7 @@ def _table(model: type[models.Model]) -> list[tuple[Any, ...]]:
         return [tuple(bytes(x) if isinstance(x, memoryview) else x for x in row) for row in cursor.fetchall()]
 
 
-def _value(field: models.Field[Any, Any], number: int) -> Any:
+def some_value(field: models.Field[Any, Any], number: int) -> Any:
     """A value of a field that is like none of its defaults."""
     if field.choices:
         return type(field.choices[0][0])(field.choices[0][0])
@@ -59,11 +61,24 @@ def _rows(model: type[models.Model], make: Any, count: int) -> list[models.Model
             if field.primary_key:
                 values[field.attname] = number
             elif full or not (field.null or field.has_default() or field.blank):
-                values[field.attname] = _value(field, number)
+                values[field.attname] = some_value(field, number)
             elif isinstance(field, models.UUIDField):
                 values[field.attname] = uuid.UUID(int=number)
         found.append(make(**values))
     return found
+
+
+@contextmanager
+def _taken_back(*tables: type[models.Model]) -> Iterator[None]:
+    """Rows written inside may name what is not there, and are gone afterwards."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            # Foreign keys wait for a commit that never comes; the triggers in their place do not.
+            with connection.cursor() as cursor:
+                for model in tables:
+                    cursor.execute(f'ALTER TABLE "{model._meta.db_table}" DISABLE TRIGGER USER')
+        yield
+        transaction.set_rollback(True)
 
 
 def test_rows_are_the_same_whoever_writes_them(db: None) -> None:
@@ -78,10 +93,9 @@ def test_rows_are_the_same_whoever_writes_them(db: None) -> None:
             ways: list[tuple[Any, Any]] = [(model, model._default_manager.bulk_create), (partial(new, model), insert)]
             for make, write in ways:
                 rows = _rows(model, lambda **values: make(**{**values, **told}), count)  # noqa: B023
-                with transaction.atomic():
+                with _taken_back(model):
                     write(rows)
                     tables.append(_table(model))
-                    transaction.set_rollback(True)
             assert len(tables[-1]) >= count, model
             assert tables[-1] == tables[-2], model
 
@@ -126,10 +140,9 @@ def test_columns_that_say_the_same_in_all_rows_are_written_as_others(world: Worl
 def test_an_hour_that_clocks_show_twice_is_two_instants(db: None) -> None:
     at = datetime.datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Paris"))
     instants = [at, at.replace(fold=1)]
-    with transaction.atomic():
+    with _taken_back(EpcisSeen):
         insert([new(EpcisSeen, owner_id=1, number=number, event_time=each) for number, each in enumerate(instants)])
         kept = list(EpcisSeen.objects.order_by("number").values_list("event_time", flat=True))
-        transaction.set_rollback(True)
     assert [each.hour for each in kept] == [0, 1]
 
 
@@ -146,7 +159,7 @@ def test_links_are_given_as_rows_or_numbers_and_defaults_are_the_models(db: None
 
 
 def test_rows_get_numbers_change_and_keep_the_rules_of_their_table(db: None) -> None:
-    with transaction.atomic():
+    with _taken_back(EpcisName, EpcisTerm):
         names = [new(EpcisName, owner_id=1, kind="epc", value=str(number)) for number in range(20)]
         insert(numbered(names))
         assert {row.value: row.pk for row in EpcisName.objects.filter(kind="epc")} == {
@@ -162,4 +175,3 @@ def test_rows_get_numbers_change_and_keep_the_rules_of_their_table(db: None) -> 
                 insert(again)
         later = EpcisName.objects.create(owner_id=1, kind="epc", value="later")
         assert later.pk not in {row.pk for row in names}
-        transaction.set_rollback(True)

@@ -31,7 +31,7 @@ from trace.actions.events import When
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
 from trace.among import among_texts, texts_condition, there
-from trace.batch import LOT_PARTS, Batch, keep, open_batch
+from trace.batch import LOT_PARTS, Batch, keep, open_batch, settle
 from trace.behind import behind, check_references, gathered, go_on
 from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
@@ -921,6 +921,8 @@ class Chunk:
             EpcisContent.objects.filter(pack=pack).update(micros=0)
 
     def _flush_contents(self) -> None:
+        # The lots that names stand for are written before the names.
+        settle(row.lot_id for row in (*self.names.held.values(), *self.bound) if row.lot_id is not None)
         self._write_names()
         self._keep_contents()
 

@@ -146,8 +146,6 @@ class Unit(models.Model):
     (everything inside goes with it); ``replaced_by`` the code that took its place. A unit that no event has named yet
     has none of these: it is wherever its lot is. ``container`` says that it was packed: its goods are what lies in it,
     and its own ``lot`` is only the first that was put in.
-
-    On PostgreSQL triggers stand for its foreign keys (``trace.unit_references``).
     """
 
     class State(models.TextChoices):
