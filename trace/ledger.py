@@ -64,9 +64,14 @@ def _name(number: int) -> str:
     return f'"{uuid.UUID(int=number)}"'
 
 
-@lru_cache(maxsize=4_096)
 def _instant(when: datetime.datetime) -> str:
-    """An instant as JSON. It must be in UTC: of two that differ by ``fold`` alone a cache takes one for the other."""
+    """An instant as JSON."""
+    return _told(when if when.tzinfo is datetime.UTC else when.astimezone(datetime.UTC))
+
+
+@lru_cache(maxsize=4_096)
+def _told(when: datetime.datetime) -> str:
+    """In UTC: of two instants that differ by ``fold`` alone a cache takes one for the other."""
     return f'"{when.isoformat()}"'
 
 
@@ -149,9 +154,9 @@ def canonical(event: Event, items: Sequence[str], frame: Frame | None = None) ->
     """
     first, named, at, zone, listed, kept, end = frame or frame_of(event)
     return (
-        f"{first}{text_of(event.data)}{named}{event.uid}{at}{_instant(event.occurred_at.astimezone(datetime.UTC))}"
+        f"{first}{text_of(event.data)}{named}{event.uid}{at}{_instant(event.occurred_at)}"
         f"{zone}{text_of(event.flags)}{listed}{','.join(items)}{kept}"
-        f"{_instant(event.recorded_at.astimezone(datetime.UTC))}{end}"
+        f"{_instant(event.recorded_at)}{end}"
     ).encode()
 
 

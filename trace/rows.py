@@ -149,9 +149,13 @@ class Told(dict[str, Any]):
 # --- Writing --------------------------------------------------------------------------------------------------------
 
 
+def _utc(value: datetime.datetime) -> datetime.datetime:
+    return value if value.tzinfo is datetime.UTC else value.astimezone(datetime.UTC)
+
+
 def _moment(value: Any) -> Any:
     """An instant as SQLite keeps it: naive UTC text."""
-    return None if value is None else _utc_text(value.astimezone(datetime.UTC))
+    return None if value is None else _utc_text(_utc(value))
 
 
 @lru_cache(maxsize=4_096)
@@ -231,7 +235,7 @@ def _told_by(tell: Callable[[Any], str]) -> Tell:
 
 _TOLD: dict[type[models.Field[Any, Any]], Tell] = {
     models.JSONField: lambda column: _texts([_json(value) for value in column]),
-    models.DateTimeField: _told_by(lambda value: _utc_text(value.astimezone(datetime.UTC)) + "+00"),
+    models.DateTimeField: _told_by(lambda value: _utc_text(_utc(value)) + "+00"),
     models.DateField: _told_by(lambda value: str(value.isoformat())),
     models.UUIDField: _told_by(lambda value: str(value.hex)),
     models.BooleanField: _told_by(lambda value: "t" if value else "f"),

@@ -616,6 +616,8 @@ def begin_like(
         return None
     if lot_code in batch.codes[like.issuer, like.product] or lot_code not in batch.asked_codes:
         return None
+    # Four tables and the log say it, all in UTC.
+    occurred_at = occurred_at.astimezone(datetime.UTC)
     event = like.event.pour(
         {},
         {

@@ -1008,34 +1008,32 @@ Written = tuple[int, Event, Incoming, Organisation | None]
 def index(written: Sequence[Written], writer: Writer) -> None:
     """What the door shows and finds of events just written: one row each, and one per name."""
     known = writer.names.known
-    owner = writer.owner
-    insert_values(
-        EpcisEvent,
-        _TOLD,
-        [
+    owner = writer.owner.pk
+    told, seen, terms = [], [], []
+    for number, event, found, other in written:
+        facts, at = found.facts, event.occurred_at
+        told.append(
             (
                 number,
-                event.pk,
-                owner.pk,
+                event.id,
+                owner,
                 found.eid,
-                found.facts.declared_at,
-                found.facts.kind,
-                found.facts.action,
-                found.facts.event_time,
+                facts.declared_at,
+                facts.kind,
+                facts.action,
+                at,
                 event.recorded_at,
                 found.text,
             )
-            for number, event, found, _other in written
-        ],
-    )
-    seen = [(owner.pk, number, found.facts.event_time) for number, _event, found, _other in written]
-    terms = [(known[key].id, number) for number, _event, found, _other in written for key in found.terms]
-    for number, _event, found, other in written:
+        )
+        seen.append((owner, number, at))
+        terms += [(known[key].id, number) for key in found.terms]
         if other is not None:
             names = Names(other)
             names.load(found.terms)
-            seen.append((other.pk, number, found.facts.event_time))
+            seen.append((other.pk, number, at))
             terms += [(names.known[key].pk, number) for key in found.terms]
+    insert_values(EpcisEvent, _TOLD, told)
     insert_values(EpcisSeen, ("owner_id", "number", "event_time"), seen)
     insert_values(EpcisTerm, ("name_id", "number"), terms)
 

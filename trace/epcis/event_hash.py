@@ -382,7 +382,7 @@ def utc_milliseconds(text: str) -> str:
 
     What is no time comes back as it is: to refuse it is for the validation.
     """
-    if _CANONICAL_TIME.fullmatch(text):
+    if text.endswith("Z") and _CANONICAL_TIME.fullmatch(text):
         return text
     if _WHOLE_SECONDS.fullmatch(text):
         # What most events say, three times as fast; what has no such day or hour goes the long way.
