@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from typing import Any
 
 import pytest
+from django.db.models.sql.compiler import SQLCompiler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +25,12 @@ from trace.models import Conflict, Event, EventItem, Lot, Unit
 PRODUCTS = (GTIN, "09521141012345", "09529999000019")
 PLACES = ("urn:epc:id:sgln:9529999.00001.0", "https://id.gs1.org/414/9529999000026")
 PARTY = "urn:epc:id:pgln:9529999.00002"
+HEAD = {
+    "@context": CONTEXT,
+    "type": "EPCISDocument",
+    "schemaVersion": "2.0",
+    "creationDate": "2026-01-01T00:00:00Z",
+}
 ISSUED = "7777777ABCDE"
 """A code of a bottle that the distillery issued."""
 
@@ -144,10 +152,7 @@ def test_only_the_first_of_a_kind_is_planned(world: World, monkeypatch: pytest.M
 
     monkeypatch.setattr(epcis_capture.Chunk, "_one", noted)
     document = {
-        "@context": CONTEXT,
-        "type": "EPCISDocument",
-        "schemaVersion": "2.0",
-        "creationDate": "2026-01-01T00:00:00Z",
+        **HEAD,
         "epcisBody": {
             "eventList": [
                 {
@@ -166,3 +171,39 @@ def test_only_the_first_of_a_kind_is_planned(world: World, monkeypatch: pytest.M
     assert Lot.objects.filter(display_code__startswith="S").count() == Event.objects.count() == 20
     assert not Conflict.objects.exists()
     assert not list(verify())
+
+
+def test_events_of_goods_met_before_ask_the_same_however_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of questions that are made and never sent: an empty query set costs as much but for the sending."""
+    asked: list[str] = []
+    build = SQLCompiler.pre_sql_setup
+
+    def noted(compiler: SQLCompiler, *args: Any, **options: Any) -> Any:
+        asked.append(str(compiler.query.model))
+        return build(compiler, *args, **options)
+
+    def looked_at(count: int, day: int, step: str) -> None:
+        events = [
+            {
+                "type": "ObjectEvent",
+                "eventTime": f"2026-01-{day:02d}T00:00:{number:02d}Z",
+                "eventTimeZoneOffset": "+00:00",
+                "action": "OBSERVE",
+                "bizStep": step,
+                "epcList": [_link(PRODUCTS[1], f"S{number}")],
+            }
+            for number in range(count)
+        ]
+        job = captured(world.walnuts, {**HEAD, "epcisBody": {"eventList": events}})
+        assert job.captured == count
+
+    looked_at(30, 1, "inspecting")
+    looked_at(2, 2, "storing")
+    monkeypatch.setattr(SQLCompiler, "pre_sql_setup", noted)
+    made = []
+    for count, day in ((2, 3), (30, 4)):
+        asked.clear()
+        looked_at(count, day, "storing")
+        made.append(Counter(asked))
+    assert made[0] == made[1]
+    assert Lot.objects.filter(display_code__startswith="S").count() == 30

@@ -398,6 +398,8 @@ class Chunk:
         blocks = list(chunks(self.events, BLOCK))
         # What was planned is written while the next is planned; of one block all at the end.
         with behind() if len(blocks) > 1 else gathered(), open_batch(batch):
+            # Read with the head of the log held: nobody changed them since.
+            batch.lots |= self.lots
             batch.prepare(lots=list(self.lots), holder=self.owner)
             self._read_codes(batch)
             for block in blocks:
