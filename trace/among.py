@@ -101,15 +101,18 @@ def texts_condition(column: str, texts: Sequence[str]) -> tuple[str, str]:
     return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(texts, ensure_ascii=False)  # noqa: S608
 
 
-def there(model: type[Model], column: str, texts: Sequence[str]) -> bool:
-    """Whether a row has one of these texts in a column, which is the caller's own word. By its index, without the work
-    of building a query: asked for each event that comes in.
+def there(*asked: tuple[type[Model], str], texts: Sequence[str]) -> tuple[bool, ...]:
+    """Of each table and column (the caller's own word) whether a row has one of these texts in it. By its index,
+    without the work of building a query: asked for each event that comes in.
     """
-    table = model._meta.db_table
-    wanted, given = texts_condition(f'"{column}"', texts)
+    each, given = [], []
+    for model, column in asked:
+        wanted, value = texts_condition(f'"{column}"', texts)
+        each.append(f'EXISTS (SELECT 1 FROM "{model._meta.db_table}" WHERE {wanted})')  # noqa: S608
+        given.append(value)
     with planned_cursor() as cursor:
-        cursor.execute(f'SELECT 1 FROM "{table}" WHERE {wanted} LIMIT 1', [given])  # noqa: S608
-        return cursor.fetchone() is not None
+        cursor.execute(f"SELECT {', '.join(each)}", given)
+        return tuple(bool(found) for found in cursor.fetchone())
 
 
 _LONG, _LOOSE, _STRETCHES = 512, 4, 8

@@ -16,7 +16,7 @@ from django.db.models import F
 from trace.batch import EntryValues, current
 from trace.json_text import sorted_json_of
 from trace.models import Event, EventItem, LogEntry, LogHead
-from trace.prepared import planned_cursor
+from trace.prepared import piped, planned_cursor
 from trace.rows import Told, new
 
 
@@ -36,7 +36,7 @@ def take_log_head() -> int:
     return LogHead.objects.values_list("last", flat=True).get(id=1)
 
 
-_HOLD = "UPDATE trace_loghead SET last = last WHERE id = 1"
+_HOLD = "UPDATE trace_loghead SET last = last WHERE id = 1 RETURNING last"
 
 
 def last_number() -> int:
@@ -47,15 +47,22 @@ def last_number() -> int:
     return found[0] if found else 0
 
 
-def lock_log_head() -> None:
+def lock_log_head() -> int:
     """Let no event be written until the transaction ends, without writing one: a recall that starts sees every event
-    before it, and guards refuse every one after.
+    before it, and guards refuse every one after. Answers with the number of the last entry.
     """
-    with planned_cursor() as cursor:
+    found = _hold()
+    while found is None:
+        LogHead.objects.bulk_create([LogHead(id=1, last=0)], ignore_conflicts=True)
+        found = _hold()
+    return found
+
+
+def _hold() -> int | None:
+    with piped(), planned_cursor() as cursor:
         cursor.execute(_HOLD)
-        if not cursor.rowcount:
-            LogHead.objects.bulk_create([LogHead(id=1, last=0)], ignore_conflicts=True)
-            cursor.execute(_HOLD)
+        found = cursor.fetchone()
+    return None if found is None else int(found[0])
 
 
 @lru_cache(maxsize=4_096)

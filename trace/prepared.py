@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -43,6 +44,16 @@ def planned_connection() -> Any:
     if raw.prepare_threshold is None:
         raw.prepare_threshold = AGAIN
     return raw
+
+
+def piped() -> AbstractContextManager[Any]:
+    """The first statement of a transaction of PostgreSQL goes there together with its beginning, and is waited for
+    once.
+    """
+    if connection.vendor != "postgresql" or not connection.in_atomic_block:
+        return nullcontext()
+    raw = planned_connection()
+    return raw.pipeline() if raw.pgconn.transaction_status == 0 else nullcontext()
 
 
 @dataclass(frozen=True)

@@ -53,5 +53,5 @@ def test_texts_are_found_whatever_they_hold(world: World) -> None:
     assert set(mine.filter(among_texts("value", odd)).values_list("value", flat=True)) == set(odd)
     assert [mine.filter(among_texts("value", [each])).count() for each in odd] == [1] * len(odd)
     assert not mine.filter(among_texts("value", [])).exists()
-    assert all(there(EpcisName, "value", [each]) for each in odd)
-    assert not there(EpcisName, "value", ["{", "}", "a"])
+    assert all(there((EpcisName, "value"), texts=[each]) == (True,) for each in odd)
+    assert there((EpcisName, "value"), (EpcisName, "kind"), texts=["{", "}", "a", "epc"]) == (False, True)

@@ -8,11 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from tests.conftest import CommittedDatabase
+from tests.trace.door_client import event
+from tests.trace.test_door_queries import serial
+from tests.world import World
+from trace.actions.epcis_capture import incoming
+from trace.actions.epcis_jobs import _with_head, write_events
+from trace.ledger import last_number, lock_log_head, verify
+from trace.models import EpcisEvent, LogHead
 from trace.together import Together
 from trace.turns import turn
 
@@ -157,3 +165,72 @@ def test_inside_a_transaction_no_turn_is_waited_for(committed_db: CommittedDatab
     """Whoever has the write lock already must not wait for one who waits for that lock."""
     with turn(), transaction.atomic(), turn():
         assert connection.in_atomic_block
+
+
+def test_who_takes_the_head_of_the_log_is_told_the_last_number_and_keeps_others_out(
+    committed_db: CommittedDatabase,
+) -> None:
+    LogHead.objects.all().delete()
+    for number in (0, 7):
+        with transaction.atomic():
+            assert lock_log_head() == number == last_number()
+            LogHead.objects.update(last=7)
+    got: list[int] = []
+
+    def ask() -> None:
+        with transaction.atomic():
+            got.append(lock_log_head())
+        connection.close()
+
+    waiting = threading.Thread(target=ask)
+    with transaction.atomic():
+        assert lock_log_head() == 7
+        waiting.start()
+        waiting.join(0.3)
+        assert not got
+        LogHead.objects.update(last=8)
+    waiting.join(20)
+    assert got == [8]
+
+
+def test_events_of_several_callers_in_one_group_are_numbered_on(world: World) -> None:
+    """Only the first of a group may count on from what was told with the head of the log."""
+    asked = []
+    for language in ("zh-hans", "en"):
+        for number in range(2):
+            raw = event(bizStep="storing", epcList=[f"https://id.gs1.org/01/09521141012345/21/{language}{number}"])
+            asked.append((world.distillery, incoming(raw, "", []), language))
+    wrong = event(
+        action="ADD", quantityList=[{"epcClass": "https://id.gs1.org/01/09521141012345/10/A", "quantity": 1e-7}]
+    )
+    asked.insert(1, (world.distillery, incoming(wrong, "", []), "zh-hans"))
+    before = last_number()
+    with _with_head():
+        told = write_events(asked)
+    assert [bool(each.faults) for each in told] == [False, True, False, False, False]
+    assert list(verify()) == []
+    assert last_number() == before + 4
+    assert list(EpcisEvent.objects.order_by("number").values_list("number", flat=True)) == [
+        before + place for place in range(1, 5)
+    ]
+
+
+@pytest.mark.postgresql
+def test_a_group_of_events_asks_little(world: World) -> None:
+    """Each question is a way there and back while everybody else waits; how many events there are adds none."""
+    asked: list[list[str]] = []
+    for first, count in ((100, 1), (200, 1), (300, 6)):
+        sent: list[str] = []
+
+        def note(execute: Any, sql: str, *rest: Any, sent: list[str] = sent) -> Any:
+            sent.append(sql)
+            return execute(sql, *rest)
+
+        group = [
+            (world.distillery, incoming(event(epcList=[serial(number)]), "", []), "zh-hans")
+            for number in range(first, first + count)
+        ]
+        with connection.execute_wrapper(note), _with_head():
+            write_events(group)
+        asked.append(sent)
+    assert len(asked[1]) == len(asked[2]) <= 15, asked[2]

@@ -132,7 +132,7 @@ class Writer:
     """Writes events of one document for one actor. Use it inside a transaction that holds the head of the log.
 
     ``context`` is the document's ``@context``: it goes with each event whose prefixes it declares. ``held`` says that
-    the transaction holds the head already.
+    the transaction holds the head already, ``last`` which entry of the log is its last, where that is known.
     """
 
     def __init__(
@@ -143,9 +143,11 @@ class Writer:
         children: Mapping[str, str] | None = None,
         context: Any = None,
         held: bool = False,
+        last: int | None = None,
     ) -> None:
         self.by = by
         self.held = held
+        self.last = last
         self.owner = by.owner
         self.names = Names(by.owner)
         self.parties = Parties(by, self.names, master or {})
@@ -162,7 +164,7 @@ class Writer:
     def _write(self, events: Sequence[Incoming]) -> Outcome:
         outcome = Outcome()
         if not self.held:
-            ledger.lock_log_head()
+            self.last = ledger.lock_log_head()
         # Not before: what waited for a recall to start is recorded after it.
         self.now = timezone.now()
         if not self.told_master:
@@ -277,6 +279,7 @@ class Writer:
 
     def _declare(self, found: Incoming, outcome: Outcome) -> None:
         """An error declaration: the event it repeats is taken back, where it is here and stands."""
+        self.last = None
         wrong = EpcisEvent.objects.filter(owner=self.owner, eid=found.eid).select_related("event")
         original = wrong.filter(declared_at="").first()
         reason = found.raw["errorDeclaration"].get("reason", "")
@@ -394,7 +397,9 @@ class Chunk:
         """Read what they name, plan each, write all."""
         self.names.load(_all_names(self.events), hold=True)
         self._find_lots()
-        batch = Batch(writes=True, number=ledger.last_number(), size=len(self.events))
+        # What was told with the head of the log holds until something is written.
+        last, self.writer.last = self.writer.last, None
+        batch = Batch(writes=True, number=ledger.last_number() if last is None else last, size=len(self.events))
         blocks = list(chunks(self.events, BLOCK))
         # What was planned is written while the next is planned; of one block all at the end.
         with behind() if len(blocks) > 1 else gathered(), open_batch(batch):
@@ -607,7 +612,7 @@ class Chunk:
                 by_code[epc.key].append(row)
         for pairs in chunks(list(by_lot)):
             # Whether there are any costs little; which of them may be opened costs much, and mostly there are none.
-            if not there(Lot, "lot_code", [lot for _gtin, lot in pairs]):
+            if not there((Lot, "lot_code"), texts=[lot for _gtin, lot in pairs])[0]:
                 continue
             found = self._visible().filter(
                 product__gtin__in={gtin for gtin, _lot in pairs}, lot_code__in={lot for _gtin, lot in pairs}
@@ -617,11 +622,12 @@ class Chunk:
                     if row.lot_id is None:
                         self.bind(row, lot)
         for codes in chunks(list(by_code), READ):
-            if there(Lot, "public_code", codes):
+            lots, units_there = there((Lot, "public_code"), (Unit, "code"), texts=codes)
+            if lots:
                 for lot in self._visible().filter(among_texts("public_code", codes)).select_related(*LOT_PARTS):
                     for row in by_code[lot.public_code]:
                         self.bind(row, lot)
-            if not there(Unit, "code", codes):
+            if not units_there:
                 continue
             units = Unit.objects.filter(among_texts("code", codes)).select_related("lot__product", "parent__parent")
             rest = []

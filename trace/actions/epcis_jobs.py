@@ -17,6 +17,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -583,8 +584,15 @@ _Caller = tuple[int, int, int | None, int | None, str, str]
 def _with_head() -> Iterator[None]:
     """A transaction that holds the head of the log."""
     with turn(), transaction.atomic():
-        lock_log_head()
-        yield
+        token = _last.set(lock_log_head())
+        try:
+            yield
+        finally:
+            _last.reset(token)
+
+
+_last: ContextVar[int | None] = ContextVar("last", default=None)
+"""The number of the last entry of the log when its head was taken."""
 
 
 def write_events(asked: Sequence[tuple[Actor, Incoming, str]]) -> list[Alone]:
@@ -592,6 +600,7 @@ def write_events(asked: Sequence[tuple[Actor, Incoming, str]]) -> list[Alone]:
     transaction that holds the head of the log.
     """
     outcomes: dict[_Caller, Outcome] = {}
+    last = _last.get()
     callers: list[_Caller] = []
     times: Counter[tuple[int, tuple[str, str]]] = Counter()
     for number, (by, found, language) in enumerate(asked):
@@ -605,7 +614,8 @@ def write_events(asked: Sequence[tuple[Actor, Incoming, str]]) -> list[Alone]:
     for caller in sorted(set(callers), key=callers.index):
         same = [(by, each) for who, (by, each, _language) in zip(callers, asked, strict=True) if who == caller]
         with translation.override(caller[-1]):
-            outcomes[caller] = Writer(same[0][0], held=True).write([each for _by, each in same])
+            outcomes[caller] = Writer(same[0][0], held=True, last=last).write([each for _by, each in same])
+            last = None
     answers: list[Alone] = []
     for caller, (_by, found, _language) in zip(callers, asked, strict=True):
         outcome, own = outcomes[caller], found.pointer
