@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.trace.door_client import Door, document, door_of, event, problem, told
+from tests.trace.door_client import CONTEXT, Door, document, door_of, event, problem, told
 from tests.trace.test_door_queries import serial
 from tests.world import World
 from trace.actions.epcis_subscriptions import signature, tell_next
+from trace.door.shaping import party_uri
 from trace.models import EpcisSubscription
 
 SECRET = "-".join(["signed", "with", "this"])
@@ -160,3 +161,41 @@ def test_no_subscription_looks_into_our_own_network(door: Door) -> None:
     ):
         assert door.send("POST", "queries/all/subscriptions", {**good, **change}).status_code == 400, change
     assert door.send("POST", "queries/all/subscriptions", good).status_code == 201
+
+
+def test_a_query_that_is_none_is_refused_and_what_it_cannot_say_is_not_dropped(door: Door) -> None:
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"name": "q"}, "QueryValidationException"),
+        ({"name": "q", "query": []}, "QueryValidationException"),
+        ({"name": "a/b", "query": {}}, "QueryValidationException"),
+        ({"name": "q", "query": {"perPage": 5}}, "QueryParameterException"),
+        ({"name": "q", "query": {"nextPageToken": "x"}}, "QueryParameterException"),
+    ]
+    for body, kind in bad:
+        problem(door.send("POST", "queries", body), 400, kind)
+    told(door.send("POST", "queries", {"name": "q", "query": {"EQ_ex:said": True}}), 201)
+    context = {"@context": [CONTEXT, {"ex": "https://example.org/"}]}
+    said: dict[str, Any] = {"ex:said": True}
+    door.captured(document(event(bizStep="storing", epcList=[serial(1)], **said), **context))
+    assert len(door.events("queries/q/events")) == 1
+    problem(door.get("queries/q/events", EQ_bizStep="shipping"), 400, "QueryParameterException")
+    body = {"dest": "https://example.org/", "signatureToken": "x" * 16, "stream": True, "reportIfEmpty": "yes"}
+    problem(door.send("POST", "queries/q/subscriptions", body), 400, "SubscriptionControlsException")
+    problem(door.get("bizSteps/%00"), 404, "NoSuchResourceException")
+
+
+def test_who_has_no_events_of_its_own_is_told_of_those_it_may_see_from_a_time_on(
+    world: World, door: Door, receiver: tuple[str, type[Receiver]]
+) -> None:
+    """A shop that records nothing subscribes from yesterday: what was sent to it since is told."""
+    url, here = receiver
+    to = [{"type": "possessing_party", "destination": party_uri(world.shop.organisation)}]
+    door.captured(document(event(bizStep="shipping", epcList=[serial(2)], destinationList=to)))
+    shop = door_of(world.shop.organisation)
+    told(shop.send("POST", "queries", {"name": "q", "query": {}}), 201)
+    since = (timezone.now() - datetime.timedelta(days=1)).isoformat()
+    body = {"dest": url, "signatureToken": "x" * 16, "stream": True, "initialRecordTime": since}
+    told(shop.send("POST", "queries/q/subscriptions", body), 201)
+    assert tell_next()
+    (call,) = here.got
+    assert serial(2) in call[1].decode()

@@ -46,16 +46,24 @@ PAUSES = (10, 30, 60, 300, 900, 3600)
 
 
 class QueryInvalid(Invalid):
-    """A query or subscription that cannot be kept. 400."""
+    """A query that cannot be kept. 400, QueryValidationException."""
 
     status = 400
+    kind = "QueryValidationException"
+
+
+class ControlsInvalid(Invalid):
+    """A subscription that cannot be kept. 400, SubscriptionControlsException."""
+
+    status = 400
+    kind = "SubscriptionControlsException"
 
 
 @transaction.atomic
 def make_query(*, by: Actor, body: Mapping[str, Any]) -> EpcisQuery:
     """Give a query a name. Refuses a name that is taken (``name_taken``), no query, a query we could not answer."""
     by.require("operator", "quality", "officer")
-    name, query = body.get("name"), body.get("query", {})
+    name, query = body.get("name"), body.get("query")
     unknown = set(body) - {"name", "query", "@context"}
     if not isinstance(name, str) or not NAME.fullmatch(name) or unknown:
         raise QueryInvalid(
@@ -91,15 +99,17 @@ def subscribe(
     by.require("operator", "quality", "officer")
     known = {"dest", "signatureToken", "stream", "schedule", "reportIfEmpty", "initialRecordTime", "@context"}
     if set(body) - known:
-        raise QueryInvalid(_("订阅里有不认识的成员。"), code="unknown_field")
+        raise ControlsInvalid(_("订阅里有不认识的成员。"), code="unknown_field")
     url, secret = check_dest(body.get("dest")), body.get("signatureToken")
     if not isinstance(secret, str) or not re.fullmatch(r"[!-~]{16,200}", secret):
-        raise QueryInvalid(_("signatureToken 应是 16 到 200 个可见的 ASCII 字符。"), code="signature_required")
+        raise ControlsInvalid(_("signatureToken 应是 16 到 200 个可见的 ASCII 字符。"), code="signature_required")
     stream, schedule = body.get("stream"), body.get("schedule")
     if (schedule is None) == (stream is not True) and schedule is not None:
-        raise QueryInvalid(_("stream 和 schedule 只能选一个。"), code="stream_or_schedule")
+        raise ControlsInvalid(_("stream 和 schedule 只能选一个。"), code="stream_or_schedule")
     if schedule is None and stream is not True:
-        raise QueryInvalid(_("请写 stream: true，或给出 schedule。"), code="stream_or_schedule")
+        raise ControlsInvalid(_("请写 stream: true，或给出 schedule。"), code="stream_or_schedule")
+    if not isinstance(body.get("reportIfEmpty", False), bool):
+        raise ControlsInvalid(_("reportIfEmpty 应是 true 或 false。"), code="invalid_value")
     if schedule is not None:
         _next_time(_schedule(schedule), timezone.now())
     if EpcisSubscription.objects.filter(owner=by.owner).count() >= SUBSCRIPTIONS_MOST:
@@ -123,14 +133,16 @@ def subscribe(
 def _cursor(by: Actor, start: Any) -> int:
     """The number behind which telling begins."""
     from trace.epcis.documents import moment
-    from trace.models import EpcisEvent
+    from trace.models import EpcisEvent, EpcisSeen
 
     if start is None:
         return last_number()
     when = moment(start)
     if when is None:
-        raise QueryInvalid(_("initialRecordTime 不是有效的时间。"), code="moment_invalid")
-    first = EpcisEvent.objects.filter(owner=by.owner, record_time__gte=when).order_by("number").first()
+        raise ControlsInvalid(_("initialRecordTime 不是有效的时间。"), code="moment_invalid")
+    # Also of others' events that it may see.
+    seen = EpcisSeen.objects.filter(owner__in=querying.owners_for(by)).values("number")
+    first = EpcisEvent.objects.filter(number__in=seen, record_time__gte=when).order_by("number").first()
     return first.number - 1 if first is not None else last_number()
 
 
@@ -147,16 +159,16 @@ def unsubscribe(*, by: Actor, subscription: EpcisSubscription) -> None:
 def check_dest(url: Any) -> str:
     """The address; refuses what is none that we call."""
     if not isinstance(url, str) or len(url) > 500 or not re.fullmatch(r"https?://[!-~]+", url):
-        raise QueryInvalid(_("dest 应是 http(s) 地址。"), code="dest_invalid")
+        raise ControlsInvalid(_("dest 应是 http(s) 地址。"), code="dest_invalid")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise QueryInvalid(_("dest 应是 http(s) 地址。"), code="dest_invalid") from None
+        raise ControlsInvalid(_("dest 应是 http(s) 地址。"), code="dest_invalid") from None
     if not parts.hostname or parts.username or parts.password or port == 0:
-        raise QueryInvalid(_("dest 应是 http(s) 地址。"), code="dest_invalid")
+        raise ControlsInvalid(_("dest 应是 http(s) 地址。"), code="dest_invalid")
     if parts.scheme != "https" and _netloc(url) not in settings.EPCIS_CALLBACK_HOSTS:
-        raise QueryInvalid(_("dest 必须以 https:// 开头。"), code="dest_not_allowed")
+        raise ControlsInvalid(_("dest 必须以 https:// 开头。"), code="dest_not_allowed")
     _allowed_address(url, resolve=False)
     return url
 
@@ -178,13 +190,13 @@ def _allowed_address(url: str, *, resolve: bool) -> str:
     except ValueError:
         if not resolve:
             if host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host:
-                raise QueryInvalid(_("dest 不能指向内部网络。"), code="dest_not_allowed") from None
+                raise ControlsInvalid(_("dest 不能指向内部网络。"), code="dest_not_allowed") from None
             return host
         port = parts.port or (443 if parts.scheme == "https" else 80)
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         found = [ipaddress.ip_address(answer[4][0]) for answer in answers]
     if not found or not all(address.is_global and not address.is_multicast for address in found):
-        raise QueryInvalid(_("dest 不能指向内部网络。"), code="dest_not_allowed")
+        raise ControlsInvalid(_("dest 不能指向内部网络。"), code="dest_not_allowed")
     return str(found[0])
 
 
@@ -203,10 +215,10 @@ _FIELDS = {
 def _schedule(value: Any) -> dict[str, str]:
     """A query schedule of the standard: each field numbers, ranges ``[1-5]`` and lists by comma."""
     if not isinstance(value, Mapping) or not value or set(value) - set(_FIELDS):
-        raise QueryInvalid(_("schedule 的字段不对。"), code="schedule_invalid")
+        raise ControlsInvalid(_("schedule 的字段不对。"), code="schedule_invalid")
     found = {str(key): str(text) for key, text in value.items() if isinstance(text, str | int)}
     if len(found) != len(value):
-        raise QueryInvalid(_("schedule 的字段不对。"), code="schedule_invalid")
+        raise ControlsInvalid(_("schedule 的字段不对。"), code="schedule_invalid")
     for name, text in found.items():
         _numbers(name, text)
     return found
@@ -218,10 +230,10 @@ def _numbers(name: str, text: str) -> set[int]:
     for part in text.split(","):
         match = re.fullmatch(r"\[?([0-9]{1,2})(?:-([0-9]{1,2})\])?", part.strip())
         if match is None or len(text) > 100:
-            raise QueryInvalid(_("schedule 的字段不对。"), code="schedule_invalid")
+            raise ControlsInvalid(_("schedule 的字段不对。"), code="schedule_invalid")
         first, last = int(match[1]), int(match[2] or match[1])
         if not least <= first <= last <= most:
-            raise QueryInvalid(_("schedule 的字段不对。"), code="schedule_invalid")
+            raise ControlsInvalid(_("schedule 的字段不对。"), code="schedule_invalid")
         found |= set(range(first, last + 1))
     return found
 
@@ -252,7 +264,7 @@ def _next_time(schedule: Mapping[str, str], after: datetime.datetime) -> datetim
             at += datetime.timedelta(seconds=1)
         else:
             return at
-    raise QueryInvalid(_("schedule 没有下一次时间。"), code="schedule_invalid")
+    raise ControlsInvalid(_("schedule 没有下一次时间。"), code="schedule_invalid")
 
 
 # --- Telling --------------------------------------------------------------------------------------------------------

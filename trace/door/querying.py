@@ -194,7 +194,9 @@ def parameters_of(query: Mapping[str, Any]) -> dict[str, list[str]]:
         listed = value if isinstance(value, list) else [value]
         if any(not isinstance(each, str | int | float) for each in listed) or (not listed):
             raise QueryFault("QueryValidationException", "invalid_value", "Values are texts or numbers.", name[:100])
-        found[name] = [str(each) for each in listed]
+        if name in PAGING:
+            raise QueryFault("QueryParameterException", "not_in_a_query", "Pages are asked for in the URL.", name)
+        found[name] = [str(each).lower() if isinstance(each, bool) else str(each) for each in listed]
         if any(0xD800 <= ord(c) <= 0xDFFF for text in (name, *found[name]) for c in text):
             raise QueryFault("QueryValidationException", "invalid_value", "Values are texts or numbers.")
     return found
@@ -593,6 +595,8 @@ def is_member(collection: str, value: str, actor: Actor) -> bool:
     """Whether the caller's events name this value."""
     if collection == "eventTypes":
         return value in EVENT_TYPES
+    if "\x00" in value:
+        return False
     kind = COLLECTIONS[collection]
     rows = EpcisName.objects.filter(owner__in=owners_for(actor), kind=kind, value=_canonical(kind, value)[:500])
     return rows.exists()

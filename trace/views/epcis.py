@@ -226,7 +226,7 @@ class _Scope(Entry):
 
 def _of_domain(error: DomainError) -> Problem:
     """A broken rule of the house in the standard's words."""
-    kind = {
+    kind = getattr(error, "kind", "") or {
         401: "SecurityException",
         403: "SecurityException",
         404: "NoSuchResourceException",
@@ -660,6 +660,10 @@ def _delete_query(request: HttpRequest, actor: Actor, name: str) -> HttpResponse
 def _query_events(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
     """The events a named query asks for."""
     row = _the_query(actor, name)
+    strange = sorted(set(request.GET) - querying.PAGING)
+    if strange:
+        detail = "A named query has its parameters already."
+        raise QueryFault("QueryParameterException", "unknown_parameter", detail, strange[0][:100])
     return _answered(request, actor, querying.read_query(querying.parameters_of(row.query)), name=row.name)
 
 
