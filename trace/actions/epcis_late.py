@@ -68,9 +68,8 @@ def latest_assumed(lots: list[int]) -> dict[tuple[int, int], datetime.datetime]:
 
 @dataclass(frozen=True)
 class _Assumed:
-    """How much of a lot was taken to be at a place, and when; ``arrived``: it came from outside and stays there."""
+    """When some of a lot was taken to be there; ``arrived``: it came from outside and stays there."""
 
-    place: Place | None
     at: datetime.datetime
     tz_offset: int
     arrived: bool
@@ -106,24 +105,25 @@ class Teller:
         )
         capture(draft=draft, by=self.by, insist=True, guarded=False, at=self.at)
 
-    def take_off(self, lot: Lot, holder: Organisation, since: datetime.datetime) -> None:
-        """Take off what a holder was assumed to have of a lot at this time or later: how it came there is told now. Of
-        what arrived only that it came to be there is taken back.
+    def take_off(self, lot: Lot, holder: Organisation, since: datetime.datetime, place: Place | None) -> None:
+        """Take off what a holder was assumed to have of a lot at this time or later: how it came to it is told now, at
+        this place, so there it is taken off and what went from where it was assumed is not missing there. Of what
+        arrived only that it came to be there is taken back.
         """
         items = EventItem.objects.filter(
             lot=lot, holder=holder, role="output", event__occurred_at__gte=since, event__corrections=None
         )
         found: dict[_Assumed, int] = defaultdict(int)
-        for item in items.select_related("event", "place").order_by("event_id", "number"):
+        for item in items.select_related("event").order_by("event_id", "number"):
             event = item.event
             if _assumes(event):
                 arrived = event.template == "common.receive"
-                found[_Assumed(item.place, event.occurred_at, event.tz_offset, arrived)] += item.micros
+                found[_Assumed(event.occurred_at, event.tz_offset, arrived)] += item.micros
         for part, micros in found.items():
             if not micros:
                 continue
-            use = Use(lot=lot, role="output", holder=holder, place=part.place, amount=exactly(lot, micros), sign=-1)
-            stays = [Use(lot=lot, role="subject", holder=holder, place=part.place, amount=use.amount, sign=1)]
+            use = Use(lot=lot, role="output", holder=holder, place=place, amount=exactly(lot, micros), sign=-1)
+            stays = [Use(lot=lot, role="subject", holder=holder, place=place, amount=use.amount, sign=1)]
             self.beside(part.at, part.tz_offset, [use, *(stays if part.arrived else [])])
 
     def begin_before(self, lot: Lot, holder: Organisation, when: datetime.datetime, tz_offset: int) -> None:
@@ -170,6 +170,9 @@ def _shortages() -> QuerySet[Conflict]:
 
 
 def settle_shortage(lot: int, event: Event) -> None:
-    """What was flagged as too little of a lot is settled where an event that came later tells of enough."""
-    if not Stock.objects.filter(lot=lot, micros__lt=0).exists():
+    """What was flagged as too little of a lot is settled where an event that came later tells of enough: at each holder
+    over all places, since documents seldom say from which one.
+    """
+    held = Stock.objects.filter(lot=lot).order_by().values("organisation").annotate(n=Sum("micros"))
+    if not held.filter(n__lt=0).exists():
         _shortages().filter(lot=lot).update(voided_by=event)

@@ -151,7 +151,7 @@ class Plan:
         late = latest is not None and facts.event_time <= latest
         if facts.declared_at or not self.counts or not (late or self._tells_beginning(lot)) or lot.pk in self.again:
             return lot
-        self._teller().take_off(lot, self.performer, facts.event_time)
+        self._teller().take_off(lot, self.performer, facts.event_time, self.place)
         return self.chunk.read_again(lot)
 
     def _tells_beginning(self, lot: Lot) -> bool:
