@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from recalls.scope import Question, preview_scope
 from tests.goods import make_lot, stock_of
@@ -616,3 +616,12 @@ def test_an_error_declared_in_the_future_is_refused(world: World, door: Door) ->
         "/epcisBody/eventList/0/errorDeclaration/declarationTime",
     )
     assert stock_of(Lot.objects.get(), world.distillery.organisation) == 50 * 10**6
+
+
+def test_goods_whose_maker_nobody_names_are_of_unknown_origin_in_both_languages(world: World, door: Door) -> None:
+    with translation.override("en"):
+        door.captured(document(event(bizStep="receiving", epcList=[f"https://id.gs1.org/01/{EXTERNAL}/21/7"])))
+    maker = Lot.objects.get().organisation
+    assert maker.name == "来源未知（EPCIS 文件未注明）"
+    with translation.override("en"):
+        assert maker.label.isascii()

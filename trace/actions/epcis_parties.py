@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from django.conf import settings
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from trace.access import entered_for
@@ -192,7 +193,12 @@ class Parties:
         """The outsider that stands for makers nobody named."""
         name = self._name("party", "unknown")
         if name.party_id is None:
-            self._keep(name, self._external(_("来源未知（EPCIS 文件未注明）")), None)
+            # Kept in both languages, whatever the first to need it speaks.
+            with translation.override("zh-hans"):
+                label = _("来源未知（EPCIS 文件未注明）")
+            with translation.override("en"):
+                label_en = _("来源未知（EPCIS 文件未注明）")
+            self._keep(name, self._external(label, label_en=label_en), None)
         found = self._organisation(name.party_id)
         if found is None:
             raise ValueError("a party was not kept")
@@ -297,7 +303,7 @@ class Parties:
             self._keep(self._name("gln", gln), party, None)
         return party
 
-    def _external(self, name: str, address: str = "") -> Organisation:
+    def _external(self, name: str, address: str = "", label_en: str = "") -> Organisation:
         found = Organisation.objects.filter(
             kept_by=self.owner, status=Organisation.Status.EXTERNAL, name=name, registered_as=None
         ).first()
@@ -305,6 +311,7 @@ class Parties:
             return found
         return Organisation.objects.create(
             name=name,
+            name_en=label_en,
             kind=Organisation.Kind.DISTRIBUTOR,
             status=Organisation.Status.EXTERNAL,
             division=unknown_division(),
