@@ -127,3 +127,16 @@ def test_what_a_seller_reports_of_a_registered_buyer_answers_nothing(hall: Hall,
     door_of(world.distributor.organisation).captured(document(arrived(carton.lot, 3)))
     assert answers(shipment) == [3 * MILLION]
     consistent()
+
+
+def test_of_several_slips_that_wait_the_one_of_the_amount_received_is_answered(hall: Hall, world: World) -> None:
+    lot = hall.lot(18)
+    first, second, third = hall.cartons(lot)
+    small, large = hall.ship(first), hall.ship(second, third)
+    door = door_of(world.distributor.organisation)
+    door.captured(document(arrived(lot, 6)))
+    assert (answers(small), answers(large)) == ([None], [6 * MILLION])
+    door.captured(document(arrived(lot, 2)))
+    assert answers(small) == [2 * MILLION], "what fits none answers the oldest and differs"
+    assert codes() - {"own_limits_only"} == {"received_differs"}
+    consistent()

@@ -481,7 +481,7 @@ class Plan:
             self._new(thing, begins=False)
             return
         for lot, amount in known:
-            transfer = self._slip(lot)
+            transfer = self._slip(lot, amount)
             if transfer is not None:
                 self._use(self._came_before(lot), "subject", 1, amount or _nothing(lot), transfer=transfer)
                 continue
@@ -494,8 +494,9 @@ class Plan:
     def _has(self, lot: Lot, holder: Organisation) -> bool:
         return any(micros > 0 for micros in _stock(lot.pk, holder))
 
-    def _slip(self, lot: Lot) -> Transfer | None:
-        """The oldest hand-over of this lot to the performer that nobody answered. A registered organisation answers for
+    def _slip(self, lot: Lot, amount: EnteredAmount | None) -> Transfer | None:
+        """The hand-over of this lot to the performer that nobody answered: of several the oldest of just this amount,
+        else the oldest. A registered organisation answers for
         itself: what somebody else reports of it answers nothing.
         """
         if not self.counts:
@@ -504,7 +505,9 @@ class Plan:
         answered = {use.transfer.pk for use in self.uses if use.transfer is not None}
         to = self.performer.pk
         found = waiting_slips(lot.pk, to) if batch is None else batch.open_transfers(lot.pk, to)
-        return next((transfer for transfer in found if transfer.pk not in answered), None)
+        waiting = [transfer for transfer in found if transfer.pk not in answered]
+        same = (each for each in waiting if amount is not None and each.sent_micros == amount.micros)
+        return next(same, waiting[0] if waiting else None)
 
     def begin_unknown(self, things: Sequence[Thing]) -> None:
         """Goods that go in and were never met: what the system knows of them begins now, their past is unknown. Of an
