@@ -35,6 +35,8 @@ from trace.models import (
     OldCode,
     PersonalRecord,
     Place,
+    Product,
+    ProductVersion,
     Shipment,
     Stock,
     Transfer,
@@ -57,6 +59,8 @@ ORDER: Sequence[type[Model]] = (
 """What rows name comes before them: on PostgreSQL each statement looks (``trace.references``)."""
 NUMBERED = frozenset({PersonalRecord, Event, Lot, Shipment, Transfer})
 CHUNK = 500
+FEW = 20
+"""Lots up to which their products are read with each."""
 TOGETHER = 64
 """Names and public codes made at a time."""
 EntryValues = tuple[int, int, bytes, str]
@@ -64,6 +68,28 @@ EntryValues = tuple[int, int, bytes, str]
 _ENTRY = ("number", "event_id", "canonical", "sha256")
 _STOCK = ("id", "lot_id", "organisation_id", "place_id", "micros")
 LOT_PARTS = ("product", "product_version__standard", "released_by", "origin_event")
+
+
+def read_lots(numbers: Sequence[int]) -> dict[int, Lot]:
+    """Lots by row number, with what guards ask of them (``LOT_PARTS``). Where they are many, a product is read once and
+    not with each of its lots.
+    """
+    found: dict[int, Lot] = {}
+    if len(numbers) <= FEW:
+        return Lot.objects.select_related(*LOT_PARTS).in_bulk(numbers) if numbers else found
+    for part in _chunks(numbers):
+        found |= Lot.objects.select_related("released_by", "origin_event").in_bulk(part)
+    products: dict[int, Product] = {}
+    versions: dict[int, ProductVersion] = {}
+    for part in _chunks(sorted({lot.product_id for lot in found.values()})):
+        products |= Product.objects.in_bulk(part)
+    for part in _chunks(sorted({lot.product_version_id for lot in found.values()})):
+        versions |= ProductVersion.objects.select_related("standard").in_bulk(part)
+    for lot in found.values():
+        # Past the descriptors, which look whether the other side must know.
+        known = lot._state.fields_cache
+        known["product"], known["product_version"] = products[lot.product_id], versions[lot.product_version_id]
+    return found
 
 
 class NeedsHead(Exception):
@@ -166,9 +192,7 @@ class Batch:
     def fresh_lots(self, numbers: Iterable[int]) -> dict[int, Lot]:
         """Lots by row number as they are now: read once while the head is held, since only we change them."""
         wanted = list(numbers)
-        for part in _chunks([number for number in wanted if number not in self.lots]):
-            for lot in Lot.objects.filter(pk__in=part).select_related(*LOT_PARTS):
-                self.lots[lot.pk] = lot
+        self.lots |= read_lots([number for number in wanted if number not in self.lots])
         return {number: self.lots[number] for number in wanted}
 
     def load_stock(self, lots: Iterable[int], holders: Iterable[int]) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Model
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.goods import amount, day, make_lot, passed, receive, released, ship, stock_of, turn_into
@@ -20,6 +21,7 @@ from trace.actions.evidence import release_lot
 from trace.actions.holds import end_hold, place_hold
 from trace.actions.rebuild import rebuild
 from trace.actions.transfers import receive_by_slip, slip_token, take_back
+from trace.batch import FEW, read_lots
 from trace.errors import Clash, DomainError, GuardBroken, Invalid, NotAllowed
 from trace.models import (
     Conflict,
@@ -414,3 +416,19 @@ def test_rebuild_agrees_and_finds_what_was_touched(world: World) -> None:
     rebuild(write=True)
     assert rebuild(write=False).differences == []
     assert stock_of(child, world.walnuts.organisation) == 2 * MILLION
+
+
+def test_many_lots_are_read_with_what_guards_ask_of_them(world: World) -> None:
+    lots = [make_lot(world.walnuts, world.kernels, "1") for _number in range(FEW)]
+    lots += [make_lot(world.distillery, world.baijiu, "1")]
+    for numbers in ([lot.pk for lot in lots[-2:]], [lot.pk for lot in lots]):
+        found = read_lots(numbers)
+        assert sorted(found) == sorted(numbers)
+        with CaptureQueriesContext(connection) as asked:
+            for lot in found.values():
+                assert lot.product_version.product_id == lot.product.pk == lot.product_id
+                assert lot.product_version.standard is None or lot.product_version.standard.number
+                assert lot.origin_event.pk == lot.origin_event_id
+                assert lot.released_by is None
+        assert not asked.captured_queries
+    assert read_lots([]) == {}

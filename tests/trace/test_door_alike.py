@@ -18,6 +18,7 @@ from tests.world import GTIN, World
 from trace.actions import epcis_capture
 from trace.actions.epcis_plan import Incoming
 from trace.actions.rebuild import rebuild
+from trace.batch import FEW
 from trace.epcis.vocabulary import OURS
 from trace.ledger import verify
 from trace.models import Conflict, Event, EventItem, Lot, Unit
@@ -201,7 +202,7 @@ def test_events_of_goods_met_before_ask_the_same_however_many(world: World, monk
     looked_at(2, 2, "storing")
     monkeypatch.setattr(SQLCompiler, "pre_sql_setup", noted)
     made = []
-    for count, day in ((2, 3), (30, 4)):
+    for count, day in ((FEW + 2, 3), (30, 4)):
         asked.clear()
         looked_at(count, day, "storing")
         made.append(Counter(asked))

@@ -31,7 +31,7 @@ from trace.actions.events import When
 from trace.actions.transfers import _shipment_number
 from trace.actor import Actor
 from trace.among import among_texts, texts_condition, there
-from trace.batch import LOT_PARTS, Batch, keep, open_batch, settle
+from trace.batch import LOT_PARTS, Batch, keep, open_batch, read_lots, settle
 from trace.behind import behind, check_references, gathered, go_on
 from trace.door.names import READ, Names, chunks
 from trace.epcis.documents import Fault
@@ -510,9 +510,7 @@ class Chunk:
         self.know_lots(sorted({row.__dict__["lot_id"] for row in rows} - {None}))
 
     def know_lots(self, ids: Sequence[int]) -> None:
-        missing = [pk for pk in ids if pk not in self.lots]
-        for part in chunks(missing):
-            self.lots |= Lot.objects.filter(pk__in=part).select_related(*LOT_PARTS).in_bulk()
+        self.lots |= read_lots([pk for pk in ids if pk not in self.lots])
 
     def lot_row(self, uri: str) -> EpcisName:
         """What the name of a lot stands for."""
