@@ -34,7 +34,8 @@ def straightly(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
 
 def _is_program(request: HttpRequest) -> bool:
     """Whether somebody with a key asks, and no browser with a session."""
-    return "HTTP_AUTHORIZATION" in request.META and settings.SESSION_COOKIE_NAME not in request.COOKIES
+    # An empty header shows no key: then the session is asked, which only the long way knows.
+    return bool(request.META.get("HTTP_AUTHORIZATION")) and settings.SESSION_COOKIE_NAME not in request.COOKIES
 
 
 def _answer(request: HttpRequest) -> HttpResponse | None:
