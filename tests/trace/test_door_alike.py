@@ -174,6 +174,60 @@ def test_only_the_first_of_a_kind_is_planned(world: World, monkeypatch: pytest.M
     assert not list(verify())
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"fy:precision": "day"},
+        {"fy:lots": [f"https://id.gs1.org/01/{PRODUCTS[1]}/10/L1"]},
+        {"fy:lots": [""]},
+        {"epcList": [_link(PRODUCTS[1], "MADE")]},
+    ],
+)
+def test_what_one_event_says_besides_is_not_lost_after_one_alike(world: World, other: dict[str, Any]) -> None:
+    def told(number: int, **more: Any) -> dict[str, Any]:
+        return {
+            "type": "ObjectEvent",
+            "eventTime": f"2026-01-02T00:00:{number:02d}Z",
+            "eventTimeZoneOffset": "+00:00",
+            "action": "OBSERVE",
+            "epcList": [_link(PRODUCTS[1], f"S{number}")],
+            **more,
+        }
+
+    lot = {
+        "type": "ObjectEvent",
+        "eventTime": "2026-01-01T00:00:00Z",
+        "eventTimeZoneOffset": "+00:00",
+        "action": "ADD",
+        "bizStep": "commissioning",
+        "quantityList": [{"epcClass": f"https://id.gs1.org/01/{PRODUCTS[1]}/10/L1", "quantity": 5}],
+    }
+    made = {"id": "urn:epcglobal:cbv:mda#productionDate", "attribute": "2025-12-24"}
+    element = {"id": _link(PRODUCTS[1], "MADE"), "attributes": [made]}
+    document = {
+        **HEAD,
+        "@context": [CONTEXT, {"fy": OURS}],
+        "epcisHeader": {
+            "epcisMasterData": {
+                "vocabularyList": [
+                    {"type": "urn:epcglobal:epcis:vtype:EPCInstance", "vocabularyElementList": [element]}
+                ]
+            }
+        },
+        "epcisBody": {"eventList": [lot, told(1), told(2), told(3, **other), told(4)]},
+    }
+
+    def run() -> dict[str, Any]:
+        job = captured(world.walnuts, document)
+        assert not job.errors, job.errors
+        return _ledger()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(epcis_capture.Chunk, "_beginning_kind", lambda _chunk, _found: None)
+        planned = undone(run)
+    assert undone(run) == planned
+
+
 def test_events_of_goods_met_before_ask_the_same_however_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of questions that are made and never sent: an empty query set costs as much but for the sending."""
     asked: list[str] = []

@@ -675,6 +675,9 @@ class Chunk:
         things = facts.things
         if not things or facts.parent or facts.inputs or facts.outputs or facts.declared_at or "ilmd" in found.raw:
             return None
+        # Which lots they are of, and when those were made, may be said elsewhere.
+        if facts.lots or things[0].uri in self.parties.master:
+            return None
         known, gtin = self.names.known, serial_gtin(things[0].uri)
         stem = things[0].uri[: things[0].uri.rfind("/") + 1]
         for thing in things:
@@ -696,6 +699,7 @@ class Chunk:
             facts.performer,
             facts.step,
             facts.tz_offset,
+            facts.by_day,
             tuple(facts.sources),
             tuple(facts.destinations),
             gtin,
