@@ -17,6 +17,7 @@ from tests.trace.door_client import CONTEXT, Door, document, door_of, event, lot
 from tests.trace.test_door_chain import genealogy
 from tests.world import GTIN, World, make_product, make_world
 from trace.actions.rebuild import rebuild
+from trace.door.shaping import place_uri
 from trace.epcis.vocabulary import OURS
 from trace.models import Conflict, Lot, LotLink, Organisation, Stock, Transfer
 
@@ -218,3 +219,20 @@ def test_chains_that_overlap_are_rebuilt_in_any_order_without_a_flag(
                 # A release is a person's, and the flag says so.
                 assert set(flags()) <= {"not_released"}
                 assert rebuild(write=False).differences == []
+
+
+def test_what_a_buyer_tells_settles_no_flag_of_the_seller(world: World, door: Door) -> None:
+    cellar = {"bizLocation": {"id": place_uri(world.cellar)}}
+    some = {"action": "ADD", "bizStep": "commissioning", "quantityList": [goods("G-1", 60, GTIN, "LTR")]}
+    gone = at(2, bizStep="destroying", quantityList=[goods("G-1", 100, GTIN, "LTR")], **cellar)
+    door.captured(document(at(1, **some), at(1, **some, **cellar), gone))
+    assert flags() == ["not_enough"]
+    lot = Lot.objects.get(lot_code="G-1")
+    released(world.distillery, world.distillery_quality, lot)
+    shop = world.shop.organisation
+    receive(world.shop, ship(world.distillery, shop, lot, "10"))
+    door_of(shop).captured(document(at(9, bizStep="receiving", quantityList=[goods("G-1", 5, GTIN, "LTR")])))
+    assert stock_of(lot, shop) == 15 * MILLION, "it is the same lot"
+    assert "not_enough" in flags(), "what is missing at the distillery is missing there still"
+    door.captured(document(at(3, **some, **cellar)))
+    assert "not_enough" not in flags()

@@ -496,7 +496,7 @@ class Chunk:
         self.free_void()
         self.ask_ledger([row for row in goods.values() if row.__dict__["lot_id"] is None])
         if self.lots:
-            self.assumed, self.short = latest_assumed(list(self.lots)), short_lots(list(self.lots))
+            self.assumed, self.short = latest_assumed(list(self.lots)), short_lots(list(self.lots), self.owner)
 
     def free_void(self) -> None:
         """Names of known lots that were declared wrong, by form too, and that nothing else names, are free again."""

@@ -155,11 +155,11 @@ def sum_made(lot: Lot) -> None:
 SHORT = ("not_enough", "below_zero")
 
 
-def short_lots(lots: list[int]) -> set[int]:
-    """Lots of which captured events used more than had been told so far, and nobody said why."""
+def short_lots(lots: list[int], owner: Organisation) -> set[int]:
+    """Lots of which this organisation's captured events used more than had been told so far, and nobody said why."""
     found: set[int] = set()
     for start in range(0, len(lots), _CHUNK):
-        rows = _shortages().filter(among("lot", lots[start : start + _CHUNK]))
+        rows = _shortages().filter(among("lot", lots[start : start + _CHUNK]), organisation=owner)
         found |= {lot for lot in rows.values_list("lot", flat=True) if lot is not None}
     return found
 
@@ -171,8 +171,9 @@ def _shortages() -> QuerySet[Conflict]:
 
 def settle_shortage(lot: int, event: Event) -> None:
     """What was flagged as too little of a lot is settled where an event that came later tells of enough: at each holder
-    over all places, since documents seldom say from which one.
+    over all places, since documents seldom say from which one. Nobody settles what another organisation was flagged
+    with: a buyer may have the lot, too.
     """
     held = Stock.objects.filter(lot=lot).order_by().values("organisation").annotate(n=Sum("micros"))
     if not held.filter(n__lt=0).exists():
-        _shortages().filter(lot=lot).update(voided_by=event)
+        _shortages().filter(lot=lot, organisation=event.organisation_id).update(voided_by=event)
