@@ -222,8 +222,9 @@ def test_chains_that_overlap_are_rebuilt_in_any_order_without_a_flag(
 
 
 def test_what_a_buyer_tells_settles_no_flag_of_the_seller(world: World, door: Door) -> None:
-    cellar = {"bizLocation": {"id": place_uri(world.cellar)}}
-    some = {"action": "ADD", "bizStep": "commissioning", "quantityList": [goods("G-1", 60, GTIN, "LTR")]}
+    cellar: dict[str, Any] = {"bizLocation": {"id": place_uri(world.cellar)}}
+    made = [goods("G-1", 60, GTIN, "LTR")]
+    some: dict[str, Any] = {"action": "ADD", "bizStep": "commissioning", "quantityList": made}
     gone = at(2, bizStep="destroying", quantityList=[goods("G-1", 100, GTIN, "LTR")], **cellar)
     door.captured(document(at(1, **some), at(1, **some, **cellar), gone))
     assert flags() == ["not_enough"]
@@ -236,3 +237,27 @@ def test_what_a_buyer_tells_settles_no_flag_of_the_seller(world: World, door: Do
     assert "not_enough" in flags(), "what is missing at the distillery is missing there still"
     door.captured(document(at(3, **some, **cellar)))
     assert "not_enough" not in flags()
+
+
+@pytest.mark.parametrize("kind", ["received", "made", "looked", "used"])
+@pytest.mark.parametrize("assumed", [False, True])
+def test_a_buyer_tells_no_beginning_of_the_sellers_lot(world: World, door: Door, kind: str, *, assumed: bool) -> None:
+    """It began where its seller says; who says that it had the goods before is flagged."""
+    some = [goods("G-1", 60, GTIN, "LTR")]
+    met: dict[str, Any] = {"bizStep": "inspecting"} if assumed else {"action": "ADD", "bizStep": "commissioning"}
+    door.captured(document(at(5, quantityList=some, **met)))
+    lot = Lot.objects.get(lot_code="G-1")
+    released(world.distillery, world.distillery_quality, lot)
+    shop = world.shop.organisation
+    receive(world.shop, ship(world.distillery, shop, lot, "10"))
+    told = {
+        "received": at(2, bizStep="receiving", quantityList=some),
+        "made": at(2, action="ADD", bizStep="commissioning", quantityList=some),
+        "looked": at(2, bizStep="inspecting", quantityList=some),
+        "used": at(2, bizStep="destroying", quantityList=some),
+    }[kind]
+    before = (lot.origin_event_id, lot.begun_at)
+    door_of(shop).captured(document(told))
+    lot.refresh_from_db()
+    assert (lot.origin_event_id, lot.begun_at) == before
+    assert "before_parent" in flags()

@@ -131,7 +131,8 @@ class Plan:
     def _there_before(self, lot: Lot) -> Lot:
         """The same lot; where it was met later than this event and nobody told how it began, it begins now here."""
         facts = self.found.facts
-        if facts.declared_at or not is_assumed(lot) or facts.event_time >= lot.origin_event.occurred_at:
+        early = facts.event_time < lot.origin_event.occurred_at and not facts.declared_at
+        if not early or not is_assumed(lot) or not self._began_here(lot):
             return lot
         self._teller().begin_before(lot, self.performer, facts.event_time, facts.tz_offset)
         return self.chunk.read_again(lot)
@@ -157,7 +158,13 @@ class Plan:
     def _tells_beginning(self, lot: Lot) -> bool:
         """Whether this event, which adds to a lot, tells how it began."""
         facts = self.found.facts
-        return not facts.declared_at and tells_beginning(lot, facts.event_time)
+        return not facts.declared_at and self._began_here(lot) and tells_beginning(lot, facts.event_time)
+
+    def _began_here(self, lot: Lot) -> bool:
+        """Whether a lot began by an event of whom this one is written for. How the lots of others began, which it may
+        only see, is theirs to say.
+        """
+        return lot.origin_event.organisation_id == self.chunk.owner.pk
 
     def _begin_again(self, uri: str, lot: Lot, amount: EnteredAmount | None) -> None:
         """The lot begins by this event and not where it was met."""
