@@ -261,3 +261,19 @@ def test_a_buyer_tells_no_beginning_of_the_sellers_lot(world: World, door: Door,
     lot.refresh_from_db()
     assert (lot.origin_event_id, lot.begun_at) == before
     assert "before_parent" in flags()
+
+
+def test_more_than_was_met_of_the_sellers_lot_was_not_there_before(world: World, door: Door) -> None:
+    """Its seller met it without knowing its past; of what a buyer gives away beyond what it got nobody told."""
+    ours: dict[str, Any] = {"fy:step": "common.destroy"}
+    some = [goods("G-1", 60, GTIN, "LTR")]
+    door.captured(document(at(5, bizStep="destroying", quantityList=some, **ours), **SAID))
+    lot = Lot.objects.get(lot_code="G-1")
+    released(world.distillery, world.distillery_quality, lot)
+    shop = world.shop.organisation
+    receive(world.shop, ship(world.distillery, shop, lot, "10", insist=True))
+    before = flags().count("not_enough")
+    gone = event(eventTime="2026-09-25T02:00:00.000Z", bizStep="destroying", quantityList=some, **ours)
+    door_of(shop).captured(document(gone, **SAID))
+    assert stock_of(lot, shop) == -50 * MILLION
+    assert flags().count("not_enough") == before + 1

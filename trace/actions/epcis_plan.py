@@ -546,11 +546,13 @@ class Plan:
             self.chunk.assumed[pk, self.performer.pk] = self.found.facts.event_time
 
     def _unmet(self, things: Sequence[Thing]) -> list[tuple[Lot, int]]:
-        """Lots of unknown past of which the performer gives more than it is known to have, with how much more."""
+        """Lots of unknown past of which the performer gives more than it is known to have, with how much more. What was
+        met of another organisation's lot is its to say.
+        """
         wanted: dict[int, int] = {}
         for thing in things:
             for lot, amount in self._lots(thing) or ():
-                if amount is not None and lot.origin_event.template == "common.opening":
+                if amount is not None and lot.origin_event.template == "common.opening" and self._began_here(lot):
                     wanted[lot.pk] = wanted.get(lot.pk, 0) + amount.micros
         found = []
         for pk, micros in wanted.items():
