@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, connections
@@ -26,6 +27,7 @@ from trace.prepared import planned_connection, planned_cursor
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from psycopg.copy import Writer
 
 Text = Callable[[], Iterable[bytes]]
 """Gives rows as COPY reads them, piece by piece, when they are sent."""
@@ -53,27 +55,18 @@ class _Line:
 
     def copy(self, statement: str, text: Text) -> None:
         """Send rows; the answer is taken later."""
-        from psycopg.copy import Writer
-
-        line = self
-
-        class Unanswered(Writer):
-            """Ends the COPY without waiting for what the server says of it."""
-
-            def write(self, data: Any) -> None:
-                for start in range(0, len(data), PIECE):
-                    line._put(data[start : start + PIECE])
-
-            def finish(self, exc: BaseException | None = None) -> None:
-                line._pgconn.put_copy_end(str(exc).encode("utf-8", "replace") if exc is not None else None)
-                line._pgconn.flush()
-
-        with self._wrapper.connection.cursor() as cursor, cursor.copy(statement, writer=Unanswered()) as copy:
+        writer = _unanswered()(self)
+        with self._wrapper.connection.cursor() as cursor, cursor.copy(statement, writer=writer) as copy:
             self._running = True
             for data in text():
                 copy.write(data)
 
-    def _put(self, piece: bytes) -> None:
+    def end_copy(self, exc: BaseException | None) -> None:
+        """Nothing follows; with an error the server takes nothing of it."""
+        self._pgconn.put_copy_end(str(exc).encode("utf-8", "replace") if exc is not None else None)
+        self._pgconn.flush()
+
+    def put(self, piece: bytes) -> None:
         while not self._pgconn.put_copy_data(piece):
             self._wait_until_sent()
         self._unsent = self._unsent + len(piece) if self._pgconn.flush() else 0
@@ -168,6 +161,27 @@ class _Line:
             if result.status == pq.ExecStatus.FATAL_ERROR:
                 with self._kept():
                     raise error_from_result(result)
+
+
+@cache
+def _unanswered() -> Callable[[_Line], Writer]:
+    """Made once: to make a class takes longer than to send some rows. The driver may not be there on SQLite."""
+    from psycopg.copy import Writer as Base
+
+    class Unanswered(Base):
+        """Ends the COPY without waiting for what the server says of it."""
+
+        def __init__(self, line: _Line) -> None:
+            self._line = line
+
+        def write(self, data: Any) -> None:
+            for start in range(0, len(data), PIECE):
+                self._line.put(data[start : start + PIECE])
+
+        def finish(self, exc: BaseException | None = None) -> None:
+            self._line.end_copy(exc)
+
+    return Unanswered
 
 
 _line: ContextVar[_Line | None] = ContextVar("line", default=None)
