@@ -483,8 +483,12 @@ def uuid7s(count: int) -> list[uuid.UUID]:
 def _version7(number: int, tail: int) -> uuid.UUID:
     """The UUID of a moment with its counter, and what is random behind them."""
     millis, counter = number >> 42, number & (2**42 - 1)
-    value = millis << 80 | 0x7 << 76 | (counter >> 30) << 64 | 0b10 << 62 | (counter & (2**30 - 1)) << 32
-    return uuid.UUID(int=value | tail)
+    value = millis << 80 | 0x7 << 76 | (counter >> 30) << 64 | 0b10 << 62 | (counter & (2**30 - 1)) << 32 | tail
+    # What ``uuid.UUID(int=value)`` does, past looking which of six ways a value is given: half of the time.
+    found = object.__new__(uuid.UUID)
+    object.__setattr__(found, "int", value)
+    object.__setattr__(found, "is_safe", uuid.SafeUUID.unknown)
+    return found
 
 
 def _digits(code: str, length: int) -> bool:

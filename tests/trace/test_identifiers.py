@@ -307,6 +307,16 @@ def test_uuid7_rises_within_the_process_and_carries_the_time() -> None:
     assert {value.variant for value in values} == {uuid.RFC_4122}
 
 
+def test_many_uuid7s_rise_between_those_made_singly_and_are_like_any_other() -> None:
+    first, values, last = ids.uuid7(), ids.uuid7s(5_000), ids.uuid7()
+    assert [first, *values, last] == sorted({first, *values, last})
+    for value in values[:50]:
+        plain = uuid.UUID(int=value.int)
+        assert (value, hash(value), str(value), repr(value)) == (plain, hash(plain), str(plain), repr(plain))
+        assert (value.version, value.variant, value.is_safe) == (7, uuid.RFC_4122, plain.is_safe)
+    assert ids.uuid7s(0) == []
+
+
 def test_uuid7_does_not_fall_when_the_clock_steps_back(monkeypatch: pytest.MonkeyPatch) -> None:
     first = ids.uuid7()
     monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000_000)
