@@ -108,6 +108,7 @@ def test_a_worker_killed_anywhere_leaves_nothing_half_and_the_next_one_finishes(
     by = make_world().distillery
     monkeypatch.setattr(epcis_jobs, "PART", PART)
     monkeypatch.setattr(epcis_jobs, "PART_KEPT", PART)
+    monkeypatch.setattr(epcis_jobs, "SHOWN", -1)
     start = 100
     for behaviour in ("rollback", "proceed"):
         for words, kill in POINTS:

@@ -940,9 +940,9 @@ class Chunk:
         """Write names met here (all, or these), and of others what changed: which lots they stand for, in which packs
         they lie.
         """
-        fresh = {each.id for each in self.names.write(keys)} | {each.id for each in self.names.held.values()}
-        bound = {row.id: row for row in self.bound if row.id not in fresh}
-        packed = {row.id: row for row in self.parents if row.id not in fresh}
+        fresh, held = {each.id for each in self.names.write(keys)}, self.names.held
+        bound = {row.id: row for row in self.bound if row.id not in fresh and (row.kind, row.value) not in held}
+        packed = {row.id: row for row in self.parents if row.id not in fresh and (row.kind, row.value) not in held}
         update(list(bound.values()), "lot_id", "alike_id")
         update(list(packed.values()), "parent_id")
         self.bound.clear()

@@ -40,6 +40,7 @@ from trace.errors import DomainError, Invalid, NotAllowed
 from trace.identifiers import uuid7
 from trace.ledger import lock_log_head
 from trace.models import CaptureJob, Membership
+from trace.prepared import NUMBER, Prepared
 from trace.text import clean_text
 from trace.together import Together
 from trace.turns import turn
@@ -53,6 +54,8 @@ ATTEMPTS = 3
 ERRORS_KEPT = 200
 PART = 500
 """Events written together; the claim is renewed after each."""
+SHOWN = 1.0
+"""Seconds between two notes of how far a document is read."""
 PART_KEPT = 2_000
 """The same of a document whose events are kept in memory anyway."""
 KEPT = 4 << 20
@@ -156,21 +159,25 @@ def run_at_once(*, job: CaptureJob) -> CaptureJob:
     return job
 
 
+_JOB = Prepared(
+    lambda _text: CaptureJob.objects.select_related(
+        "organisation__division", "owner__division", "api_key", "by"
+    ).filter(pk=NUMBER)
+)
+
+
 def _claim(now: datetime.datetime, only: int | None = None) -> CaptureJob | None:
     """The oldest that waits or whose worker fell silent, claimed for us."""
     free = Q(lease=None) | Q(leased_until__lt=now)
     rows = CaptureJob.objects.filter(free, status__in=[Status.WAITING, Status.RUNNING])
-    if only is not None:
-        rows = rows.filter(pk=only)
-    for pk in rows.order_by("id").values_list("pk", flat=True)[:5]:
+    oldest = rows.order_by("id").values_list("pk", flat=True)
+    for pk in oldest[:5] if only is None else [only]:
         token = uuid.uuid4()
         won = CaptureJob.objects.filter(free, pk=pk, status__in=[Status.WAITING, Status.RUNNING]).update(
             status=Status.RUNNING, lease=token, leased_until=now + LEASE, attempts=F("attempts") + 1
         )
         if won:
-            return CaptureJob.objects.select_related("organisation__division", "owner__division", "api_key", "by").get(
-                pk=pk
-            )
+            return _JOB.first("", pk)
     return None
 
 
@@ -389,6 +396,7 @@ def _whole(job: CaptureJob, by: Actor) -> None:
     faults: list[Fault] = []
     reading = Reading(job)
     kept: list[tuple[str, Any, list[Fault]]] = []
+    told = time.monotonic()
     for each in reading:
         wrong = each[2]
         if job.size <= KEPT:
@@ -396,7 +404,8 @@ def _whole(job: CaptureJob, by: Actor) -> None:
         faults += wrong[: max(0, ERRORS_KEPT - len(faults))] if len(faults) < ERRORS_KEPT else []
         if reading.seen > settings.EPCIS_MAX_EVENTS:
             raise Unreadable("too_many_events", f"At most {settings.EPCIS_MAX_EVENTS} events in one document.")
-        if reading.seen % PART == 0:
+        if reading.seen % PART == 0 and time.monotonic() > told + SHOWN:
+            told = time.monotonic()
             _alive(job, total=reading.seen)
     faults = [*reading.head_faults(), *faults]
     _alive(job, total=reading.seen)
