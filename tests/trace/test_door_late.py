@@ -19,6 +19,7 @@ from tests.world import GTIN, World, make_product, make_world
 from trace.actions.rebuild import rebuild
 from trace.door.shaping import place_uri
 from trace.epcis.vocabulary import OURS
+from trace.identifiers import new_serials, uuid7
 from trace.models import Conflict, Lot, LotLink, Organisation, Stock, Transfer
 
 FAR = "09521141012345"
@@ -277,3 +278,26 @@ def test_more_than_was_met_of_the_sellers_lot_was_not_there_before(world: World,
     door_of(shop).captured(document(gone, **SAID))
     assert stock_of(lot, shop) == -50 * MILLION
     assert flags().count("not_enough") == before + 1
+
+
+@pytest.mark.parametrize("order", [(0, 3, 4, 5), (3, 4, 5, 0), (3, 0, 4, 5)])
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_beginning_declared_wrong_is_told_again(world: World, door: Door, order: Any, *, taken: bool) -> None:
+    name = "urn:uuid:00000000-0000-4000-8000-000000000001"
+    made = {**MADE, "eventID": name}
+    for number in order:
+        door.captured(document({**STORY[number], **(made if not number else {})}, **SAID))
+    wrong = {"declarationTime": "2026-05-20T00:00:00Z", "reason": "incorrect_data"}
+    door.captured(document({**made, "errorDeclaration": wrong}, **SAID))
+    lot = Lot.objects.get(lot_code="G-1")
+    assert lot.voided_by is not None
+    if taken:
+        other = Lot.objects.get(pk=lot.pk)
+        other.pk, other.uid, other.public_code, other.voided_by = None, uuid7(), new_serials(1)[0], None
+        other.save(force_insert=True)
+    door.captured(document({**MADE, "quantityList": [goods("G-1", 400)]}, **SAID))
+    lot.refresh_from_db()
+    assert (lot.voided_by is None, "lot_void" in flags()) == (not taken, taken)
+    assert sum(Stock.objects.filter(lot=lot).values_list("micros", flat=True)) == 150 * MILLION
+    assert lot.made_micros == 400 * MILLION
+    assert taken or rebuild(write=False).differences == []

@@ -160,6 +160,16 @@ class Plan:
         facts = self.found.facts
         return not facts.declared_at and self._began_here(lot) and tells_beginning(lot, facts.event_time)
 
+    def _stands_again(self, lot: Lot) -> bool:
+        """Whether a lot whose captured beginning was declared wrong, and which others name still, begins by this event
+        that makes it: unless its code was given to another one since.
+        """
+        told = "epcis_sha256" in lot.origin_event.data and self._began_here(lot)
+        if lot.voided_by_id is None or not told or self.found.facts.declared_at:
+            return False
+        same = Lot.objects.filter(organisation=lot.organisation_id, product=lot.product_id, lot_code=lot.lot_code)
+        return not same.filter(voided_by=None).exists()
+
     def _began_here(self, lot: Lot) -> bool:
         """Whether a lot began by an event of whom this one is written for. How the lots of others began, which it may
         only see, is theirs to say.
@@ -434,7 +444,7 @@ class Plan:
         if lot.pk in self.chunk.short:
             self.added.add(lot.pk)
         lot = self._came_before(lot)
-        if lot.pk in self.again or self._tells_beginning(lot):
+        if lot.pk in self.again or self._tells_beginning(lot) or (role == "output" and self._stands_again(lot)):
             self._begin_again(uri, lot, amount)
             return
         self._use(lot, role, 1, amount)
