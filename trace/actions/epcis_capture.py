@@ -100,7 +100,7 @@ class _Again(Exception):
 def id_of(raw: Mapping[str, Any], context: Any) -> str:
     """The event's id, or the CBV event hash of one that has none."""
     given = raw.get("eventID")
-    return str(given) if given else event_hash(dict(raw), context)
+    return str(given) if given else event_hash(raw, context)
 
 
 def incoming(raw: dict[str, Any], pointer: str, context: Any) -> Incoming:

@@ -154,12 +154,13 @@ def pre_hash(event: Mapping[str, Any], context: object = None) -> str:
     return "".join((f"eventType={event.get('type', '')}", text, *sorted(rest)))
 
 
-def namespaces(context: object) -> dict[str, str]:
+def namespaces(context: object) -> Namespaces:
     """The prefixes that an @context declares, nothing fetched, and those every document knows."""
+    declaring = [part for part in (context if isinstance(context, list) else [context]) if isinstance(part, dict)]
+    if not declaring:
+        return KNOWN_PREFIXES
     found = dict(KNOWN_PREFIXES)
-    for part in context if isinstance(context, list) else [context]:
-        if not isinstance(part, dict):
-            continue
+    for part in declaring:
         for prefix, target in part.items():
             uri = target.get("@id") if isinstance(target, dict) else target
             if isinstance(uri, str) and not prefix.startswith("@"):
