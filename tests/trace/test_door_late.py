@@ -301,3 +301,12 @@ def test_a_beginning_declared_wrong_is_told_again(world: World, door: Door, orde
     assert sum(Stock.objects.filter(lot=lot).values_list("micros", flat=True)) == 150 * MILLION
     assert lot.made_micros == 400 * MILLION
     assert taken or rebuild(write=False).differences == []
+
+
+def test_what_is_taken_off_again_is_entered_as_an_amount(world: World, door: Door) -> None:
+    came = at(6, bizStep="receiving", quantityList=[goods("G-1", 300)])
+    for day, told in ((6, came), (3, {"action": "ADD"}), (2, {"action": "ADD"})):
+        some: dict[str, Any] = {"quantityList": [goods("G-1", 500)], "bizStep": "commissioning"}
+        door.captured(document(told if day == 6 else at(day, **told, **some)))
+        assert rebuild(write=False).differences == []
+    assert not Lot.objects.get(lot_code="G-1").items.filter(entered__startswith="-").exists()

@@ -122,8 +122,10 @@ class Teller:
         for part, micros in found.items():
             if not micros:
                 continue
-            use = Use(lot=lot, role="output", holder=holder, place=place, amount=exactly(lot, micros), sign=-1)
-            stays = [Use(lot=lot, role="subject", holder=holder, place=place, amount=use.amount, sign=1)]
+            # What was taken off before is less than nothing; an entry says how much.
+            amount, sign = exactly(lot, abs(micros)), -1 if micros > 0 else 1
+            use = Use(lot=lot, role="output", holder=holder, place=place, amount=amount, sign=sign)
+            stays = [Use(lot=lot, role="subject", holder=holder, place=place, amount=amount, sign=-sign)]
             self.beside(part.at, part.tz_offset, [use, *(stays if part.arrived else [])])
 
     def begin_before(self, lot: Lot, holder: Organisation, when: datetime.datetime, tz_offset: int) -> None:
