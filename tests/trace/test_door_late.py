@@ -303,6 +303,39 @@ def test_a_beginning_declared_wrong_is_told_again(world: World, door: Door, orde
     assert taken or rebuild(write=False).differences == []
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("also", [False, True])
+def test_what_arrived_is_there_once_in_whatever_order_the_rest_is_told(
+    world: World, door: Door, order: Any, *, also: bool
+) -> None:
+    """``also``: some of it is seen at the instant of the arrival, which says nothing of more."""
+    some: dict[str, Any] = {"bizStep": "commissioning", "action": "ADD", "quantityList": [goods("G-1", 500)]}
+    told = [at(2, **some), at(3, **some), at(6, bizStep="receiving", quantityList=[goods("G-1", 300)])]
+    for number in order:
+        door.captured(document(told[number]))
+        if also and number == 2:
+            door.captured(document(at(6, bizStep="inspecting", quantityList=[goods("G-1", 100)])))
+        assert rebuild(write=False).differences == []
+    lot = Lot.objects.get(lot_code="G-1")
+    assert (lot.made_micros, lot.begun_at.day) == (1_000 * MILLION, 2)
+    assert sum(Stock.objects.filter(lot=lot).values_list("micros", flat=True)) == 1_300 * MILLION
+    assert flags() == []
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_what_arrived_at_somebody_else_was_not_made_there(world: World, door: Door, order: Any) -> None:
+    some: dict[str, Any] = {"bizStep": "commissioning", "action": "ADD", "quantityList": [goods("G-1", 500)]}
+    came = at(6, bizStep="receiving", quantityList=[goods("G-1", 300)], **between(MAKER, TAKER))
+    told = [at(2, **some), at(3, **some), {**came, "sourceList": []}]
+    for number in order:
+        door.captured(document(told[number]))
+    lot = Lot.objects.get(lot_code="G-1")
+    assert lot.made_micros == 1_000 * MILLION
+    assert stock_of(lot, Organisation.objects.get(name=TAKER)) == 300 * MILLION
+    assert sum(Stock.objects.filter(lot=lot).values_list("micros", flat=True)) == 1_300 * MILLION
+    assert rebuild(write=False).differences == []
+
+
 def test_what_is_taken_off_again_is_entered_as_an_amount(world: World, door: Door) -> None:
     came = at(6, bizStep="receiving", quantityList=[goods("G-1", 300)])
     for day, told in ((6, came), (3, {"action": "ADD"}), (2, {"action": "ADD"})):

@@ -12,7 +12,7 @@ import datetime
 from collections import defaultdict
 from dataclasses import dataclass
 
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 
 from trace.actions.capture import Draft, NewLot, Use, capture
 from trace.actions.epcis_index import is_beside
@@ -68,8 +68,9 @@ def latest_assumed(lots: list[int]) -> dict[tuple[int, int], datetime.datetime]:
 
 @dataclass(frozen=True)
 class _Assumed:
-    """When some of a lot was taken to be there; ``arrived``: it came from outside and stays there."""
+    """Who was taken to have some of a lot, and when; ``arrived``: it came from outside and stays there."""
 
+    holder: Organisation
     at: datetime.datetime
     tz_offset: int
     arrived: bool
@@ -108,24 +109,33 @@ class Teller:
     def take_off(self, lot: Lot, holder: Organisation, since: datetime.datetime, place: Place | None) -> None:
         """Take off what a holder was assumed to have of a lot at this time or later: how it came to it is told now, at
         this place, so there it is taken off and what went from where it was assumed is not missing there. Of what
-        arrived only that it came to be there is taken back.
+        arrived, at any holder, only that it came to be there is taken back.
         """
         items = EventItem.objects.filter(
-            lot=lot, holder=holder, role="output", event__occurred_at__gte=since, event__corrections=None
+            Q(holder=holder) | Q(event__organisation=self.owner),
+            lot=lot,
+            role__in=("output", "subject"),
+            event__occurred_at__gte=since,
+            event__corrections=None,
         )
+        came: dict[tuple[Event, Organisation], int] = defaultdict(int)
+        stayed: dict[tuple[Event, Organisation], int] = defaultdict(int)
+        for item in items.select_related("event", "holder").order_by("event_id", "number"):
+            if _assumes(item.event):
+                (came if item.role == "output" else stayed)[item.event, item.holder] += item.micros
         found: dict[_Assumed, int] = defaultdict(int)
-        for item in items.select_related("event").order_by("event_id", "number"):
-            event = item.event
-            if _assumes(event):
-                arrived = event.template == "common.receive"
-                found[_Assumed(event.occurred_at, event.tz_offset, arrived)] += item.micros
+        for (event, at), micros in came.items():
+            # What was taken off of an arrival before stays there, too: it belongs to the arrival.
+            arrived = event.template == "common.receive" or (micros < 0 and stayed[event, at] == -micros)
+            if arrived or at == holder:
+                found[_Assumed(at, event.occurred_at, event.tz_offset, arrived)] += micros
         for part, micros in found.items():
             if not micros:
                 continue
             # What was taken off before is less than nothing; an entry says how much.
             amount, sign = exactly(lot, abs(micros)), -1 if micros > 0 else 1
-            use = Use(lot=lot, role="output", holder=holder, place=place, amount=amount, sign=sign)
-            stays = [Use(lot=lot, role="subject", holder=holder, place=place, amount=amount, sign=-sign)]
+            use = Use(lot=lot, role="output", holder=part.holder, place=place, amount=amount, sign=sign)
+            stays = [Use(lot=lot, role="subject", holder=part.holder, place=place, amount=amount, sign=-sign)]
             self.beside(part.at, part.tz_offset, [use, *(stays if part.arrived else [])])
 
     def begin_before(self, lot: Lot, holder: Organisation, when: datetime.datetime, tz_offset: int) -> None:
