@@ -487,7 +487,7 @@ class Chunk:
     def _find_lots(self) -> None:
         """Lots that names stand for already, and lots of the ledger that names met for the first time may mean."""
         goods = {
-            (row.kind, row.value): row
+            row.id: row
             for each in self.events
             for thing in (*each.facts.things, *each.facts.inputs, *each.facts.outputs)
             if (row := self.names.known[("class" if thing.is_class else "epc", thing.uri)])
@@ -547,10 +547,18 @@ class Chunk:
         known = self.names.known
         codes: set[str] = set()
         for each in self.events:
+            facts = each.facts
+            if len(facts.things) == 1 and not (facts.inputs or facts.outputs):
+                (thing,) = facts.things
+                if not thing.is_class and serial_gtin(thing.uri):
+                    # What most events of a line name.
+                    if known["epc", thing.uri].__dict__["lot_id"] is None:
+                        codes.add(f"SN-{digest_of(thing.uri)}")
+                    continue
             # The first of serials that begin a lot together names it (``Plan._close``), otherwise than one alone.
             first: dict[tuple[str, int | None], str] = {}
             several: set[tuple[str, int | None]] = set()
-            for thing in (*each.facts.things, *each.facts.inputs, *each.facts.outputs):
+            for thing in (*facts.things, *facts.inputs, *facts.outputs):
                 row = known[("class" if thing.is_class else "epc", thing.uri)].__dict__
                 if row["lot_id"] is not None:
                     continue

@@ -175,7 +175,7 @@ def _prefixes(context: Any) -> dict[str, str]:
     """The prefixes that a context declares itself."""
     found: dict[str, str] = {}
     for entry in context if isinstance(context, list) else [context]:
-        if isinstance(entry, Mapping):
+        if type(entry) is not str and isinstance(entry, Mapping):
             found |= {name: str(meaning) for name, meaning in entry.items() if not name.startswith("@")}
     return found
 
