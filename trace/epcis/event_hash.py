@@ -150,8 +150,50 @@ def pre_hash(event: Mapping[str, Any], context: object = None) -> str:
     names = namespaces(context)
     if "@context" in event:
         names = {**names, **namespaces(event["@context"])}
+    elif names is KNOWN_PREFIXES:
+        plain = _plain_pre_hash(event)
+        if plain is not None:
+            return plain
     text, rest = _members(event, _EVENT, names, _IGNORED_ABOVE, 0)
     return "".join((f"eventType={event.get('type', '')}", text, *sorted(rest)))
+
+
+_OWN: Final = _IGNORED_ABOVE | {"eventTime", "epcList"}
+
+
+def _plain_pre_hash(event: Mapping[str, Any]) -> str | None:
+    """The string of an event that says, besides its time and its instances, only texts: what lines report by the
+    thousand, the same texts each time. None for any other.
+    """
+    told: list[tuple[str, str | None, str]] = []
+    for key, value in event.items():
+        if key in _OWN:
+            continue
+        inner = None
+        if type(value) is dict and len(value) == 1:
+            ((inner, value),) = value.items()
+        if type(value) is not str or len(value) > 200:
+            return None
+        told.append((key, inner, value))
+    time, epcs = event.get("eventTime"), event.get("epcList")
+    if type(time) is not str or type(epcs) is not list or not all(type(each) is str for each in epcs):
+        return None
+    before, after = _around(tuple(told))
+    when = _element(_EVENT["eventTime"][1], "eventTime", time, KNOWN_PREFIXES, 0)[0]
+    listed = _field(_EVENT["epcList"][1], epcs, KNOWN_PREFIXES, 0)[0]
+    return f"eventType={event.get('type', '')}{when}{before}{listed}{after}"
+
+
+@lru_cache(maxsize=1_024)
+def _around(told: tuple[tuple[str, str | None, str], ...]) -> tuple[str, str]:
+    """What these members say between the event's time and its instances, and after them."""
+    event = {key: value if inner is None else {inner: value} for key, inner, value in told}
+    listed = _EVENT["epcList"][0]
+    first = {key: value for key, value in event.items() if key in _EVENT and _EVENT[key][0] < listed}
+    before, left = _members(first, _EVENT, KNOWN_PREFIXES, _IGNORED_ABOVE, 0)
+    others = {key: value for key, value in event.items() if key not in first}
+    after, rest = _members(others, _EVENT, KNOWN_PREFIXES, _IGNORED_ABOVE, 0)
+    return before, "".join((after, *sorted([*left, *rest])))
 
 
 def namespaces(context: object) -> Namespaces:

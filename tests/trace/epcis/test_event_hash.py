@@ -244,3 +244,32 @@ def test_no_event_makes_it_fall(event: dict[str, Any], context: object) -> None:
     before = copy.deepcopy(event)
     assert event_hash(event, context).startswith("ni:///sha-256;")
     assert repr(event) == repr(before)
+
+
+TEXTS = st.sampled_from(
+    [
+        "", " ", "OBSERVE", "shipping", "007", "7.0", "gs1:x", "cbv:BizStep-shipping", "unknown:x", "recycling ",
+        "https://ref.gs1.org/cbv/BizStep-shipping", "urn:epc:id:sgln:4012345.00011.987",
+        "https://id.gs1.org/01/04012345000016/21/A", "2020-03-04T11:00:30+01:00", "2020-03-04T24:00:00Z",
+    ]
+)  # fmt: skip
+MEMBERS = st.sampled_from(
+    [
+        "eventTimeZoneOffset", "certificationInfo", "parentID", "action", "transformationID", "bizStep", "disposition",
+        "readPoint", "bizLocation", "persistentDisposition", "ilmd", "inputEPCList", "childEPCs", "quantityList",
+        "sourceList", "eventID", "recordTime", "errorDeclaration", "comment", "#text", "gs1:best", "ext:own",
+        "https://ns.example.com/epcis/own", "urn:ns.example.com:own", "name",
+    ]
+)  # fmt: skip
+VALUES = TEXTS | st.dictionaries(st.sampled_from(["id", "", "type", "#text", "set", "gs1:id"]), TEXTS, max_size=2)
+
+
+@given(st.dictionaries(MEMBERS, VALUES, max_size=6), TEXTS, st.lists(TEXTS, max_size=3), st.randoms())
+def test_an_event_of_texts_has_the_hash_of_the_long_way(
+    members: dict[str, Any], time: str, epcs: list[str], source: Any
+) -> None:
+    listed = [*members.items(), ("type", "ObjectEvent"), ("eventTime", time), ("epcList", epcs)]
+    source.shuffle(listed)
+    event = dict(listed)
+    # A context that declares something is never taken for plain.
+    assert pre_hash(event) == pre_hash(event, [{"never": "https://ns.example.com/never/"}])
