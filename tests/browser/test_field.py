@@ -184,10 +184,15 @@ def token(page: Page) -> dict[str, str]:
     return {"X-CSRFToken": cookie["value"] if cookie else "", "Referer": base + "/"}
 
 
-def kept_forms(page: Page) -> list[str]:
-    """Whose forms are on the phone."""
-    found: list[str] = page.evaluate("FieldStore.forms().then(rows => rows.map(row => row.who.organisationName))")
-    return found
+def expect_forms_of(page: Page, who: str) -> None:
+    """The phone has one person's forms, at the latest when those that are on their way have come."""
+    found: list[str] = []
+    for _look in range(100):
+        found = page.evaluate("FieldStore.forms().then(rows => rows.map(row => row.who.organisationName))")
+        if found == [who]:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"forms of {found}, not of {who}")
 
 
 def test_two_people_on_one_phone_never_record_as_each_other(open_page: OpenPage) -> None:
@@ -205,7 +210,7 @@ def test_two_people_on_one_phone_never_record_as_each_other(open_page: OpenPage)
 
     # The form stays under the person's hands, says that it cannot be saved, and is not.
     expect(phone.locator("#field-notes")).to_contain_text("已经是另一位用户")
-    assert kept_forms(phone) == [world.walnuts.organisation.label]
+    expect_forms_of(phone, world.walnuts.organisation.label)
     phone.get_by_role("button", name="保存到本机").click()
     expect(phone.locator("#field-notes .tone-danger")).to_contain_text("已经是另一位用户")
     expect(phone.locator("[name$=amount]").first).to_have_value("55")
@@ -223,7 +228,7 @@ def test_two_people_on_one_phone_never_record_as_each_other(open_page: OpenPage)
     expect(phone.locator("li[data-state=sent]")).to_have_count(1)
     entry = FieldEntry.objects.get()
     assert (entry.user, EventItem.objects.get(event=entry.event).entered) == (world.grower.user, "800")
-    assert kept_forms(phone) == [world.grower.organisation.label]
+    expect_forms_of(phone, world.grower.organisation.label)
 
 
 def test_a_form_whose_person_was_signed_out_is_kept_for_them(open_page: OpenPage) -> None:
