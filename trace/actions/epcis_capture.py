@@ -794,26 +794,24 @@ class Chunk:
                 plan.make(thing)
             return plan.capture("common.produce"), None
         if facts.action == "DELETE" or step in ("destroying", "retail_selling", "dispensing"):
-            performer, place = self._performer(facts)
-            plan = Plan(self, found, performer, place)
-            plan.begin_unknown(facts.things)
-            for thing in facts.things:
-                plan.take(thing)
             sold = step in ("retail_selling", "dispensing") and facts.action != "DELETE"
-            return plan.capture("common.sell" if sold else "common.destroy"), None
+            return self._use_up(found, "common.sell" if sold else "common.destroy"), None
         if step in ("shipping", "consigning"):
             return self._ship(found)
         if step in ("receiving", "accepting"):
             return self._receive(found), None
         if is_sample(facts.step):
-            # A sample of ours is used up.
-            performer, place = self._performer(facts)
-            plan = Plan(self, found, performer, place)
-            plan.begin_unknown(facts.things)
-            for thing in facts.things:
-                plan.take(thing)
-            return plan.capture("common.sample"), None
+            return self._use_up(found, "common.sample"), None
         return self._tell(found, facts.things), None
+
+    def _use_up(self, found: Incoming, code: str) -> Captured:
+        """Goods leave for good: sold, destroyed, taken as a sample."""
+        performer, place = self._performer(found.facts)
+        plan = Plan(self, found, performer, place)
+        plan.begin_unknown(found.facts.things)
+        for thing in found.facts.things:
+            plan.take(thing)
+        return plan.capture(code)
 
     def _ship(self, found: Incoming) -> tuple[Captured, Organisation | None]:
         """Goods leave; with the other party named they are on their way to it, as by a slip."""
