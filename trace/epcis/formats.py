@@ -257,7 +257,8 @@ def _sibling(uri: str, judge: bool) -> Epc | None:
     stem, serial = uri[:end], uri[end:]
     if not stem.endswith("/21/") and not stem.startswith("urn:epc:id:sgtin:"):
         return None
-    if not (serial.isalnum() and serial.isascii() and len(serial) <= 20):
+    # A hyphen stands for itself in URN and link, like letters and digits.
+    if not (serial.replace("-", "A").isalnum() and serial.isascii() and len(serial) <= 20):
         return None
     known = _of_stem(stem, judge)
     return None if known is None else Epc(known.scheme, known.key, serial, known.prefix_length)
